@@ -1,0 +1,50 @@
+"""For every test and doctest: the user's own home is out of reach, and skipped real tests are named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+_directory = pytest.StashKey[Path]()
+_deselected = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Point everything that says where a home lies at a directory of this run."""
+    directory = Path(tempfile.mkdtemp(prefix="offload-tests-"))
+    config.stash[_directory] = directory
+    for name in list(os.environ):
+        if name.startswith(("OFFLOAD_", "XDG_")):
+            del os.environ[name]
+    (directory / "user").mkdir()
+    os.environ["HOME"] = str(directory / "user")
+    os.environ["OFFLOAD_HOME"] = str(directory / "home")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what `pytest_configure` made."""
+    shutil.rmtree(config.stash[_directory], ignore_errors=True)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count the real tests that ``-m`` or ``-k`` left out."""
+    for item in items:
+        if item.get_closest_marker("real"):
+            item.config.stash[_deselected] = item.config.stash.get(_deselected, 0) + 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say loudly which tests with real parts did not run, and why."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "real" in report.keywords]
+    if skipped:
+        terminalreporter.section("REAL TESTS SKIPPED ON THIS MACHINE", sep="!", red=True, bold=True)
+        for report in skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            terminalreporter.line(f"{report.nodeid}: {reason.removeprefix('Skipped: ')}")
+    count = config.stash.get(_deselected, 0)
+    if count:
+        terminalreporter.line(f"{count} tests with real parts were left out; `make test` runs them.", yellow=True)

@@ -1,0 +1,4 @@
+"""Buffers and results: the store, the database, the file-checksum cache, the home directory.
+
+May import ``offload.identity`` and ``offload.errors``.
+"""
