@@ -1,0 +1,95 @@
+"""What can go wrong, each kind with its exit code and, where there is one, the next step.
+
+Exit codes of the command line: 0 success, 1 the asked-for thing is not there or differs, 2 usage,
+3 storage, 4 the work itself failed, 130 interrupted. ``offload run`` passes the command's own exit
+code on and uses 125, 126 and 127 for itself, as ``env`` and ``timeout`` do.
+"""
+
+from __future__ import annotations
+
+
+class OffloadError(Exception):
+    """Base of every error that offload raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        One line that names the cause.
+    hint : str, optional
+        The next step: what to type or change.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[type[OffloadError], tuple[str, str | None]]:
+        return type(self), (self.message, self.hint)
+
+
+class UsageError(OffloadError):
+    """The call's words are off: a bad option, a missing input, a value out of range."""
+
+    exit_code = 2
+
+
+class NotFoundError(OffloadError):
+    """The asked-for checksum, run or name is not there."""
+
+
+class StorageError(OffloadError):
+    """The store or the database cannot do what it was asked."""
+
+    exit_code = 3
+
+
+class NotWritableError(StorageError):
+    """The home, or a directory in it, cannot be written."""
+
+
+class DiskFullError(StorageError):
+    """No space is left where the store lies."""
+
+
+class DamagedError(StorageError):
+    """A file of the home is not what offload wrote."""
+
+
+class BufferMissingError(StorageError):
+    """A buffer is not in the store, or was corrupt and has been set aside."""
+
+    exit_code = 1
+
+
+class ChecksumMismatchError(StorageError):
+    """Bytes do not have the checksum that they were said to have."""
+
+
+class EncodeError(OffloadError):
+    """A value has no canonical encoding and cannot be pickled."""
+
+    exit_code = 4
+
+
+class DecodeError(OffloadError):
+    """Stored bytes cannot be turned back into a value."""
+
+    exit_code = 4
+
+
+class IdentityError(OffloadError):
+    """What a function reaches cannot be followed, so it has no identity."""
+
+    exit_code = 4
+
+
+class CommandError(OffloadError):
+    """A command ended with a non-zero exit code."""
+
+    exit_code = 4

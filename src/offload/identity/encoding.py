@@ -1,0 +1,314 @@
+"""Canonical values: equal values give the same bytes, different values never do.
+
+The bytes are CBOR (RFC 8949) with a few private tags, written by rules that leave no choice: integers in
+their shortest form, floats always as 64 bits, containers with definite lengths. Every Python type has an
+encoding of its own, so ``1``, ``1.0``, ``True``, ``"1"``, ``b"1"``, ``(1,)`` and ``[1]`` are all different.
+Dicts keep their order, which a program can see; sets have none and are sorted by their elements' bytes.
+
+Only the exact built-in types are encoded here. Every other type goes through :mod:`offload.identity.objects`,
+which this module imports when it first meets one, so that the common case stays light.
+"""
+
+from __future__ import annotations
+
+from array import array
+from hashlib import sha256
+from struct import Struct
+from sys import byteorder
+
+from offload.errors import EncodeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Chunk = bytes | memoryview
+    Write = Callable[["Encoder", Any], None]
+
+# Tags. 2, 3 and 258 (big integers, sets), 79 and 86 (packed numbers, RFC 8746) are registered; the rest are ours.
+POSITIVE_BIGNUM, NEGATIVE_BIGNUM = 2, 3
+INT64_ARRAY, FLOAT64_ARRAY = 79, 86
+SET = 258
+TUPLE, FROZENSET, BYTEARRAY, SURROGATES, ELLIPSIS, COMPLEX, STRINGS = range(60160, 60167)
+OBJECT, REDUCED, CLASS, FUNCTION, MODULE, PICKLE, NDARRAY = range(60176, 60183)
+
+# A list of this many plain numbers or strings is packed: thousands of times fewer Python steps.
+PACKED_LENGTH = 16
+MAX_DEPTH = 300
+
+_DOUBLE = Struct(">d").pack
+_HEADS = [[bytes([major << 5 | n]) for n in range(24)] for major in range(8)]
+
+
+def head(major: int, argument: int) -> bytes:
+    """Return the initial bytes of a CBOR item: its major type and argument, in the shortest form."""
+    if argument < 24:
+        return _HEADS[major][argument]
+    major <<= 5
+    if argument < 0x100:
+        return bytes((major | 24, argument))
+    if argument < 0x10000:
+        return bytes((major | 25,)) + argument.to_bytes(2, "big")
+    if argument < 0x100000000:
+        return bytes((major | 26,)) + argument.to_bytes(4, "big")
+    return bytes((major | 27,)) + argument.to_bytes(8, "big")
+
+
+class Encoder:
+    """Writes values, one after another, as chunks of bytes.
+
+    Parameters
+    ----------
+    portable : bool
+        Whether the bytes must be decodable by themselves. Results are; arguments are only hashed, so a function
+        among them needs its identity and not its code.
+    refer : callable, optional
+        How a class, function or module found inside a value is named. It returns a value to encode in its place. By
+        default that is the digest of all that the thing reaches.
+    """
+
+    __slots__ = ("_depth", "chunks", "modules", "open", "portable", "refer")
+
+    def __init__(self, portable: bool = True, refer: Callable[[object], object] | None = None) -> None:
+        self.chunks: list[Chunk] = []
+        self.modules: set[str] = set()
+        self.portable = portable
+        self.refer = refer
+        self.open: set[int] = set()
+        self._depth = 0
+
+    def write(self, value: object) -> None:
+        """Append the encoding of `value`.
+
+        Raises
+        ------
+        EncodeError
+            If the value contains itself, is nested too deeply, or holds something that cannot be encoded.
+        """
+        writer = _WRITERS.get(type(value))
+        if writer is None:
+            from offload.identity.objects import write_object
+
+            writer = write_object
+        writer(self, value)
+
+    def tag(self, number: int) -> None:
+        """Append the head of a tag; the tagged value must follow."""
+        self.chunks.append(head(6, number))
+
+    def array(self, length: int) -> None:
+        """Append the head of an array; `length` values must follow."""
+        self.chunks.append(head(4, length))
+
+    def enter(self, value: object) -> None:
+        """Note that `value` is being written; refuse it when it already is."""
+        if id(value) in self.open:
+            raise EncodeError(
+                f"a {type(value).__name__} contains itself, so it has no canonical encoding",
+                "pass a value without cycles, or register its type with offload.register",
+            )
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise EncodeError(f"a value is nested more than {MAX_DEPTH} levels deep", "pass a flatter value")
+        self.open.add(id(value))
+
+    def leave(self, value: object) -> None:
+        """Note that `value` has been written."""
+        self._depth -= 1
+        self.open.discard(id(value))
+
+
+def _write_none(encoder: Encoder, value: None) -> None:
+    encoder.chunks.append(b"\xf6")
+
+
+def _write_bool(encoder: Encoder, value: bool) -> None:
+    encoder.chunks.append(b"\xf5" if value else b"\xf4")
+
+
+def _write_ellipsis(encoder: Encoder, value: object) -> None:
+    encoder.chunks.append(head(6, ELLIPSIS) + b"\xf6")
+
+
+def _write_int(encoder: Encoder, value: int) -> None:
+    major, argument = (0, value) if value >= 0 else (1, -1 - value)
+    if argument < 0x10000000000000000:
+        encoder.chunks.append(head(major, argument))
+    else:
+        data = argument.to_bytes((argument.bit_length() + 7) // 8, "big")
+        encoder.chunks.append(head(6, POSITIVE_BIGNUM + major) + head(2, len(data)) + data)
+
+
+def _write_float(encoder: Encoder, value: float) -> None:
+    encoder.chunks.append(b"\xfb" + _DOUBLE(value))
+
+
+def _write_complex(encoder: Encoder, value: complex) -> None:
+    encoder.chunks.append(
+        head(6, COMPLEX) + head(4, 2) + b"\xfb" + _DOUBLE(value.real) + b"\xfb" + _DOUBLE(value.imag)
+    )
+
+
+def _write_str(encoder: Encoder, value: str) -> None:
+    try:
+        data = value.encode()
+    except UnicodeEncodeError:  # lone surrogates, as in undecodable file names
+        data = value.encode("utf-8", "surrogatepass")
+        encoder.chunks.append(head(6, SURROGATES) + head(2, len(data)) + data)
+    else:
+        encoder.chunks.append(head(3, len(data)) + data)
+
+
+def _write_bytes(encoder: Encoder, value: bytes) -> None:
+    encoder.chunks.append(head(2, len(value)))
+    encoder.chunks.append(value)
+
+
+def _write_bytearray(encoder: Encoder, value: bytearray) -> None:
+    encoder.tag(BYTEARRAY)
+    _write_bytes(encoder, bytes(value))
+
+
+def _pack(values: list[Any] | tuple[Any, ...]) -> bytes | None:
+    """Return the packed encoding of many plain numbers or strings, or None where they are mixed or too large."""
+    kinds = set(map(type, values))
+    if len(kinds) != 1:
+        return None
+    (kind,) = kinds
+    if kind is str:
+        try:
+            data = "".join(values).encode()
+        except UnicodeEncodeError:
+            return None
+        # Lengths in characters, so that the text is cut again after it is decoded as a whole.
+        lengths = _little_endian(array("q", map(len, values)))
+        return head(6, STRINGS) + head(4, 2) + head(2, len(lengths)) + lengths + head(2, len(data)) + data
+    if kind is not float and kind is not int:
+        return None
+    try:
+        data = _little_endian(array("d" if kind is float else "q", values))
+    except OverflowError:
+        return None
+    return head(6, FLOAT64_ARRAY if kind is float else INT64_ARRAY) + head(2, len(data)) + data
+
+
+def _little_endian(numbers: array[Any]) -> bytes:
+    if byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def _write_list(encoder: Encoder, value: list[Any] | tuple[Any, ...]) -> None:
+    if len(value) >= PACKED_LENGTH:
+        packed = _pack(value)
+        if packed is not None:
+            encoder.chunks.append(packed)
+            return
+    encoder.enter(value)
+    encoder.chunks.append(head(4, len(value)))
+    for item in value:
+        encoder.write(item)
+    encoder.leave(value)
+
+
+def _write_tuple(encoder: Encoder, value: tuple[Any, ...]) -> None:
+    encoder.tag(TUPLE)
+    _write_list(encoder, value)
+
+
+def _write_dict(encoder: Encoder, value: dict[Any, Any]) -> None:
+    encoder.enter(value)
+    encoder.chunks.append(head(5, len(value)))
+    for key, item in value.items():
+        encoder.write(key)
+        encoder.write(item)
+    encoder.leave(value)
+
+
+def _write_sorted(encoder: Encoder, value: set[Any] | frozenset[Any]) -> None:
+    encoder.enter(value)
+    chunks, items = encoder.chunks, []
+    for item in value:
+        encoder.chunks = []
+        encoder.write(item)
+        items.append(b"".join(encoder.chunks))
+    encoder.chunks = chunks
+    chunks.append(head(6, SET if type(value) is set else FROZENSET) + head(4, len(items)))
+    chunks.extend(sorted(items))
+    encoder.leave(value)
+
+
+_WRITERS: dict[type, Write] = {
+    type(None): _write_none,
+    bool: _write_bool,
+    type(Ellipsis): _write_ellipsis,
+    int: _write_int,
+    float: _write_float,
+    complex: _write_complex,
+    str: _write_str,
+    bytes: _write_bytes,
+    bytearray: _write_bytearray,
+    list: _write_list,
+    tuple: _write_tuple,
+    dict: _write_dict,
+    set: _write_sorted,
+    frozenset: _write_sorted,
+}
+
+
+def encode(value: object) -> bytes:
+    """Return the canonical encoding of a value.
+
+    Parameters
+    ----------
+    value : object
+        Any value without cycles.
+
+    Returns
+    -------
+    bytes
+        Deterministic CBOR; :func:`offload.identity.decoding.decode` turns it back.
+
+    Raises
+    ------
+    EncodeError
+        If the value contains itself or holds something that can be neither encoded nor pickled.
+
+    Examples
+    --------
+    >>> encode([1, "a"]).hex()
+    '82016161'
+    >>> encode({1, 2, 3}) == encode({3, 2, 1})
+    True
+    """
+    return b"".join(encode_chunks(value))
+
+
+def encode_chunks(value: object) -> list[Chunk]:
+    """Return the canonical encoding as chunks, so that large arrays are not copied."""
+    encoder = Encoder()
+    encoder.write(value)
+    return encoder.chunks
+
+
+def identify(value: object, modules: set[str] | None = None) -> str:
+    """Return the checksum of a value's encoding, for values that are only to be told apart.
+
+    Parameters
+    ----------
+    value : object
+        Any value without cycles; functions, classes and modules in it count by all that they reach.
+    modules : set of str, optional
+        Receives the names of the modules whose types the value holds.
+    """
+    encoder = Encoder(portable=False)
+    encoder.write(value)
+    if modules is not None:
+        modules |= encoder.modules
+    if len(encoder.chunks) == 1:
+        return sha256(encoder.chunks[0]).hexdigest()
+    digest = sha256()
+    for chunk in encoder.chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
