@@ -57,7 +57,8 @@ def offload(home: Path, command: Path) -> Offload:
     ) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [command, *arguments],
-            **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}),  # type: ignore[arg-type]
+            stdin=subprocess.DEVNULL if input is None else None,
+            input=input,
             capture_output=True,
             cwd=cwd,
             env={**os.environ, **(env or {})},

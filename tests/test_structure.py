@@ -1,0 +1,161 @@
+"""The shape of the house: who may import whom, how long a file may be, what the fast paths may load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "offload"
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+# Each part may import itself and the parts to its left; everyone may import the leaves.
+ORDER = ("identity", "storage", "compute", "deploy")
+TOPS = ("cli", "web")
+LEAVES = ("errors", "_version")
+
+# What recalling must not load: each of these costs a good part of the start of Python itself.
+HEAVY = set(
+    "asyncio cbor2 click cloudpickle concurrent.futures dask dataclasses distributed importlib.metadata inspect json "
+    "logging numpy pandas pathlib pickle platform platformdirs random re rich shlex shutil socket ssl subprocess "
+    "tempfile tornado traceback typing urllib uuid yaml".split()
+)
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = {name_of(path) for path in MODULES}
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Every module of offload that an import statement names, wherever it stands, with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: relative import"
+            base = node.module or ""
+            found = [f"{base}.{alias.name}" if f"{base}.{alias.name}" in NAMES else base for alias in node.names]
+        else:
+            continue
+        yield from ((node.lineno, name) for name in found if name.split(".")[0] == "offload")
+
+
+def allowed(part: str, target: str) -> bool:
+    """Whether a module of `part` (the first name after ``offload``; empty at the top) may import `target`."""
+    if part in ("", "__main__") or target in LEAVES:
+        return True
+    if part in LEAVES:
+        return False
+    if part in TOPS:
+        return target == part or target in ("", *ORDER)
+    return target in ORDER[: ORDER.index(part) + 1]
+
+
+def part_of(name: str) -> str:
+    return name.split(".")[1] if "." in name else ""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_follow_the_order(path: Path) -> None:
+    part = part_of(name_of(path))
+    wrong = [
+        f"line {line}: {name_of(path)} must not import {target}"
+        for line, target in imported(ast.parse(path.read_bytes()))
+        if not allowed(part, part_of(target))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_part_is_known() -> None:
+    parts = {part_of(name) for name in NAMES} - {"", "__main__"}
+    assert parts <= {*ORDER, *TOPS, *LEAVES}
+
+
+@pytest.mark.parametrize(
+    ("part", "target", "expected"),
+    [
+        ("identity", "storage", False),
+        ("storage", "identity", True),
+        ("storage", "compute", False),
+        ("compute", "cli", False),
+        ("compute", "", False),
+        ("cli", "compute", True),
+        ("web", "cli", False),
+        ("errors", "identity", False),
+        ("identity", "errors", True),
+    ],
+)
+def test_the_order_itself(part: str, target: str, expected: bool) -> None:
+    assert allowed(part, target) is expected
+
+
+def test_imports_are_found_wherever_they_stand() -> None:
+    text = (
+        "def f():\n    import offload.cli.main\nif TYPE_CHECKING:\n    from offload.storage import Store\n"
+        "from offload import errors\nimport os\n"
+    )
+    found = sorted(imported(ast.parse(text)))
+    assert found == [(2, "offload.cli.main"), (4, "offload.storage"), (5, "offload.errors")]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_files_can_be_read_in_one_sitting(path: Path) -> None:
+    lines = len(path.read_text().splitlines())
+    assert lines <= 350, f"{lines} lines; aim at 300, one concept per file"
+
+
+def loaded(code: str, directory: Path) -> set[str]:
+    """Which modules `code` loads beyond those of an empty program of the same interpreter."""
+    dump = directory / "modules"
+    program = f"""
+import os, sys
+before = set(sys.modules)
+def leave(code):
+    raise SystemExit(code)
+os._exit = leave
+try:
+    exec({code!r})
+except SystemExit as error:
+    assert not error.code, error.code
+with open({str(dump)!r}, "w") as file:
+    print(*(set(sys.modules) - before), file=file)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return set(dump.read_text().split())
+
+
+def test_import_loads_nothing_heavy(tmp_path: Path) -> None:
+    modules = loaded("import offload", tmp_path)
+    assert "offload" in modules
+    assert not modules & (HEAVY | {"sqlite3", "hashlib"})
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("words", [["echo", "hello"], ["cat", "words.txt"]], ids=["plain", "input file"])
+def test_recalling_a_command_loads_nothing_heavy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("words.txt").write_text("some words\n")
+    program = f"import sys; sys.argv = {['offload', 'run', '--', *words]!r}; import offload.cli.main as m; m.main()"
+    first = loaded(program, tmp_path)
+    assert "subprocess" in first, "the first run executes the command"
+    second = loaded(program, tmp_path)
+    assert "subprocess" not in second, "the second run recalls it"
+    assert not second & HEAVY
+
+
+@pytest.mark.usefixtures("home")
+def test_version_loads_nothing_heavy(tmp_path: Path) -> None:
+    program = "import sys; sys.argv = ['offload', '--version']; import offload.cli.main as m; m.main()"
+    assert not loaded(program, tmp_path) & (HEAVY | {"sqlite3", "hashlib"})
