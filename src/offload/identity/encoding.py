@@ -55,6 +55,15 @@ def head(major: int, argument: int) -> bytes:
     return bytes((major | 27,)) + argument.to_bytes(8, "big")
 
 
+class Raw:
+    """A byte string within an encoding that is kept as a view of the memory where it lies."""
+
+    __slots__ = ("view",)
+
+    def __init__(self, view: memoryview) -> None:
+        self.view = view
+
+
 class Encoder:
     """Writes values, one after another, as chunks of bytes.
 
@@ -165,6 +174,11 @@ def _write_bytes(encoder: Encoder, value: bytes) -> None:
     encoder.chunks.append(value)
 
 
+def _write_raw(encoder: Encoder, value: Raw) -> None:
+    encoder.chunks.append(head(2, len(value.view)))
+    encoder.chunks.append(value.view)
+
+
 def _write_bytearray(encoder: Encoder, value: bytearray) -> None:
     encoder.tag(BYTEARRAY)
     _write_bytes(encoder, bytes(value))
@@ -249,6 +263,7 @@ _WRITERS: dict[type, Write] = {
     str: _write_str,
     bytes: _write_bytes,
     bytearray: _write_bytearray,
+    Raw: _write_raw,
     list: _write_list,
     tuple: _write_tuple,
     dict: _write_dict,

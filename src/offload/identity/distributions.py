@@ -1,0 +1,132 @@
+"""Whose code is it: Python's own, an installed distribution's, or the user's project's?
+
+Code that a non-editable distribution lists in its RECORD counts by the distribution's name and version, the standard
+library by the interpreter's minor version. All other code is the project's and counts by content; so do editable
+installs, checkouts on the path, and distributions that were installed from a local directory.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from functools import cache
+from types import ModuleType
+
+PROJECT = "project"
+STANDARD = "standard"
+# Offload's own functions say how work is run, not what it computes.
+OWN = "offload"
+
+_STANDARD_ROOTS = tuple(
+    os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib") if sysconfig.get_path(name)
+)
+
+
+def origin(module_name: str | None) -> str:
+    """Return where a module's code comes from.
+
+    Parameters
+    ----------
+    module_name : str or None
+        A dotted module name, as in ``__module__``.
+
+    Returns
+    -------
+    str
+        ``"project"``, ``"standard"``, or ``"NAME==VERSION"`` of the distribution that it belongs to.
+    """
+    if not module_name or module_name == "__main__":
+        return PROJECT
+    module = sys.modules.get(module_name)
+    if isinstance(module, ModuleType):
+        file = getattr(module, "__file__", None)
+        if file is None:
+            spec = getattr(module, "__spec__", None)
+            if spec is not None and spec.origin in ("built-in", "frozen"):
+                return STANDARD
+            paths = list(getattr(module, "__path__", ()))
+            return _origin_of_path(module_name, os.path.join(paths[0], "")) if paths else PROJECT
+        return _origin_of_path(module_name, file)
+    top = module_name.partition(".")[0]
+    if top in sys.modules and top != module_name:
+        return origin(top)
+    return STANDARD if top in sys.stdlib_module_names else PROJECT
+
+
+@cache
+def _origin_of_path(module_name: str, path: str) -> str:
+    real = os.path.realpath(path)
+    top = module_name.partition(".")[0]
+    if top == OWN:
+        return STANDARD
+    if real.startswith(_STANDARD_ROOTS) and not {"site-packages", "dist-packages"} & set(real.split(os.sep)):
+        return STANDARD
+    if path.endswith(os.sep):  # a namespace package: its parts tell
+        return _namespace_origin(path, top)
+    root = _import_root(module_name, path)
+    if root is None:
+        return PROJECT
+    return _distribution_of(root, os.path.relpath(path, root), top) or PROJECT
+
+
+def _import_root(module_name: str, path: str) -> str | None:
+    """Return the directory on the import path under which `path` stands for `module_name`."""
+    levels = module_name.count(".") + (1 if os.path.basename(path).partition(".")[0] == "__init__" else 0)
+    root = os.path.dirname(path)
+    for _ in range(levels):
+        root = os.path.dirname(root)
+    return root if os.path.isdir(root) else None
+
+
+def _namespace_origin(path: str, top: str) -> str:
+    folder = os.path.dirname(path)
+    while os.path.basename(folder) != top and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    root = os.path.dirname(folder)
+    return _distribution_of(root, os.path.relpath(path, root) + os.sep, top) or PROJECT
+
+
+@cache
+def _metadata_folders(root: str) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(n for n in os.listdir(root) if n.endswith((".dist-info", ".egg-info"))))
+    except OSError:
+        return ()
+
+
+def _distribution_of(root: str, relative: str, top: str) -> str | None:
+    """Return ``NAME==VERSION`` of the distribution under `root` that lists `relative`, or None."""
+    plain = top.lower().replace("_", "").replace("-", "")
+    folders = _metadata_folders(root)
+    # The one that is named like the module is nearly always the owner; look there first.
+    likely = [f for f in folders if f.lower().replace("_", "").replace("-", "").startswith(plain)]
+    for folder in [*likely, *(f for f in folders if f not in likely)]:
+        name, _, version = folder.rpartition(".")[0].partition("-")
+        files = _listed(os.path.join(root, folder))
+        wanted = relative.replace(os.sep, "/")
+        if f"\n{wanted}," in files or (wanted.endswith("/") and f"\n{wanted}" in files) or f"\n{top}\n" in files:
+            return f"{name}=={version.partition('-py')[0]}"
+    return None
+
+
+@cache
+def _listed(metadata: str) -> str:
+    """Return the text that lists a distribution's files, or nothing where they count by content."""
+    if os.path.exists(os.path.join(metadata, "direct_url.json")):
+        with open(os.path.join(metadata, "direct_url.json"), encoding="utf-8") as file:
+            if '"dir_info"' in file.read():
+                return ""  # installed from a local directory: the same version may hold other code tomorrow
+    # Distributions of the operating system have no RECORD; their egg-info names the top-level modules.
+    for name in ("RECORD", "top_level.txt"):
+        try:
+            with open(os.path.join(metadata, name), encoding="utf-8") as file:
+                return "\n" + file.read()
+        except OSError:
+            continue
+    return ""
+
+
+def interpreter() -> str:
+    """Return the name and minor version of the running interpreter, such as ``cpython-3.11``."""
+    return f"{sys.implementation.name}-{sys.version_info[0]}.{sys.version_info[1]}"

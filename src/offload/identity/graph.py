@@ -1,0 +1,239 @@
+"""What a function or class reaches: a graph of code and values, named by nothing but its shape and content.
+
+Nodes are numbered in the order in which the code reaches them, so neither module names nor addresses count, and cycles
+end. The graph remembers what it looked at. While every global, closure cell, default and class attribute is still the
+same object, and every mutable value among them still encodes to the same bytes, so is the graph's checksum.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from hashlib import sha256
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
+
+from offload.errors import EncodeError, IdentityError
+from offload.identity.encoding import Encoder, encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+MISSING = object()
+_ATOMS = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), BuiltinFunctionType)
+
+
+class Node:
+    """One thing that counts: a function, a class, a module or what stands for one.
+
+    Attributes
+    ----------
+    kind : str
+        ``"function"``, ``"class"``, ``"module"`` or ``"extension"``.
+    label : str
+        Where it was found, for people; it does not count.
+    content : list
+        What counts of it; other nodes in it stand as their numbers.
+    subject : object
+        The thing itself.
+    """
+
+    __slots__ = ("content", "kind", "label", "subject")
+
+    def __init__(self, kind: str, label: str, subject: object) -> None:
+        self.kind = kind
+        self.label = label
+        self.subject = subject
+        self.content: list[object] = []
+
+
+class Graph:
+    """The graph below one root.
+
+    Parameters
+    ----------
+    root : object
+        A function or class.
+
+    Attributes
+    ----------
+    checksum : str
+        The identity: of the nodes' contents, and of nothing else.
+    nodes : list of Node
+        In the order in which they are reached; the root first.
+    modules : set of str
+        Modules of installed distributions that are reached; their versions count too.
+
+    Raises
+    ------
+    IdentityError
+        If something is reached that can be neither followed nor encoded.
+    """
+
+    def __init__(self, root: object) -> None:
+        self.nodes: list[Node] = []
+        self.modules: set[str] = set()
+        self._numbers: dict[int, int] = {}
+        self._queue: deque[Node] = deque()
+        self._names: list[tuple[Mapping[str, Any], str, object]] = []
+        self._cells: list[tuple[CellType, object]] = []
+        self._functions: list[tuple[FunctionType, object, object, object]] = []
+        self._values: list[tuple[object, str]] = []
+        self.root = root
+        self.describe(root)
+        self._drain()
+        self.checksum = sha256(self.canonical()).hexdigest()
+
+    def canonical(self) -> bytes:
+        """Return the bytes whose checksum is the identity."""
+        return encode([[node.kind, node.content] for node in self.nodes])
+
+    def is_current(self) -> bool:
+        """Tell whether everything that was looked at is still what it was."""
+        for names, name, seen in self._names:
+            if names.get(name, MISSING) is not seen:
+                return False
+        for function, code, defaults, keywords in self._functions:
+            if (
+                function.__code__ is not code
+                or function.__defaults__ is not defaults
+                or function.__kwdefaults__ is not keywords
+            ):
+                return False
+        for cell, seen in self._cells:
+            if cell_contents(cell) is not seen:
+                return False
+        size = len(self.nodes)
+        return all(self.digest(value) == seen for value, seen in self._values) and len(self.nodes) == size
+
+    # What the parts of the graph are made of ------------------------------------------------------------
+
+    def look(self, names: Mapping[str, Any], name: str) -> object:
+        """Look a name up, and remember what was found."""
+        found = names.get(name, MISSING)
+        self._names.append((names, name, found))
+        return found
+
+    def look_in(self, cell: CellType) -> object:
+        """Look into a closure cell, and remember what was found."""
+        found = cell_contents(cell)
+        self._cells.append((cell, found))
+        return found
+
+    def watch(self, function: FunctionType) -> None:
+        """Remember a function's code and defaults."""
+        self._functions.append((function, function.__code__, function.__defaults__, function.__kwdefaults__))
+
+    def number(self, kind: str, subject: object, label: str) -> list[object]:
+        """Return the reference to the node of `subject`, which is added when it is new."""
+        number = self._numbers.get(id(subject))
+        if number is None:
+            number = self._numbers[id(subject)] = len(self.nodes)
+            node = Node(kind, label, subject)
+            self.nodes.append(node)
+            self._queue.append(node)
+        return ["node", number]
+
+    def describe(self, value: object, where: str = "") -> object:
+        """Return what stands for `value` in the content of a node.
+
+        Parameters
+        ----------
+        value : object
+            Anything that code reaches.
+        where : str
+            How it is reached, for error messages.
+        """
+        if value is MISSING:
+            return ["missing"]
+        known = _DESCRIBERS.get(type(value))
+        if known is not None:
+            return known(self, value, where)
+        if isinstance(value, type):
+            return self.refer(value)
+        wrapped = getattr(value, "__wrapped__", None)
+        if wrapped is not None and type(value).__reduce__ is object.__reduce__ and callable(value):
+            return ["wrapper", self.refer(type(value)), self.describe(wrapped, where)]
+        if type(value).__name__ == "_lru_cache_wrapper":
+            return ["cached", self.describe(value.__wrapped__, where)]  # type: ignore[attr-defined]
+        follow = getattr(type(value), "__offload_function__", None)
+        if follow is not None:
+            return self.describe(follow(value), where)
+        return self._encoded(value, where)
+
+    def refer(self, value: object) -> object:
+        """Return what stands for a class, function or module that is found inside a value."""
+        from offload.identity.members import reference
+
+        return reference(self, value)
+
+    def digest(self, value: object) -> str:
+        """Return the checksum of a value's encoding, with what it reaches in this graph."""
+        encoder = Encoder(portable=False, refer=self.refer)
+        encoder.write(value)
+        self.modules |= encoder.modules
+        return sha256(b"".join(encoder.chunks)).hexdigest()
+
+    def _encoded(self, value: object, where: str) -> object:
+        try:
+            digest = self.digest(value)
+        except EncodeError as exc:
+            raise IdentityError(
+                f"{where or 'the function'} reaches a {type(value).__module__}.{type(value).__qualname__} "
+                f"that has no identity: {exc.message}",
+                "pass it as an argument, or create it inside the function",
+            ) from exc
+        if not _is_immutable(value):
+            self._values.append((value, digest))
+        return ["value", type(value).__qualname__, digest]
+
+    def _drain(self) -> None:
+        from offload.identity.members import contents
+
+        while self._queue:
+            node = self._queue.popleft()
+            node.content = contents(self, node)
+
+
+def cell_contents(cell: CellType) -> object:
+    """Return what a closure cell holds, or MISSING where it is still empty."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+def _is_immutable(value: object) -> bool:
+    if type(value) in (tuple, frozenset):
+        return all(map(_is_immutable, value))  # type: ignore[call-overload]
+    return type(value) in _ATOMS or isinstance(value, type)
+
+
+def _describe_atom(graph: Graph, value: object, where: str) -> object:
+    return ["value", type(value).__qualname__, value]
+
+
+def _describe_reference(graph: Graph, value: object, where: str) -> object:
+    return graph.refer(value)
+
+
+def _describe_method(graph: Graph, value: MethodType, where: str) -> object:
+    return ["method", graph.describe(value.__func__, where), graph.describe(value.__self__, where)]
+
+
+def _describe_partial(graph: Graph, value: partial[Any], where: str) -> object:
+    arguments = [graph.describe(a, where) for a in value.args]
+    keywords = [[k, graph.describe(v, where)] for k, v in value.keywords.items()]
+    return ["partial", graph.describe(value.func, where), arguments, keywords]
+
+
+_DESCRIBERS: dict[type, Callable[[Graph, Any, str], object]] = {
+    FunctionType: _describe_reference,
+    BuiltinFunctionType: _describe_reference,
+    ModuleType: _describe_reference,
+    type: _describe_reference,
+    MethodType: _describe_method,
+    partial: _describe_partial,
+    **dict.fromkeys((t for t in _ATOMS if t is not BuiltinFunctionType), _describe_atom),
+}

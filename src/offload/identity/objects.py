@@ -1,0 +1,282 @@
+"""Canonical encodings of everything that is not a plain built-in value.
+
+In order: types that were registered, arrays and tables, functions, classes and modules, and then any object by what
+``copyreg`` says it is made of (as pickle does), each part encoded canonically. So equal objects give equal bytes
+although pickle's own bytes would differ with shared references. Only what refuses all of these is an error.
+
+Classes of the project count by all that they reach: an argument whose method was edited is another argument.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import importlib
+import sys
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+
+from offload.errors import DecodeError, EncodeError
+from offload.identity import encoding as tags
+from offload.identity.distributions import PROJECT, STANDARD, origin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from offload.identity.decoding import Decoder
+    from offload.identity.encoding import Encoder
+
+_BY_TYPE: dict[type, tuple[str, Callable[[Any], object]]] = {}
+_BY_NAME: dict[str, Callable[[Any], object]] = {}
+# The types of these packages have encodings of their own, in the module on the right.
+_PACKAGES = {"numpy": "arrays", "pandas": "tables", "pyarrow": "tables", "polars": "tables"}
+
+
+def register(
+    cls: type, *, encode: Callable[[Any], object], decode: Callable[[Any], object], name: str | None = None
+) -> None:
+    """Give a type an encoding of its own.
+
+    Parameters
+    ----------
+    cls : type
+        The exact type; subclasses need their own.
+    encode : callable
+        Takes an instance and returns a value that has an encoding: plain values, bytes, arrays.
+    decode : callable
+        Takes what `encode` returned and gives the instance back.
+    name : str, optional
+        The name in the encoding. The default is ``module.qualname``; give one to be free to move the class.
+
+    Examples
+    --------
+    >>> import ipaddress, offload
+    >>> offload.register(ipaddress.IPv4Address, encode=int, decode=ipaddress.IPv4Address)
+    """
+    name = name or f"{cls.__module__}.{cls.__qualname__}"
+    _BY_TYPE[cls] = (name, encode)
+    _BY_NAME[name] = decode
+
+
+def write_object(encoder: Encoder, value: Any) -> None:
+    """Write any value that is not a plain built-in one."""
+    cls = type(value)
+    registered = _BY_TYPE.get(cls)
+    if registered is None:
+        package = cls.__module__.partition(".")[0]
+        if package in _PACKAGES and package not in _loaded:
+            _loaded.add(package)
+            importlib.import_module(f"offload.identity.{_PACKAGES[package]}").install(package)
+            registered = _BY_TYPE.get(cls)
+    if registered is not None:
+        _note(encoder, cls.__module__)
+        name, encode = registered
+        encoder.enter(value)
+        encoder.tag(tags.OBJECT)
+        encoder.array(2)
+        encoder.write(name)
+        encoder.write(encode(value))
+        encoder.leave(value)
+    elif isinstance(value, type):
+        _write_reference(encoder, tags.CLASS, value)
+    elif cls is FunctionType or cls is BuiltinFunctionType:
+        _write_reference(encoder, tags.FUNCTION, value)
+    elif cls is ModuleType:
+        _write_reference(encoder, tags.MODULE, value)
+    elif cls is MethodType:
+        _write_parts(encoder, value, (getattr, (value.__self__, value.__func__.__name__)))
+    else:
+        _write_parts(encoder, value, _reduce(value))
+
+
+_loaded: set[str] = set()
+
+
+def _note(encoder: Encoder, module_name: str) -> None:
+    if origin(module_name) not in (PROJECT, STANDARD):
+        encoder.modules.add(module_name.partition(".")[0])
+
+
+def _reduce(value: Any) -> tuple[Any, ...]:
+    """Return the parts that a value is made of, as pickle would ask for them."""
+    cls = type(value)
+    try:
+        reducer = copyreg.dispatch_table.get(cls)
+        reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
+    except Exception as exc:  # whatever a class's own __reduce__ or __getstate__ may raise
+        raise EncodeError(
+            f"a {cls.__module__}.{cls.__qualname__} can be neither encoded nor pickled: {exc}",
+            "pass what it is made from, or register an encoding with offload.register",
+        ) from exc
+    if isinstance(reduced, str):  # a global by its name
+        return getattr, (sys.modules[cls.__module__ if not hasattr(value, "__module__") else value.__module__], reduced)
+    return tuple(reduced)
+
+
+def _write_parts(encoder: Encoder, value: Any, parts: tuple[Any, ...]) -> None:
+    function, arguments, state, items, pairs, setter = (*parts, None, None, None, None)[:6]
+    encoder.enter(value)
+    encoder.tag(tags.REDUCED)
+    encoder.array(6)
+    encoder.write(function)
+    encoder.write(tuple(arguments))
+    encoder.write(state)
+    encoder.write(None if items is None else list(items))
+    encoder.write(None if pairs is None else [list(pair) for pair in pairs])
+    encoder.write(setter)
+    encoder.leave(value)
+
+
+def _write_reference(encoder: Encoder, tag: int, value: Any) -> None:
+    encoder.tag(tag)
+    if encoder.refer is not None:
+        encoder.write(encoder.refer(value))
+        return
+    if isinstance(value, BuiltinFunctionType) and not isinstance(value.__self__, ModuleType | None):
+        # A method of a built-in object or class, such as `bytes.fromhex`.
+        encoder.array(1)
+        encoder.write([value.__self__, value.__name__])
+        return
+    name, module = reference_name(value)
+    digest, payload = None, None
+    if origin(module) == PROJECT:
+        from offload.identity.functions import closure
+
+        graph = closure(value)
+        digest = graph.checksum
+        encoder.modules |= graph.modules
+        if encoder.portable and tag == tags.FUNCTION and _find(name) is not value:
+            payload = _pickled(value)
+    else:
+        _note(encoder, module)
+    encoder.array(3)
+    encoder.write(name)
+    encoder.write(digest)
+    encoder.write(payload)
+
+
+def _pickled(value: Any) -> bytes:
+    import cloudpickle
+
+    try:
+        return bytes(cloudpickle.dumps(value, protocol=5))
+    except Exception as exc:  # whatever the parts of a closure may raise
+        raise EncodeError(f"the function {value.__qualname__} cannot be pickled: {exc}") from exc
+
+
+def reference_name(value: Any) -> tuple[str, str]:
+    """Return ``module:qualname`` of a class, function or module, and its module.
+
+    A script's ``__main__`` goes by the name under which it could be imported.
+    """
+    if isinstance(value, ModuleType):
+        return f"{_importable(value.__name__)}:", value.__name__
+    module = getattr(value, "__module__", None) or "builtins"
+    return f"{_importable(module)}:{value.__qualname__}", module
+
+
+def _importable(module_name: str) -> str:
+    if module_name != "__main__":
+        return module_name
+    main = sys.modules["__main__"]
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    if spec is not None:
+        return str(spec.name.removesuffix(".__main__"))
+    return file.replace("\\", "/").rpartition("/")[2].removesuffix(".py") if file else module_name
+
+
+def _find(name: str) -> Any:
+    """Return what ``module:qualname`` names here, or None."""
+    module_name, _, path = name.partition(":")
+    module = sys.modules["__main__"] if module_name == _importable("__main__") else sys.modules.get(module_name)
+    if module is None:
+        try:
+            module = importlib.import_module(module_name)
+        except ImportError:
+            return None
+    found: Any = module
+    for part in path.split(".") if path else ():
+        found = getattr(found, part, None)
+    return found
+
+
+def read_object(decoder: Decoder, tag: int) -> Any:
+    """Read the value behind a tag that stands for an object.
+
+    Raises
+    ------
+    DecodeError
+        If the type or function is not to be found here, or refuses to be rebuilt.
+    """
+    if tag == tags.OBJECT:
+        name, state = decoder.items()
+        package = name.partition(".")[0]
+        if package in _PACKAGES and package not in _loaded:
+            _loaded.add(package)
+            _import(f"offload.identity.{_PACKAGES[package]}").install(package)
+        if name not in _BY_NAME:
+            raise DecodeError(f"no decoding is registered for {name}", "import the module that registers it")
+        return _BY_NAME[name](state)
+    if tag == tags.REDUCED:
+        return _rebuild(*decoder.items())
+    if tag in (tags.CLASS, tags.FUNCTION, tags.MODULE):
+        parts = decoder.items()
+        if len(parts) == 1:
+            return getattr(*parts[0])
+        name, _, payload = parts
+        if payload is not None:
+            import pickle
+
+            return pickle.loads(payload)
+        found = _find(name)
+        if found is None:
+            raise DecodeError(
+                f"{name} is not to be found here",
+                "make its module importable, or ask for the result where it was made",
+            )
+        return found
+    if tag == tags.PICKLE:
+        import pickle
+
+        try:
+            return pickle.loads(decoder.bytes())
+        except Exception as exc:  # whatever the classes in it may raise
+            raise DecodeError(f"a pickled value cannot be loaded here: {type(exc).__name__}: {exc}") from exc
+    raise DecodeError(f"not a canonical encoding: tag {tag}")
+
+
+def _import(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as exc:
+        raise DecodeError(f"the value needs {exc.name}, which is not installed here") from exc
+
+
+def _rebuild(function: Any, arguments: Any, state: Any, items: Any, pairs: Any, setter: Any) -> Any:
+    try:
+        value = function(*arguments)
+        if state is not None:
+            if setter is not None:
+                setter(value, state)
+            else:
+                _set_state(value, state)
+        for item in items or ():
+            value.append(item)
+        for key, item in pairs or ():
+            value[key] = item
+    except Exception as exc:  # whatever a class may raise when it is rebuilt
+        raise DecodeError(f"a value cannot be rebuilt: {type(exc).__name__}: {exc}") from exc
+    return value
+
+
+def _set_state(value: Any, state: Any) -> None:
+    if hasattr(value, "__setstate__"):
+        value.__setstate__(state)
+        return
+    slots = None
+    if isinstance(state, tuple) and len(state) == 2:
+        state, slots = state
+    if state:
+        value.__dict__.update(state)
+    for name, item in (slots or {}).items():
+        setattr(value, name, item)
