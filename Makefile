@@ -29,7 +29,7 @@ check: setup ## lint, format, types and documentation
 	@echo "ruff check"; $(PYTHON) -m ruff check --quiet $(SOURCES)
 	@echo "ruff format"; $(PYTHON) -m ruff format --check --quiet $(SOURCES)
 	@echo "mypy --strict"; $(PYTHON) -m mypy --strict --no-error-summary $(SOURCES)
-	@echo "command reference"; $(PYTHON) tools/command_reference.py --check
+	@echo "references"; $(PYTHON) tools/command_reference.py --check && $(PYTHON) tools/python_reference.py --check
 	@echo "documentation"; $(PYTHON) tools/check_docs.py
 
 format: setup ## let ruff fix what it can
@@ -37,7 +37,7 @@ format: setup ## let ruff fix what it can
 	@$(PYTHON) -m ruff format --quiet $(SOURCES)
 
 docs: setup ## write the generated pages again
-	@$(PYTHON) tools/command_reference.py
+	@$(PYTHON) tools/command_reference.py && $(PYTHON) tools/python_reference.py
 
 bench: setup ## measure the budgets beside other tools and write docs/performance.md
 	@$(PYTHON) benchmarks/run.py
