@@ -1,0 +1,116 @@
+"""A map of 10,000 trivial calls: all new and recorded, against raw Dask; then again in a fresh process.
+
+Both sides use Dask's LocalCluster with the same number of worker processes, one thread each, no dashboard, the same
+release of Dask; it is up and has done a small map before the clock starts. The clock runs from the call of `map` until
+`gather` has given the last value. offload stores the value and the record of each call on the way, raw Dask stores
+nothing: the comparison leans to Dask's side. "Again" is a process that starts with the recorded results and nothing
+else; its clock runs over `map` and `gather`, everything they import included. joblib.Memory recalls the same 10,000 in
+a loop.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from importlib import import_module
+from itertools import count
+
+from benchmarks.harness import Context, Environment, Row, collect, serve
+
+WORKERS = 2
+
+
+def work(x: int) -> int:
+    return x + 1
+
+
+def _check(values: list[int], start: int, calls: int) -> None:
+    if values != list(range(start + 1, start + calls + 1)):
+        raise ValueError("map gave wrong values")
+
+
+def offload_side(start: int, calls: int, warm: bool) -> dict[str, float]:
+    import offload
+
+    task = offload.task(work)
+    if warm:
+        offload.gather(task.map(range(start - 20, start)))
+    begin = time.perf_counter()
+    values = offload.gather(task.map(range(start, start + calls)))
+    seconds = time.perf_counter() - begin
+    _check(list(values), start, calls)
+    return {"map": seconds / calls}
+
+
+def dask_side(start: int, calls: int) -> dict[str, float]:
+    distributed = import_module("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=WORKERS, threads_per_worker=1, dashboard_address=None, processes=True
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        client.gather(client.map(work, range(start - 20, start)))
+        begin = time.perf_counter()
+        values = client.gather(client.map(work, range(start, start + calls)))
+        seconds = time.perf_counter() - begin
+    _check(values, start, calls)
+    return {"map": seconds / calls}
+
+
+def joblib_side(start: int, calls: int, location: str) -> dict[str, float]:
+    cached = import_module("joblib").Memory(location, verbose=0).cache(work)
+    begin = time.perf_counter()
+    values = [cached(x) for x in range(start, start + calls)]
+    seconds = time.perf_counter() - begin
+    _check(values, start, calls)
+    return {"map": seconds / calls}
+
+
+def measure(context: Context) -> list[Row]:
+    here = context.directory("map")
+    environ = context.environ(here / "home")
+    calls, rounds = context.pick(10_000, 5_000, 50), context.pick(3, 1, 1)
+    fresh = count(1 << 20, 1 << 20)
+
+    def new(environment: Environment, name: str, **more: object) -> dict[str, float]:
+        return context.side(environment, __file__, name, environ, start=next(fresh), calls=calls, **more)
+
+    def again(environment: Environment, name: str, **more: object) -> dict[str, float]:
+        return context.side(environment, __file__, name, environ, start=1 << 20, calls=calls, **more)
+
+    computing = {"offload": partial(new, context.offload, "offload", warm=True)}
+    recalling = {"offload": partial(again, context.offload, "offload", warm=False)}
+    if context.peers is not None and "distributed" in context.installed:
+        computing["dask"] = partial(new, context.peers, "dask")
+    computed = collect(computing, rounds)
+    if context.peers is not None and "joblib" in context.installed:
+        recalling["joblib"] = partial(again, context.peers, "joblib", location=here / "joblib")
+        recalling["joblib"]()
+    recalled = collect(recalling, rounds + 2)
+    what = f"map of {calls:,} trivial calls"
+    command = "python -m benchmarks.bench_map offload "
+    first = f'\'{{"start": {1 << 20}, "calls": {calls}, "warm": %s}}\''
+    return [
+        Row(
+            f"{what}, all new, all recorded, per call",
+            command + first % "true",
+            computed["offload"]["map"],
+            "raw Dask, nothing recorded",
+            computed.get("dask", {}).get("map"),
+            at_most=0.2,
+            note=f"{WORKERS} worker processes, one thread each",
+        ),
+        Row(
+            f"{what}, again in a fresh process, per call",
+            command + first % "false",
+            recalled["offload"]["map"],
+            "joblib.Memory, a loop",
+            recalled.get("joblib", {}).get("map"),
+            at_most_seconds=30e-6,
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    serve({"offload": offload_side, "dask": dask_side, "joblib": joblib_side})
