@@ -30,7 +30,7 @@ def offload_side(directory: str, count: int) -> dict[str, float]:
     keys = [hashlib.sha256(record).hexdigest() for record in records]
     buffers = [b"value %d" % number for number in range(count)]
     store = DirectoryStore(Path(directory) / "store")
-    database = SqliteDatabase(Path(directory) / "database.sqlite")
+    database = SqliteDatabase(f"{directory}/database.sqlite")
     clock("put", lambda: store.put(buffers))
     sums = [hashlib.sha256(buffer).hexdigest() for buffer in buffers]
     if not all(store.has(sums)) or any(store.has(keys)):

@@ -1,14 +1,15 @@
 """Many processes on one home, killed at random: is every later recall right?
 
-N workers run at once for T seconds. Half of them call an `@offload.task` in a loop, half run `offload run`; all draw
-from the same few hundred arguments, so they meet: one records what another is recording or recalling. At random
-moments one is killed with SIGKILL, with everything that it started, and replaced. A worker checks each value that it
-gets. At the end a fresh process asks for every argument again and compares with the value recomputed, and the database
-and the store must answer `PRAGMA integrity_check` with ok.
+Half of the workers call an `@offload.task` in a loop, half run `offload run`; all draw from the same few hundred
+arguments, so they meet: one records what another is recording or recalling. At random moments one is killed with
+SIGKILL, with everything that it started, and replaced. A worker compares each value that it gets with the value
+recomputed. At the end fresh processes ask for every argument again, and the home is examined: the SQLite files must be
+whole, each recorded result must have its buffer, each buffer must verify.
 
-    python benchmarks/stress.py [--processes 16] [--seconds 60] [--home DIR] [--json]
+    python benchmarks/stress.py [--processes 16] [--seconds 60] [--arguments 300]
 
-The exit code is 0 when nothing was wrong, else 1.
+Writes its counts to stdout as JSON; the exit code is 0 when nothing was wrong, else 1. It needs offload installed in
+the Python that runs it.
 """
 
 from __future__ import annotations
@@ -26,57 +27,191 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-ARGUMENTS = 300  # few enough that the workers meet, enough that there is always something to compute
-LARGE = 5  # every so many-th value is larger than what is packed into the database
+LARGE = 5  # every so many-th value is too large to be packed into the store's database
 KILLS_PER_SECOND = 4.0
+OFFLOAD = Path(sys.executable).parent / "offload"
 
 
 def value_of(x: int) -> bytes:
-    """What every call must give: some bytes for one argument, for some arguments a large buffer."""
+    """What a call must give: a few bytes, for some arguments a large buffer."""
     return (b"%d," % (x * x)) * (20_000 if x % LARGE == 0 else 3)
 
 
 def script_of(x: int) -> list[str]:
-    """A command whose stdout is `value_of`."""
+    """A command whose stdout is the same."""
     repeat = 20_000 if x % LARGE == 0 else 3
-    return ["awk", f"BEGIN {{ for (i = 0; i < {repeat}; i++) printf \"%d,\", {x * x} }}"]
+    return ["awk", f'BEGIN {{ for (i = 0; i < {repeat}; i++) printf "%d,", {x * x} }}']
 
 
-class Log:
-    """One line for each call; a line is one write, so that a kill cannot tear what others wrote."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-
-    def add(self, *words: str) -> None:
-        os.write(self._file, (" ".join(words) + "\n").encode())
-
-
-def task_worker(log: Log, seed: int) -> None:
-    """Call the task with random arguments until killed."""
+def ask_task(x: int) -> tuple[bytes, bool]:
+    """The value of the task; whether it was recalled is not known here."""
     import offload
 
-    computed = False
-
-    def work(x: int) -> bytes:
-        return (b"%d," % (x * x)) * (20_000 if x % 5 == 0 else 3)
-
-    chance, task = random.Random(seed), offload.task(work)
-    while True:
-        x = chance.randrange(ARGUMENTS)
-        right = task(x) == value_of(x)
-        log.add("task", "right" if right else f"WRONG({x})")
+    return offload.task(value_of)(x), False
 
 
-def run_worker(log: Log, seed: int) -> None:
-    """Run commands with random arguments until killed; `offload run` says on stderr what it recalled."""
-    chance = random.Random(seed)
-    while True:
-        x = chance.randrange(ARGUMENTS)
-        done = subprocess.run([_offload(), "run", "--", *script_of(x)], capture_output=True, check=False)
-        right = done.returncode == 0 and done.stdout == value_of(x)
-        log.add("run", "right" if right else f"WRONG({x})")
+def ask_run(x: int) -> tuple[bytes, bool]:
+    """The stdout of the command, and whether it was recalled."""
+    done = subprocess.run([OFFLOAD, "run", "--", *script_of(x)], capture_output=True, check=False)
+    if done.returncode != 0:
+        sys.stderr.write(f"offload run ended with {done.returncode}: {done.stderr.decode(errors='replace')}\n")
+        return b"", False
+    return done.stdout, b"recalled" in done.stderr
+
+
+ASK = {"task": ask_task, "run": ask_run}
+
+
+def worker(kind: str, arguments: int, seed: int, rounds: int | None, log: Path) -> None:
+    """Ask for random arguments until killed, or `rounds` times for all of them in turn.
+
+    Each answer becomes one line of `log`, in one write: a kill cannot tear the lines of others.
+    """
+    chance, file = random.Random(seed), os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    left = None if rounds is None else [x for _ in range(rounds) for x in range(arguments)]
+    while left is None or left:
+        x = chance.randrange(arguments) if left is None else left.pop()
+        value, recalled = ASK[kind](x)
+        word = "wrong" if value != value_of(x) else "recalled" if recalled else "right"
+        os.write(file, f"{kind} {word} {x}\n".encode())
+
+
+class Crowd:
+    """The workers, each the leader of its own process group."""
+
+    def __init__(self, home: Path, arguments: int, log: Path) -> None:
+        self.home, self.arguments, self.log = home, arguments, log
+        self.running: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self.kills = self.fell = 0
+        self._chance = random.Random()
+
+    def start(self, kind: str, rounds: int | None = None) -> subprocess.Popen[bytes]:
+        seed = self._chance.randrange(1 << 30)
+        job = json.dumps([kind, self.arguments, seed, rounds, str(self.log)])
+        environ = {**os.environ, "OFFLOAD_HOME": str(self.home)}
+        process = subprocess.Popen(
+            [sys.executable, __file__, "--worker", job], env=environ, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        if rounds is None:
+            self.running.append((kind, process))
+        return process
+
+    def disturb(self) -> None:
+        """Kill one at random and replace it; a worker that ended by itself is counted, and replaced too."""
+        number = self._chance.randrange(len(self.running))
+        kind, process = self.running.pop(number)
+        if process.poll() is None:
+            self.kills += 1
+        else:
+            self.fell += 1
+        self._kill(process)
+        self.start(kind)
+
+    def end(self) -> None:
+        for _, process in self.running:
+            self._kill(process)
+        self.running.clear()
+
+    @staticmethod
+    def _kill(process: subprocess.Popen[bytes]) -> None:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it fell by itself, and left nothing behind
+        process.wait()
+
+
+def examine(home: Path) -> dict[str, int]:
+    """What is wrong with a home that nobody uses any more, and how much is recorded in it."""
+    from offload.storage.directory import DirectoryStore
+    from offload.storage.results import SqliteDatabase
+
+    broken = 0
+    for path in (*home.glob("*.sqlite"), *home.glob("store/*.sqlite")):
+        connection = sqlite3.connect(path)
+        broken += connection.execute("PRAGMA integrity_check").fetchall() != [("ok",)]
+        connection.close()
+    store, database = DirectoryStore(home / "store"), SqliteDatabase(str(home / "database.sqlite"))
+    results = [checksum for checksum in database.lookup(database.find()) if checksum is not None]
+    buffers = store.get(results)
+    store.close()
+    database.close()
+    return {
+        "recorded": len(results),
+        "damaged files": broken,
+        "results without a sound buffer": buffers.count(None),
+        "corrupt buffers": sum(1 for _ in home.glob("store/corrupt/*")),
+    }
+
+
+def stress(processes: int, seconds: float, arguments: int, home: Path) -> dict[str, float]:
+    """Run the crowd, then ask for everything again; returns the counts."""
+    log, after = home.parent / "log", home.parent / "after"
+    crowd = Crowd(home, arguments, log)
+    try:
+        for number in range(processes):
+            crowd.start(("task", "run")[number % 2])
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            time.sleep(random.expovariate(KILLS_PER_SECOND))
+            crowd.disturb()
+    finally:
+        crowd.end()
+    crowd.log = after
+    finals = [crowd.start(kind, rounds=2) for kind in ASK]
+    failed = sum(process.wait(600) != 0 for process in finals)
+    counts = Counter(line.split()[1] for line in log.read_text().splitlines())
+    asked = Counter(tuple(line.split()[:2]) for line in after.read_text().splitlines())
+    return {
+        "processes": processes,
+        "seconds": seconds,
+        "calls": counts.total(),
+        "commands seen recalled": counts["recalled"],
+        "kills": crowd.kills,
+        "workers that fell by themselves": crowd.fell,
+        "wrong": counts["wrong"],
+        "asked again": asked.total(),
+        "commands recalled when asked again": asked["run", "recalled"],
+        "wrong when asked again": asked["task", "wrong"] + asked["run", "wrong"],
+        "final processes that failed": failed,
+        "not asked again": 4 * arguments - asked.total(),
+        **examine(home),
+    }
+
+
+MUST_BE_ZERO = (
+    "workers that fell by themselves",
+    "wrong",
+    "wrong when asked again",
+    "final processes that failed",
+    "not asked again",
+    "damaged files",
+    "results without a sound buffer",
+    "corrupt buffers",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--processes", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--arguments", type=int, default=300, help="how many different calls and commands there are")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    options = parser.parse_args(argv)
+    if options.worker:
+        kind, arguments, seed, rounds, log = json.loads(options.worker)
+        worker(kind, arguments, seed, rounds, Path(log))
+        return 0
+    place = Path(tempfile.mkdtemp(prefix="offload-stress-"))
+    try:
+        counts = stress(options.processes, options.seconds, options.arguments, place / "home")
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    print(json.dumps(counts, indent=1))
+    return 1 if any(counts[name] for name in MUST_BE_ZERO) or not counts["calls"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
