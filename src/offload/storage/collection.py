@@ -1,0 +1,154 @@
+"""Leases on the buffers of a directory store, and removing buffers without ever taking a leased one."""
+
+from __future__ import annotations
+
+import os
+
+from offload.storage.leases import Lease, may_live, this_process
+from offload.storage.rows import Collected
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Sequence
+
+    from offload.storage.index import Index
+
+_BATCH = 1000  # buffers removed in one transaction, so that writers never wait long
+_STALE = 86400.0  # seconds after which a temp file, or a file without a row, belongs to nobody
+_EVIDENCE = 30 * 86400.0  # seconds for which corrupt buffers are kept
+
+
+def lease(index: Index, checksums: Sequence[str], seconds: float) -> Lease:
+    """Lease buffers of a store to this process."""
+    holder = os.urandom(16).hex()
+    pairs = [(checksum, holder) for checksum in dict.fromkeys(checksums)]
+
+    def renewed(seconds: float) -> None:
+        with index.file.writing() as connection:
+            row = (holder, *this_process(), index.clock() + seconds)
+            connection.execute("INSERT OR REPLACE INTO holder VALUES (?, ?, ?, ?, ?)", row)
+            connection.executemany("INSERT OR IGNORE INTO lease VALUES (?, ?)", pairs)
+
+    def released() -> None:
+        with index.file.writing() as connection:
+            connection.executemany("DELETE FROM lease WHERE checksum = ? AND holder = ?", pairs)
+            connection.execute("DELETE FROM holder WHERE id = ?", (holder,))
+
+    renewed(seconds)
+    return Lease(renewed, released)
+
+
+def _end_dead_leases(connection: sqlite3.Connection, now: float) -> None:
+    dead = [
+        (holder,)
+        for holder, host, pid, started, expires in connection.execute("SELECT * FROM holder").fetchall()
+        if expires < now or not may_live(host, pid, started)
+    ]
+    if dead:
+        connection.executemany("DELETE FROM holder WHERE id = ?", dead)
+        connection.execute("DELETE FROM lease WHERE holder NOT IN (SELECT id FROM holder)")
+
+
+def delete(index: Index, checksums: Sequence[str]) -> int:
+    """Remove buffers, except leased ones. Gives the number removed."""
+    removed = 0
+    for start in range(0, len(checksums), _BATCH):
+        removed += len(_remove(index, [(checksum, None) for checksum in checksums[start : start + _BATCH]]))
+    return removed
+
+
+def _remove(index: Index, candidates: Sequence[tuple[str, float | None]]) -> list[str]:
+    """Remove buffers that are not leased and, where a time is given, have not been used since."""
+    removed = []
+    with index.file.writing() as connection:
+        _end_dead_leases(connection, index.clock())
+        for checksum, last in candidates:
+            row = connection.execute(
+                "SELECT used, packed FROM buffer WHERE checksum = ?1"
+                " AND NOT EXISTS (SELECT 1 FROM lease WHERE checksum = ?1)",
+                (checksum,),
+            ).fetchone()
+            if row is None or (last is not None and row[0] != last):
+                continue
+            index.drop(connection, checksum)
+            # Before the commit: after it, another process may have put the same buffer again.
+            if row[1] is None and os.path.exists(index.place(checksum)):
+                os.unlink(index.place(checksum))
+            removed.append(checksum)
+    return removed
+
+
+def collect(index: Index, max_size: int, dry_run: bool) -> Collected:
+    """Remove the longest unused buffers until the rest has at most `max_size` bytes; see `Store.collect`."""
+    with index.file.writing() as connection:
+        _end_dead_leases(connection, index.clock())
+    leased = {row[0] for row in index.file.query("SELECT DISTINCT checksum FROM lease")}
+    rows = index.file.query("SELECT checksum, size, used FROM buffer ORDER BY used, checksum")
+    kept = {checksum: size for checksum, size, _ in rows}
+    total = sum(kept.values())
+    before, spared = total, 0
+    candidates = []
+    for checksum, size, used in rows:
+        if total <= max_size:
+            break
+        if checksum in leased:
+            spared += 1
+            continue
+        candidates.append((checksum, used))
+        total -= size
+    if dry_run:
+        removed = [checksum for checksum, _ in candidates]
+    else:
+        removed = []
+        for start in range(0, len(candidates), _BATCH):
+            removed += _remove(index, candidates[start : start + _BATCH])
+        spared += sum(checksum not in set(removed) for checksum, _ in candidates)
+    freed = sum(kept.pop(checksum) for checksum in removed)
+    if not dry_run:
+        _sweep(index)
+        _shrink(index)
+    return Collected(len(removed), freed, len(kept), before - freed, spared)
+
+
+def _sweep(index: Index) -> None:
+    """Remove temp files of processes long gone, files without a row, and corrupt buffers that nobody looked at."""
+    now = index.clock()
+    for directory, age in ((index.temporary, _STALE), (index.corrupt, _EVIDENCE)):
+        for path in _old_files(directory, now - age):
+            os.unlink(path)
+    try:
+        directories = sorted(os.listdir(index.buffers))
+    except FileNotFoundError:
+        return
+    for name in directories:
+        old = list(_old_files(os.path.join(index.buffers, name), now - _STALE))
+        known = index.present([os.path.basename(path) for path in old])
+        orphans = [path for path in old if os.path.basename(path) not in known]
+        if orphans:
+            with index.file.writing() as connection:
+                for path in orphans:
+                    statement = "SELECT 1 FROM buffer WHERE checksum = ?"
+                    if not connection.execute(statement, (os.path.basename(path),)).fetchone():
+                        os.unlink(path)
+
+
+def _old_files(directory: str, before: float) -> Iterator[str]:
+    try:
+        entries = list(os.scandir(directory))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        try:
+            if entry.stat(follow_symlinks=False).st_ctime < before:
+                yield entry.path
+        except FileNotFoundError:
+            continue
+
+
+def _shrink(index: Index) -> None:
+    """Give the index's free pages back to the file system, some at a time."""
+    while index.file.query("PRAGMA freelist_count")[0][0] > 0:
+        with index.file.writing() as connection:
+            connection.execute(f"PRAGMA incremental_vacuum({_BATCH})").fetchall()
+    index.file.query("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,0 +1,230 @@
+"""The store in a directory: small buffers packed in its index, large ones a file each."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from offload.errors import (
+    BufferMissingError,
+    ChecksumMismatchError,
+    DiskFullError,
+    NotFoundError,
+    NotWritableError,
+)
+from offload.identity.checksums import checksum as checksum_of
+from offload.identity.checksums import checksum_of_chunks
+from offload.storage import collection
+from offload.storage.files import write_file
+from offload.storage.filesystems import translated
+from offload.storage.incoming import Incoming
+from offload.storage.index import Index
+from offload.storage.reader import BytesReader, FileReader, Reader
+from offload.storage.rows import Collected, Usage
+from offload.storage.store import PACKED, Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from offload.storage.leases import Lease
+    from offload.storage.store import Data
+
+_READ = "SELECT checksum, used, packed, data FROM buffer LEFT JOIN packed ON id = packed WHERE checksum"
+_READ_ONE = _READ + " = ?"
+_READ_MANY = _READ + " IN ({})"
+
+
+class DirectoryStore(Store):
+    """The store in a directory, for any number of processes of one machine at once.
+
+    Parameters
+    ----------
+    path : str
+        The directory; made when first used.
+    clock : callable
+        Gives the Unix time.
+    sync : bool
+        False leaves it to the system when large buffers reach the disk: faster, and what was put in the last seconds
+        before a power loss may then be missing or (found when read) corrupt.
+    """
+
+    def __init__(self, path: str, clock: Callable[[], float] = time.time, sync: bool = True) -> None:
+        self._index = Index(path, clock, sync)
+        self._clock = clock
+        self._sync = sync
+
+    def has(self, checksums: Sequence[str]) -> list[bool]:
+        present = self._index.present(checksums)
+        return [checksum in present for checksum in checksums]
+
+    def sizes(self, checksums: Sequence[str]) -> list[int | None]:
+        present = self._index.present(checksums)
+        return [present.get(checksum) for checksum in checksums]
+
+    def get(self, checksums: Sequence[str]) -> list[bytes | None]:
+        if len(checksums) == 1:
+            rows = self._index.file.query(_READ_ONE, (checksums[0],))
+            if not rows:
+                return [None]
+        else:
+            rows = self._index.file.query_keys(_READ_MANY, checksums)
+        found: dict[str, bytes | None] = {}
+        for checksum, _, packed, data in rows:
+            if packed is None:
+                found[checksum] = self._read_file(checksum)
+            elif checksum_of(data) == checksum:
+                found[checksum] = data
+            else:
+                self._index.set_aside_packed(checksum, data)
+        self._index.touch((row[0], row[1]) for row in rows)
+        return [found.get(checksum) for checksum in checksums]
+
+    def _read_file(self, checksum: str) -> bytes | None:
+        try:
+            with open(self._index.place(checksum), "rb", buffering=0) as file:
+                data = file.readall()
+                inode = os.fstat(file.fileno()).st_ino
+        except FileNotFoundError:
+            self._index.drop_gone([checksum])
+            return None
+        except OSError as error:
+            raise translated(error, self._index.place(checksum)) from error
+        if checksum_of(data) != checksum:
+            self._index.set_aside_file(checksum, inode)
+            return None
+        return data
+
+    def put(self, buffers: Sequence[Data]) -> list[str]:
+        checksums: list[str] = []
+        small: dict[str, bytes] = {}
+        large: dict[str, Sequence[bytes | memoryview]] = {}
+        for buffer in buffers:
+            chunks = (buffer,) if isinstance(buffer, bytes) else buffer
+            if sum(map(_size, chunks)) < PACKED:
+                data = buffer if isinstance(buffer, bytes) else b"".join(chunks)
+                checksum = checksum_of(data)
+                small[checksum] = data
+            elif all(isinstance(chunk, bytes) for chunk in chunks):
+                checksum = checksum_of_chunks(chunks)
+                large[checksum] = chunks
+            else:
+                # Somebody may change these bytes meanwhile, so they are hashed only as they are written.
+                checksum = self.put_stream(chunks)
+            checksums.append(checksum)
+        known = self._index.known([*small, *large])
+        for checksum in known:
+            small.pop(checksum, None)
+            large.pop(checksum, None)
+        incoming: dict[str, Incoming] = {}
+        try:
+            for checksum, chunks in large.items():
+                incoming[checksum] = self._incoming(checksum)
+                for chunk in chunks:
+                    incoming[checksum].write(chunk)
+                incoming[checksum].finish()
+            if small or incoming:
+                self._index.publish(small, incoming)
+        finally:
+            for one in incoming.values():
+                one.close()
+        return checksums
+
+    def put_stream(self, chunks: Iterable[bytes | memoryview], expected: str | None = None) -> str:
+        with self._incoming() as incoming:
+            for chunk in chunks:
+                incoming.write(chunk)
+            return self._finish(incoming, expected, "the stream")
+
+    def put_file(self, path: str, expected: str | None = None) -> str:
+        try:
+            source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise NotFoundError(f"there is no file {path}") from None
+        except OSError as error:
+            raise NotFoundError(f"{path} cannot be read: {error.strerror}") from error
+        try:
+            with self._incoming() as incoming:
+                incoming.copy(source)
+                return self._finish(incoming, expected, path)
+        finally:
+            os.close(source)
+
+    def _incoming(self, known: str | None = None) -> Incoming:
+        return Incoming(self._index.temporary, self._sync, known)
+
+    def _finish(self, incoming: Incoming, expected: str | None, name: str) -> str:
+        checksum = incoming.finish()
+        if expected is not None and checksum != expected:
+            raise ChecksumMismatchError(f"{name} has the checksum {checksum}, not {expected}")
+        if checksum not in self._index.known([checksum]):
+            if incoming.path is None:
+                self._index.publish({checksum: incoming.data}, {})
+            else:
+                self._index.publish({}, {checksum: incoming})
+        return checksum
+
+    def open(self, checksum: str) -> Reader:
+        statement = "SELECT size, packed, data FROM buffer LEFT JOIN digests USING (checksum) WHERE checksum = ?"
+        rows = self._index.file.query(statement, (checksum,))
+        if rows and rows[0][1] is None:
+            return self._open_file(checksum, *rows[0][::2])
+        data = self.get([checksum])[0] if rows else None
+        if data is None:
+            raise _missing(checksum)
+        return BytesReader(checksum, data)
+
+    def _open_file(self, checksum: str, size: int, digests: bytes) -> Reader:
+        index = self._index
+        try:
+            descriptor = os.open(index.place(checksum), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            index.drop_gone([checksum])
+            raise _missing(checksum) from None
+        except OSError as error:
+            raise translated(error, index.place(checksum)) from error
+
+        reader = FileReader(checksum, size, digests, descriptor, lambda inode: index.set_aside_file(checksum, inode))
+        try:
+            reader.lease = self.lease([checksum])
+        except (NotWritableError, DiskFullError):
+            pass  # an open file can be read to its end by who cannot write here
+        except BaseException:
+            reader.close()
+            raise
+        index.touch(index.file.query("SELECT checksum, used FROM buffer WHERE checksum = ?", (checksum,)))
+        return reader
+
+    def extract(self, checksum: str, path: str, mode: int = 0o644) -> None:
+        with self.open(checksum) as reader:
+            write_file(reader, path, mode)
+
+    def delete(self, checksums: Sequence[str]) -> int:
+        return collection.delete(self._index, checksums)
+
+    def lease(self, checksums: Sequence[str], seconds: float = 3600.0) -> Lease:
+        return collection.lease(self._index, checksums, seconds)
+
+    def usage(self) -> Usage:
+        buffers, size = self._index.file.query("SELECT count(*), coalesce(sum(size), 0) FROM buffer")[0]
+        try:
+            corrupt = len(os.listdir(self._index.corrupt))
+        except FileNotFoundError:
+            corrupt = 0
+        return Usage(buffers, size, corrupt)
+
+    def collect(self, max_size: int, dry_run: bool = False) -> Collected:
+        return collection.collect(self._index, max_size, dry_run)
+
+    def close(self) -> None:
+        self._index.file.close()
+
+
+def _missing(checksum: str) -> BufferMissingError:
+    return BufferMissingError(
+        f"buffer {checksum} is not in the store", "it was never put, was removed to save space, or was found corrupt"
+    )
+
+
+def _size(chunk: bytes | memoryview) -> int:
+    return len(chunk) if isinstance(chunk, bytes) else chunk.nbytes

@@ -1,0 +1,53 @@
+"""Writing a buffer to a file of the user's: at once, whole and verified, or not at all."""
+
+from __future__ import annotations
+
+import os
+
+from offload.errors import NotWritableError
+from offload.identity.checksums import BLOCK
+from offload.storage.filesystems import reflink, translated
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.storage.reader import Reader
+
+
+def write_file(reader: Reader, path: str, mode: int) -> None:
+    """Write what a reader gives to a temp file, and rename that to its place.
+
+    Parameters
+    ----------
+    reader : Reader
+        The buffer.
+    path : str
+        The file; one that exists is replaced.
+    mode : int
+        Its permissions.
+    """
+    if os.path.isdir(path):
+        raise NotWritableError(f"{path} is a directory", "name a file to write to")
+    temporary = os.path.join(os.path.dirname(path) or ".", f".offload-{os.urandom(8).hex()}")
+    try:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            shared = reader.descriptor is not None and reflink(reader.descriptor, descriptor)
+            # The shared blocks are verified too: reading does so.
+            while chunk := reader.read(BLOCK):
+                if not shared:
+                    _write(descriptor, chunk)
+            os.fchmod(descriptor, mode)
+            os.rename(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise translated(error, path) from error
+
+
+def _write(descriptor: int, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,0 +1,135 @@
+"""The home: the directory that holds a user's store, database and file-checksum cache.
+
+``OFFLOAD_HOME`` names it; else it is ``offload`` in the user's data directory.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from offload.errors import DamagedError, StorageError
+from offload.storage.filesystems import translated
+
+FORMAT = 1
+"""The version of the layout that this program reads and writes."""
+
+_PREFIX = "offload home "
+
+
+def home_path() -> str:
+    """Give the absolute path of the user's home, whether it exists or not."""
+    chosen = os.environ.get("OFFLOAD_HOME")
+    if chosen:
+        return os.path.abspath(os.path.expanduser(chosen))
+    if sys.platform == "darwin":
+        base = os.path.expanduser("~/Library/Application Support")
+    else:
+        base = os.environ.get("XDG_DATA_HOME", "")
+        # The specification says that relative paths are to be ignored.
+        if not os.path.isabs(base):
+            base = os.path.expanduser("~/.local/share")
+    return os.path.join(base, "offload")
+
+
+class Home:
+    """A home that exists and has a format this program knows.
+
+    Parameters
+    ----------
+    path : str, optional
+        Its directory; by default the user's. Made when it does not exist, with mode 0700.
+
+    Attributes
+    ----------
+    path : str
+        Its absolute path.
+    store, database, files : str
+        Paths of the store's directory, the database and the file-checksum cache.
+
+    Raises
+    ------
+    DamagedError
+        The directory holds something else.
+    StorageError
+        It was written by a newer offload, or its path is no directory.
+    NotWritableError, DiskFullError
+        It does not exist and cannot be made.
+    """
+
+    __slots__ = ("database", "files", "path", "store")
+
+    def __init__(self, path: str | None = None) -> None:
+        self.path = os.path.abspath(path) if path else home_path()
+        self.store = os.path.join(self.path, "store")
+        self.database = os.path.join(self.path, "database.sqlite")
+        self.files = os.path.join(self.path, "files.sqlite")
+        text = self._format()
+        if text is None:
+            self._create()
+        else:
+            self._check(text)
+
+    def _format(self) -> str | None:
+        """Read the FORMAT file; None when there is none yet."""
+        try:
+            descriptor = os.open(os.path.join(self.path, "FORMAT"), os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        except NotADirectoryError:
+            raise StorageError(f"{self.path} is not a directory", "set OFFLOAD_HOME to a directory") from None
+        except OSError as error:
+            raise StorageError(f"{self.path} cannot be read: {error.strerror}", "check its owner and mode") from error
+        try:
+            return os.read(descriptor, 100).decode("ascii", "replace")
+        finally:
+            os.close(descriptor)
+
+    def _check(self, text: str) -> None:
+        version = text.removeprefix(_PREFIX).strip()
+        if not text.startswith(_PREFIX) or not version.isdigit():
+            raise DamagedError(
+                f"{self.path}/FORMAT does not say that this is an offload home",
+                "set OFFLOAD_HOME to another directory, or move this one aside",
+            )
+        if int(version) > FORMAT:
+            raise StorageError(
+                f"{self.path} was written by a newer offload (format {version}; this one knows {FORMAT})",
+                "update offload, or set OFFLOAD_HOME to another directory",
+            )
+
+    def _create(self) -> None:
+        """Make the home. Any number of processes may do so at once: each writes the same FORMAT."""
+        marker = os.path.join(self.path, f".FORMAT-{os.getpid()}-{os.urandom(4).hex()}")
+        try:
+            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            try:
+                os.mkdir(self.path, 0o700)
+            except FileExistsError:
+                if not os.path.isdir(self.path):
+                    raise StorageError(f"{self.path} is not a directory", "set OFFLOAD_HOME to a directory") from None
+                others = [name for name in os.listdir(self.path) if not name.startswith(".FORMAT-")]
+                text = self._format()
+                if text is not None:
+                    return self._check(text)
+                if others:
+                    raise DamagedError(
+                        f"{self.path} is not an offload home: it has no FORMAT file, but holds {sorted(others)[0]!r}",
+                        "set OFFLOAD_HOME to an empty or new directory",
+                    ) from None
+            try:
+                with open(marker, "x", encoding="ascii") as file:
+                    file.write(f"{_PREFIX}{FORMAT}\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.rename(marker, os.path.join(self.path, "FORMAT"))
+            except OSError:
+                if os.path.exists(marker):
+                    os.unlink(marker)
+                raise
+        except FileExistsError as error:
+            raise StorageError(f"{error.filename} is not a directory", "set OFFLOAD_HOME to another place") from error
+        except NotADirectoryError as error:
+            raise StorageError(f"{self.path} lies below a file", "set OFFLOAD_HOME to another place") from error
+        except OSError as error:
+            raise translated(error, self.path) from error

@@ -1,0 +1,192 @@
+"""The index of a directory store: which buffers there are, the small ones themselves, digests, use times, leases.
+
+Whatever adds or removes a buffer does so while it holds the index's write lock, files included: so a file is never
+removed under a row that was just added, and never added under one that is just removed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from offload.errors import StorageError
+from offload.storage.filesystems import sync_directory, translated
+from offload.storage.sqlitefile import SqliteFile
+from offload.storage.store import TOUCH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from offload.storage.incoming import Incoming
+
+_MIGRATIONS = (
+    (
+        # Blobs stand apart, so that look-ups, counting and collecting touch few pages. No number in `packed`: a file.
+        "CREATE TABLE buffer (checksum TEXT PRIMARY KEY, size INTEGER NOT NULL, used REAL NOT NULL, packed INTEGER)"
+        " WITHOUT ROWID",
+        "CREATE TABLE packed (id INTEGER PRIMARY KEY, data BLOB NOT NULL)",
+        "CREATE TABLE digests (checksum TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE holder (id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, started TEXT NOT NULL,"
+        " expires REAL NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE lease (checksum TEXT, holder TEXT, PRIMARY KEY (checksum, holder)) WITHOUT ROWID",
+    ),
+)
+_ROWS = "SELECT checksum, size, used, packed FROM buffer WHERE checksum IN ({})"
+_INSERT = "INSERT OR REPLACE INTO buffer VALUES (?, ?, ?, ?)"
+
+
+class Index:
+    """The index of the store in a directory, and the places of its files.
+
+    Parameters
+    ----------
+    path : str
+        The store's directory.
+    clock : callable
+        Gives the Unix time.
+    sync : bool
+        Whether names of files are made durable.
+    """
+
+    def __init__(self, path: str, clock: Callable[[], float] = time.time, sync: bool = True) -> None:
+        self.path = path
+        self.clock = clock
+        self.temporary = os.path.join(path, "tmp")
+        self.corrupt = os.path.join(path, "corrupt")
+        self.buffers = os.path.join(path, "buffers")
+        self.file = SqliteFile(
+            os.path.join(path, "index.sqlite"),
+            _MIGRATIONS,
+            "the store's index",
+            "results whose buffers are lost are computed again",
+        )
+        self._sync = sync
+
+    def place(self, checksum: str) -> str:
+        """Give the path of a large buffer's file."""
+        return f"{self.buffers}/{checksum[:2]}/{checksum}"
+
+    def present(self, checksums: Sequence[str]) -> dict[str, int]:
+        """Give the sizes of those buffers that are there; a row whose file is gone is dropped."""
+        rows = self.file.query_keys(_ROWS, checksums)
+        gone = [row[0] for row in rows if row[3] is None and not os.path.exists(self.place(row[0]))]
+        if not gone:
+            return {row[0]: row[1] for row in rows}
+        self.drop_gone(gone)
+        return {row[0]: row[1] for row in rows if row[0] not in gone}
+
+    def touch(self, used: Iterable[tuple[str, float]]) -> None:
+        """Note that buffers, given with their last noted use, were used; without waiting, and at most once an hour."""
+        now = self.clock()
+        # Use times only order what gc removes: when the index is busy or cannot be written, the next use will tell.
+        due = [(now, checksum) for checksum, last in used if last < now - TOUCH]
+        if due:
+            self.file.attempt("UPDATE buffer SET used = ? WHERE checksum = ?", due)
+
+    def known(self, checksums: Sequence[str]) -> set[str]:
+        """Tell which buffers need not be put again, and note their use."""
+        rows = self.file.query_keys(_ROWS, checksums)
+        rows = [row for row in rows if row[3] is not None or os.path.exists(self.place(row[0]))]
+        self.touch((row[0], row[2]) for row in rows)
+        return {row[0] for row in rows}
+
+    def publish(self, small: Mapping[str, bytes], large: Mapping[str, Incoming]) -> None:
+        """Add finished buffers, by checksum, in one transaction; those that are there already stay."""
+        now = self.clock()
+        moved: list[str] = []
+        try:
+            with self.file.writing() as connection:
+                there = {row[0]: row for row in self.file.select_keys(connection, _ROWS, [*small, *large])}
+                fresh = [checksum for checksum in small if checksum not in there]
+                if fresh:
+                    first = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM packed").fetchone()[0]
+                    connection.executemany(
+                        "INSERT INTO packed VALUES (?, ?)",
+                        ((number, small[checksum]) for number, checksum in enumerate(fresh, first)),
+                    )
+                    connection.executemany(
+                        _INSERT,
+                        ((checksum, len(small[checksum]), now, number) for number, checksum in enumerate(fresh, first)),
+                    )
+                for checksum, incoming in large.items():
+                    if checksum in there and os.path.exists(self.place(checksum)):
+                        continue
+                    connection.execute(_INSERT, (checksum, incoming.size, now, None))
+                    connection.execute("INSERT OR REPLACE INTO digests VALUES (?, ?)", (checksum, incoming.digests))
+                    self._move(incoming, checksum)
+                    moved.append(checksum)
+        except StorageError:
+            self._remove_files(moved)
+            raise
+        if self._sync:
+            for directory in {os.path.dirname(self.place(checksum)) for checksum in moved}:
+                sync_directory(directory)
+
+    def _move(self, incoming: Incoming, checksum: str) -> None:
+        assert incoming.path is not None
+        place = self.place(checksum)
+        try:
+            try:
+                os.rename(incoming.path, place)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
+                if self._sync:
+                    sync_directory(self.buffers)
+                os.rename(incoming.path, place)
+        except OSError as error:
+            raise translated(error, self.path) from error
+        incoming.published = True
+
+    def _remove_files(self, checksums: Sequence[str]) -> None:
+        """Remove files whose rows could not be written, unless another process has added the same meanwhile."""
+        if checksums:
+            with self.file.writing() as connection:
+                rows = self.file.select_keys(connection, _ROWS, checksums)
+                for checksum in set(checksums) - {row[0] for row in rows}:
+                    os.unlink(self.place(checksum))
+
+    def drop_gone(self, checksums: Sequence[str]) -> None:
+        """Drop the rows of buffers whose files have disappeared."""
+        with self.file.writing() as connection:
+            for checksum in checksums:
+                if not os.path.exists(self.place(checksum)):
+                    self.drop(connection, checksum)
+
+    def set_aside_file(self, checksum: str, inode: int) -> None:
+        """Move a corrupt file to ``corrupt/`` and drop its row, unless it has been replaced since it was opened."""
+        with self.file.writing() as connection:
+            place = self.place(checksum)
+            try:
+                if os.stat(place).st_ino != inode:
+                    return
+                os.makedirs(self.corrupt, 0o700, exist_ok=True)
+                os.rename(place, os.path.join(self.corrupt, checksum))
+            except FileNotFoundError:
+                pass  # removed since: the row alone is left to drop
+            except OSError as error:
+                raise translated(error, self.path) from error
+            self.drop(connection, checksum)
+
+    def set_aside_packed(self, checksum: str, data: bytes) -> None:
+        """Write the corrupt bytes of a packed buffer to ``corrupt/`` and drop it, unless it has been replaced."""
+        with self.file.writing() as connection:
+            statement = "SELECT data FROM buffer JOIN packed ON id = packed WHERE checksum = ?"
+            if connection.execute(statement, (checksum,)).fetchone() != (data,):
+                return
+            try:
+                os.makedirs(self.corrupt, 0o700, exist_ok=True)
+                with open(os.path.join(self.corrupt, checksum), "wb") as file:
+                    file.write(data)
+            except OSError as error:
+                raise translated(error, self.path) from error
+            self.drop(connection, checksum)
+
+    @staticmethod
+    def drop(connection: sqlite3.Connection, checksum: str) -> None:
+        """Drop all rows of a buffer."""
+        statement = "DELETE FROM packed WHERE id = (SELECT packed FROM buffer WHERE checksum = ?)"
+        connection.execute(statement, (checksum,))
+        connection.execute("DELETE FROM digests WHERE checksum = ?", (checksum,))
+        connection.execute("DELETE FROM buffer WHERE checksum = ?", (checksum,))

@@ -1,0 +1,365 @@
+"""One SQLite file: its connections, its schema version, and its errors in plain words.
+
+Connections wait in a list; whoever runs a statement takes one out and puts it back, so any number of threads may read
+at once and none pays for a lock. Writers of one process take turns. SQLite must not be carried through a fork, so all
+connections are closed just before one, and opened again when needed.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+import weakref
+from _thread import allocate_lock
+
+from offload.errors import DamagedError, DiskFullError, NotWritableError, StorageError
+from offload.storage.filesystems import on_network, translated
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
+    from typing import Any
+
+BUSY_SECONDS = 60.0
+"""How long a statement waits for other processes before it fails."""
+
+_CHUNK = 500  # keys of one IN (...): measured, larger is no faster; every SQLite takes 999
+
+
+class SqliteFile:
+    """A SQLite file with a versioned schema, made when it does not exist.
+
+    Nothing is opened before the first statement; opening a file that exists neither writes nor takes a write lock.
+
+    Parameters
+    ----------
+    path : str
+        The file. Its directory is made when missing.
+    migrations : sequence of sequence of str
+        Statements that lead from schema version ``i`` to ``i + 1``; the first ones make the tables.
+    what : str
+        What the file is to the user, for messages: "the database".
+    loss : str
+        What is lost when a damaged file is moved aside.
+    """
+
+    def __init__(self, path: str, migrations: Sequence[Sequence[str]], what: str, loss: str) -> None:
+        self.path = path
+        self.what = what
+        self._migrations = migrations
+        self._loss = loss
+        self._closed = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._idle: list[sqlite3.Connection] = []
+        self._open = 0
+        self._writer = allocate_lock()
+
+    # Statements
+
+    def query(self, statement: str, parameters: Sequence[object] = ()) -> list[Any]:
+        """Run one statement by itself and give its rows."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            return connection.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise self.translated(error) from error
+        finally:
+            self._idle.append(connection)
+
+    def query_keys(self, statement: str, keys: Sequence[str]) -> list[Any]:
+        """Run a SELECT for many keys, a few hundred at a time.
+
+        Parameters
+        ----------
+        statement : str
+            With ``IN ({})`` where the keys go.
+        keys : sequence of str
+            Any number; repeated ones give their row once per chunk.
+        """
+        connection = self.take()
+        try:
+            return self.select_keys(connection, statement, keys)
+        except sqlite3.Error as error:
+            raise self.translated(error) from error
+        finally:
+            self._idle.append(connection)
+
+    @staticmethod
+    def select_keys(connection: sqlite3.Connection, statement: str, keys: Sequence[str]) -> list[Any]:
+        """Run a SELECT for many keys as `query_keys` does, on a connection of the caller's."""
+        rows: list[Any] = []
+        for start in range(0, len(keys), _CHUNK):
+            part = keys[start : start + _CHUNK]
+            rows += connection.execute(statement.format(",".join("?" * len(part))), part).fetchall()
+        return rows
+
+    def writing(self) -> Transaction:
+        """Start a write transaction: ``with file.writing() as connection: ...``; all of it or nothing is kept."""
+        return Transaction(self)
+
+    def attempt(self, statement: str, rows: Iterable[Sequence[object]]) -> bool:
+        """Write something of no great weight, now or not at all.
+
+        Returns
+        -------
+        bool
+            False when another writer is busy, or when the file cannot be written.
+        """
+        if not self._writer.acquire(blocking=False):
+            return False
+        connection = None
+        try:
+            connection = self.take()
+            connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(statement, rows)
+                connection.execute("COMMIT")
+                return True
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+        except sqlite3.OperationalError:
+            return False
+        finally:
+            if connection is not None:
+                self.give_back(connection)
+            self._writer.release()
+
+    # Connections
+
+    def take(self) -> sqlite3.Connection:
+        """Take a connection; the caller gives it back."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._connect()
+
+    def give_back(self, connection: sqlite3.Connection) -> None:
+        """Put a taken connection back."""
+        self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close the connections that are not in use. A closed file stays closed."""
+        self._closed = True
+        _files.discard(self)
+        self._drain()
+
+    def _drain(self) -> None:
+        while self._idle:
+            try:
+                self._idle.pop().close()
+            except IndexError:
+                return
+            self._open -= 1
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._closed:
+            raise StorageError(f"{self.what} {self.path} has been closed")
+        with _opening:
+            try:
+                connection = self._connected()
+            except sqlite3.Error as error:
+                raise self.translated(error) from error
+            self._open += 1
+            _files.add(self)
+            return connection
+
+    def _connected(self) -> sqlite3.Connection:
+        try:
+            connection = _connection(self.path)
+        except sqlite3.OperationalError:
+            directory = os.path.dirname(self.path)
+            if os.path.isdir(directory):
+                raise
+            try:
+                os.makedirs(directory, 0o700, exist_ok=True)
+            except OSError as error:
+                raise translated(error, directory) from error
+            connection = _connection(self.path)
+        try:
+            return self._prepared(connection)
+        except sqlite3.OperationalError as error:
+            connection.close()
+            if _code(error) not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) or not self._frozen():
+                raise
+            return self._read_only()
+        except BaseException:
+            connection.close()
+            raise
+
+    def _prepared(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            self._switch_to_wal(connection)
+        if version < len(self._migrations):
+            self._migrate(connection)
+        elif version > len(self._migrations):
+            raise StorageError(
+                f"{self.what} {self.path} was written by a newer offload "
+                f"(schema {version}; this one knows {len(self._migrations)})",
+                "update offload, or set OFFLOAD_HOME to another directory",
+            )
+        # With WAL a power loss may undo the last transactions, never damage the file. Elsewhere the default, FULL, stays.
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+            connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+
+    def _switch_to_wal(self, connection: sqlite3.Connection) -> None:
+        """Use a write-ahead log, unless the machines of a network file system would have to share its memory map."""
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if on_network(os.path.dirname(self.path)):
+            return
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                # The busy timeout does not hold for this statement when several processes make the file at once.
+                if _code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.005)
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            for statements in self._migrations[version:]:
+                for statement in statements:
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {max(version, len(self._migrations))}")
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    def _frozen(self) -> bool:
+        """Tell whether the file is there to be read, and nobody here can be writing to it."""
+        log = self.path + "-wal"
+        return (
+            os.access(self.path, os.R_OK)
+            and not os.access(os.path.dirname(self.path), os.W_OK)
+            and not (os.path.exists(log) and os.path.getsize(log))
+        )
+
+    def _read_only(self) -> sqlite3.Connection:
+        from urllib.parse import quote
+
+        return self._prepared(_connection(f"file:{quote(self.path)}?mode=ro&immutable=1", uri=True))
+
+    # Errors
+
+    def translated(self, error: sqlite3.Error) -> Exception:
+        """Turn an error of SQLite into the kind that a user can act on; programming errors stay what they are."""
+        code = _code(error)
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return DamagedError(
+                f"{self.what} {self.path} is damaged: {error}",
+                f"move it aside: mv {self.path} {self.path}.damaged; {self._loss}",
+            )
+        if code == sqlite3.SQLITE_FULL:
+            return DiskFullError(
+                f"no space left where {self.path} lies",
+                "free some space, or shrink the store: offload gc --max-size SIZE",
+            )
+        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
+            return NotWritableError(
+                f"{self.what} {self.path} cannot be opened for writing: {error}",
+                "check its owner and mode and those of its directory, or set OFFLOAD_HOME to another place",
+            )
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
+            return StorageError(
+                f"{self.what} {self.path} was locked by another process for more than {BUSY_SECONDS:.0f} s",
+                f"see which processes have it open: fuser -v {self.path}",
+            )
+        if code == sqlite3.SQLITE_IOERR:
+            return StorageError(f"{self.what} {self.path} cannot be read or written: {error}", "check the disk")
+        return error
+
+
+class Transaction:
+    """A write transaction of one SQLite file; see `SqliteFile.writing`."""
+
+    __slots__ = ("_connection", "_file")
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._file._writer.acquire()
+        try:
+            self._connection = self._file.take()
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as error:
+                self._file.give_back(self._connection)
+                raise self._file.translated(error) from error
+        except BaseException:
+            self._file._writer.release()
+            raise
+        return self._connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        connection = self._connection
+        try:
+            if error is None:
+                connection.execute("COMMIT")
+            elif isinstance(error, sqlite3.Error):
+                raise self._file.translated(error) from error
+        except sqlite3.Error as failure:
+            raise self._file.translated(failure) from failure
+        finally:
+            # SQLite has rolled back by itself after some errors.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            self._file.give_back(connection)
+            self._file._writer.release()
+
+
+def _connection(path: str, uri: bool = False) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=uri)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Give the primary result code; 0 when the error did not come from the SQLite library."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+# Forks
+
+_opening = allocate_lock()  # held while a connection is opened, and while this process forks
+_files: weakref.WeakSet[SqliteFile] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    _opening.acquire()
+    deadline = time.monotonic() + BUSY_SECONDS
+    for file in _files:
+        file._drain()
+        while file._open and time.monotonic() < deadline:
+            time.sleep(0.001)
+            file._drain()
+
+
+def _after_in_parent() -> None:
+    _opening.release()
+
+
+def _after_in_child() -> None:
+    _opening.release()
+    for file in _files:
+        file._reset()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
