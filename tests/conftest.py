@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -26,11 +26,14 @@ class Offload(Protocol):
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home that no other test sees: ``OFFLOAD_HOME``, not created yet."""
     path = tmp_path / "home"
     monkeypatch.setenv("OFFLOAD_HOME", str(path))
-    return path
+    yield path
+    session = sys.modules.get("offload.compute.session")
+    if session is not None:
+        session.close_sessions()
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import check_docs
+import click
 import documents
 import pytest
 from documents import Document
@@ -66,11 +67,25 @@ def test_decisions(root: Path) -> None:
 
 
 def test_what_no_page_mentions(root: Path) -> None:
-    problems = list(check_docs.unmentioned([write(root / "a.md", "`offload run`, `offload.task`\n")]))
-    assert "no page mentions `offload run`" not in problems
-    assert "no page mentions `offload get`" in problems
-    assert "no page mentions `offload.task`" not in problems
-    assert "no page mentions `offload.gather`" in problems
+    page = write(root / "a.md", "`offload run`, `offload.task`, getaway, offload.gathers\n")
+    problems = list(check_docs.unmentioned([page], ["offload run", "offload get"], ["task", "gather"]))
+    assert problems == ["no page mentions `offload get`", "no page mentions `offload.gather`"]
+
+
+def test_commands_are_found_in_groups() -> None:
+    @click.group()
+    def app() -> None: ...
+
+    @app.group()
+    def store() -> None: ...
+
+    @store.command(name="serve")
+    def _serve() -> None: ...
+
+    @app.command(hidden=True)
+    def secret() -> None: ...
+
+    assert list(check_docs.command_lines(app)) == ["offload store", "offload store serve"]
 
 
 def test_change_log(root: Path) -> None:

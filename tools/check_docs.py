@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import click
 from documents import ROOT, Document, documents
 
-import offload
 from offload._version import __version__
-from offload.cli.app import app
 
 WORDS = 25  # so many words in a row, in two documents, are a copy
 TOP = {"src", "tests", "docs", "tools", "examples", "benchmarks", "scripts", ".ci"}
@@ -84,7 +82,7 @@ def unlisted_decisions() -> Iterator[str]:
             yield f"docs/decisions/{path.name}: has the number of {other}"
 
 
-def commands(group: click.Group, words: str = "offload") -> Iterator[str]:
+def command_lines(group: click.Group, words: str = "offload") -> Iterator[str]:
     """Every command line that the program knows, as ``offload NAME``."""
     context = click.Context(group, info_name=words)
     for name in group.list_commands(context):
@@ -93,16 +91,16 @@ def commands(group: click.Group, words: str = "offload") -> Iterator[str]:
             continue
         yield f"{words} {name}"
         if isinstance(command, click.Group):
-            yield from commands(command, f"{words} {name}")
+            yield from command_lines(command, f"{words} {name}")
 
 
-def unmentioned(pages: list[Document]) -> Iterator[str]:
+def unmentioned(pages: list[Document], commands: Iterable[str], names: Iterable[str]) -> Iterator[str]:
     """Commands and public Python names that no hand-written page speaks of."""
     text = "\n".join(page.text for page in pages if not page.name.startswith("docs/reference/"))
-    for command in commands(app):
+    for command in commands:
         if not re.search(re.escape(command) + r"\b", text):
             yield f"no page mentions `{command}`"
-    for name in offload.__all__:
+    for name in names:
         if not re.search(rf"\boffload\.{name}\b|`{name}`", text):
             yield f"no page mentions `offload.{name}`"
 
@@ -116,6 +114,9 @@ def unversioned() -> Iterator[str]:
 
 def main() -> int:
     """Print every problem; the exit code says whether there were any."""
+    import offload
+    from offload.cli.app import app
+
     pages = documents()
     problems = [
         *broken_links(pages),
@@ -123,7 +124,7 @@ def main() -> int:
         *copies(pages),
         *machine_paths(pages),
         *unlisted_decisions(),
-        *unmentioned(pages),
+        *unmentioned(pages, command_lines(app), offload.__all__),
         *unversioned(),
     ]
     for problem in problems:
