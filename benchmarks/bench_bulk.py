@@ -12,7 +12,6 @@ import hashlib
 import os
 import shutil
 import time
-from pathlib import Path
 
 from benchmarks.harness import Context, Row, interleave, serve, timed
 
@@ -22,7 +21,7 @@ MIB = 1 << 20
 def put_side(directory: str, path: str) -> dict[str, float]:
     from offload.storage.directory import DirectoryStore
 
-    store = DirectoryStore(Path(directory) / "store")
+    store = DirectoryStore(f"{directory}/store")
     begin = time.perf_counter()
     store.put_file(path)
     return {"seconds": time.perf_counter() - begin}
@@ -31,7 +30,7 @@ def put_side(directory: str, path: str) -> dict[str, float]:
 def extract_side(directory: str, path: str, checksum: str) -> dict[str, float]:
     from offload.storage.directory import DirectoryStore
 
-    store = DirectoryStore(Path(directory) / "store")
+    store = DirectoryStore(f"{directory}/store")
     begin = time.perf_counter()
     store.extract(checksum, path)
     return {"seconds": time.perf_counter() - begin}

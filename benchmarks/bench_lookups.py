@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from benchmarks.harness import Context, Row, collect, serve
 
@@ -29,7 +28,7 @@ def offload_side(directory: str, count: int) -> dict[str, float]:
     records = [b"transformation %d" % number for number in range(count)]
     keys = [hashlib.sha256(record).hexdigest() for record in records]
     buffers = [b"value %d" % number for number in range(count)]
-    store = DirectoryStore(Path(directory) / "store")
+    store = DirectoryStore(f"{directory}/store")
     database = SqliteDatabase(f"{directory}/database.sqlite")
     clock("put", lambda: store.put(buffers))
     sums = [hashlib.sha256(buffer).hexdigest() for buffer in buffers]

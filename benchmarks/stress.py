@@ -133,7 +133,7 @@ def examine(home: Path) -> dict[str, int]:
         connection = sqlite3.connect(path)
         broken += connection.execute("PRAGMA integrity_check").fetchall() != [("ok",)]
         connection.close()
-    store, database = DirectoryStore(home / "store"), SqliteDatabase(str(home / "database.sqlite"))
+    store, database = DirectoryStore(str(home / "store")), SqliteDatabase(str(home / "database.sqlite"))
     results = [checksum for checksum in database.lookup(database.find()) if checksum is not None]
     buffers = store.get(results)
     store.close()
