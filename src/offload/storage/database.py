@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from offload.errors import ChecksumMismatchError, UsageError
+from offload.identity.checksums import checksum
 from offload.storage.rows import Entry, Result, Run, Transformation
 
 TYPE_CHECKING = False
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Database", "Entry", "Result", "Run", "Transformation", "judge"]
+__all__ = ["Database", "Entry", "Result", "Run", "Transformation", "check_record", "judge", "prefix_range"]
 
 
 class Database(ABC):
@@ -154,3 +156,17 @@ def judge(known: tuple[str, str] | None, entry: Entry) -> tuple[str, bool]:
     if entry.replace and (entry.status == "complete" or status != "complete"):
         return "replaced", True
     return "irreproducible", promoted
+
+
+def check_record(entry: Entry) -> None:
+    """Raise ChecksumMismatchError unless an entry's transformation is the checksum of its record."""
+    # Foreign transformations are named by checksums of other things.
+    if entry.status != "foreign" and checksum(entry.record) != entry.transformation:
+        raise ChecksumMismatchError(f"the record of {entry.label} does not have the checksum {entry.transformation}")
+
+
+def prefix_range(prefix: str) -> tuple[str, str]:
+    """Give the bounds, low included and high not, of the checksums that start with some hexadecimal digits."""
+    if not 0 < len(prefix) <= 64 or not set(prefix) <= set("0123456789abcdef"):
+        raise UsageError(f"{prefix!r} is no checksum", "a checksum is 64 digits 0-9a-f, or the first few of them")
+    return prefix, prefix + "g"

@@ -18,7 +18,7 @@ _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def file_system(path: str, mounts: str) -> str:
-    """Give the type of the file system that an absolute path lies on.
+    r"""Give the type of the file system that an absolute path lies on.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def file_system(path: str, mounts: str) -> str:
 
     Examples
     --------
-    >>> text = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\\n31 22 0:40 / /home rw - nfs4 server:/home rw\\n"
+    >>> text = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n31 22 0:40 / /home rw - nfs4 server:/home rw\n"
     >>> file_system("/home/me", text), file_system("/homework", text)
     ('nfs4', 'ext4')
     """
@@ -132,6 +132,7 @@ def translated(error: OSError, path: str) -> StorageError:
         )
     if error.errno in _DENIED:
         return NotWritableError(
-            f"{path} cannot be written: {error.strerror}", "check its owner and mode, or set OFFLOAD_HOME to another place"
+            f"{path} cannot be written: {error.strerror}",
+            "check its owner and mode, or set OFFLOAD_HOME to another place",
         )
     return StorageError(f"{path}: {error.strerror or error}")

@@ -21,17 +21,26 @@ if TYPE_CHECKING:
 
     from offload.storage.incoming import Incoming
 
+# Blobs stand apart, so that look-ups, counting and collecting touch few pages. A row without `packed` is a file.
 _MIGRATIONS = (
-    (
-        # Blobs stand apart, so that look-ups, counting and collecting touch few pages. No number in `packed`: a file.
-        "CREATE TABLE buffer (checksum TEXT PRIMARY KEY, size INTEGER NOT NULL, used REAL NOT NULL, packed INTEGER)"
-        " WITHOUT ROWID",
-        "CREATE TABLE packed (id INTEGER PRIMARY KEY, data BLOB NOT NULL)",
-        "CREATE TABLE digests (checksum TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID",
-        "CREATE TABLE holder (id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, started TEXT NOT NULL,"
-        " expires REAL NOT NULL) WITHOUT ROWID",
-        "CREATE TABLE lease (checksum TEXT, holder TEXT, PRIMARY KEY (checksum, holder)) WITHOUT ROWID",
-    ),
+    """
+    CREATE TABLE buffer (
+        checksum TEXT PRIMARY KEY,
+        size INTEGER NOT NULL,
+        used REAL NOT NULL,
+        packed INTEGER
+    ) WITHOUT ROWID;
+    CREATE TABLE packed (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+    CREATE TABLE digests (checksum TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE holder (
+        id TEXT PRIMARY KEY,
+        host TEXT NOT NULL,
+        pid INTEGER NOT NULL,
+        started TEXT NOT NULL,
+        expires REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE lease (checksum TEXT, holder TEXT, PRIMARY KEY (checksum, holder)) WITHOUT ROWID;
+    """,
 )
 _ROWS = "SELECT checksum, size, used, packed FROM buffer WHERE checksum IN ({})"
 _INSERT = "INSERT OR REPLACE INTO buffer VALUES (?, ?, ?, ?)"

@@ -1,12 +1,22 @@
-"""The store in memory: for tests, and for work that needs to last no longer than its process."""
+"""The store and the database in memory: for tests, and for work that lasts no longer than its process."""
 
 from __future__ import annotations
 
 import time
 from _thread import allocate_lock
 
-from offload.errors import BufferMissingError, ChecksumMismatchError, NotFoundError
+from offload.errors import BufferMissingError, ChecksumMismatchError, NotFoundError, UsageError
 from offload.identity.checksums import checksum as checksum_of
+from offload.storage.database import (
+    Database,
+    Entry,
+    Result,
+    Run,
+    Transformation,
+    check_record,
+    judge,
+    prefix_range,
+)
 from offload.storage.files import write_file
 from offload.storage.leases import Lease
 from offload.storage.reader import BytesReader, Reader
@@ -130,6 +140,130 @@ class MemoryStore(Store):
                 for checksum in gone:
                     del self._buffers[checksum], self._used[checksum]
         return Collected(len(gone), before - total, kept, total, spared)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class MemoryDatabase(Database):
+    """A database in memory."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._lock = allocate_lock()
+        self._results: dict[str, Result] = {}
+        self._transformations: dict[str, Transformation] = {}
+        self._runs: list[Run] = []
+
+    def lookup(self, transformations: Sequence[str]) -> list[str | None]:
+        found = self.results(transformations)
+        return [row.result if row is not None and row.status == "complete" else None for row in found]
+
+    def record(self, entries: Sequence[Entry]) -> list[str]:
+        for entry in entries:
+            check_record(entry)
+        with self._lock:
+            return [self._record(entry) for entry in entries]
+
+    def _record(self, entry: Entry) -> str:
+        known = self._results.get(entry.transformation)
+        outcome, kept = judge(None if known is None else (known.result, known.status), entry)
+        now = self._clock()
+        if kept:
+            self._results[entry.transformation] = Result(entry.result, entry.status, now)
+        self._transformations.setdefault(
+            entry.transformation,
+            Transformation(
+                entry.transformation, entry.kind, entry.label, entry.function, entry.record, entry.started or now
+            ),
+        )
+        self._runs.append(
+            Run(
+                len(self._runs) + 1,
+                entry.transformation,
+                entry.kind,
+                entry.label,
+                entry.result,
+                entry.status,
+                outcome,
+                entry.started,
+                entry.seconds,
+                entry.details,
+                False,
+            )
+        )
+        return outcome
+
+    def transformation(self, checksum: str) -> Transformation | None:
+        low, high = prefix_range(checksum)
+        with self._lock:
+            found = [row for key, row in self._transformations.items() if low <= key < high]
+        if len(found) > 1:
+            raise UsageError(f"several transformations start with {checksum}", "give more digits")
+        return found[0] if found else None
+
+    def results(self, transformations: Sequence[str]) -> list[Result | None]:
+        with self._lock:
+            return [self._results.get(transformation) for transformation in transformations]
+
+    def nearest(self, kind: str, label: str, limit: int = 20) -> list[Transformation]:
+        with self._lock:
+            rows = [row for row in self._transformations.values() if row.kind == kind and row.label == label]
+        return rows[::-1][:limit]
+
+    def producers(self, results: Sequence[str]) -> list[list[str]]:
+        with self._lock:
+            rows = sorted((row.recorded, key, row.result) for key, row in self._results.items())
+        return [[key for _, key, other in rows if other == result] for result in results]
+
+    def runs(
+        self,
+        kind: str | None = None,
+        label: str | None = None,
+        text: str | None = None,
+        since: float | None = None,
+        limit: int = 50,
+        transformation: str | None = None,
+    ) -> list[Run]:
+        with self._lock:
+            rows = [
+                run
+                for run in reversed(self._runs)
+                if (kind is None or run.kind == kind)
+                and (label is None or run.label == label)
+                and (text is None or text.lower() in run.label.lower())
+                and (since is None or run.started >= since)
+                and (transformation is None or run.transformation == transformation)
+            ]
+        return rows[:limit]
+
+    def forget(self, transformations: Sequence[str]) -> int:
+        with self._lock:
+            dropped = [self._results.pop(key, None) for key in transformations]
+            for run in self._runs:
+                run.forgotten = run.forgotten or run.transformation in transformations
+        return sum(row is not None for row in dropped)
+
+    def find(self, kind: str | None = None, label: str | None = None) -> list[str]:
+        def fits(row: Transformation) -> bool:
+            if kind is not None and row.kind != kind:
+                return False
+            if label is not None and label.endswith("*"):
+                return row.label.startswith(label[:-1])
+            return label is None or row.label == label
+
+        with self._lock:
+            return [key for key, row in reversed(self._transformations.items()) if key in self._results and fits(row)]
+
+    def statistics(self) -> dict[str, int]:
+        with self._lock:
+            statuses = [row.status for row in self._results.values()]
+            return {
+                "transformations": len(self._transformations),
+                **{status: statuses.count(status) for status in ("complete", "scratch", "foreign")},
+                "runs": len(self._runs),
+                "irreproducible": sum(run.outcome == "irreproducible" for run in self._runs),
+            }
 
     def close(self) -> None:
         """Nothing to let go of."""

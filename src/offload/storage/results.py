@@ -4,29 +4,56 @@ from __future__ import annotations
 
 import time
 
-from offload.errors import ChecksumMismatchError, UsageError
-from offload.identity.checksums import checksum
-from offload.storage.database import Database, Entry, Result, Run, Transformation, judge
+from offload.errors import UsageError
+from offload.storage.database import (
+    Database,
+    Entry,
+    Result,
+    Run,
+    Transformation,
+    check_record,
+    judge,
+    prefix_range,
+)
 from offload.storage.sqlitefile import SqliteFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+# The table `result` is the hot path: small rows, found by their key alone.
 _MIGRATIONS = (
-    (
-        # The one table of the hot path: small rows, found by their key alone.
-        "CREATE TABLE result (transformation TEXT PRIMARY KEY, result TEXT NOT NULL, status TEXT NOT NULL,"
-        " recorded REAL NOT NULL) WITHOUT ROWID",
-        "CREATE INDEX result_result ON result (result)",
-        "CREATE TABLE transformation (id INTEGER PRIMARY KEY, checksum TEXT UNIQUE NOT NULL, kind TEXT NOT NULL,"
-        " label TEXT NOT NULL, function TEXT, first_seen REAL NOT NULL, record BLOB NOT NULL)",
-        "CREATE INDEX transformation_label ON transformation (label, kind)",
-        "CREATE TABLE run (id INTEGER PRIMARY KEY, transformation TEXT NOT NULL, result TEXT NOT NULL,"
-        " status TEXT NOT NULL, outcome TEXT NOT NULL, started REAL NOT NULL, seconds REAL NOT NULL,"
-        " forgotten INTEGER NOT NULL DEFAULT 0, details BLOB NOT NULL)",
-        "CREATE INDEX run_transformation ON run (transformation)",
-    ),
+    """
+    CREATE TABLE result (
+        transformation TEXT PRIMARY KEY,
+        result TEXT NOT NULL,
+        status TEXT NOT NULL,
+        recorded REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX result_result ON result (result);
+    CREATE TABLE transformation (
+        id INTEGER PRIMARY KEY,
+        checksum TEXT UNIQUE NOT NULL,
+        kind TEXT NOT NULL,
+        label TEXT NOT NULL,
+        function TEXT,
+        first_seen REAL NOT NULL,
+        record BLOB NOT NULL
+    );
+    CREATE INDEX transformation_label ON transformation (label, kind);
+    CREATE TABLE run (
+        id INTEGER PRIMARY KEY,
+        transformation TEXT NOT NULL,
+        result TEXT NOT NULL,
+        status TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        started REAL NOT NULL,
+        seconds REAL NOT NULL,
+        forgotten INTEGER NOT NULL DEFAULT 0,
+        details BLOB NOT NULL
+    );
+    CREATE INDEX run_transformation ON run (transformation);
+    """,
 )
 _LOOKUP_ONE = "SELECT result FROM result WHERE transformation = ? AND status = 'complete'"
 _LOOKUP = "SELECT transformation, result FROM result WHERE status = 'complete' AND transformation IN ({})"
@@ -62,9 +89,7 @@ class SqliteDatabase(Database):
 
     def record(self, entries: Sequence[Entry]) -> list[str]:
         for entry in entries:
-            # Foreign transformations are named by checksums of another form.
-            if entry.status != "foreign" and checksum(entry.record) != entry.transformation:
-                raise ChecksumMismatchError(f"the record of {entry.label} is not {entry.transformation}")
+            check_record(entry)
         now = self._clock()
         outcomes = []
         rows = {}
@@ -141,7 +166,7 @@ class SqliteDatabase(Database):
                 values.append(value)
         where = " WHERE " + " AND ".join(conditions) if conditions else ""
         rows = self._file.query(f"{_RUNS}{where} ORDER BY run.id DESC LIMIT ?", (*values, limit))
-        return [Run(*row[:-1], forgotten=bool(row[-1])) for row in rows]
+        return [Run(*row) for row in rows]
 
     def forget(self, transformations: Sequence[str]) -> int:
         keys = [(transformation,) for transformation in transformations]
@@ -176,13 +201,6 @@ class SqliteDatabase(Database):
 
     def close(self) -> None:
         self._file.close()
-
-
-def prefix_range(prefix: str) -> tuple[str, str]:
-    """Give the bounds, low included and high not, of the checksums that start with some hexadecimal digits."""
-    if not 0 < len(prefix) <= 64 or not set(prefix) <= set("0123456789abcdef"):
-        raise UsageError(f"{prefix!r} is no checksum", "a checksum is 64 digits 0-9a-f, or the first few of them")
-    return prefix, prefix + "g"
 
 
 def _escaped(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 class Row:
     """Something with named values, compared and shown by them."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -121,7 +121,7 @@ class Result(Row):
 
 
 class Transformation(Row):
-    """A transformation that was run at least once, ``first_seen`` at a Unix time; its other values are as in `Entry`."""
+    """A transformation, ``first_seen`` at a Unix time; its other values are as in `Entry`."""
 
     __slots__ = ("checksum", "first_seen", "function", "kind", "label", "record")
 
@@ -160,7 +160,7 @@ class Run(Row):
         started: float,
         seconds: float,
         details: bytes,
-        forgotten: bool,
+        forgotten: bool | int,
     ) -> None:
         self.id = id
         self.transformation = transformation
@@ -172,4 +172,4 @@ class Run(Row):
         self.started = started
         self.seconds = seconds
         self.details = details
-        self.forgotten = forgotten
+        self.forgotten = bool(forgotten)

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 import weakref
-from _thread import allocate_lock
+from _thread import LockType, allocate_lock
 
 from offload.errors import DamagedError, DiskFullError, NotWritableError, StorageError
 from offload.storage.filesystems import on_network, translated
@@ -37,15 +37,15 @@ class SqliteFile:
     ----------
     path : str
         The file. Its directory is made when missing.
-    migrations : sequence of sequence of str
-        Statements that lead from schema version ``i`` to ``i + 1``; the first ones make the tables.
+    migrations : sequence of str
+        Statements, each ended by a semicolon, that lead from schema version ``i`` to ``i + 1``.
     what : str
         What the file is to the user, for messages: "the database".
     loss : str
         What is lost when a damaged file is moved aside.
     """
 
-    def __init__(self, path: str, migrations: Sequence[Sequence[str]], what: str, loss: str) -> None:
+    def __init__(self, path: str, migrations: Sequence[str], what: str, loss: str) -> None:
         self.path = path
         self.what = what
         self._migrations = migrations
@@ -100,9 +100,13 @@ class SqliteFile:
             rows += connection.execute(statement.format(",".join("?" * len(part))), part).fetchall()
         return rows
 
+    def reading(self) -> Transaction:
+        """Read in one transaction, from one state of the file: ``with file.reading() as connection: ...``."""
+        return Transaction(self, "BEGIN")
+
     def writing(self) -> Transaction:
         """Start a write transaction: ``with file.writing() as connection: ...``; all of it or nothing is kept."""
-        return Transaction(self)
+        return Transaction(self, "BEGIN IMMEDIATE", self._writer)
 
     def attempt(self, statement: str, rows: Iterable[Sequence[object]]) -> bool:
         """Write something of no great weight, now or not at all.
@@ -129,6 +133,8 @@ class SqliteFile:
                 connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
         except sqlite3.OperationalError:
             return False
+        except sqlite3.Error as error:
+            raise self.translated(error) from error
         finally:
             if connection is not None:
                 self.give_back(connection)
@@ -208,7 +214,7 @@ class SqliteFile:
                 f"(schema {version}; this one knows {len(self._migrations)})",
                 "update offload, or set OFFLOAD_HOME to another directory",
             )
-        # With WAL a power loss may undo the last transactions, never damage the file. Elsewhere the default, FULL, stays.
+        # With WAL a power loss may undo the last transactions, never damage the file. Else the default, FULL, stays.
         if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
             connection.execute("PRAGMA synchronous = NORMAL")
         return connection
@@ -233,8 +239,8 @@ class SqliteFile:
         connection.execute("BEGIN IMMEDIATE")
         try:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            for statements in self._migrations[version:]:
-                for statement in statements:
+            for script in self._migrations[version:]:
+                for statement in script.split(";"):
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {max(version, len(self._migrations))}")
             connection.execute("COMMIT")
@@ -287,24 +293,28 @@ class SqliteFile:
 
 
 class Transaction:
-    """A write transaction of one SQLite file; see `SqliteFile.writing`."""
+    """A transaction of one SQLite file; see `SqliteFile.reading` and `SqliteFile.writing`."""
 
-    __slots__ = ("_connection", "_file")
+    __slots__ = ("_begin", "_connection", "_file", "_turn")
 
-    def __init__(self, file: SqliteFile) -> None:
+    def __init__(self, file: SqliteFile, begin: str, turn: LockType | None = None) -> None:
         self._file = file
+        self._begin = begin
+        self._turn = turn
 
     def __enter__(self) -> sqlite3.Connection:
-        self._file._writer.acquire()
+        if self._turn is not None:
+            self._turn.acquire()
         try:
             self._connection = self._file.take()
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
+                self._connection.execute(self._begin)
             except sqlite3.Error as error:
                 self._file.give_back(self._connection)
                 raise self._file.translated(error) from error
         except BaseException:
-            self._file._writer.release()
+            if self._turn is not None:
+                self._turn.release()
             raise
         return self._connection
 
@@ -324,7 +334,8 @@ class Transaction:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             self._file.give_back(connection)
-            self._file._writer.release()
+            if self._turn is not None:
+                self._turn.release()
 
 
 def _connection(path: str, uri: bool = False) -> sqlite3.Connection:
