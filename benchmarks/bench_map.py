@@ -1,15 +1,17 @@
 """A map of 10,000 trivial calls: all new and recorded, against raw Dask; then again in a fresh process.
 
-Both sides use Dask's LocalCluster with the same number of worker processes, one thread each, no dashboard, the same
-release of Dask; it is up and has done a small map before the clock starts. The clock runs from the call of `map` until
-`gather` has given the last value. offload stores the value and the record of each call on the way, raw Dask stores
-nothing: the comparison leans to Dask's side. "Again" is a process that starts with the recorded results and nothing
-else; its clock runs over `map` and `gather`, everything they import included. joblib.Memory recalls the same 10,000 in
-a loop.
+Both sides use Dask's LocalCluster with a worker process for each core, one thread each, no dashboard, the same release
+of Dask; it is up and has done a small map before the clock starts. The clock runs from the call of `map` until `gather`
+has given the last value. offload stores the value and the record of each call on the way and its cluster talks TLS; raw
+Dask stores nothing and talks plain TCP (a second figure has TLS too): the comparison leans to Dask's side.
+
+"Again" is a process that starts with the recorded results and nothing else; its clock runs over `map` and `gather`,
+all that they import included. joblib.Memory recalls the same calls in a loop.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 from importlib import import_module
@@ -17,7 +19,7 @@ from itertools import count
 
 from benchmarks.harness import Context, Environment, Row, collect, serve
 
-WORKERS = 2
+WORKERS = len(os.sched_getaffinity(0))
 
 
 def work(x: int) -> int:
@@ -42,11 +44,15 @@ def offload_side(start: int, calls: int, warm: bool) -> dict[str, float]:
     return {"map": seconds / calls}
 
 
-def dask_side(start: int, calls: int) -> dict[str, float]:
+def dask_side(start: int, calls: int, tls: bool) -> dict[str, float]:
     distributed = import_module("distributed")
     with (
         distributed.LocalCluster(
-            n_workers=WORKERS, threads_per_worker=1, dashboard_address=None, processes=True
+            n_workers=WORKERS,
+            threads_per_worker=1,
+            dashboard_address=None,
+            processes=True,
+            security=distributed.Security.temporary() if tls else None,
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
@@ -70,7 +76,7 @@ def joblib_side(start: int, calls: int, location: str) -> dict[str, float]:
 def measure(context: Context) -> list[Row]:
     here = context.directory("map")
     environ = context.environ(here / "home")
-    calls, rounds = context.pick(10_000, 5_000, 50), context.pick(3, 1, 1)
+    calls, rounds = context.pick(10_000, 2_500, 50), context.pick(3, 1, 1)
     fresh = count(1 << 20, 1 << 20)
 
     def new(environment: Environment, name: str, **more: object) -> dict[str, float]:
@@ -82,7 +88,8 @@ def measure(context: Context) -> list[Row]:
     computing = {"offload": partial(new, context.offload, "offload", warm=True)}
     recalling = {"offload": partial(again, context.offload, "offload", warm=False)}
     if context.peers is not None and "distributed" in context.installed:
-        computing["dask"] = partial(new, context.peers, "dask")
+        computing["dask"] = partial(new, context.peers, "dask", tls=False)
+        computing["dask with TLS"] = partial(new, context.peers, "dask", tls=True)
     computed = collect(computing, rounds)
     if context.peers is not None and "joblib" in context.installed:
         recalling["joblib"] = partial(again, context.peers, "joblib", location=here / "joblib")
@@ -100,6 +107,13 @@ def measure(context: Context) -> list[Row]:
             computed.get("dask", {}).get("map"),
             at_most=0.2,
             note=f"{WORKERS} worker processes, one thread each",
+        ),
+        Row(
+            f"{what}, all new, all recorded, per call",
+            command + first % "true",
+            computed["offload"]["map"],
+            "raw Dask with TLS, nothing recorded",
+            computed.get("dask with TLS", {}).get("map"),
         ),
         Row(
             f"{what}, again in a fresh process, per call",

@@ -73,7 +73,7 @@ def lines(rows: Sequence[Row]) -> list[list[str]]:
     """The cells of the table, one list a row."""
     table = []
     for row in rows:
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f} x" if row.ratio < 10 else f"{row.ratio:.0f} x"
+        ratio = "" if row.ratio is None else f"{row.ratio:#.2g} x" if row.ratio < 0.1 else f"{row.ratio:.2f} x"
         theirs = sample_text(row.theirs) if row.peer else ""
         what = f"{row.what} ({row.note})" if row.note else row.what
         verdict = f"**{row.verdict}**" if row.verdict in ("DOES NOT HOLD", "not measured") else row.verdict
@@ -123,7 +123,7 @@ def markdown(
     for name, failure in failures.items():
         out += [f"**`{name}` failed; its rows are missing:** {' '.join(failure.split())[:400]}", ""]
     out += ["| " + " | ".join(HEAD) + " |", "|" + " --- |" * len(HEAD)]
-    out += ["| " + " | ".join(cells) + " |" for cells in lines(rows)]
+    out += ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in lines(rows)]
     out += ["", "## What is measured, and why it is fair", ""]
     for name, group in results.items():
         out += [f"### {name}", "", texts[name].strip(), ""]
