@@ -93,3 +93,7 @@ class CommandError(OffloadError):
     """A command ended with a non-zero exit code."""
 
     exit_code = 4
+
+
+class NotRecordedWarning(UserWarning):
+    """A result is returned but could not be recorded: the next call computes again."""

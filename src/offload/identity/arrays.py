@@ -23,7 +23,7 @@ def _state(array: np.ndarray[Any, Any]) -> object:
     if array.dtype.hasobject:
         return [dtype, list(array.shape), array.ravel().tolist()]
     contents = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    return [dtype, list(array.shape), Raw(memoryview(contents))]
+    return [dtype, list(array.shape), Raw(contents.data)]
 
 
 def _array(state: Any) -> np.ndarray[Any, Any]:

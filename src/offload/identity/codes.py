@@ -189,4 +189,3 @@ class _Scan:
 
     def add(self, read: Read) -> None:
         self.reads.setdefault(read.key, read)
-

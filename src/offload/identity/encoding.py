@@ -154,9 +154,7 @@ def _write_float(encoder: Encoder, value: float) -> None:
 
 
 def _write_complex(encoder: Encoder, value: complex) -> None:
-    encoder.chunks.append(
-        head(6, COMPLEX) + head(4, 2) + b"\xfb" + _DOUBLE(value.real) + b"\xfb" + _DOUBLE(value.imag)
-    )
+    encoder.chunks.append(head(6, COMPLEX) + head(4, 2) + b"\xfb" + _DOUBLE(value.real) + b"\xfb" + _DOUBLE(value.imag))
 
 
 def _write_str(encoder: Encoder, value: str) -> None:

@@ -59,7 +59,9 @@ class Graph:
     Attributes
     ----------
     checksum : str
-        The identity: of the nodes' contents, and of nothing else.
+        The identity: of the root's and the nodes' contents, and of nothing else.
+    content : object
+        What stands for the root.
     nodes : list of Node
         In the order in which they are reached; the root first.
     modules : set of str
@@ -81,13 +83,13 @@ class Graph:
         self._functions: list[tuple[FunctionType, object, object, object]] = []
         self._values: list[tuple[object, str]] = []
         self.root = root
-        self.describe(root)
+        self.content = self.describe(root)
         self._drain()
         self.checksum = sha256(self.canonical()).hexdigest()
 
     def canonical(self) -> bytes:
         """Return the bytes whose checksum is the identity."""
-        return encode([[node.kind, node.content] for node in self.nodes])
+        return encode([self.content, [[node.kind, node.content] for node in self.nodes]])
 
     def is_current(self) -> bool:
         """Tell whether everything that was looked at is still what it was."""

@@ -93,9 +93,7 @@ def _function_contents(graph: Graph, function: FunctionType, label: str) -> list
     graph.watch(function)
     code = inspect_code(function.__code__)
     defaults = [graph.describe(d, f"{label}: a default") for d in function.__defaults__ or ()]
-    keywords = [
-        [name, graph.describe(d, f"{label}: a default")] for name, d in (function.__kwdefaults__ or {}).items()
-    ]
+    keywords = [[name, graph.describe(d, f"{label}: a default")] for name, d in (function.__kwdefaults__ or {}).items()]
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
     reads = []
     for read in code.reads:
@@ -155,7 +153,7 @@ def _module_reference(graph: Graph, module: ModuleType) -> object:
 def _module_contents(graph: Graph, module: ModuleType) -> list[object]:
     file = getattr(module, "__file__", None)
     if file and file.endswith(_EXTENSIONS):
-        from offload.identity.checksums import file_checksum
+        from offload.identity.files import file_checksum
 
         return ["extension", file_checksum(file)]
     members: list[object] = []

@@ -39,9 +39,7 @@ def _install_pandas() -> None:
         decode=frame,
         name="pandas.DataFrame",
     )
-    register(
-        pd.Series, encode=lambda s: [s.array, s.index, s.name, s.attrs], decode=series, name="pandas.Series"
-    )
+    register(pd.Series, encode=lambda s: [s.array, s.index, s.name, s.attrs], decode=series, name="pandas.Series")
 
 
 def _install_arrow() -> None:

@@ -1,0 +1,81 @@
+"""offload: Dask anywhere in one command; nothing computed twice.
+
+    import offload
+
+    @offload.task
+    def area(radius): ...
+
+    area(2.0)                       # computed at most once, recalled after
+    futures = area.map(radii)       # on all cores, in batches
+    offload.gather(futures)
+
+Everything is loaded when it is first used, so ``import offload`` costs next to nothing.
+"""
+
+from offload._version import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.compute.futures import Future, gather
+    from offload.compute.inputs import Directory, File
+    from offload.compute.tasks import Task, task
+    from offload.errors import (
+        DecodeError,
+        EncodeError,
+        IdentityError,
+        NotRecordedWarning,
+        OffloadError,
+        StorageError,
+        UsageError,
+    )
+    from offload.identity.objects import register
+
+_WHERE = {
+    "DecodeError": "offload.errors",
+    "Directory": "offload.compute.inputs",
+    "EncodeError": "offload.errors",
+    "File": "offload.compute.inputs",
+    "Future": "offload.compute.futures",
+    "IdentityError": "offload.errors",
+    "NotRecordedWarning": "offload.errors",
+    "OffloadError": "offload.errors",
+    "StorageError": "offload.errors",
+    "Task": "offload.compute.tasks",
+    "UsageError": "offload.errors",
+    "gather": "offload.compute.futures",
+    "register": "offload.identity.objects",
+    "task": "offload.compute.tasks",
+}
+
+__all__ = [
+    "DecodeError",
+    "Directory",
+    "EncodeError",
+    "File",
+    "Future",
+    "IdentityError",
+    "NotRecordedWarning",
+    "OffloadError",
+    "StorageError",
+    "Task",
+    "UsageError",
+    "__version__",
+    "gather",
+    "register",
+    "task",
+]
+
+
+def __getattr__(name: str) -> object:
+    module = _WHERE.get(name)
+    if module is None:
+        raise AttributeError(f"module 'offload' has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(module), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

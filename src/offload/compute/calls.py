@@ -1,0 +1,161 @@
+"""One call of a task: its identity, and what is recorded of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+
+from offload import _version
+from offload.compute.session import Session
+from offload.identity.encoding import encode, identify
+from offload.storage.rows import Entry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from offload.identity.calls import Bound
+    from offload.identity.graph import Graph
+
+SUMMARY_LENGTH = 120
+
+
+class Call:
+    """A call whose arguments are bound and identified.
+
+    Attributes
+    ----------
+    label : str
+        The function's ``module:qualname``.
+    transformation : str
+        The checksum of `record`.
+    record : bytes
+        The canonical record.
+    args, kwargs
+        What to call the function with.
+    arguments : list of (str, str)
+        Parameter and checksum.
+    """
+
+    __slots__ = ("args", "arguments", "bound", "function", "kwargs", "label", "record", "scratch", "transformation")
+
+    def __init__(
+        self,
+        label: str,
+        function: str,
+        identified: tuple[str, bytes, list[tuple[str, str]]],
+        bound: Bound,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        scratch: bool,
+    ) -> None:
+        self.label = label
+        self.function = function
+        self.transformation, self.record, self.arguments = identified
+        self.bound = bound
+        self.args = args
+        self.kwargs = kwargs
+        self.scratch = scratch
+
+    def changed_file(self) -> str | None:
+        """Return a file among the arguments that is not what it was when the call was identified, or None."""
+        checksums = dict(self.arguments)
+        for name, value in self.bound:
+            if _holds_file(value) and identify(value) != checksums[name]:
+                return f"{value}"
+        return None
+
+    def entry(self, result: str, started: float, seconds: float, where: dict[str, object], parts: str) -> Entry:
+        """Return what the database is to keep of a run of this call."""
+        checksums = dict(self.arguments)
+        details = encode(
+            {
+                **where,
+                "parts": parts,
+                "arguments": [[n, checksums[n], type(v).__qualname__, summary(v)] for n, v in self.bound],
+            }
+        )
+        return Entry(
+            self.transformation,
+            "python",
+            self.label,
+            self.function,
+            self.record,
+            result,
+            "scratch" if self.scratch else "complete",
+            started,
+            seconds,
+            details,
+        )
+
+
+def _holds_file(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_file, value))
+    return hasattr(value, "__fspath__") and type(value).__module__ == "offload.identity.files"
+
+
+def summary(value: object) -> str:
+    """Return a short text for people that costs little, however large the value is."""
+    if type(value) in (str, bytes) and len(value) > SUMMARY_LENGTH:  # type: ignore[arg-type]
+        return repr(value[:SUMMARY_LENGTH]) + "..."  # type: ignore[index]
+    if value is None or type(value) in (bool, int, float, complex, str, bytes):
+        text = repr(value)
+    elif isinstance(value, (list, tuple, dict, set, frozenset)):
+        text = f"{len(value)} items" if len(value) > 8 else repr_of_few(value)
+    else:
+        shape = getattr(value, "shape", None)
+        text = f"shape {shape}" if isinstance(shape, tuple) else ""
+    return text if len(text) <= SUMMARY_LENGTH else text[:SUMMARY_LENGTH] + "..."
+
+
+def repr_of_few(value: Any) -> str:
+    """Return the repr of a small container of plain values, or how many there are."""
+    items = [*value.keys(), *value.values()] if isinstance(value, dict) else list(value)
+    plain = all(type(i) in (bool, int, float, str, type(None)) and (type(i) is not str or len(i) < 80) for i in items)
+    return repr(value) if plain else f"{len(value)} items"
+
+
+@cache
+def _host() -> str:
+    import socket
+
+    return socket.gethostname()
+
+
+def where() -> dict[str, object]:
+    """Return where this process runs, for the history."""
+    return {
+        "host": _host(),
+        "pid": os.getpid(),
+        "user": os.environ.get("USER") or str(os.getuid()),
+        "directory": os.getcwd(),
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "offload": _version.__version__,
+    }
+
+
+_explained: dict[tuple[str, str], str] = {}
+
+
+def explain(session: Session, graph: Graph) -> str:
+    """Store what a function reaches, with its source, for ``why``; return the checksum of that buffer.
+
+    It is stored once in a process for each home. The text is what is on disk now, which an edit may have changed since
+    the import: it is shown, and never counted.
+    """
+    key = session.home.path, graph.checksum
+    if key not in _explained:
+        import inspect
+
+        nodes = []
+        for node in graph.nodes:
+            try:
+                source = inspect.getsource(node.subject) if node.kind != "module" else None  # type: ignore[arg-type]
+            except (OSError, TypeError):
+                source = None
+            nodes.append([node.kind, node.label, encode([node.kind, node.content]), source])
+        _explained[key] = session.store.put([encode({"version": 1, "root": graph.content, "nodes": nodes})])[0]
+    return _explained[key]

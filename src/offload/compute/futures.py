@@ -1,0 +1,90 @@
+"""Futures: results that are on their way."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Generator, Iterable
+from typing import Any, Generic, TypeVar
+
+from offload.compute.values import from_buffer
+
+T = TypeVar("T")
+
+
+class Future(concurrent.futures.Future[T], Generic[T]):
+    """The result of a call that may still be running.
+
+    It follows :class:`concurrent.futures.Future`, can be awaited, and can be an argument of another call.
+
+    Attributes
+    ----------
+    transformation : str or None
+        The checksum of the call, once its arguments are known.
+    recalled : bool or None
+        Whether the result was on record; None while that is not known.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.transformation: str | None = None
+        self.recalled: bool | None = None
+
+    def set_buffer(self, data: bytes, recalled: bool) -> None:
+        """Set the result from its buffer; used by offload itself."""
+        self.recalled = recalled
+        try:
+            value = from_buffer(data, self.transformation or "")
+        except Exception as exc:  # a DecodeError, or whatever a user's decode function raises
+            self.set_exception(exc)
+        else:
+            self.set_result(value)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return asyncio.wrap_future(self).__await__()
+
+
+def gather(futures: Iterable[Future[T]], *, progress: bool | None = None, timeout: float | None = None) -> list[T]:
+    """Wait for futures and return their results, in order.
+
+    Parameters
+    ----------
+    futures : iterable of Future
+        What :meth:`Task.map` or several :meth:`Task.submit` returned.
+    progress : bool, optional
+        Whether to show how far it is, on standard error. By default only in a terminal.
+    timeout : float, optional
+        Seconds to wait at most. By default as long as it takes.
+
+    Returns
+    -------
+    list
+        The results.
+
+    Raises
+    ------
+    TimeoutError
+        If they are not all there in time; those under way go on.
+    Exception
+        What the first failed call raised; calls that have not begun are cancelled then, as they are by Ctrl-C.
+    """
+    from offload.compute.progress import following
+
+    futures = list(futures)
+    try:
+        with following(futures, progress):
+            done, pending = concurrent.futures.wait(
+                futures, timeout=timeout, return_when=concurrent.futures.FIRST_EXCEPTION
+            )
+        failed = [f for f in futures if f in done and not f.cancelled() and f.exception() is not None]
+        if failed:
+            failed[0].result()
+        if pending:
+            raise TimeoutError(f"{len(pending)} of {len(futures)} results are not there after {timeout} s")
+    except TimeoutError:
+        raise
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
+    return [future.result() for future in futures]

@@ -1,0 +1,55 @@
+"""How far a batch of futures is, in one line on standard error."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from offload.compute.futures import Future
+
+DELAY, INTERVAL, PLAIN_INTERVAL = 0.3, 0.2, 10.0
+
+
+@contextmanager
+def following(futures: Sequence[Future[Any]], show: bool | None) -> Iterator[None]:
+    """Show how far the futures are while the block runs; nothing when it takes a moment only."""
+    if show is None:
+        show = sys.stderr.isatty()
+    if not show or not futures:
+        yield
+        return
+    stop = threading.Event()
+    thread = threading.Thread(target=_show, args=(futures, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _show(futures: Sequence[Future[Any]], stop: threading.Event) -> None:
+    began, terminal = time.monotonic(), sys.stderr.isatty()
+    if stop.wait(DELAY):
+        return
+    while True:
+        stopped = stop.wait(INTERVAL if terminal else PLAIN_INTERVAL)
+        line = _line(futures, time.monotonic() - began)
+        # A terminal's line is written over; elsewhere each stands on its own.
+        start, end = ("\r", "\x1b[K") if terminal else ("", "\n")
+        sys.stderr.write(f"{start}{line}{end}" + ("\n" if terminal and stopped else ""))
+        sys.stderr.flush()
+        if stopped:
+            return
+
+
+def _line(futures: Sequence[Future[Any]], seconds: float) -> str:
+    done = sum(f.done() for f in futures)
+    recalled = sum(1 for f in futures if f.recalled and f.done())
+    width, total = 24, len(futures)
+    filled = width * done // total
+    return f"[{'#' * filled}{'.' * (width - filled)}] {done}/{total}, {recalled} recalled, {seconds:.1f} s"

@@ -1,0 +1,131 @@
+"""The store, the database and the file-checksum cache in use, in this process."""
+
+from __future__ import annotations
+
+import threading
+
+from offload.storage.directory import DirectoryStore
+from offload.storage.filecache import FileChecksums
+from offload.storage.home import Home, home_path
+from offload.storage.results import SqliteDatabase
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from offload.storage.database import Database
+    from offload.storage.rows import Entry
+    from offload.storage.store import Store
+
+
+class Session:
+    """Embedded storage, opened once for each home.
+
+    Parameters
+    ----------
+    path : str
+        The home directory; it is made when it does not exist.
+
+    Attributes
+    ----------
+    store : Store
+        Keeps the buffers.
+    database : Database
+        Keeps which result each transformation has.
+    files : FileChecksums
+        Remembers the checksums of files that have not changed.
+
+    Raises
+    ------
+    StorageError
+        If the home cannot be used.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.home = Home(path)
+        self.store: Store = DirectoryStore(self.home.store)
+        self.database: Database = SqliteDatabase(self.home.database)
+        self._files: FileChecksums | None = None
+        self._lost: set[str] = set()
+
+    @property
+    def files(self) -> FileChecksums:
+        """The file-checksum cache, opened when it is first needed."""
+        if self._files is None:
+            self._files = FileChecksums(self.home.files)
+        return self._files
+
+    def recall(self, transformations: Sequence[str]) -> list[bytes | None]:
+        """Return the recorded results.
+
+        Parameters
+        ----------
+        transformations : sequence of str
+            Checksums of transformations.
+
+        Returns
+        -------
+        list of bytes or None
+            The buffers of the results, verified; None where there is none, or where its buffer is gone.
+        """
+        results = self.database.lookup(transformations)
+        wanted = [r for r in results if r is not None]
+        if not wanted:
+            return [None] * len(results)
+        found = self.store.get(wanted)
+        if None in found:
+            lost = {r for r, buffer in zip(wanted, found, strict=True) if buffer is None}
+            self._lost.update(t for t, r in zip(transformations, results, strict=True) if r in lost)
+        if len(found) == len(results):
+            return found
+        buffers = iter(found)
+        return [next(buffers) if r is not None else None for r in results]
+
+    def record(self, entries: Sequence[Entry]) -> list[str]:
+        """Record results whose buffers are in the store.
+
+        Returns
+        -------
+        list of str
+            What became of each entry, as :meth:`offload.storage.database.Database.record` says.
+        """
+        if self._lost:
+            for entry in entries:
+                entry.replace = entry.replace or entry.transformation in self._lost
+        outcomes = self.database.record(entries)
+        self._lost.difference_update(entry.transformation for entry in entries)
+        return outcomes
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        self.store.close()
+        self.database.close()
+        if self._files is not None:
+            self._files.close()
+
+
+_sessions: dict[str, Session] = {}
+_lock = threading.Lock()
+
+
+def current() -> Session:
+    """Return the session of the user's home; ``OFFLOAD_HOME`` is read at each call."""
+    return session_of(home_path())
+
+
+def session_of(path: str) -> Session:
+    """Return the session of a home, opening it when it is first asked for."""
+    session = _sessions.get(path)
+    if session is None:
+        with _lock:
+            session = _sessions.get(path)
+            if session is None:
+                session = _sessions[path] = Session(path)
+    return session
+
+
+def close_sessions() -> None:
+    """Close every open session."""
+    with _lock:
+        while _sessions:
+            _sessions.popitem()[1].close()

@@ -1,0 +1,162 @@
+"""From calls to futures: what is recorded is recalled, in one look-up, and the rest goes to the workers in batches."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import CancelledError
+from typing import Any
+
+from offload.compute.batches import Batcher
+from offload.compute.engine import Engine, InlineEngine
+from offload.compute.futures import Future
+from offload.compute.session import current
+from offload.compute.tasks import Task
+from offload.compute.worker import inside
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+NOTE_AFTER = 2.0
+
+_lock = threading.Lock()
+_batcher: Batcher | None = None
+
+
+def submit(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
+    """Begin one call; see :meth:`offload.compute.tasks.Task.submit`."""
+    return submit_many(task, [(args, kwargs)])[0]
+
+
+def submit_many(task: Task, rows: Sequence[Arguments]) -> list[Future[Any]]:
+    """Begin many calls of one function.
+
+    Returns
+    -------
+    list of Future
+        In the order of the rows.
+
+    Raises
+    ------
+    TypeError, EncodeError, IdentityError
+        If a call cannot be identified; none is begun then. With futures among its arguments that shows later, in its
+        own future.
+    """
+    futures: list[Future[Any]] = [Future() for _ in rows]
+    ready = []
+    for future, (args, kwargs) in zip(futures, rows, strict=True):
+        waiting = _futures_in((args, kwargs))
+        if waiting:
+            _when_done(waiting, future, lambda f=future, a=args, k=kwargs: _resume(task, f, a, k))
+        else:
+            ready.append((future, args, kwargs))
+    _start(task, ready)
+    return futures
+
+
+def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[str, Any]]]) -> None:
+    session = current()
+    calls = [task.identify(args, kwargs) for _, args, kwargs in ready]
+    missing = []
+    for call, (future, _, _), data in zip(
+        calls, ready, session.recall([call.transformation for call in calls]), strict=True
+    ):
+        future.transformation = call.transformation
+        if data is None:
+            missing.append((call, future))
+        elif future.set_running_or_notify_cancel():
+            future.set_buffer(data, recalled=True)
+    if missing:
+        if inside():
+            # A call made by a call: there is no other worker to wait for.
+            nested = Batcher(InlineEngine)
+            nested.add(session, task.graph(), task.payload, missing)
+            nested.wait()
+            nested.close()
+        else:
+            batcher().add(session, task.graph(), task.payload, missing)
+
+
+def _futures_in(value: Any) -> list[Future[Any]]:
+    """Return the futures among arguments, also inside plain containers."""
+    if isinstance(value, Future):
+        return [value]
+    if type(value) in (list, tuple):
+        # A long list of numbers holds no futures; asking for its types first keeps that cheap.
+        kinds = set(map(type, value))
+        if any(issubclass(k, Future) or k in (list, tuple, dict) for k in kinds):
+            return [f for item in value for f in _futures_in(item)]
+    elif type(value) is dict:
+        return [f for item in value.values() for f in _futures_in(item)]
+    return []
+
+
+def _resolved(value: Any) -> Any:
+    """Return the value with each future replaced by its result."""
+    if isinstance(value, Future):
+        return value.result()
+    if type(value) in (list, tuple) and _futures_in(value):
+        return type(value)(_resolved(item) for item in value)
+    if type(value) is dict and _futures_in(value):
+        return {key: _resolved(item) for key, item in value.items()}
+    return value
+
+
+def _when_done(waiting: list[Future[Any]], dependent: Future[Any], go_on: Any) -> None:
+    remaining = len(waiting)
+    lock = threading.Lock()
+
+    def one_done(_: Any) -> None:
+        nonlocal remaining
+        with lock:
+            remaining -= 1
+            last = remaining == 0
+        if last:
+            go_on()
+
+    for future in waiting:
+        future.add_done_callback(one_done)
+
+
+def _resume(task: Task, future: Future[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Begin a call whose arguments have arrived; a failed argument fails the call."""
+    try:
+        _start(task, [(future, _resolved(args), _resolved(kwargs))])
+    except (Exception, CancelledError) as exc:
+        if future.set_running_or_notify_cancel():
+            future.set_exception(exc)
+
+
+def batcher() -> Batcher:
+    """Return this process's batcher; its cluster is started when the first call comes."""
+    global _batcher
+    with _lock:
+        if _batcher is None:
+            _batcher = Batcher(_start_cluster)
+        return _batcher
+
+
+def _start_cluster() -> Engine:
+    from offload.compute.localcluster import LocalCluster
+
+    cluster = LocalCluster()
+    # After Dask has registered its own: the last registered is the first to run.
+    atexit.register(shutdown)
+    return cluster
+
+
+def shutdown() -> None:
+    """Wait for the calls under way, saying so when it takes long, and end the cluster. The next call starts another."""
+    global _batcher
+    with _lock:
+        ending, _batcher = _batcher, None
+    if ending is None:
+        return
+    try:
+        left = ending.wait(NOTE_AFTER)
+        if left:
+            sys.stderr.write(f"offload: waiting for {left} calls to finish and be recorded (Ctrl-C ends them)\n")
+            ending.wait()
+    finally:
+        ending.close()

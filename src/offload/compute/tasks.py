@@ -1,0 +1,219 @@
+"""``@offload.task``: a function whose results are computed once and recalled after."""
+
+from __future__ import annotations
+
+import functools
+import time
+import warnings
+from hashlib import sha256
+
+from offload.compute.calls import Call
+from offload.compute.session import Session, current
+from offload.compute.values import from_buffer
+from offload.errors import EncodeError, NotRecordedWarning, StorageError, UsageError
+from offload.identity.calls import Recorder, bind
+from offload.identity.graph import Graph
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from offload.compute.futures import Future
+
+_GENERATORS = 0x20 | 0x200  # CO_GENERATOR, CO_ASYNC_GENERATOR
+_COROUTINE = 0x80
+
+
+class Task:
+    """A function whose results are recorded.
+
+    Calling it computes in this process, at most once for the same arguments and the same code. :meth:`submit` and
+    :meth:`map` compute on the cores of this machine.
+
+    Attributes
+    ----------
+    function : callable
+        The undecorated function.
+    """
+
+    def __init__(self, function: Callable[..., Any], scratch: bool = False) -> None:
+        code = getattr(function, "__code__", None)
+        if code is not None and code.co_flags & _GENERATORS:
+            raise UsageError(
+                f"{function.__qualname__} is a generator, whose values cannot be recorded",
+                "return a list instead of yielding",
+            )
+        if not callable(function):
+            raise UsageError(f"a {type(function).__name__} cannot be called, so it cannot be a task")
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.scratch = scratch
+        self._asynchronous = code is not None and bool(code.co_flags & _COROUTINE)
+        self._graph: Graph | None = None
+        self._recorder: Recorder | None = None
+        self._payload: tuple[str, bytes] | None = None
+        module = getattr(function, "__module__", None) or "builtins"
+        self.label = f"{module}:{getattr(function, '__qualname__', type(function).__qualname__)}"
+
+    def __offload_function__(self) -> object:
+        return self.function
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Task, (self.function, self.scratch)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else MethodTask(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<offload.task {self.label}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the result, recalled or computed."""
+        session = current()
+        call = self.identify(args, kwargs)
+        (data,) = session.recall((call.transformation,))
+        if data is not None:
+            return from_buffer(data, call.transformation)
+        return self._compute(session, call)
+
+    def identify(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Return the identity of a call.
+
+        Raises
+        ------
+        TypeError
+            If the arguments do not fit the function.
+        EncodeError, IdentityError
+            If an argument, or something that the function reaches, has no identity.
+        """
+        bound = bind(self.function, args, kwargs)
+        graph = self.graph()
+        assert self._recorder is not None
+        return Call(self.label, graph.checksum, self._recorder.record(bound), bound, args, kwargs, self.scratch)
+
+    def graph(self) -> Graph:
+        """Return the graph of what the function reaches, as it is now."""
+        graph = self._graph
+        if graph is None or not graph.is_current():
+            graph = Graph(self.function)
+            self._recorder = Recorder(graph.checksum, graph.modules)
+            self._graph = graph
+        return graph
+
+    def _compute(self, session: Session, call: Call) -> Any:
+        from offload.compute.batches import record
+        from offload.compute.values import to_buffer
+        from offload.compute.worker import Outcome, execute
+
+        graph = self.graph()
+        outcome = Outcome(time.time())
+        began = time.perf_counter()
+        result = execute(self.function, call.args, call.kwargs)
+        outcome.seconds = time.perf_counter() - began
+        try:
+            chunks = to_buffer(result)
+            if call.scratch:
+                outcome.checksum = sha256(b"".join(chunks)).hexdigest()
+            else:
+                outcome.checksum = session.store.put([chunks])[0]
+        except (EncodeError, StorageError) as exc:
+            warnings.warn(NotRecordedWarning(f"{self.label}: the result is not recorded: {exc}"), stacklevel=3)
+        else:
+            record(session, graph, [(call, outcome)])
+        return result
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Begin a call on one of this machine's cores.
+
+        Arguments may be futures, also within lists, tuples and dicts: the call begins when they are done.
+
+        Returns
+        -------
+        Future
+            Done at once where the result is recalled.
+        """
+        from offload.compute.submission import submit
+
+        return submit(self, args, kwargs)
+
+    def map(self, *iterables: Iterable[Any]) -> list[Future[Any]]:
+        """Begin a call for each item of an iterable, or for each row of several, which must be equally long.
+
+        Returns
+        -------
+        list of Future
+            In the order of the items. Recorded results are looked up, and new ones computed, in batches.
+        """
+        from offload.compute.submission import submit_many
+
+        return submit_many(self, [(row, {}) for row in zip(*iterables, strict=True)])
+
+    def payload(self) -> bytes:
+        """Return the pickled function, code of the project by value: workers run what was identified here."""
+        checksum = self.graph().checksum
+        if self._payload is None or self._payload[0] != checksum:
+            from offload.compute.shipping import pickled
+
+            self._payload = checksum, pickled(self.function, self.graph())
+        return self._payload[1]
+
+
+class MethodTask:
+    """A task that was taken from an instance, as methods are."""
+
+    __slots__ = ("__self__", "task")
+
+    def __init__(self, task: Task, instance: object) -> None:
+        self.task = task
+        self.__self__ = instance
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the result, recalled or computed; the instance is the first argument."""
+        return self.task(self.__self__, *args, **kwargs)
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Begin a call; see :meth:`Task.submit`."""
+        return self.task.submit(self.__self__, *args, **kwargs)
+
+    def map(self, *iterables: Iterable[Any]) -> list[Future[Any]]:
+        """Begin a call for each row; see :meth:`Task.map`."""
+        rows = zip(*iterables, strict=True)
+        return self.task.map(*zip(*((self.__self__, *row) for row in rows), strict=True))
+
+
+def task(function: Callable[..., Any] | None = None, /, *, scratch: bool = False) -> Any:
+    """Make a function's results recorded, and recalled when the same work is asked for again.
+
+    The same work is the same arguments, by value, and the same code: the function's own and that of everything in the
+    project that it reaches. See :mod:`offload.identity`.
+
+    Parameters
+    ----------
+    function : callable
+        The function. It should depend on nothing but its arguments and its code.
+    scratch : bool
+        Keep a record of each run but not the bytes of its result: it is computed again when it is needed again.
+
+    Returns
+    -------
+    Task
+        To be called as the function is.
+
+    Raises
+    ------
+    UsageError
+        If it is a generator or cannot be called.
+
+    Examples
+    --------
+    >>> import offload
+    >>> @offload.task
+    ... def area(radius):
+    ...     return 3 * radius**2
+    >>> area(2.0)
+    12.0
+    """
+    if function is None:
+        return functools.partial(task, scratch=scratch)
+    return Task(function, scratch)

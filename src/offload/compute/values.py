@@ -1,0 +1,53 @@
+"""Results to buffers and back."""
+
+from __future__ import annotations
+
+from offload.errors import DecodeError, EncodeError
+from offload.identity.decoding import decode
+from offload.identity.encoding import PICKLE, encode_chunks, head
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from offload.identity.encoding import Chunk
+
+
+def to_buffer(value: object) -> list[Chunk]:
+    """Return a result's buffer, in chunks.
+
+    Results with cycles, which have no canonical encoding, are pickled as a whole: different bytes for equal ones can
+    only make a later call compute again.
+
+    Raises
+    ------
+    EncodeError
+        If the result can be neither encoded nor pickled.
+    """
+    try:
+        return encode_chunks(value)
+    except EncodeError as refused:
+        import cloudpickle
+
+        try:
+            data = cloudpickle.dumps(value, protocol=5)
+        except Exception:  # whatever the parts of the value may raise
+            raise refused from None
+        return [head(6, PICKLE), head(2, len(data)), data]
+
+
+def from_buffer(data: bytes, transformation: str) -> Any:
+    """Return the result that a buffer holds.
+
+    Raises
+    ------
+    DecodeError
+        If it cannot be rebuilt here; the hint says how to compute it again.
+    """
+    try:
+        return decode(data)
+    except DecodeError as exc:
+        raise DecodeError(
+            f"the recorded result cannot be decoded: {exc.message}",
+            f"{exc.hint or 'its code may have moved'}; or compute it again after: offload forget {transformation[:16]}",
+        ) from exc

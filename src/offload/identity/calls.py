@@ -1,0 +1,143 @@
+"""The record of a Python call: which function, with which arguments, in which environment.
+
+Calls that mean the same have the same record: arguments by position or by name, defaults given or omitted. An argument
+stands in it as the checksum of its encoding, which is also the checksum of the result it may have been, so passing a
+value and passing the future of that value are the same.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from types import FunctionType
+
+from offload.identity.distributions import PROJECT, STANDARD, interpreter, origin
+from offload.identity.encoding import encode, head, identify
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+    Bound = list[tuple[str, Any]]
+
+RECORD_VERSION = 1
+_VARARGS, _VARKEYWORDS = 0x04, 0x08
+
+
+def bind(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Bound:
+    """Return the arguments by the names of their parameters, with defaults filled in.
+
+    Raises
+    ------
+    TypeError
+        If the function cannot be called so; the message is Python's own.
+    """
+    if type(function) is not FunctionType:
+        return _bind_by_signature(function, args, kwargs)
+    code = function.__code__
+    count, given = code.co_argcount, len(args)
+    if given > count and not code.co_flags & _VARARGS:
+        return _bind_by_signature(function, args, kwargs)
+    names = code.co_varnames
+    bound = list(zip(names[:count], args, strict=False))
+    used = 0
+    if given < count:
+        defaults = function.__defaults__ or ()
+        first_default = count - len(defaults)
+        for index in range(given, count):
+            name = names[index]
+            if name in kwargs and index >= code.co_posonlyargcount:
+                bound.append((name, kwargs[name]))
+                used += 1
+            elif index >= first_default:
+                bound.append((name, defaults[index - first_default]))
+            else:
+                return _bind_by_signature(function, args, kwargs)
+    keyword_defaults = function.__kwdefaults__ or {}
+    end = count + code.co_kwonlyargcount
+    for name in names[count:end]:
+        if name in kwargs:
+            bound.append((name, kwargs[name]))
+            used += 1
+        elif name in keyword_defaults:
+            bound.append((name, keyword_defaults[name]))
+        else:
+            return _bind_by_signature(function, args, kwargs)
+    if code.co_flags & _VARARGS:
+        bound.append((names[end], tuple(args[count:])))
+        end += 1
+    if code.co_flags & _VARKEYWORDS:
+        known = set(names[code.co_posonlyargcount : count + code.co_kwonlyargcount])
+        rest = {name: value for name, value in kwargs.items() if name not in known}
+        bound.append((names[end], rest))
+        used += len(rest)
+    if used != len(kwargs):
+        return _bind_by_signature(function, args, kwargs)
+    return bound
+
+
+def _bind_by_signature(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Bound:
+    import inspect
+
+    try:
+        signature = inspect.signature(function, follow_wrapped=False)
+    except ValueError:  # some built-in functions do not tell theirs
+        return [("args", tuple(args)), ("kwargs", dict(kwargs))]
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    return list(bound.arguments.items())
+
+
+def distributions(modules: Iterable[str]) -> list[str]:
+    """Return ``NAME==VERSION`` of the distributions that own the given modules, sorted."""
+    return sorted({where for where in map(origin, modules) if where not in (PROJECT, STANDARD)})
+
+
+class Recorder:
+    """Makes the records of one function's calls; what they have in common is encoded once.
+
+    Parameters
+    ----------
+    function : str
+        Checksum of the function's graph.
+    modules : set of str
+        Modules of installed distributions that it reaches.
+    """
+
+    def __init__(self, function: str, modules: set[str]) -> None:
+        self.function = function
+        self._modules = modules
+        self._prefixes: dict[frozenset[str], bytes] = {frozenset(): self._prefix(modules)}
+
+    def _prefix(self, modules: set[str]) -> bytes:
+        environment = {"interpreter": interpreter(), "distributions": distributions(modules)}
+        common = {"version": RECORD_VERSION, "kind": "python", "function": self.function, "environment": environment}
+        return head(5, len(common) + 1) + encode(common)[1:] + encode("arguments")
+
+    def record(self, bound: Bound) -> tuple[str, bytes, list[tuple[str, str]]]:
+        """Return the transformation's checksum, its record, and the checksum of each argument.
+
+        Raises
+        ------
+        EncodeError
+            If an argument has no encoding; the message names the argument.
+        """
+        modules: set[str] = set()
+        arguments = []
+        for name, value in bound:
+            arguments.append((name, _identify(name, value, modules)))
+        key = frozenset(modules - self._modules) if modules else frozenset()
+        prefix = self._prefixes.get(key)
+        if prefix is None:
+            prefix = self._prefixes[key] = self._prefix(self._modules | key)
+        data = prefix + encode(dict(arguments))
+        return sha256(data).hexdigest(), data, arguments
+
+
+def _identify(name: str, value: Any, modules: set[str]) -> str:
+    from offload.errors import EncodeError
+
+    try:
+        return identify(value, modules)
+    except EncodeError as exc:
+        raise EncodeError(f"argument {name}: {exc.message}", exc.hint) from exc

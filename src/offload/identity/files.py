@@ -1,0 +1,116 @@
+"""Files and directories as arguments: by their content and name, not by where they lie."""
+
+from __future__ import annotations
+
+import os
+
+from offload.errors import EncodeError, UsageError
+from offload.identity.checksums import checksum_of_chunks
+from offload.identity.objects import register
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
+
+CHUNK = 1024 * 1024
+
+
+def _read(path: str) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+def file_checksum(path: str) -> str:
+    """Return the SHA-256 of a file's content, read anew."""
+    return checksum_of_chunks(_read(path))
+
+
+def _checksums(paths: Sequence[str]) -> list[str]:
+    return [file_checksum(path) for path in paths]
+
+
+# How files are hashed. Storage, which this package must not know, puts its cache here.
+hasher: Callable[[Sequence[str]], list[str]] = _checksums
+
+
+class File(os.PathLike[str]):
+    """A file given as an argument: it counts by its content and its name.
+
+    Parameters
+    ----------
+    path : str or path-like
+        An existing file. The function gets this object, which `open` and all that takes a path accept.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+
+    Examples
+    --------
+    >>> import offload, pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "words.txt")
+    >>> _ = path.write_text("one two three")
+    >>> @offload.task
+    ... def count_words(file):
+    ...     with open(file) as stream:
+    ...         return len(stream.read().split())
+    >>> count_words(offload.File(path))
+    3
+    """
+
+    _kind = "file"
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.path.abspath(os.fspath(path))
+        if not (os.path.isdir if self._kind == "directory" else os.path.isfile)(self.path):
+            raise UsageError(f"{path} is not a {self._kind}", "check the path, relative to the current directory")
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def __repr__(self) -> str:
+        return f"offload.{type(self).__name__}({self.path!r})"
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return os.path.basename(self.path)
+
+    def checksum(self) -> str:
+        """Return the SHA-256 of the content, as 64 hexadecimal digits."""
+        try:
+            return hasher([self.path])[0]
+        except OSError as exc:
+            raise EncodeError(f"{self.path} cannot be read: {exc.strerror}") from exc
+
+
+class Directory(File):
+    """A directory given as an argument: it counts by its name and all that it holds.
+
+    Parameters
+    ----------
+    path : str or path-like
+        An existing directory. Names, contents, executable bits and symbolic links in it count.
+    """
+
+    _kind = "directory"
+
+    def checksum(self) -> str:
+        """Return the checksum of the directory's manifest."""
+        from offload.identity.checksums import checksum
+        from offload.identity.trees import scan
+
+        tree = scan(self.path)
+        paths = tree.paths()
+        return checksum(tree.manifest(dict(zip(paths, hasher(paths), strict=True))))
+
+
+def _not_a_result(state: Any) -> Any:
+    raise EncodeError("a File is an argument, not a result", "return the file's content")
+
+
+for _cls in (File, Directory):
+    register(_cls, encode=lambda f: [f.name, f.checksum()], decode=_not_a_result, name=f"offload.{_cls.__name__}")
