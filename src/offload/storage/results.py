@@ -21,19 +21,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# The table `result` is the hot path: small rows, found by their key alone.
+# Checksums come in random order, so each index on them costs a page per new row. Only two are: `result`, the hot path,
+# has one small row for every transformation ever run; all else hangs on its `number`, which grows.
 _MIGRATIONS = (
     """
     CREATE TABLE result (
         transformation TEXT PRIMARY KEY,
-        result TEXT NOT NULL,
+        result TEXT,  -- none when it was forgotten
         status TEXT NOT NULL,
-        recorded REAL NOT NULL
+        recorded REAL NOT NULL,
+        number INTEGER NOT NULL,
+        forgotten INTEGER NOT NULL DEFAULT 0  -- the last run that was forgotten
     ) WITHOUT ROWID;
     CREATE INDEX result_result ON result (result);
     CREATE TABLE transformation (
-        id INTEGER PRIMARY KEY,
-        checksum TEXT UNIQUE NOT NULL,
+        number INTEGER PRIMARY KEY,
+        checksum TEXT NOT NULL,
         kind TEXT NOT NULL,
         label TEXT NOT NULL,
         function TEXT,
@@ -43,25 +46,43 @@ _MIGRATIONS = (
     CREATE INDEX transformation_label ON transformation (label, kind);
     CREATE TABLE run (
         id INTEGER PRIMARY KEY,
-        transformation TEXT NOT NULL,
+        number INTEGER NOT NULL REFERENCES transformation,
         result TEXT NOT NULL,
         status TEXT NOT NULL,
         outcome TEXT NOT NULL,
         started REAL NOT NULL,
         seconds REAL NOT NULL,
-        forgotten INTEGER NOT NULL DEFAULT 0,
         details BLOB NOT NULL
     );
-    CREATE INDEX run_transformation ON run (transformation);
+    CREATE INDEX run_number ON run (number);
     """,
 )
 _LOOKUP_ONE = "SELECT result FROM result WHERE transformation = ? AND status = 'complete'"
 _LOOKUP = "SELECT transformation, result FROM result WHERE status = 'complete' AND transformation IN ({})"
-_RESULTS = "SELECT transformation, result, status, recorded FROM result WHERE transformation IN ({})"
+_KNOWN = "SELECT transformation, result, status, number FROM result WHERE transformation IN ({})"
+_RESULTS = (
+    "SELECT transformation, result, status, recorded FROM result WHERE result IS NOT NULL AND transformation IN ({})"
+)
 _TRANSFORMATION = "SELECT checksum, kind, label, function, record, first_seen FROM transformation"
+_DESCRIBE = (
+    "INSERT INTO transformation (number, checksum, kind, label, function, first_seen, record)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_KEEP = (
+    "INSERT INTO result (transformation, result, status, recorded, number) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (transformation)"
+    " DO UPDATE SET result = excluded.result, status = excluded.status, recorded = excluded.recorded"
+)
+_LOG = "INSERT INTO run (number, result, status, outcome, started, seconds, details) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_FORGET = (
+    "UPDATE result SET result = NULL, status = 'forgotten', forgotten = (SELECT max(id) FROM run)"
+    " WHERE transformation = ? AND result IS NOT NULL"
+)
+_PRODUCERS = "SELECT result, transformation FROM result WHERE result IN ({}) ORDER BY recorded, number"
 _RUNS = (
-    "SELECT run.id, run.transformation, kind, label, result, status, outcome, started, seconds, details, forgotten"
-    " FROM run JOIN transformation ON transformation.checksum = run.transformation"
+    "SELECT run.id, checksum, kind, label, run.result, run.status, outcome, started, seconds, details,"
+    " run.id <= forgotten FROM run JOIN transformation USING (number)"
+    " JOIN result ON result.transformation = checksum"
 )
 
 
@@ -91,38 +112,36 @@ class SqliteDatabase(Database):
         for entry in entries:
             check_record(entry)
         now = self._clock()
-        outcomes = []
-        rows = {}
+        outcomes, descriptions, results, runs = [], [], {}, []
         with self._file.writing() as connection:
-            keys = [entry.transformation for entry in entries]
-            known = {row[0]: (row[1], row[2]) for row in self._file.select_keys(connection, _RESULTS, keys)}
-            for entry in entries:
-                outcome, kept = judge(known.get(entry.transformation), entry)
-                outcomes.append(outcome)
+            rows = self._file.select_keys(connection, _KNOWN, [entry.transformation for entry in entries])
+            known = {row[0]: row[1:] for row in rows}
+            following = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM transformation").fetchone()[0]
+            for e in entries:
+                result, status, number = known.get(e.transformation, (None, "", following))
+                if number == following:
+                    following += 1
+                    descriptions.append(
+                        (number, e.transformation, e.kind, e.label, e.function, e.started or now, e.record)
+                    )
+                outcome, kept = judge(None if result is None else (result, status), e)
                 if kept:
-                    known[entry.transformation] = (entry.result, entry.status)
-                    rows[entry.transformation] = (entry.transformation, entry.result, entry.status, now)
-            connection.executemany(
-                "INSERT OR IGNORE INTO transformation (checksum, kind, label, function, first_seen, record)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                [(e.transformation, e.kind, e.label, e.function, e.started or now, e.record) for e in entries],
-            )
-            connection.executemany("INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?)", rows.values())
-            connection.executemany(
-                "INSERT INTO run (transformation, result, status, outcome, started, seconds, details)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (e.transformation, e.result, e.status, outcome, e.started, e.seconds, e.details)
-                    for e, outcome in zip(entries, outcomes, strict=True)
-                ],
-            )
+                    results[e.transformation] = (e.transformation, e.result, e.status, now, number)
+                    known[e.transformation] = (e.result, e.status, number)
+                outcomes.append(outcome)
+                runs.append((number, e.result, e.status, outcome, e.started, e.seconds, e.details))
+            connection.executemany(_DESCRIBE, descriptions)
+            connection.executemany(_KEEP, results.values())
+            connection.executemany(_LOG, runs)
         return outcomes
 
     def transformation(self, checksum: str) -> Transformation | None:
-        low, high = prefix_range(checksum)
-        rows = self._file.query(_TRANSFORMATION + " WHERE checksum >= ? AND checksum < ? LIMIT 2", (low, high))
-        if len(rows) > 1:
+        numbers = self._file.query(
+            "SELECT number FROM result WHERE transformation >= ? AND transformation < ? LIMIT 2", prefix_range(checksum)
+        )
+        if len(numbers) > 1:
             raise UsageError(f"several transformations start with {checksum}", "give more digits")
+        rows = self._file.query(_TRANSFORMATION + " WHERE number = ?", numbers[0]) if numbers else []
         return Transformation(*rows[0]) if rows else None
 
     def results(self, transformations: Sequence[str]) -> list[Result | None]:
@@ -130,15 +149,12 @@ class SqliteDatabase(Database):
         return [found.get(transformation) for transformation in transformations]
 
     def nearest(self, kind: str, label: str, limit: int = 20) -> list[Transformation]:
-        rows = self._file.query(
-            _TRANSFORMATION + " WHERE kind = ? AND label = ? ORDER BY id DESC LIMIT ?", (kind, label, limit)
-        )
-        return [Transformation(*row) for row in rows]
+        statement = _TRANSFORMATION + " WHERE kind = ? AND label = ? ORDER BY number DESC LIMIT ?"
+        return [Transformation(*row) for row in self._file.query(statement, (kind, label, limit))]
 
     def producers(self, results: Sequence[str]) -> list[list[str]]:
         found: dict[str, list[str]] = {result: [] for result in results}
-        statement = "SELECT result, transformation FROM result WHERE result IN ({}) ORDER BY recorded, transformation"
-        for result, transformation in self._file.query_keys(statement, list(found)):
+        for result, transformation in self._file.query_keys(_PRODUCERS, list(found)):
             found[result].append(transformation)
         return [found[result] for result in results]
 
@@ -151,32 +167,26 @@ class SqliteDatabase(Database):
         limit: int = 50,
         transformation: str | None = None,
     ) -> list[Run]:
-        conditions: list[str] = []
-        values: list[object] = []
-        pairs = (
+        pairs: tuple[tuple[str, object], ...] = (
             ("kind = ?", kind),
             ("label = ?", label),
             ("label LIKE ? ESCAPE '!'", None if text is None else f"%{_escaped(text)}%"),
             ("started >= ?", since),
-            ("run.transformation = ?", transformation),
+            ("number = (SELECT number FROM result WHERE transformation = ?)", transformation),
         )
-        for condition, value in pairs:
-            if value is not None:
-                conditions.append(condition)
-                values.append(value)
-        where = " WHERE " + " AND ".join(conditions) if conditions else ""
+        chosen = [(condition, value) for condition, value in pairs if value is not None]
+        where = " WHERE " + " AND ".join(condition for condition, _ in chosen) if chosen else ""
+        values = [value for _, value in chosen]
         rows = self._file.query(f"{_RUNS}{where} ORDER BY run.id DESC LIMIT ?", (*values, limit))
         return [Run(*row) for row in rows]
 
     def forget(self, transformations: Sequence[str]) -> int:
-        keys = [(transformation,) for transformation in transformations]
         with self._file.writing() as connection:
-            dropped = connection.executemany("DELETE FROM result WHERE transformation = ?", keys).rowcount
-            connection.executemany("UPDATE run SET forgotten = 1 WHERE transformation = ?", keys)
-        return int(dropped)
+            keys = ((transformation,) for transformation in transformations)
+            return int(connection.executemany(_FORGET, keys).rowcount)
 
     def find(self, kind: str | None = None, label: str | None = None) -> list[str]:
-        conditions = ["checksum IN (SELECT transformation FROM result)"]
+        conditions = ["result IS NOT NULL"]
         values: list[object] = []
         if kind is not None:
             conditions.append("kind = ?")
@@ -187,14 +197,17 @@ class SqliteDatabase(Database):
         elif label is not None:
             conditions.append("label = ?")
             values.append(label)
-        where = " AND ".join(conditions)
-        statement = f"SELECT checksum FROM transformation WHERE {where} ORDER BY id DESC"
-        return [row[0] for row in self._file.query(statement, values)]
+        rows = self._file.query(
+            "SELECT checksum FROM transformation JOIN result ON result.transformation = checksum"
+            f" WHERE {' AND '.join(conditions)} ORDER BY transformation.number DESC",
+            values,
+        )
+        return [row[0] for row in rows]
 
     def statistics(self) -> dict[str, int]:
-        counts = {"transformations": 0, "complete": 0, "scratch": 0, "foreign": 0, "runs": 0, "irreproducible": 0}
+        counts = dict.fromkeys(("transformations", "complete", "scratch", "foreign", "runs", "irreproducible"), 0)
         counts["transformations"] = self._file.query("SELECT count(*) FROM transformation")[0][0]
-        counts.update(self._file.query("SELECT status, count(*) FROM result GROUP BY status"))
+        counts.update(self._file.query("SELECT status, count(*) FROM result WHERE result IS NOT NULL GROUP BY status"))
         counts["runs"] = self._file.query("SELECT count(*) FROM run")[0][0]
         counts["irreproducible"] = self._file.query("SELECT count(*) FROM run WHERE outcome = 'irreproducible'")[0][0]
         return counts

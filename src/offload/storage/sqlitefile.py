@@ -13,8 +13,9 @@ import time
 import weakref
 from _thread import LockType, allocate_lock
 
-from offload.errors import DamagedError, DiskFullError, NotWritableError, StorageError
-from offload.storage.filesystems import on_network, translated
+from offload.errors import StorageError
+from offload.storage.filesystems import translated
+from offload.storage.sqliteschema import code, prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ class SqliteFile:
             return self._prepared(connection)
         except sqlite3.OperationalError as error:
             connection.close()
-            if _code(error) not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) or not self._frozen():
+            if code(error) not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) or not self._frozen():
                 raise
             return self._read_only()
         except BaseException:
@@ -203,50 +204,8 @@ class SqliteFile:
             raise
 
     def _prepared(self, connection: sqlite3.Connection) -> sqlite3.Connection:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            self._switch_to_wal(connection)
-        if version < len(self._migrations):
-            self._migrate(connection)
-        elif version > len(self._migrations):
-            raise StorageError(
-                f"{self.what} {self.path} was written by a newer offload "
-                f"(schema {version}; this one knows {len(self._migrations)})",
-                "update offload, or set OFFLOAD_HOME to another directory",
-            )
-        # With WAL a power loss may undo the last transactions, never damage the file. Else the default, FULL, stays.
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-            connection.execute("PRAGMA synchronous = NORMAL")
+        prepare(connection, self.path, self._migrations, self.what, BUSY_SECONDS)
         return connection
-
-    def _switch_to_wal(self, connection: sqlite3.Connection) -> None:
-        """Use a write-ahead log, unless the machines of a network file system would have to share its memory map."""
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        if on_network(os.path.dirname(self.path)):
-            return
-        deadline = time.monotonic() + BUSY_SECONDS
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError as error:
-                # The busy timeout does not hold for this statement when several processes make the file at once.
-                if _code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or time.monotonic() > deadline:
-                    raise
-            time.sleep(0.005)
-
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            for script in self._migrations[version:]:
-                for statement in script.split(";"):
-                    connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {max(version, len(self._migrations))}")
-            connection.execute("COMMIT")
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
 
     def _frozen(self) -> bool:
         """Tell whether the file is there to be read, and nobody here can be writing to it."""
@@ -262,34 +221,11 @@ class SqliteFile:
 
         return self._prepared(_connection(f"file:{quote(self.path)}?mode=ro&immutable=1", uri=True))
 
-    # Errors
-
     def translated(self, error: sqlite3.Error) -> Exception:
         """Turn an error of SQLite into the kind that a user can act on; programming errors stay what they are."""
-        code = _code(error)
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            return DamagedError(
-                f"{self.what} {self.path} is damaged: {error}",
-                f"move it aside: mv {self.path} {self.path}.damaged; {self._loss}",
-            )
-        if code == sqlite3.SQLITE_FULL:
-            return DiskFullError(
-                f"no space left where {self.path} lies",
-                "free some space, or shrink the store: offload gc --max-size SIZE",
-            )
-        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
-            return NotWritableError(
-                f"{self.what} {self.path} cannot be opened for writing: {error}",
-                "check its owner and mode and those of its directory, or set OFFLOAD_HOME to another place",
-            )
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
-            return StorageError(
-                f"{self.what} {self.path} was locked by another process for more than {BUSY_SECONDS:.0f} s",
-                f"see which processes have it open: fuser -v {self.path}",
-            )
-        if code == sqlite3.SQLITE_IOERR:
-            return StorageError(f"{self.what} {self.path} cannot be read or written: {error}", "check the disk")
-        return error
+        from offload.storage.sqliteerrors import plain
+
+        return plain(error, self.path, self.what, self._loss, BUSY_SECONDS)
 
 
 class Transaction:
@@ -340,11 +276,6 @@ class Transaction:
 
 def _connection(path: str, uri: bool = False) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=uri)
-
-
-def _code(error: sqlite3.Error) -> int:
-    """Give the primary result code; 0 when the error did not come from the SQLite library."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 # Forks
