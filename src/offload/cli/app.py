@@ -1,0 +1,68 @@
+"""The command line as a whole: names, help, completion. Commands are imported when they are used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from offload._version import __version__
+
+# Name -> module and attribute of the click command, and what ``offload --help`` says of it.
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "run": ("offload.cli.run", "command", "Run a command, or recall what it gave before."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order of ``--help``."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, importing its module."""
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        found = getattr(import_module(place[0]), place[1])
+        command = found if isinstance(found, click.Command) else found()
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="offload", message="%(prog)s %(version)s")
+@click.pass_context
+def app(ctx: click.Context) -> None:
+    """Dask anywhere in one command; nothing computed twice."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def run_app(words: list[str]) -> int:
+    """Run the command line through click and return the exit code."""
+    try:
+        code = app.main(words, prog_name="offload", standalone_mode=False)
+    except click.Abort:
+        return 130
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        from offload.errors import UsageError
+
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        hint = f"{context.command_path} --help" if context is not None else None
+        raise UsageError(error.format_message(), hint) from error
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,77 @@
+"""How far many commands have come: one line that is updated in a terminal, now and then a line elsewhere."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from offload.cli.output import say
+
+REDRAW = 0.1
+LINE_EVERY = 10.0
+
+
+class Progress:
+    """Counts, and shows the counts on stderr.
+
+    Parameters
+    ----------
+    total : int
+        How many commands there are.
+    shown : bool
+        False to count only.
+    """
+
+    def __init__(self, total: int, shown: bool) -> None:
+        self.total = total
+        self.counts = {"recalled": 0, "computed": 0, "failed": 0, "cancelled": 0}
+        self._shown = shown
+        self._terminal = shown and os.isatty(2)
+        self._begun = time.monotonic()
+        self._last = self._begun
+        self._drawn = False
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return time.monotonic() - self._begun
+
+    def summary(self) -> str:
+        """Return the counts in words."""
+        done = sum(self.counts.values())
+        parts = [f"{self.counts[name]:,} {name}" for name in ("recalled", "computed", "failed") if self.counts[name]]
+        seconds = self.seconds
+        return f"{done:,} of {self.total:,}: {', '.join(parts) or 'none yet'}; {seconds:.1f} s, {done / seconds:,.0f}/s"
+
+    def tick(self) -> None:
+        """Show the counts when it is time to."""
+        if not self._shown:
+            return
+        now = time.monotonic()
+        if now - self._last < (REDRAW if self._terminal else LINE_EVERY):
+            return
+        self._last = now
+        if self._terminal:
+            self._raw(f"\r\x1b[2K{self.summary()}")
+            self._drawn = True
+        else:
+            say(self.summary())
+
+    def clear(self) -> None:
+        """Make room for other output."""
+        if self._drawn:
+            self._raw("\r\x1b[2K")
+            self._drawn = False
+
+    def end(self) -> None:
+        """Show the final counts."""
+        self.clear()
+        if self._shown:
+            say(self.summary())
+
+    @staticmethod
+    def _raw(text: str) -> None:
+        try:
+            os.write(2, text.encode())
+        except OSError:
+            return

@@ -1,0 +1,206 @@
+"""``offload run`` of one command line for many arguments."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import closing
+
+from offload.cli.options import Parsed
+from offload.cli.output import keep_quiet, report_json, say
+from offload.cli.progress import Progress
+from offload.cli.run import FAILED, PIPE_CLOSED, describe_exit, exit_code_of, variables_of
+from offload.cli.signals import interruptible
+from offload.compute.commands.each import Batch, Job
+from offload.compute.commands.request import Request, quote
+from offload.compute.commands.result import chunks
+from offload.compute.commands.sinks import sink_to
+from offload.compute.commands.stdin import Stdin
+from offload.compute.commands.template import expand, uses
+from offload.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from offload.compute.commands.sinks import Sink
+    from offload.compute.session import Session
+
+MOST_FAILURES = 20
+
+
+def run_each(parsed: Parsed) -> int:
+    """Run or recall a command for each argument, and return the exit code."""
+    from offload.compute.session import current
+
+    if parsed.why:
+        raise UsageError("--why explains one command", "give it without --each and :::")
+    command, arguments = _arguments(parsed)
+    requests = _requests(parsed, command, arguments)
+    quiet = parsed.quiet or parsed.json
+    session = current()
+    batch = Batch(requests, session, _stdin(parsed, session), _workers(parsed.jobs), parsed.fail_fast)
+    batch.look_up()
+    if parsed.dry_run:
+        return _show(parsed, batch)
+    progress = Progress(len(batch.jobs), shown=not quiet)
+    failures: list[tuple[int, Job]] = []
+    unrecorded: list[Job] = []
+    with interruptible(), closing(batch.run(keep_quiet if quiet else say, progress.tick)) as jobs:
+        for number, job in enumerate(jobs, 1):
+            progress.counts[job.state] += 1
+            if job.state == "failed":
+                failures.append((number, job))
+            if job.unrecorded:
+                unrecorded.append(job)
+            if not _write(job, session, progress):
+                return PIPE_CLOSED
+    progress.end()
+    _report(parsed, progress, arguments, failures, unrecorded)
+    if failures:
+        return 1
+    return FAILED if unrecorded else 0
+
+
+def _arguments(parsed: Parsed) -> tuple[list[str], list[str]]:
+    """Return the command and the arguments, one for each time that it is to be run."""
+    if parsed.each is None:
+        cut = parsed.command.index(":::")
+        return parsed.command[:cut], parsed.command[cut + 1 :]
+    try:
+        if parsed.each == "-":
+            data = sys.stdin.buffer.read()
+        else:
+            with open(parsed.each, "rb") as stream:
+                data = stream.read()
+    except OSError as error:
+        raise UsageError(f"--each {parsed.each}: {error.strerror}") from error
+    lines = [os.fsdecode(line.removesuffix(b"\r")) for line in data.split(b"\n")]
+    return parsed.command, [line for line in lines if line.strip()]
+
+
+def _requests(parsed: Parsed, command: list[str], arguments: list[str]) -> list[Request]:
+    if not uses([*command, *parsed.var]):
+        command = [*command, "{}"]
+    variables = variables_of(parsed.var)
+    return [
+        Request(
+            [expand(word, argument, number) for word in command],
+            inputs=[expand(word, argument, number) for word in parsed.input],
+            outputs=[expand(word, argument, number) for word in parsed.output],
+            variables={name: expand(value, argument, number) for name, value in variables.items()},
+            stdin="none",
+            scratch=parsed.scratch,
+            detect=parsed.detect,
+            fresh=parsed.fresh,
+        )
+        for number, argument in enumerate(arguments, 1)
+    ]
+
+
+def _stdin(parsed: Parsed, session: Session) -> Stdin:
+    if parsed.stdin is None or parsed.stdin == "none":
+        return Stdin()
+    if parsed.stdin == "-":
+        raise UsageError("many commands cannot share this standard input", "put it into a file: --stdin PATH")
+    from offload.compute.commands.stage import Scratch
+    from offload.compute.commands.stdin import find
+
+    return find(parsed.stdin, session.files, Scratch(parsed.scratch), keep_quiet)
+
+
+def _workers(text: str | None) -> int:
+    if text is None:
+        return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    if not text.isdigit() or int(text) < 1:
+        raise UsageError(f"-j {text}: not a number of processes")
+    return int(text)
+
+
+def _write(job: Job, session: Session, progress: Progress) -> bool:
+    """Write what a command wrote; False when the reader of our stdout went away."""
+    if job.error is not None:
+        progress.clear()
+        say(f"{job.plan.request.label}: {job.error.message}")
+        return True
+    for which, sink in ((2, _ERR), (1, _OUT)):
+        for chunk in _chunks(job, which, session):
+            if not chunk:
+                continue
+            progress.clear()
+            if not sink(chunk) and which == 1:
+                return False
+    return True
+
+
+def _chunks(job: Job, which: int, session: Session) -> Iterator[bytes]:
+    if job.record is not None:
+        record = job.record
+        if which == 1:
+            return chunks(record.stdout_data, record.stdout, session.store)
+        return chunks(record.stderr_data, record.stderr, session.store)
+    if job.execution is None:
+        return iter(())
+    return (job.execution.stdout if which == 1 else job.execution.stderr).chunks()
+
+
+def _exit_code(job: Job) -> int:
+    if job.error is not None:
+        return exit_code_of(job.error)
+    return job.execution.exit_code if job.execution is not None else FAILED
+
+
+def _report(
+    parsed: Parsed,
+    progress: Progress,
+    arguments: list[str],
+    failures: list[tuple[int, Job]],
+    unrecorded: list[Job],
+) -> None:
+    if parsed.json:
+        report_json(
+            {
+                "commands": len(arguments),
+                **progress.counts,
+                "unrecorded": len(unrecorded),
+                "seconds": progress.seconds,
+                "failures": [
+                    {"number": number, "argument": arguments[number - 1], "exit_code": _exit_code(job)}
+                    for number, job in failures
+                ],
+            }
+        )
+        return
+    if parsed.quiet:
+        return
+    for number, job in failures[:MOST_FAILURES]:
+        say(f"failed ({describe_exit(_exit_code(job))}): {quote([arguments[number - 1]])}")
+    if len(failures) > MOST_FAILURES:
+        say(f"and {len(failures) - MOST_FAILURES:,} more failed")
+    reasons = {job.unrecorded: None for job in unrecorded}
+    for reason in list(reasons)[:3]:
+        say(f"{sum(job.unrecorded == reason for job in unrecorded):,} not recorded: {reason}")
+
+
+def _show(parsed: Parsed, batch: Batch) -> int:
+    """Say what would be recalled and what would be run."""
+    if parsed.json:
+        import json
+
+        commands = [
+            {
+                "command": job.plan.request.argv,
+                "transformation": job.plan.transformation,
+                "recalled": job.state == "recalled",
+            }
+            for job in batch.jobs
+        ]
+        print(json.dumps({"commands": commands}))
+        return 0
+    for job in batch.jobs:
+        print(f"{'recall ' if job.state == 'recalled' else 'compute'}  {job.plan.request.label}")
+    return 0
+
+
+_OUT: Sink = sink_to(1)
+_ERR: Sink = sink_to(2)

@@ -1,0 +1,233 @@
+"""``offload.run``: a command from Python."""
+
+from __future__ import annotations
+
+import os
+
+from offload.compute.commands.request import Request
+from offload.errors import CommandError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    Path = str | os.PathLike[str]
+
+TAIL = 2000
+
+
+class CommandResult:
+    """What a command gave.
+
+    Attributes
+    ----------
+    argv : list of str
+        The command.
+    stdout, stderr : bytes
+        What it wrote.
+    exit_code : int
+        As a shell gives it: 128+N when signal N ended it.
+    recalled : bool
+        Whether it was recorded before, and did not run now.
+    recorded : bool
+        Whether the result is recorded.
+    unrecorded : str
+        If not: why.
+    transformation : str
+        The checksum that is the command's identity.
+    seconds : float
+        How long it took, when it ran.
+    outputs : list of str
+        Its outputs, in the current directory.
+    """
+
+    __slots__ = (
+        "argv",
+        "exit_code",
+        "outputs",
+        "recalled",
+        "recorded",
+        "seconds",
+        "stderr",
+        "stdout",
+        "transformation",
+        "unrecorded",
+    )
+
+    def __init__(
+        self,
+        argv: list[str],
+        stdout: bytes,
+        stderr: bytes,
+        *,
+        exit_code: int,
+        recalled: bool,
+        unrecorded: str,
+        transformation: str,
+        seconds: float,
+        outputs: list[str],
+    ) -> None:
+        self.argv = argv
+        self.stdout = stdout
+        self.stderr = stderr
+        self.exit_code = exit_code
+        self.recalled = recalled
+        self.recorded = exit_code == 0 and not unrecorded
+        self.unrecorded = unrecorded
+        self.transformation = transformation
+        self.seconds = seconds
+        self.outputs = outputs
+
+    @property
+    def text(self) -> str:
+        """What the command wrote to stdout, as UTF-8 text."""
+        return self.stdout.decode("utf-8", "replace")
+
+    @property
+    def error_text(self) -> str:
+        """What the command wrote to stderr, as UTF-8 text."""
+        return self.stderr.decode("utf-8", "replace")
+
+    def lines(self) -> list[str]:
+        """Return the lines of `text`."""
+        return self.text.splitlines()
+
+    def __repr__(self) -> str:
+        how = "recalled" if self.recalled else "computed"
+        return f"<CommandResult {self.argv!r}: exit code {self.exit_code}, {how}, {len(self.stdout):,} bytes>"
+
+
+def run(
+    argv: Sequence[Path],
+    *,
+    input: Iterable[Path] = (),
+    output: Iterable[Path] = (),
+    var: Mapping[str, str] | None = None,
+    stdin: bytes | Path | None = None,
+    scratch: Path | None = None,
+    fresh: bool = False,
+    check: bool = True,
+) -> CommandResult:
+    """Run a command, or recall what it gave before; the same as ``offload run``, and recorded in the same place.
+
+    Parameters
+    ----------
+    argv : sequence of str or path
+        The command and its arguments. No shell is involved: ``["sh", "-c", "seq 3 | tac"]`` names one.
+    input : iterable of str or path
+        Files and directories that the command reads, beside those that its words name.
+    output : iterable of str or path
+        Files and directories to bring back into the current directory.
+    var : mapping, optional
+        Environment variables for the command; they count.
+    stdin : bytes, or str or path, optional
+        The standard input, or the file that holds it. By default there is none.
+    scratch : str or path, optional
+        Where to make the scratch directory; by default ``$TMPDIR`` or ``/tmp``.
+    fresh : bool
+        Compute even if a result is recorded.
+    check : bool
+        Raise an error when the command fails.
+
+    Returns
+    -------
+    CommandResult
+        With the output as bytes.
+
+    Raises
+    ------
+    CommandError
+        The command ended with another exit code than 0; the message ends with what it wrote last to stderr.
+    OffloadError
+        An input is missing, a declared output was not made, the storage cannot be used.
+
+    Examples
+    --------
+    >>> import offload
+    >>> offload.run(["sh", "-c", "seq 1 3 | tac"]).lines()
+    ['3', '2', '1']
+    >>> offload.run(["sh", "-c", "seq 1 3 | tac"]).recalled
+    True
+    """
+    if isinstance(argv, (str, bytes)):
+        raise UsageError("a command is a list of words", f"offload.run(['sh', '-c', {argv!r}])")
+    from offload.compute.commands.recall import planner_for, recall
+    from offload.compute.commands.result import chunks
+    from offload.compute.commands.stage import Scratch
+    from offload.compute.commands.stdin import Stdin, find, of_bytes
+    from offload.compute.session import current
+
+    request = Request(
+        [os.fspath(word) for word in argv],
+        inputs=[os.fspath(path) for path in input],
+        outputs=[os.fspath(path) for path in output],
+        variables=var,
+        scratch=None if scratch is None else os.fspath(scratch),
+        fresh=fresh,
+    )
+    session = current()
+    place = Scratch(request.scratch)
+    try:
+        if stdin is None:
+            source = Stdin()
+        elif isinstance(stdin, bytes):
+            source = of_bytes(stdin, place)
+        else:
+            source = find(os.path.abspath(stdin), session.files, place, _keep_quiet)
+        planner = planner_for(session)
+        plan = planner.plan([request], source)[0]
+        record = None if fresh else recall(plan, session)
+        if record is not None:
+            return CommandResult(
+                request.argv,
+                b"".join(chunks(record.stdout_data, record.stdout, session.store)),
+                b"".join(chunks(record.stderr_data, record.stderr, session.store)),
+                exit_code=0,
+                recalled=True,
+                unrecorded="",
+                transformation=plan.transformation,
+                seconds=0.0,
+                outputs=request.output_paths,
+            )
+        from offload.compute.commands.single import compute
+
+        computed = compute(plan, planner, session, place, (None, None), _keep_quiet)
+        execution = computed.execution
+        result = CommandResult(
+            request.argv,
+            execution.stdout.read(),
+            execution.stderr.read(),
+            exit_code=execution.exit_code,
+            recalled=False,
+            unrecorded=computed.unrecorded,
+            transformation=plan.transformation,
+            seconds=execution.seconds,
+            outputs=request.output_paths,
+        )
+    finally:
+        place.remove()
+    if computed.problem is not None:
+        import warnings
+
+        warnings.warn(f"the result of the command is not recorded: {computed.problem}", RuntimeWarning, stacklevel=2)
+    if check and result.exit_code:
+        raise _failure(request, result)
+    return result
+
+
+def _failure(request: Request, result: CommandResult) -> CommandError:
+    from offload.compute.commands.hints import missing_inputs
+
+    known = [os.path.normpath(path) for path in request.inputs]
+    hints = [
+        f"{name} exists here but is not an input: add input=[{name!r}]" for name in missing_inputs(result.stderr, known)
+    ]
+    tail = result.stderr[-TAIL:].decode("utf-8", "replace").strip()
+    code = result.exit_code
+    return CommandError(
+        f"{request.label} ended with exit code {code}" + (f":\n{tail}" if tail else ""), "; ".join(hints) or None
+    )
+
+
+def _keep_quiet(text: str) -> None:
+    """Tell nobody."""

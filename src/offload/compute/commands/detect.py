@@ -1,0 +1,109 @@
+"""Which words of a command name inputs.
+
+A word counts when it names a regular file or a directory that exists: as it is, after an ``=``, or inside the
+program text of ``sh -c``. A word too many costs at most a needless miss; a word too few makes the command fail
+in its scratch directory, with a message that says what to declare.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "ash", "mksh"))
+
+# Part of the machine, not of the work. Programs and libraries there count through the command's name only.
+_SYSTEM = tuple(
+    f"/{name}/"
+    for name in (
+        "bin boot dev etc gnu lib lib32 lib64 libx32 nix opt proc run sbin snap sys usr "
+        "System Library Applications private/etc"
+    ).split()
+)
+# Named for what may be put there, never for what is in it.
+_SHARED = frozenset(("/", "/tmp", "/var", "/var/tmp", "/home", "/Users", "/mnt", "/media", "/root"))
+
+_BREAKS = str.maketrans(dict.fromkeys("\t\n\r;|&<>()`$\"'\\{}=,", " "))
+_QUOTES = str.maketrans({'"': "'", "\n": "'"})
+_GLOB = frozenset("*?[")
+
+
+def is_system(path: str) -> bool:
+    """Return whether an absolute path belongs to the machine: its programs, libraries, configuration, devices."""
+    return path in _SHARED or (path.rstrip("/") + "/").startswith(_SYSTEM)
+
+
+def detect(argv: Sequence[str], outputs: Collection[str] = ()) -> list[str]:
+    """Return the words of a command that name files or directories, as they are written, without repeats.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        The command. ``argv[0]`` counts when it is a relative path; a bare name is looked up on PATH instead.
+    outputs : collection of str
+        Normalised paths that are declared as outputs, and so are no inputs.
+
+    Returns
+    -------
+    list of str
+        In order of appearance.
+    """
+    found: dict[str, None] = {}
+    for word in _words(argv):
+        if word in found or not word or "\0" in word:
+            continue
+        if word[0] == "/" and is_system(os.path.normpath(word)):
+            continue
+        if (os.path.isfile(word) or os.path.isdir(word)) and os.path.normpath(word) not in outputs:
+            found[word] = None
+    return list(found)
+
+
+def _words(argv: Sequence[str]) -> Iterator[str]:
+    if "/" in argv[0] and not argv[0].startswith("/"):
+        yield argv[0]
+    scripts = _scripts(argv)
+    for position in range(1, len(argv)):
+        word = argv[position]
+        if position in scripts:
+            yield from _shell_words(word)
+            continue
+        yield word
+        if "=" in word:
+            yield word.partition("=")[2]
+
+
+def _scripts(argv: Sequence[str]) -> set[int]:
+    """Return the positions of program texts: what follows the ``-c`` of a shell, wherever in the command it is."""
+    positions = set()
+    for start, word in enumerate(argv):
+        if word.rpartition("/")[2] not in SHELLS:
+            continue
+        position = start + 1
+        while position < len(argv) and argv[position][:1] in ("-", "+") and argv[position] not in ("-", "--"):
+            option = argv[position]
+            position += 1
+            if option[:2] != "--" and option[0] == "-" and "c" in option:
+                # Options such as -o take a word of their own before the program text: sh -ceo pipefail TEXT
+                position += option.count("o") + option.count("O")
+                positions.add(position)
+                break
+            if option in ("-o", "+o", "-O", "+O", "--rcfile", "--init-file") or option.endswith("o"):
+                position += 1
+    return positions
+
+
+def _shell_words(text: str) -> Iterator[str]:
+    for word in text.translate(_BREAKS).split():
+        yield word
+        if not _GLOB.isdisjoint(word):
+            # The shell will expand it in the scratch directory, so what it matches has to be there.
+            import glob
+
+            yield from sorted(glob.glob(word))
+    for piece in text.translate(_QUOTES).split("'"):
+        if " " in piece:
+            yield piece

@@ -1,0 +1,185 @@
+"""Running a process in a group of its own, and ending that group."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from offload.compute.commands.programs import NotExecutableError
+from offload.identity.commands import ENVIRONMENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from subprocess import Popen
+    from typing import IO
+
+    from offload.compute.commands.stage import Scratch
+    from offload.errors import OffloadError
+
+    Stream = int | IO[bytes]
+
+TERM_AFTER = 2.0
+KILL_AFTER = 5.0
+LAST_WAIT = 2.0
+TICK = 0.2
+GRACE = 2.0
+"""Seconds that processes which a command leaves in the background have to end by themselves."""
+
+KILL_NOW = ((signal.SIGKILL, LAST_WAIT),)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked offload to stop.
+
+    Parameters
+    ----------
+    number : int
+        The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def environment(scratch: Scratch, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole environment of a command."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": scratch.file("home"),
+        "TMPDIR": scratch.file("tmp"),
+        **ENVIRONMENT,
+        **variables,
+    }
+
+
+def start(
+    argv: Sequence[str],
+    executable: str,
+    scratch: Scratch,
+    variables: Mapping[str, str],
+    stdin: Stream,
+    stdout: Stream,
+    stderr: Stream,
+) -> Popen[bytes]:
+    """Start a command in its prepared scratch directory, as the leader of a process group.
+
+    Raises
+    ------
+    NotExecutableError
+        When the system refuses to execute it.
+    """
+    import subprocess
+
+    try:
+        return subprocess.Popen(
+            argv,
+            executable=executable if executable.startswith("/") else None,
+            cwd=scratch.work,
+            env=environment(scratch, variables),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            bufsize=0,
+        )
+    except OSError as error:
+        raise _start_error(argv[0], executable, error) from error
+
+
+def _start_error(name: str, executable: str, error: OSError) -> OffloadError:
+    import errno
+
+    if error.errno == errno.ENOENT:
+        return NotExecutableError(
+            f"{name} cannot be executed: what its first line names is missing", _first_line(executable)
+        )
+    if error.errno == errno.ENOEXEC:
+        return NotExecutableError(
+            f"{name} is neither a program nor a script", "begin it with a line such as #!/bin/sh, or run: sh SCRIPT"
+        )
+    if error.errno == errno.E2BIG:
+        return NotExecutableError(f"{name}: the arguments are too long", "pass them in a file, or through stdin")
+    return NotExecutableError(f"{name} cannot be executed: {error.strerror}")
+
+
+def _first_line(path: str) -> str | None:
+    with open(path, "rb") as stream:
+        line = stream.readline(200)
+    return f"its first line is: {line.decode(errors='replace').rstrip()}" if line.startswith(b"#!") else None
+
+
+def exit_code(returncode: int) -> int:
+    """Return a process's exit status as a shell gives it: 128+N for signal N."""
+    return 128 - returncode if returncode < 0 else returncode
+
+
+def group_is_alive(group: int) -> bool:
+    """Return whether a process group has a member that is not a zombie."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return True
+    found = False
+    for name in names:
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as stream:
+                fields = stream.read().rpartition(b")")[2].split()
+        except OSError:
+            continue
+        found = True
+        if int(fields[2]) == group and fields[0] not in (b"Z", b"X"):
+            return True
+    return not found
+
+
+def end_group(
+    process: Popen[bytes],
+    steps: Sequence[tuple[signal.Signals, float]] = (
+        (signal.SIGINT, TERM_AFTER),
+        (signal.SIGTERM, KILL_AFTER),
+        (signal.SIGKILL, LAST_WAIT),
+    ),
+    meanwhile: Callable[[], None] | None = None,
+) -> None:
+    """End a process and all others of its group, each step harder than the one before.
+
+    Parameters
+    ----------
+    process : Popen
+        The group's leader; it may have ended already.
+    steps : sequence of (signal, float)
+        What to send, and how many seconds to wait then.
+    meanwhile : callable, optional
+        Called every few milliseconds (to drain pipes that the processes may be blocked on).
+    """
+    for number, patience in steps:
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            process.wait()
+            return
+        deadline = time.monotonic() + patience
+        pause = 0.002
+        while time.monotonic() < deadline:
+            if meanwhile is not None:
+                meanwhile()
+            if process.poll() is not None and not group_is_alive(process.pid):
+                return
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.05)
+
+
+def end_quickly(process: Popen[bytes]) -> None:
+    """End what a command left running in its group."""
+    end_group(process, ((signal.SIGTERM, 1.0), (signal.SIGKILL, LAST_WAIT)))

@@ -1,0 +1,202 @@
+"""One run of a planned command in its scratch directory."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from offload.compute.commands.execute import (
+    GRACE,
+    KILL_NOW,
+    TICK,
+    end_group,
+    end_quickly,
+    exit_code,
+    group_is_alive,
+    start,
+)
+from offload.compute.commands.spool import Spool, adopt
+from offload.compute.commands.stage import Stager, depth_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from subprocess import Popen
+
+    from offload.compute.commands.plan import Plan
+    from offload.compute.commands.pump import Sink
+    from offload.compute.commands.stage import Scratch
+
+LEFTOVERS = "processes that it left running in the background were ended"
+
+
+class Execution:
+    """What came of running a command.
+
+    Parameters
+    ----------
+    exit_code : int
+        As a shell gives it.
+    started : float
+        Unix time in seconds.
+    seconds : float
+        How long it took.
+    stdout, stderr : Spool
+        What it wrote.
+    """
+
+    __slots__ = ("exit_code", "refused", "seconds", "started", "stderr", "stdout", "unrecordable")
+
+    def __init__(self, exit_code: int, started: float, seconds: float, stdout: Spool, stderr: Spool) -> None:
+        self.exit_code = exit_code
+        self.started = started
+        self.seconds = seconds
+        self.stdout = stdout
+        self.stderr = stderr
+        self.unrecordable = ""
+        """Why the run says nothing about what another run would give; empty when it does."""
+        self.refused = False
+        """Whether the reader of our own output went away."""
+
+
+def prepare(plan: Plan, scratch: Scratch) -> None:
+    """Make the scratch directory of a command, with its inputs in it."""
+    scratch.prepare(depth_of([item.path for item in plan.inputs] + plan.request.output_paths))
+    Stager(scratch).stage(plan.inputs, plan.request.outputs)
+
+
+def execute(
+    plan: Plan, scratch: Scratch, sinks: tuple[Sink | None, Sink | None], say: Callable[[str], None]
+) -> Execution:
+    """Run a command whose scratch directory is prepared, and pass on its output as it comes.
+
+    Afterwards nothing of its process group is left. An open standard input that has ended by then gives the plan
+    another identity: that of the whole content.
+    """
+    import subprocess
+
+    from offload.compute.commands.pump import Feed, Pump
+
+    stdin = -1 if plan.stdin.is_open else plan.stdin.open(scratch)
+    spools = (Spool(lambda: scratch.file("stdout")), Spool(lambda: scratch.file("stderr")))
+    started, clock = time.time(), time.monotonic()
+    try:
+        source = subprocess.PIPE if plan.stdin.is_open else stdin
+        pipe = subprocess.PIPE
+        process = start(plan.request.argv, plan.executable, scratch, plan.request.variables, source, pipe, pipe)
+    finally:
+        if stdin >= 0:
+            os.close(stdin)
+    feed = None if process.stdin is None else Feed(process.stdin)
+    pump = Pump(process, spools, sinks, feed, say)
+    code = exit_code(pump.run())
+    seconds = time.monotonic() - clock
+    whole = not pump.cut and settle(process, say)
+    result = Execution(code, started, seconds, *spools)
+    result.refused = pump.refused
+    if pump.refused:
+        result.unrecordable = "its output was not taken to the end"
+    elif not whole:
+        result.unrecordable = LEFTOVERS
+    elif feed is not None and (feed.received or feed.ended):
+        if feed.ended and feed.delivered:
+            plan.stdin.identity = feed.checksum
+            plan.identify(feed.checksum)
+        else:
+            result.unrecordable = "it read part of a standard input that stays open: --stdin - waits for its end"
+    return result
+
+
+def settle(process: Popen[bytes], say: Callable[[str], None]) -> bool:
+    """Let what an ended command left in its group come to its end, for a moment; then end it.
+
+    Returns
+    -------
+    bool
+        Whether it ended by itself. If not, what the command gave is not all that it would have given.
+    """
+    deadline = time.monotonic() + GRACE
+    told = time.monotonic() + TICK
+    while group_is_alive(process.pid):
+        now = time.monotonic()
+        if now > deadline:
+            end_quickly(process)
+            return False
+        if now > told:
+            say(f"the command has ended; waiting {GRACE:.0f} s for processes that it left running")
+            told = deadline + 1
+        time.sleep(0.01)
+    return True
+
+
+class Running:
+    """The processes that run now, for whoever has to end them all."""
+
+    def __init__(self) -> None:
+        from threading import Lock
+
+        self._lock = Lock()
+        self._processes: set[Popen[bytes]] = set()
+        self.stopping = False
+
+    def add(self, process: Popen[bytes]) -> bool:
+        """Add a process; False when everything is to stop, and the process has to be ended by the caller."""
+        with self._lock:
+            self._processes.add(process)
+            return not self.stopping
+
+    def remove(self, process: Popen[bytes]) -> None:
+        """Take out a process that has ended."""
+        with self._lock:
+            self._processes.discard(process)
+
+    def stop(self) -> None:
+        """End all processes and their groups."""
+        from threading import Thread
+
+        with self._lock:
+            self.stopping = True
+            processes = list(self._processes)
+        threads = [Thread(target=end_group, args=(process,), daemon=True) for process in processes]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            # Asked for a second time: no more patience.
+            for process in processes:
+                end_group(process, KILL_NOW)
+            raise
+
+
+def execute_aside(plan: Plan, scratch: Scratch, running: Running, place: str) -> Execution | None:
+    """Run a command as `execute` does, but keep its output aside, in files whose paths begin with `place`.
+
+    Returns
+    -------
+    Execution or None
+        None when the command was ended from outside.
+    """
+    out, err = place + ".out", place + ".err"
+    stdin = plan.stdin.open(scratch)
+    started, clock = time.time(), time.monotonic()
+    try:
+        with open(out, "xb") as stdout, open(err, "xb") as stderr:
+            process = start(plan.request.argv, plan.executable, scratch, plan.request.variables, stdin, stdout, stderr)
+    finally:
+        os.close(stdin)
+    try:
+        if not running.add(process):
+            end_group(process)
+        returncode = process.wait()
+    finally:
+        running.remove(process)
+    seconds = time.monotonic() - clock
+    whole = settle(process, lambda text: None)
+    if running.stopping:
+        return None
+    result = Execution(exit_code(returncode), started, seconds, adopt(out), adopt(err))
+    if not whole:
+        result.unrecordable = LEFTOVERS
+    return result

@@ -1,0 +1,264 @@
+"""From requests to plans: what each command depends on, found, hashed and identified, all in batches."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from offload.compute.commands.detect import detect
+from offload.compute.commands.programs import resolve
+from offload.errors import UsageError
+from offload.identity.commands import CommandInput, command_record, identify
+from offload.identity.trees import TreeLimitError, scan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from offload.compute.commands.request import Request
+    from offload.compute.commands.stdin import Stdin
+    from offload.identity.trees import Tree
+    from offload.storage.filecache import FileChecksums
+
+# What a directory that was only detected may hold; beyond, the user says that it is meant.
+MAX_FILES = 10_000
+MAX_BYTES = 2**30
+
+
+class PlannedInput(CommandInput):
+    """An input, with where it comes from.
+
+    Parameters
+    ----------
+    path : str
+        As the command sees it, normalised.
+    kind : str
+        ``"file"`` or ``"directory"``.
+    executable : bool
+        For a file.
+    how : str
+        ``"detected"``, ``"declared"`` or ``"command"`` (it is ``argv[0]``).
+    source : str
+        How to open it from here.
+    tree : Tree, optional
+        What is in the directory.
+    size : int
+        Bytes, of all files together.
+    excluded : sequence of str
+        Names in the directory that are no part of it.
+    """
+
+    __slots__ = ("excluded", "how", "inode", "size", "source", "tree", "words")
+
+    def __init__(
+        self,
+        path: str,
+        kind: str,
+        executable: bool,
+        how: str,
+        source: str,
+        inode: tuple[int, int],
+        tree: Tree | None,
+        size: int,
+        excluded: Sequence[str] = (),
+    ) -> None:
+        super().__init__(path, kind, "", executable)
+        self.how = how
+        self.source = source
+        self.inode = inode
+        self.tree = tree
+        self.size = size
+        self.excluded = excluded
+        self.words = [source]
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the command reads the original, by its absolute path."""
+        return self.path.startswith("/")
+
+
+class Plan:
+    """One command, ready to be looked up or run.
+
+    Parameters
+    ----------
+    request : Request
+        What was asked for.
+    executable : str
+        Path of the program.
+    inputs : list of PlannedInput
+        All that was detected or declared.
+    stdin : Stdin
+        Its standard input.
+    """
+
+    __slots__ = ("data", "executable", "executable_checksum", "inputs", "record", "request", "stdin", "transformation")
+
+    def __init__(self, request: Request, executable: str, inputs: list[PlannedInput], stdin: Stdin) -> None:
+        self.request = request
+        self.executable = executable
+        self.executable_checksum = ""
+        self.inputs = inputs
+        self.stdin = stdin
+        self.record: dict[str, object] = {}
+        self.data = b""
+        self.transformation = ""
+
+    def identify(self, stdin: str | None) -> None:
+        """Set record and transformation, with what counts as the standard input."""
+        self.record = command_record(
+            self.request.argv,
+            executable=self.executable_checksum,
+            inputs=self.inputs,
+            stdin=stdin,
+            outputs=self.request.output_paths,
+            variables=self.request.variables,
+        )
+        self.transformation, self.data = identify(self.record)
+
+    def in_place(self) -> list[PlannedInput]:
+        """Return the inputs that are read by their absolute paths."""
+        return [item for item in self.inputs if item.in_place]
+
+
+class Planner:
+    """Makes plans; what several commands have in common is looked at once.
+
+    Parameters
+    ----------
+    files : FileChecksums
+        Knows the checksums of files.
+    apart : sequence of str
+        Absolute paths (offload's own home) that are no part of any input directory.
+    """
+
+    def __init__(self, files: FileChecksums, apart: Sequence[str] = ()) -> None:
+        self._files = files
+        self._apart = apart
+        self._cwd = os.getcwd()
+        self._known: dict[tuple[str, str, tuple[str, ...]], PlannedInput] = {}
+        self._programs: dict[str, str] = {}
+
+    def plan(self, requests: Sequence[Request], stdin: Stdin) -> list[Plan]:
+        """Return a plan for each request.
+
+        Parameters
+        ----------
+        requests : sequence of Request
+            Any number.
+        stdin : Stdin
+            The standard input of each of them.
+
+        Raises
+        ------
+        UsageError
+            For an input that is missing, unreadable, special or too large to be meant.
+        """
+        plans = [self._outline(request, stdin) for request in requests]
+        inputs = {id(item): item for plan in plans for item in plan.inputs if not item.checksum}.values()
+        self._hash(inputs, plans)
+        for plan in plans:
+            plan.identify(stdin.identity)
+        return plans
+
+    def _outline(self, request: Request, stdin: Stdin) -> Plan:
+        name = request.argv[0]
+        program = self._programs.get(name)
+        if program is None:
+            program = self._programs[name] = resolve(name)
+        # The order matters: what is declared is taken as declared, even if it would be detected too.
+        found: dict[str, PlannedInput] = {}
+        for word in request.inputs:
+            self._add(found, word, "declared", request)
+        if "/" in name and name[0] != "/":
+            self._add(found, name, "command", request)
+        if request.detect:
+            for word in detect(request.argv, request.output_paths):
+                self._add(found, word, "detected", request)
+        return Plan(request, program, list(found.values()), stdin)
+
+    def _add(self, found: dict[str, PlannedInput], word: str, how: str, request: Request) -> None:
+        path = os.path.normpath(word) if word else ""
+        there = found.get(path)
+        if there is None:
+            found[path] = self._input(word, path, how, request)
+        elif word not in there.words:
+            status = _stat(word)
+            if there.inode != (status.st_dev, status.st_ino):
+                raise UsageError(f"{there.source} and {word} are different files, but have one place in a copy: {path}")
+            there.words.append(word)
+
+    def _input(self, word: str, path: str, how: str, request: Request) -> PlannedInput:
+        excluded = self._excluded(path, request.output_paths)
+        key = (word, how, excluded)
+        item = self._known.get(key)
+        if item is None:
+            item = self._known[key] = _look(word, path, how, excluded)
+        return item
+
+    def _excluded(self, path: str, outputs: Sequence[str]) -> tuple[str, ...]:
+        """Return what below a directory is no part of it as an input: the command's outputs, offload's home."""
+        root = os.path.normpath(os.path.join(self._cwd, path)).rstrip("/") + "/"
+        apart = [os.path.normpath(os.path.join(self._cwd, output)) for output in outputs]
+        return tuple(name.removeprefix(root) for name in (*apart, *self._apart) if name.startswith(root))
+
+    def _hash(self, inputs: Iterable[PlannedInput], plans: Sequence[Plan]) -> None:
+        paths: dict[str, None] = {}
+        for plan in plans:
+            paths[plan.executable] = None
+        for item in inputs:
+            if item.tree is None:
+                paths[item.source] = None
+            else:
+                paths.update(dict.fromkeys(item.tree.paths()))
+        names = list(paths)
+        checksums = dict(zip(names, self._files.checksums(names), strict=True))
+        trees = [item for item in inputs if item.tree is not None]
+        for item in inputs:
+            if item.tree is None:
+                item.checksum = checksums[item.source]
+        if trees:
+            from offload.identity.checksums import checksum
+
+            for item in trees:
+                assert item.tree is not None
+                item.checksum = checksum(item.tree.manifest(checksums))
+        for plan in plans:
+            plan.executable_checksum = checksums[plan.executable]
+
+    def is_unchanged(self, item: PlannedInput) -> bool:
+        """Return whether an input that is read in place still is what it was when it was planned."""
+        try:
+            again = _look(item.source, item.path, item.how, item.excluded)
+        except UsageError:
+            return False
+        self._hash([again], ())
+        return again.checksum == item.checksum and again.executable == item.executable
+
+
+def _look(word: str, path: str, how: str, excluded: Sequence[str]) -> PlannedInput:
+    status = _stat(word)
+    inode = (status.st_dev, status.st_ino)
+    source = word.rstrip("/") or "/"
+    if stat.S_ISREG(status.st_mode):
+        executable = bool(status.st_mode & 0o100)
+        return PlannedInput(path, "file", executable, how, source, inode, None, status.st_size)
+    if not stat.S_ISDIR(status.st_mode):
+        raise UsageError(f"the input {word} is neither a file nor a directory")
+    limits = (MAX_FILES, MAX_BYTES) if how == "detected" else (None, None)
+    try:
+        tree = scan(source, excluded, *limits)
+    except TreeLimitError as error:
+        raise UsageError(
+            f"{error.message}, and is an input because the command names it",
+            f"--input {source} if it is meant, --no-detect if not",
+        ) from error
+    return PlannedInput(path, "directory", False, how, source, inode, tree, tree.size, excluded)
+
+
+def _stat(word: str) -> os.stat_result:
+    try:
+        return os.stat(word)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a possible name"
+        raise UsageError(f"cannot read the input {word!r}: {reason}") from error

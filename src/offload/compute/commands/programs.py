@@ -1,0 +1,47 @@
+"""Which file a command's first word stands for."""
+
+from __future__ import annotations
+
+import os
+
+from offload.errors import OffloadError
+
+
+class NotFoundCommandError(OffloadError):
+    """There is no such command."""
+
+    exit_code = 127
+
+
+class NotExecutableError(OffloadError):
+    """The command was found, but cannot be executed."""
+
+    exit_code = 126
+
+
+def resolve(name: str) -> str:
+    """Return the path of the file that a command's first word stands for.
+
+    Raises
+    ------
+    NotFoundCommandError, NotExecutableError
+        With exit codes 127 and 126.
+    """
+    if "/" in name:
+        if not os.path.exists(name):
+            raise NotFoundCommandError(f"command not found: {name}")
+        if os.path.isdir(name) or not os.access(name, os.X_OK):
+            raise NotExecutableError(f"{name} is not executable", None if os.path.isdir(name) else f"chmod +x {name}")
+        return name
+    refused = ""
+    for directory in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        # A relative directory on PATH would mean another place in the scratch directory.
+        path = f"{directory}/{name}"
+        if directory.startswith("/") and os.path.isfile(path):
+            if os.access(path, os.X_OK):
+                return path
+            refused = path
+    if refused:
+        raise NotExecutableError(f"{refused} is not executable", f"chmod +x {refused}")
+    hint = f"a file of that name is here: ./{name}" if os.path.isfile(name) else None
+    raise NotFoundCommandError(f"command not found: {name}", hint)

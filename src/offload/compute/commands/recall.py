@@ -1,0 +1,66 @@
+"""Finding what a command gave before, and giving it again."""
+
+from __future__ import annotations
+
+from offload.compute.commands.plan import Plan, Planner
+from offload.compute.commands.result import CommandRecord, chunks, fetch, load
+from offload.compute.commands.stdin import find
+from offload.errors import BufferMissingError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from offload.compute.commands.request import Request
+    from offload.compute.commands.sinks import Sink
+    from offload.compute.commands.stage import Scratch
+    from offload.compute.session import Session
+
+
+def planner_for(session: Session) -> Planner:
+    """Return a planner that uses a session's file-checksum cache."""
+    return Planner(session.files, (session.home.path,))
+
+
+def plan_one(request: Request, session: Session, scratch: Scratch, say: Callable[[str], None]) -> tuple[Planner, Plan]:
+    """Return the plan of one command, its standard input found."""
+    planner = planner_for(session)
+    stdin = find(request.stdin, session.files, scratch, say)
+    return planner, planner.plan([request], stdin)[0]
+
+
+def recall(plan: Plan, session: Session) -> CommandRecord | None:
+    """Return what is recorded for a plan, with its outputs brought back; None when it has to be computed."""
+    record = load(session.recall([plan.transformation]), session.store)[0]
+    if record is None or not fetch([record], session.store)[0]:
+        return None
+    if record.outputs:
+        from offload.compute.commands.outputs import deliver_stored
+
+        try:
+            deliver_stored(record.outputs, session.files, session.store)
+        except BufferMissingError:
+            return None
+    return record
+
+
+def is_lost(transformation: str, session: Session) -> bool:
+    """Return whether a result is recorded, but not stored any more."""
+    if session.database.lookup([transformation])[0] is None:
+        return False
+    record = load(session.recall([transformation]), session.store)[0]
+    return record is None or not fetch([record], session.store)[0]
+
+
+def replay(record: CommandRecord, session: Session, stdout: Sink, stderr: Sink) -> bool:
+    """Write again what the command wrote; False when the reader went away."""
+    whole = True
+    for sink, data, checksum in (
+        (stderr, record.stderr_data, record.stderr),
+        (stdout, record.stdout_data, record.stdout),
+    ):
+        for chunk in chunks(data, checksum, session.store):
+            if chunk and not sink(chunk):
+                whole = False
+                break
+    return whole

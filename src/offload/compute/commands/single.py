@@ -1,0 +1,174 @@
+"""Computing one command: run it, store what it gave, record it, bring its outputs back."""
+
+from __future__ import annotations
+
+import os
+
+from offload.compute.commands.execution import Execution, execute, prepare
+from offload.compute.commands.outputs import check_places, deliver_found, find, store_outputs
+from offload.compute.commands.recall import is_lost
+from offload.compute.commands.result import CommandRecord
+from offload.errors import NotWritableError, OffloadError, StorageError
+from offload.identity.encoding import encode
+from offload.storage.rows import Entry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from offload.compute.commands.outputs import FoundOutput
+    from offload.compute.commands.plan import Plan, Planner
+    from offload.compute.commands.pump import Sink
+    from offload.compute.commands.stage import Scratch
+    from offload.compute.session import Session
+
+
+class Computed:
+    """What came of computing a command.
+
+    Parameters
+    ----------
+    execution : Execution
+        The run.
+    outcome : str
+        What the database said (``"recorded"``, ``"same"``, ``"irreproducible"``, ``"replaced"``), or "".
+    unrecorded : str
+        Why the result is not recorded, where the command itself ended well.
+    problem : OffloadError, optional
+        The storage trouble, or the failed delivery, behind that.
+    """
+
+    __slots__ = ("execution", "outcome", "problem", "unrecorded")
+
+    def __init__(
+        self, execution: Execution, outcome: str = "", unrecorded: str = "", problem: OffloadError | None = None
+    ) -> None:
+        self.execution = execution
+        self.outcome = outcome
+        self.unrecorded = unrecorded
+        self.problem = problem
+
+
+def check_before(plans: Sequence[Plan], session: Session, say: Callable[[str], None]) -> None:
+    """Check what can be checked before any work is done, and warn of what ties a result to one place.
+
+    Raises
+    ------
+    NotWritableError
+        When nothing could be recorded.
+    UsageError
+        When an output could not be brought back.
+    """
+    for path in (session.home.path, session.home.store, session.home.database):
+        if os.path.exists(path) and not os.access(path, os.W_OK):
+            raise NotWritableError(
+                f"{path} is not writable: the result could not be recorded, so nothing was run",
+                "make it writable, or set OFFLOAD_HOME to another directory",
+            )
+    for plan in plans:
+        check_places(plan.request.output_paths)
+    tied = list({item.path: None for plan in plans for item in plan.in_place()})
+    if tied:
+        names = ", ".join(tied[:3]) + (f" and {len(tied) - 3} more" if len(tied) > 3 else "")
+        say(f"read in place: {names}; recalled only under the same absolute path, with a relative one anywhere")
+
+
+def compute(
+    plan: Plan,
+    planner: Planner,
+    session: Session,
+    scratch: Scratch,
+    sinks: tuple[Sink | None, Sink | None],
+    say: Callable[[str], None],
+) -> Computed:
+    """Run a command and record what it gave, if it ended well.
+
+    Parameters
+    ----------
+    plan, planner
+        The command, and who planned it.
+    session : Session
+        Where to record.
+    scratch : Scratch
+        Where to run; removed by the caller.
+    sinks : tuple of two callables
+        Get stdout and stderr as they come.
+    say : callable
+        Tells the user what goes on.
+    """
+    check_before([plan], session, say)
+    prepare(plan, scratch)
+    execution = execute(plan, scratch, sinks, say)
+    if execution.exit_code:
+        return Computed(execution)
+    found = find(plan.request.output_paths, scratch)
+    computed = Computed(execution)
+    computed.unrecorded = execution.unrecordable or changed_in_place(plan, planner)
+    if not computed.unrecorded:
+        try:
+            entry = keep(plan, execution, found, session)
+            computed.outcome = session.record([entry])[0]
+        except StorageError as error:
+            computed.problem = error
+            computed.unrecorded = error.message
+    deliver_found(found, session.files)
+    return computed
+
+
+def changed_in_place(plan: Plan, planner: Planner) -> str:
+    """Return why a result does not count, when an input that was read in place changed; else ""."""
+    names = [item.path for item in plan.in_place() if not planner.is_unchanged(item)]
+    return f"{names[0]} changed while the command ran" if names else ""
+
+
+def keep(plan: Plan, execution: Execution, found: list[FoundOutput], session: Session) -> Entry:
+    """Put all that a command gave into the store, and return the entry for the database."""
+    store = session.store
+    store_outputs(found, store)
+    stdout, stderr = execution.stdout.store(store), execution.stderr.store(store)
+    record = CommandRecord(stdout, stderr, [output.record for output in found])
+    return Entry(
+        plan.transformation,
+        "command",
+        plan.request.label,
+        None,
+        plan.data,
+        store.put([record.encode()])[0],
+        started=execution.started,
+        seconds=execution.seconds,
+        details=encode(details(plan)),
+        replace=is_lost(plan.transformation, session),
+    )
+
+
+def details(plan: Plan) -> dict[str, object]:
+    """Return where and how a command ran: for people, not part of what it is."""
+    import platform
+
+    from offload._version import __version__
+
+    return {
+        "host": platform.node(),
+        "user": _user(),
+        "pid": os.getpid(),
+        "cwd": os.fsencode(os.getcwd()).decode("utf-8", "replace"),
+        "python": platform.python_version(),
+        "offload": __version__,
+        "argv": plan.request.argv,
+        "executable": plan.executable,
+        "inputs": [
+            {"path": item.path, "kind": item.kind, "size": item.size, "how": item.how, "checksum": item.checksum}
+            for item in plan.inputs
+        ],
+        "stdin": plan.stdin.size if plan.stdin.identity else None,
+        "outputs": plan.request.output_paths,
+    }
+
+
+def _user() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())

@@ -1,0 +1,96 @@
+"""Bytes put aside while they pass: in memory while they are few, in a file beyond."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
+
+    from offload.storage.store import Store
+
+IN_MEMORY = 64 * 1024
+CHUNK = 1024 * 1024
+
+
+class Spool:
+    """A growing sequence of bytes.
+
+    Parameters
+    ----------
+    place : callable
+        Returns the path of the file to use, the first time that one is needed.
+    limit : int
+        Bytes kept in memory.
+    """
+
+    __slots__ = ("_chunks", "_file", "_limit", "_place", "path", "size")
+
+    def __init__(self, place: Callable[[], str], limit: int = IN_MEMORY) -> None:
+        self._place = place
+        self._limit = limit
+        self._chunks: list[bytes] = []
+        self._file: BinaryIO | None = None
+        self.path: str | None = None
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Append bytes."""
+        self.size += len(data)
+        if self._file is not None:
+            self._file.write(data)
+            return
+        self._chunks.append(data)
+        if self.size > self._limit:
+            self.path = self._place()
+            self._file = open(self.path, "xb")  # noqa: SIM115 - closed by `close`
+            self._file.write(b"".join(self._chunks))
+            self._chunks = []
+
+    def close(self) -> None:
+        """Flush; nothing is written after this."""
+        if self._file is not None:
+            self._file.close()
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the content in order, from a spool that is closed."""
+        if self.path is None:
+            yield from self._chunks
+            return
+        with open(self.path, "rb") as stream:
+            while data := stream.read(CHUNK):
+                yield data
+
+    def read(self) -> bytes:
+        """Return the whole content."""
+        return b"".join(self.chunks())
+
+    def tail(self, size: int) -> bytes:
+        """Return the last bytes."""
+        if self.path is None:
+            return b"".join(self._chunks)[-size:]
+        with open(self.path, "rb") as stream:
+            stream.seek(max(0, self.size - size))
+            return stream.read()
+
+    def store(self, store: Store) -> str:
+        """Put the content into a store and return its checksum."""
+        if self.path is None:
+            return store.put([b"".join(self._chunks)])[0]
+        return store.put_file(self.path)
+
+
+def adopt(path: str, limit: int = IN_MEMORY) -> Spool:
+    """Return a closed spool over a file that something else wrote; a small file is read and removed."""
+    import os
+
+    spool = Spool(lambda: path, limit)
+    size = os.path.getsize(path)
+    if size <= limit:
+        with open(path, "rb") as stream:
+            spool.write(stream.read())
+        os.unlink(path)
+    else:
+        spool.path = path
+        spool.size = size
+    return spool

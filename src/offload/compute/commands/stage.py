@@ -1,0 +1,267 @@
+"""The scratch directory: made, filled with verified copies of the inputs, removed.
+
+    <parent>/offload-XXXXXXXX/
+        tree/up2/up1/cwd/   the command's current directory; its parents give `../data/x` its usual place
+        home/               HOME
+        tmp/                TMPDIR
+
+Inputs are reflinked or copied, never linked: what the command does to them stays here.
+"""
+
+from __future__ import annotations
+
+import os
+
+from offload.errors import DiskFullError, OffloadError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from offload.compute.commands.plan import PlannedInput
+
+# One moment for all staged files (2000-01-01 UTC): when a copy was made is no property of the input.
+MOMENT = 946_684_800 * 10**9
+FICLONE = 0x40049409
+CHUNK = 1024 * 1024
+
+
+class Scratch:
+    """A private directory for one command, made when first needed.
+
+    Parameters
+    ----------
+    parent : str, optional
+        Where to make it; default ``$TMPDIR``, else ``/tmp``.
+    """
+
+    __slots__ = ("_path", "parent", "work")
+
+    def __init__(self, parent: str | None = None) -> None:
+        self.parent = os.path.abspath(parent or os.environ.get("TMPDIR") or "/tmp")
+        self.work = ""
+        self._path = ""
+
+    @property
+    def path(self) -> str:
+        """The directory; making it is what reading this does the first time."""
+        while not self._path:
+            path = f"{self.parent}/offload-{os.urandom(6).hex()}"
+            try:
+                os.mkdir(path, 0o700)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise UsageError(
+                    f"cannot make a scratch directory in {self.parent}: {error.strerror}",
+                    "name another place: --scratch DIR, or TMPDIR",
+                ) from error
+            self._path = path
+        return self._path
+
+    def file(self, name: str) -> str:
+        """Return the path for a file of offload's own, out of the command's sight."""
+        return f"{self.path}/{name}"
+
+    def prepare(self, depth: int) -> None:
+        """Make the directories; `depth` levels above the current directory can hold inputs and outputs too."""
+        ups = "".join(f"/up{level}" for level in range(depth, 0, -1))
+        self.work = f"{self.path}/tree{ups}/cwd"
+        os.makedirs(self.work)
+        os.mkdir(f"{self.path}/home")
+        os.mkdir(f"{self.path}/tmp")
+
+    def holds(self, path: str) -> bool:
+        """Return whether a path, its links followed, lies in the tree that the command may write to."""
+        return os.path.realpath(path).startswith(os.path.realpath(f"{self.path}/tree") + "/")
+
+    def remove(self) -> None:
+        """Remove everything; safe to call twice."""
+        if self._path:
+            remove_tree(self._path)
+            self._path = ""
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory and all below it, read-only directories too."""
+    try:
+        with os.scandir(path) as listing:
+            entries = list(listing)
+    except PermissionError:
+        os.chmod(path, 0o700)
+        with os.scandir(path) as listing:
+            entries = list(listing)
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            remove_tree(entry.path)
+            continue
+        try:
+            os.unlink(entry.path)
+        except PermissionError:
+            os.chmod(path, 0o700)
+            os.unlink(entry.path)
+        except FileNotFoundError:
+            continue
+    try:
+        os.rmdir(path)
+    except PermissionError:
+        os.chmod(os.path.dirname(path), 0o700)
+        os.rmdir(path)
+
+
+def depth_of(paths: Sequence[str]) -> int:
+    """Return how many levels above the current directory normalised relative paths lead."""
+    return max((path.split("/").count("..") for path in paths if not path.startswith("/")), default=0)
+
+
+class Stager:
+    """Fills a prepared scratch directory.
+
+    Parameters
+    ----------
+    scratch : Scratch
+        Already prepared.
+    """
+
+    def __init__(self, scratch: Scratch) -> None:
+        self._work = scratch.work
+        self._placed: dict[str, str] = {}
+        self._directories: set[str] = set()
+
+    def stage(self, inputs: Sequence[PlannedInput], outputs: Sequence[str]) -> None:
+        """Copy the inputs to where the command looks for them, and make the directories of its outputs.
+
+        Parameters
+        ----------
+        inputs : sequence of PlannedInput
+            Those with an absolute path are left where they are.
+        outputs : sequence of str
+            As declared.
+
+        Raises
+        ------
+        OffloadError
+            When an input is not, or no longer, what the command's identity says.
+        """
+        try:
+            for item in sorted(inputs, key=_depth_first):
+                if not item.path.startswith("/"):
+                    self._stage_input(item)
+            for output in outputs:
+                place = output if output.endswith("/") else os.path.dirname(output)
+                self._make(os.path.normpath(os.path.join(self._work, place)))
+            for directory in sorted(self._directories, reverse=True):
+                os.utime(directory, ns=(MOMENT, MOMENT))
+        except OSError as error:
+            raise _staging_error(error) from error
+
+    def _stage_input(self, item: PlannedInput) -> None:
+        target = os.path.normpath(os.path.join(self._work, item.path))
+        for word in item.words:
+            self._make_steps(word)
+        if item.tree is None:
+            self._make(os.path.dirname(target))
+            self._file(item.source, target, item.checksum, item.executable)
+            return
+        self._make(target)
+        for entry in item.tree.entries:
+            place = f"{target}/{entry.name}"
+            if entry.kind == "directory":
+                self._make(place)
+            elif entry.kind == "symlink":
+                if self._new(place, f"link to {entry.value}"):
+                    os.symlink(entry.value, place)
+            else:
+                self._file(f"{item.source}/{entry.name}", place, entry.value, entry.executable)
+
+    def _file(self, source: str, target: str, checksum: str, executable: bool) -> None:
+        if self._new(target, f"{checksum} {executable}"):
+            copy_verified(source, target, checksum, executable)
+
+    def _new(self, target: str, what: str) -> bool:
+        """Return whether a place is still free; what is there already has to be the same thing."""
+        there = self._placed.setdefault(target, what)
+        if there == what and not os.path.lexists(target):
+            return True
+        if there != what or (os.path.isdir(target) and not os.path.islink(target)):
+            raise UsageError(f"two inputs with different content would be at {os.path.relpath(target, self._work)}")
+        return False
+
+    def _make(self, directory: str) -> None:
+        if directory not in self._directories:
+            os.makedirs(directory, exist_ok=True)
+            self._directories.add(directory)
+
+    def _make_steps(self, word: str) -> None:
+        """Make the directories that a word such as ``a/../b`` passes through."""
+        parts = word.split("/")
+        for position, part in enumerate(parts):
+            if part == ".." and position and parts[position - 1] not in ("..", ".", ""):
+                self._make(os.path.normpath(os.path.join(self._work, *parts[:position])))
+
+
+def copy_verified(source: str, target: str, checksum: str, executable: bool) -> None:
+    """Copy a file (reflinked where the file system can) and check that the copy has the expected content.
+
+    Raises
+    ------
+    OffloadError
+        When it has not: the source changed since its checksum was taken.
+    """
+    from hashlib import sha256
+
+    digest = sha256()
+    reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        writer = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            cloned = clone(reader, writer)
+            stream = writer if cloned else reader
+            while data := os.read(stream, CHUNK):
+                digest.update(data)
+                if not cloned:
+                    write_all(writer, data)
+            os.fchmod(writer, 0o755 if executable else 0o644)
+            os.utime(writer, ns=(MOMENT, MOMENT))
+        finally:
+            os.close(writer)
+    finally:
+        os.close(reader)
+    if digest.hexdigest() != checksum:
+        raise OffloadError(f"{source} changed while it was read", "run the command again when nothing writes to it")
+
+
+def clone(reader: int, writer: int) -> bool:
+    """Let one file share the blocks of another, and return whether the file system could."""
+    import sys
+
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    try:
+        fcntl.ioctl(writer, FICLONE, reader)
+    except OSError:
+        return False
+    return True
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all bytes to a blocking descriptor."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _depth_first(item: PlannedInput) -> tuple[int, str]:
+    return (0 if item.path == "." else len(item.path.split("/")), item.path)
+
+
+def _staging_error(error: OSError) -> OffloadError:
+    import errno
+
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError("no space is left for the scratch directory", "name another place: --scratch DIR")
+    return OffloadError(f"cannot copy the inputs: {error.filename or ''}: {error.strerror}")

@@ -1,0 +1,203 @@
+"""What a command gets as its standard input, and what of it counts.
+
+* A regular file (``offload run -- wc < file``) counts by its content, from where it stands.
+* A pipe that delivers something, or ends, within a second is read to its end first, and counts by its content.
+* A pipe that stays open and silent (many programs leave one to their children) must not make anybody wait.
+  The command counts as having an "open" standard input; what arrives while it runs is passed on to it.
+* A terminal, a device, a socket, or nothing at all: the command finds ``/dev/null``, and nothing counts.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+
+from offload.compute.commands.spool import CHUNK, Spool
+from offload.errors import OffloadError, UsageError
+from offload.identity.commands import STDIN_OPEN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from offload.compute.commands.stage import Scratch
+    from offload.storage.filecache import FileChecksums
+
+PATIENCE = 1.0
+"""Seconds within which a pipe has to deliver something, or end, to be taken as an input."""
+
+NOTICE_AFTER = 2.0
+NOTICE_EVERY = 10.0
+IN_MEMORY = 1024 * 1024
+
+
+class Stdin:
+    """The standard input of one command.
+
+    Parameters
+    ----------
+    identity : str, optional
+        What counts: a checksum, `STDIN_OPEN`, or None.
+    source : str, optional
+        A file whose whole content it is; copied (and verified) for the command.
+    offset : int
+        With neither `source` nor `spool`: where in this process's own standard input, a file, the content begins.
+    spool : Spool, optional
+        The content, where it came through a pipe.
+    """
+
+    __slots__ = ("identity", "offset", "size", "source", "spool")
+
+    def __init__(
+        self,
+        identity: str | None = None,
+        source: str | None = None,
+        offset: int = 0,
+        spool: Spool | None = None,
+        size: int = 0,
+    ) -> None:
+        self.identity = identity
+        self.source = source
+        self.offset = offset
+        self.spool = spool
+        self.size = size
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what arrives is to be passed on while the command runs."""
+        return self.identity == STDIN_OPEN
+
+    def open(self, scratch: Scratch) -> int:
+        """Return a descriptor from which the command reads; not for an open pipe.
+
+        Raises
+        ------
+        OffloadError
+            When the content is not, or no longer, what the identity says.
+        """
+        if self.identity is None:
+            return os.open(os.devnull, os.O_RDONLY)
+        place = scratch.file("stdin")
+        if self.source is not None:
+            from offload.compute.commands.stage import copy_verified
+
+            copy_verified(self.source, place, self.identity, False)
+        elif self.spool is not None and self.spool.path is not None:
+            place = self.spool.path
+        else:
+            self._write(place)
+        return os.open(place, os.O_RDONLY)
+
+    def _write(self, place: str) -> None:
+        from hashlib import sha256
+
+        digest = sha256()
+        with open(place, "xb") as stream:
+            for chunk in self._chunks():
+                digest.update(chunk)
+                stream.write(chunk)
+        if digest.hexdigest() != self.identity:
+            raise OffloadError("the standard input changed while it was read")
+
+    def _chunks(self) -> Iterator[bytes]:
+        if self.spool is not None:
+            yield from self.spool.chunks()
+        else:
+            yield from _rest_of(0, self.offset)
+
+
+def of_bytes(data: bytes, scratch: Scratch) -> Stdin:
+    """Return a standard input with the given content."""
+    from hashlib import sha256
+
+    spool = Spool(lambda: scratch.file("stdin"), IN_MEMORY)
+    spool.write(data)
+    spool.close()
+    return Stdin(sha256(data).hexdigest(), spool=spool, size=len(data))
+
+
+def find(mode: str, files: FileChecksums, scratch: Scratch, say: Callable[[str], None]) -> Stdin:
+    """Return the standard input that a request stands for.
+
+    Parameters
+    ----------
+    mode : str
+        ``"auto"``, ``"none"``, ``"-"`` or a path.
+    files : FileChecksums
+        For files.
+    scratch : Scratch
+        Takes what comes through a pipe and is too much for memory.
+    say : callable
+        Tells the user what is waited for.
+    """
+    if mode == "none":
+        return Stdin()
+    if mode not in ("auto", "-"):
+        try:
+            size = os.stat(mode).st_size
+        except OSError as error:
+            raise UsageError(f"--stdin {mode}: {error.strerror}") from error
+        return Stdin(files.checksum(mode), source=mode, size=size)
+    try:
+        status = os.fstat(0)
+    except OSError:
+        return Stdin()
+    kind = stat.S_IFMT(status.st_mode)
+    if kind == stat.S_IFREG:
+        return _regular(status, files)
+    if mode == "-":
+        return _read(scratch, say)
+    if kind != stat.S_IFIFO:
+        return Stdin()
+    return _read(scratch, say) if ready(PATIENCE) else Stdin(STDIN_OPEN)
+
+
+def ready(seconds: float) -> bool:
+    """Return whether standard input delivers something, or ends, within some seconds."""
+    import select
+
+    poller = select.poll()
+    poller.register(0, select.POLLIN)
+    return bool(poller.poll(seconds * 1000))
+
+
+def _regular(status: os.stat_result, files: FileChecksums) -> Stdin:
+    offset = os.lseek(0, 0, os.SEEK_CUR)
+    link = "/proc/self/fd/0"
+    if offset == 0 and os.access(link, os.R_OK):
+        return Stdin(files.checksum(link), source=link, size=status.st_size)
+    from hashlib import sha256
+
+    digest = sha256()
+    for chunk in _rest_of(0, offset):
+        digest.update(chunk)
+    return Stdin(digest.hexdigest(), offset=offset, size=max(0, status.st_size - offset))
+
+
+def _rest_of(descriptor: int, offset: int) -> Iterator[bytes]:
+    """Yield a file's content from an offset on, without moving anybody's position in it."""
+    while chunk := os.pread(descriptor, CHUNK, offset):
+        offset += len(chunk)
+        yield chunk
+
+
+def _read(scratch: Scratch, say: Callable[[str], None]) -> Stdin:
+    from hashlib import sha256
+
+    spool = Spool(lambda: scratch.file("stdin"), IN_MEMORY)
+    digest = sha256()
+    notice = time.monotonic() + NOTICE_AFTER
+    while True:
+        left = notice - time.monotonic()
+        if left <= 0 or not ready(left):
+            say(f"reading standard input ({spool.size / 1e6:.0f} MB so far)")
+            notice = time.monotonic() + NOTICE_EVERY
+            continue
+        chunk = os.read(0, CHUNK)
+        if not chunk:
+            break
+        digest.update(chunk)
+        spool.write(chunk)
+    spool.close()
+    return Stdin(digest.hexdigest(), spool=spool, size=spool.size)

@@ -1,0 +1,106 @@
+"""The record of a command: everything that its result is said to depend on.
+
+The record is a plain dict, encoded canonically; the SHA-256 of that encoding is the checksum of the
+transformation. The current directory, the home directory and the user are not part of it, so the same
+command over the same content is the same transformation wherever it is run.
+"""
+
+from __future__ import annotations
+
+from offload.identity.checksums import checksum
+from offload.identity.encoding import encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+RECORD_VERSION = 1
+
+STDIN_OPEN = "open"
+"""Stands for a standard input that is an open pipe on which nothing has arrived."""
+
+ENVIRONMENT = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+"""What every command finds in its environment; part of the identity, so a change here is a new identity."""
+
+
+class CommandInput:
+    """One input of a command, as the command sees it.
+
+    Parameters
+    ----------
+    path : str
+        The normalised path by which the command reaches it, relative to its current directory or absolute.
+    kind : str
+        ``"file"`` or ``"directory"``.
+    checksum : str
+        Of the file's content, or of the directory's manifest.
+    executable : bool
+        Whether the file may be executed; always False for a directory.
+    """
+
+    __slots__ = ("checksum", "executable", "kind", "path")
+
+    def __init__(self, path: str, kind: str, checksum: str, executable: bool) -> None:
+        self.path = path
+        self.kind = kind
+        self.checksum = checksum
+        self.executable = executable
+
+    def record(self) -> dict[str, object]:
+        """Return the part of the command's record that describes this input."""
+        return {"path": self.path, "kind": self.kind, "checksum": self.checksum, "executable": self.executable}
+
+
+def command_record(
+    argv: Sequence[str],
+    *,
+    executable: str,
+    inputs: Iterable[CommandInput] = (),
+    stdin: str | None = None,
+    outputs: Iterable[str] = (),
+    variables: Mapping[str, str] | None = None,
+) -> dict[str, object]:
+    """Return the record of a command.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        The command and its arguments, as given.
+    executable : str
+        Checksum of the file that ``argv[0]`` stands for.
+    inputs : iterable of CommandInput
+        Input files and directories, in any order.
+    stdin : str, optional
+        Checksum of the standard input, `STDIN_OPEN`, or None where there is none.
+    outputs : iterable of str
+        Normalised paths of the declared outputs, in any order.
+    variables : mapping, optional
+        Environment variables that were declared to count.
+
+    Returns
+    -------
+    dict
+        Plain values only; the order of the keys is fixed.
+    """
+    variables = variables or {}
+    return {
+        "version": RECORD_VERSION,
+        "kind": "command",
+        "argv": list(argv),
+        "executable": executable,
+        "inputs": [item.record() for item in sorted(inputs, key=_path)],
+        "stdin": stdin,
+        "outputs": sorted(outputs),
+        "variables": {name: variables[name] for name in sorted(variables)},
+        "environment": ENVIRONMENT,
+    }
+
+
+def identify(record: dict[str, object]) -> tuple[str, bytes]:
+    """Return the transformation checksum of a record, and the bytes that it is the checksum of."""
+    data = encode(record)
+    return checksum(data), data
+
+
+def _path(item: CommandInput) -> str:
+    return item.path
