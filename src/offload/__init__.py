@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from offload.compute.futures import Future, gather
     from offload.compute.inputs import Directory, File
     from offload.compute.tasks import Task, task
+    from offload.compute.why import why
     from offload.errors import (
         DecodeError,
         EncodeError,
@@ -45,6 +46,7 @@ _WHERE = {
     "gather": "offload.compute.futures",
     "register": "offload.identity.objects",
     "task": "offload.compute.tasks",
+    "why": "offload.compute.why",
 }
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "gather",
     "register",
     "task",
+    "why",
 ]
 
 

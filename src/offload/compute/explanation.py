@@ -1,0 +1,103 @@
+"""What ``why`` answers: whether a result is on record, and if not, what differs from the nearest earlier run."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Difference:
+    """One part of a computation that is not what it was in the earlier run.
+
+    Attributes
+    ----------
+    part : str
+        What differs: ``"argument x"``, ``"code of helpers:scale"``, ``"numpy"``.
+    before, after : str or None
+        Short texts for people; None where the part was not, or is no longer, there.
+    detail : str or None
+        A diff of the source, where there is one.
+    """
+
+    __slots__ = ("after", "before", "detail", "part")
+
+    def __init__(self, part: str, before: str | None, after: str | None, detail: str | None = None) -> None:
+        self.part = part
+        self.before = before
+        self.after = after
+        self.detail = detail
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain values, for JSON."""
+        return {"part": self.part, "before": self.before, "after": self.after, "detail": self.detail}
+
+    def lines(self) -> list[str]:
+        """Return the text for a terminal."""
+        if self.before is None:
+            text = [f"{self.part}: new" + (f", {self.after}" if self.after else "")]
+        elif self.after is None:
+            text = [f"{self.part}: no longer there" + (f", was {self.before}" if self.before else "")]
+        else:
+            text = [f"{self.part}: {self.before} -> {self.after}"]
+        return text + [f"    {line}" for line in (self.detail or "").splitlines()]
+
+
+class Explanation:
+    """The answer to ``why``.
+
+    Attributes
+    ----------
+    hit : bool
+        Whether a recorded result would be recalled.
+    label, transformation : str
+        What was asked about.
+    consists_of : list of str
+        What the identity is made of, a line each.
+    nearest : str or None
+        The transformation of the earlier run that differs least; None where there is none.
+    differences : list of Difference
+        From that run.
+    """
+
+    __slots__ = ("consists_of", "differences", "hit", "label", "nearest", "transformation")
+
+    def __init__(
+        self,
+        hit: bool,
+        label: str,
+        transformation: str,
+        consists_of: Sequence[str] = (),
+        nearest: str | None = None,
+        differences: Sequence[Difference] = (),
+    ) -> None:
+        self.hit = hit
+        self.label = label
+        self.transformation = transformation
+        self.consists_of = list(consists_of)
+        self.nearest = nearest
+        self.differences = list(differences)
+
+    def text(self) -> str:
+        """Return the answer for a terminal."""
+        lines = [f"{'hit' if self.hit else 'miss'}: {self.label} ({self.transformation[:16]})"]
+        lines += [f"  {line}" for line in self.consists_of]
+        if self.nearest is not None:
+            lines.append(f"the nearest other run is {self.nearest[:16]}; different here:")
+            lines += [f"  {line}" for difference in self.differences for line in difference.lines()]
+        elif not self.hit:
+            lines.append("no earlier run has this label")
+        return "\n".join(lines)
+
+    __str__ = text
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain values, for JSON."""
+        return {
+            "hit": self.hit,
+            "label": self.label,
+            "transformation": self.transformation,
+            "consists_of": self.consists_of,
+            "nearest": self.nearest,
+            "differences": [d.as_dict() for d in self.differences],
+        }

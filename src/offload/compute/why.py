@@ -1,0 +1,208 @@
+"""``why`` for Python calls: the record of a call beside the nearest earlier one of the same function."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from offload.compute.calls import explain, summary
+from offload.compute.explanation import Difference, Explanation
+from offload.compute.session import Session, current
+from offload.compute.tasks import MethodTask, Task
+from offload.errors import NotFoundError, UsageError
+from offload.identity.decoding import decode
+from offload.storage.rows import Transformation
+
+Summaries = dict[str, str]
+
+
+def why(function: Task | MethodTask, /, *args: Any, **kwargs: Any) -> Explanation:
+    """Tell whether a call would be recalled, and if not, what differs from the nearest earlier one.
+
+    Nothing is computed.
+
+    Parameters
+    ----------
+    function : Task
+        A function decorated with ``@offload.task``.
+    *args, **kwargs
+        The arguments of the call.
+
+    Returns
+    -------
+    Explanation
+        Print it, or look at its ``hit`` and ``differences``.
+
+    Raises
+    ------
+    UsageError
+        If the function is not a task.
+
+    Examples
+    --------
+    >>> import offload
+    >>> @offload.task
+    ... def half(x):
+    ...     return x / 2
+    >>> offload.why(half, 3).hit
+    False
+    >>> half(3)
+    1.5
+    >>> offload.why(half, 3).hit
+    True
+    """
+    if isinstance(function, MethodTask):
+        return why(function.task, function.__self__, *args, **kwargs)
+    if not isinstance(function, Task):
+        raise UsageError("offload.why takes a function decorated with @offload.task, and then its arguments")
+    session = current()
+    call = function.identify(args, kwargs)
+    (data,) = session.recall([call.transformation])
+    record = decode(call.record)
+    parts = decode(session.store.get([explain(session, function.graph())])[0] or b"\xf6")
+    here = _Side(record, parts, {name: summary(value) for name, value in call.bound})
+    return _explain(session, call.label, call.transformation, data is not None, here)
+
+
+def explain_transformation(session: Session, checksum: str) -> Explanation:
+    """Explain a recorded Python call.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such transformation.
+    UsageError
+        If it is a command's.
+    """
+    found = session.database.transformation(checksum)
+    if found is None:
+        raise NotFoundError(f"no transformation {checksum} is on record", "offload history lists them")
+    if found.kind != "python":
+        raise UsageError(f"{checksum} is a {found.kind}, not a Python call")
+    (data,) = session.recall([found.checksum])
+    return _explain(session, found.label, found.checksum, data is not None, _side(session, found))
+
+
+class _Side:
+    """What is known of one of the two runs that are compared."""
+
+    def __init__(self, record: dict[str, Any], parts: Any, summaries: Summaries) -> None:
+        self.record = record
+        self.summaries = summaries
+        self.nodes: list[tuple[str, str, Any, str | None]] = []
+        nodes = parts["nodes"] if parts else []
+        labels = [node[1] for node in nodes]
+        for kind, label, content, source in nodes:
+            self.nodes.append((kind, label, _named(decode(content)[1], labels), source))
+
+    def consists_of(self) -> list[str]:
+        lines = [f"{kind} {label}" for kind, label, _, _ in self.nodes]
+        environment = self.record["environment"]
+        lines += [environment["interpreter"], *environment["distributions"]]
+        return lines + [f"argument {name} = {self.summaries.get(name) or c[:16]}" for name, c in self._arguments()]
+
+    def _arguments(self) -> list[tuple[str, str]]:
+        return list(self.record["arguments"].items())
+
+
+def _side(session: Session, found: Transformation) -> _Side:
+    parts, summaries = None, {}
+    runs = session.database.runs(transformation=found.checksum, limit=1)
+    if runs:
+        details = decode(runs[0].details)
+        (buffer,) = session.store.get([details["parts"]])
+        parts = decode(buffer) if buffer is not None else None
+        summaries = {name: text for name, _, _, text in details["arguments"]}
+    return _Side(decode(found.record), parts, summaries)
+
+
+def _named(content: Any, labels: list[str]) -> Any:
+    """Return a node's content with the numbers of other nodes, which shift, replaced by their labels."""
+    if isinstance(content, list):
+        if len(content) == 2 and content[0] == "node" and type(content[1]) is int:
+            return ["node", labels[content[1]]]
+        return [_named(item, labels) for item in content]
+    return content
+
+
+def _explain(session: Session, label: str, transformation: str, hit: bool, here: _Side) -> Explanation:
+    best: tuple[str, list[Difference]] | None = None
+    for other in session.database.nearest("python", label):
+        if other.checksum == transformation:
+            continue
+        differences = _differences(_side(session, other), here)
+        if best is None or len(differences) < len(best[1]):
+            best = other.checksum, differences
+    nearest, differences = best if best is not None else (None, [])
+    return Explanation(hit, label, transformation, here.consists_of(), nearest, differences)
+
+
+def _differences(before: _Side, after: _Side) -> list[Difference]:
+    found = []
+    for name, old, new in _changes(before.record["arguments"], after.record["arguments"]):
+        texts = [c and (s.summaries.get(name) or c[:16]) for s, c in ((before, old), (after, new))]
+        if texts[0] == texts[1] and old is not None and new is not None:
+            texts = [f"{texts[0]} ({old[:8]})", f"{texts[1]} ({new[:8]})"]
+        found.append(Difference(f"argument {name}", *texts))
+    old_environment, new_environment = before.record["environment"], after.record["environment"]
+    if old_environment["interpreter"] != new_environment["interpreter"]:
+        found.append(Difference("interpreter", old_environment["interpreter"], new_environment["interpreter"]))
+    versions = [dict(d.split("==") for d in e["distributions"]) for e in (old_environment, new_environment)]
+    found += [Difference(name, old, new) for name, old, new in _changes(*versions)]
+    if before.record["function"] != after.record["function"]:
+        found += _code_differences(before, after)
+    return found
+
+
+def _changes(before: dict[str, str], after: dict[str, str]) -> list[tuple[str, str | None, str | None]]:
+    names = [*before, *(name for name in after if name not in before)]
+    return [(n, before.get(n), after.get(n)) for n in names if before.get(n) != after.get(n)]
+
+
+def _code_differences(before: _Side, after: _Side) -> list[Difference]:
+    if not before.nodes or not after.nodes:
+        return [Difference("code", "not kept", "changed")]
+    old, new = ({(node[1], i): node for node, i in _counted(side.nodes)} for side in (before, after))
+    found = []
+    for key in [*old, *(k for k in new if k not in old)]:
+        if key not in old:
+            found.append(Difference(f"{new[key][0]} {key[0]}", None, "now reached"))
+        elif key not in new:
+            found.append(Difference(f"{old[key][0]} {key[0]}", "reached", None))
+        elif old[key][2] != new[key][2]:
+            found += _node_differences(old[key], new[key])
+    return found
+
+
+def _counted(nodes: list[tuple[str, str, Any, str | None]]) -> list[tuple[tuple[str, str, Any, str | None], int]]:
+    seen: dict[str, int] = {}
+    counted = []
+    for node in nodes:
+        seen[node[1]] = seen.get(node[1], -1) + 1
+        counted.append((node, seen[node[1]]))
+    return counted
+
+
+def _node_differences(
+    before: tuple[str, str, Any, str | None], after: tuple[str, str, Any, str | None]
+) -> list[Difference]:
+    kind, label, old, old_source = before
+    _, _, new, new_source = after
+    if kind == "function":
+        names = [
+            Difference(f"{label} reads {name}", a and _shown(a), b and _shown(b))
+            for name, a, b in _changes(*({name: what for _, name, what in side[3]} for side in (old, new)))
+        ]
+        if old[0] == new[0] and old[1:3] == new[1:3]:
+            return names
+    diff = difflib.unified_diff(
+        (old_source or "").splitlines(), (new_source or "").splitlines(), "before", "now", lineterm="", n=2
+    )
+    return [Difference(f"code of {label}", "was other code", "this code", "\n".join(list(diff)[2:]) or None)]
+
+
+def _shown(what: Any) -> str:
+    """Return a short text for what a name stood for."""
+    if what[0] == "value" and len(what) == 3:
+        return f"{what[1]} {what[2][:12]}" if type(what[2]) is str and len(what[2]) == 64 else repr(what[2])
+    return " ".join(str(item) for item in what if isinstance(item, str))
