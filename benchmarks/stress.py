@@ -1,10 +1,11 @@
 """Many processes on one home, killed at random: is every later recall right?
 
-Half of the workers call an `@offload.task` in a loop, half run `offload run`; all draw from the same few hundred
-arguments, so they meet: one records what another is recording or recalling. At random moments one is killed with
-SIGKILL, with everything that it started, and replaced. A worker compares each value that it gets with the value
-recomputed. At the end fresh processes ask for every argument again, and the home is examined: the SQLite files must be
-whole, each recorded result must have its buffer, each buffer must verify.
+Half of the workers call an `@offload.task` in a loop, half run `offload run`; all draw from the same arguments, so they
+meet: one records what another is recording or recalling. The arguments grow in number as time goes on, so that there
+is always something to compute. At random moments a worker is killed with SIGKILL, with everything that it started, and
+replaced. A worker compares each value that it gets with the value recomputed. At the end fresh processes ask for every
+argument again, and the home is examined: the SQLite files must be whole, each recorded result must have its buffer,
+each buffer must verify.
 
     python benchmarks/stress.py [--processes 16] [--seconds 60] [--arguments 300]
 
@@ -31,6 +32,7 @@ from pathlib import Path
 
 LARGE = 5  # every so many-th value is too large to be packed into the store's database
 KILLS_PER_SECOND = 4.0
+PER_COMMAND = {"run": 1, "task": 20}  # arguments of each kind: a call is so much quicker than a command
 OFFLOAD = Path(sys.executable).parent / "offload"
 
 
@@ -53,48 +55,53 @@ def ask_task(x: int) -> tuple[bytes, bool]:
 
 
 def ask_run(x: int) -> tuple[bytes, bool]:
-    """The stdout of the command, and whether it was recalled."""
-    done = subprocess.run([OFFLOAD, "run", "--", *script_of(x)], capture_output=True, check=False)
-    if done.returncode != 0:
-        sys.stderr.write(f"offload run ended with {done.returncode}: {done.stderr.decode(errors='replace')}\n")
-        return b"", False
+    """The stdout of the command, and whether it was recalled; raises CalledProcessError."""
+    done = subprocess.run([OFFLOAD, "run", "--", *script_of(x)], capture_output=True, check=True)
     return done.stdout, b"recalled" in done.stderr
 
 
 ASK = {"task": ask_task, "run": ask_run}
 
 
-def worker(kind: str, arguments: int, seed: int, rounds: int | None, log: Path) -> None:
-    """Ask for random arguments until killed, or `rounds` times for all of them in turn.
+def worker(kind: str, arguments: int, seed: int, since: float, seconds: float, log: str) -> None:
+    """Ask for random arguments until killed, all the time for more of them; with no `seconds`, for each one twice.
 
     Each answer becomes one line of `log`, in one write: a kill cannot tear the lines of others.
     """
     chance, file = random.Random(seed), os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    left = None if rounds is None else [x for _ in range(rounds) for x in range(arguments)]
-    while left is None or left:
-        x = chance.randrange(arguments) if left is None else left.pop()
-        value, recalled = ASK[kind](x)
-        word = "wrong" if value != value_of(x) else "recalled" if recalled else "right"
+    arguments, failed = arguments * PER_COMMAND[kind], False
+    left = [] if seconds else [x for _ in range(2) for x in range(arguments)]
+    while seconds or left:
+        grown = 0.0 if left else min(1.0, (time.time() - since) / seconds)
+        x = left.pop() if left else chance.randrange(1 + int(grown * (arguments - 1)))
+        try:
+            value, recalled = ASK[kind](x)
+            word = "wrong" if value != value_of(x) else "recalled" if recalled else "right"
+        except subprocess.CalledProcessError as error:
+            word = "failed"
+            if not failed:
+                sys.stderr.write(f"{error}\n{error.stderr.decode(errors='replace')}")
+            failed = True
         os.write(file, f"{kind} {word} {x}\n".encode())
 
 
 class Crowd:
     """The workers, each the leader of its own process group."""
 
-    def __init__(self, home: Path, arguments: int, log: Path) -> None:
-        self.home, self.arguments, self.log = home, arguments, log
+    def __init__(self, home: Path, arguments: int, seconds: float) -> None:
+        self.home, self.arguments, self.seconds, self.since = home, arguments, seconds, time.time()
         self.running: list[tuple[str, subprocess.Popen[bytes]]] = []
         self.kills = self.fell = 0
         self._chance = random.Random()
 
-    def start(self, kind: str, rounds: int | None = None) -> subprocess.Popen[bytes]:
-        seed = self._chance.randrange(1 << 30)
-        job = json.dumps([kind, self.arguments, seed, rounds, str(self.log)])
+    def start(self, kind: str, last: bool = False) -> subprocess.Popen[bytes]:
+        seed, log = self._chance.randrange(1 << 30), self.home.parent / ("asked" if last else "calls")
+        job = json.dumps([kind, self.arguments, seed, self.since, 0 if last else self.seconds, str(log)])
         environ = {**os.environ, "OFFLOAD_HOME": str(self.home)}
         process = subprocess.Popen(
             [sys.executable, __file__, "--worker", job], env=environ, stdin=subprocess.DEVNULL, start_new_session=True
         )
-        if rounds is None:
+        if not last:
             self.running.append((kind, process))
         return process
 
@@ -123,6 +130,14 @@ class Crowd:
         process.wait()
 
 
+def executions(home: Path) -> int:
+    """How many runs are in the history."""
+    from offload.storage.results import SqliteDatabase
+
+    with SqliteDatabase(str(home / "database.sqlite")) as database:
+        return database.statistics()["runs"]
+
+
 def examine(home: Path) -> dict[str, int]:
     """What is wrong with a home that nobody uses any more, and how much is recorded in it."""
     from offload.storage.directory import DirectoryStore
@@ -148,8 +163,7 @@ def examine(home: Path) -> dict[str, int]:
 
 def stress(processes: int, seconds: float, arguments: int, home: Path) -> dict[str, float]:
     """Run the crowd, then ask for everything again; returns the counts."""
-    log, after = home.parent / "log", home.parent / "after"
-    crowd = Crowd(home, arguments, log)
+    crowd = Crowd(home, arguments, seconds)
     try:
         for number in range(processes):
             crowd.start(("task", "run")[number % 2])
@@ -159,24 +173,28 @@ def stress(processes: int, seconds: float, arguments: int, home: Path) -> dict[s
             crowd.disturb()
     finally:
         crowd.end()
-    crowd.log = after
-    finals = [crowd.start(kind, rounds=2) for kind in ASK]
-    failed = sum(process.wait(600) != 0 for process in finals)
-    counts = Counter(line.split()[1] for line in log.read_text().splitlines())
-    asked = Counter(tuple(line.split()[:2]) for line in after.read_text().splitlines())
+    computed = executions(home)
+    failed = sum(process.wait(600) != 0 for process in [crowd.start(kind, last=True) for kind in ASK])
+    calls, asked = (
+        Counter(tuple(line.split()[:2]) for line in (home.parent / name).read_text().splitlines())
+        for name in ("calls", "asked")
+    )
     return {
         "processes": processes,
         "seconds": seconds,
-        "calls": counts.total(),
-        "commands seen recalled": counts["recalled"],
+        "calls": calls.total(),
+        "of them commands": sum(number for (kind, _), number in calls.items() if kind == "run"),
+        "computed and recorded": computed,
+        "recalled": calls.total() - computed,  # less by what was killed between recording and counting
         "kills": crowd.kills,
         "workers that fell by themselves": crowd.fell,
-        "wrong": counts["wrong"],
+        "wrong": calls["task", "wrong"] + calls["run", "wrong"],
+        "failed": calls["run", "failed"] + asked["run", "failed"],
         "asked again": asked.total(),
         "commands recalled when asked again": asked["run", "recalled"],
         "wrong when asked again": asked["task", "wrong"] + asked["run", "wrong"],
         "final processes that failed": failed,
-        "not asked again": 4 * arguments - asked.total(),
+        "not asked again": 2 * arguments * sum(PER_COMMAND.values()) - asked.total(),
         **examine(home),
     }
 
@@ -184,6 +202,7 @@ def stress(processes: int, seconds: float, arguments: int, home: Path) -> dict[s
 MUST_BE_ZERO = (
     "workers that fell by themselves",
     "wrong",
+    "failed",
     "wrong when asked again",
     "final processes that failed",
     "not asked again",
@@ -197,12 +216,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--processes", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--arguments", type=int, default=300, help="how many different calls and commands there are")
+    parser.add_argument(
+        "--arguments",
+        type=int,
+        default=300,
+        help="how many different commands (and twenty times as many calls) there are",
+    )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.worker:
-        kind, arguments, seed, rounds, log = json.loads(options.worker)
-        worker(kind, arguments, seed, rounds, Path(log))
+        worker(*json.loads(options.worker))
         return 0
     place = Path(tempfile.mkdtemp(prefix="offload-stress-"))
     try:
