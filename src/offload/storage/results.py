@@ -172,7 +172,7 @@ class SqliteDatabase(Database):
             ("label = ?", label),
             ("label LIKE ? ESCAPE '!'", None if text is None else f"%{_escaped(text)}%"),
             ("started >= ?", since),
-            ("number = (SELECT number FROM result WHERE transformation = ?)", transformation),
+            ("run.number = (SELECT number FROM result WHERE transformation = ?)", transformation),
         )
         chosen = [(condition, value) for condition, value in pairs if value is not None]
         where = " WHERE " + " AND ".join(condition for condition, _ in chosen) if chosen else ""
