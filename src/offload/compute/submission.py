@@ -45,8 +45,10 @@ def submit_many(task: Task, rows: Sequence[Arguments]) -> list[Future[Any]]:
     """
     futures: list[Future[Any]] = [Future() for _ in rows]
     ready = []
+    kinds = {type(a) for args, kwargs in rows for a in (*args, *kwargs.values())}
+    simple = not any(_may_hold_futures(kind) for kind in kinds)
     for future, (args, kwargs) in zip(futures, rows, strict=True):
-        waiting = _futures_in((args, kwargs))
+        waiting = [] if simple else _futures_in((args, kwargs))
         if waiting:
             _when_done(waiting, future, lambda f=future, a=args, k=kwargs: _resume(task, f, a, k))
         else:
@@ -65,7 +67,7 @@ def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[
         future.transformation = call.transformation
         if data is None:
             missing.append((call, future))
-        elif future.set_running_or_notify_cancel():
+        elif not future.cancelled():
             future.set_buffer(data, recalled=True)
     if missing:
         if inside():
@@ -78,14 +80,17 @@ def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[
             batcher().add(session, task.graph(), task.payload, missing)
 
 
+def _may_hold_futures(kind: type) -> bool:
+    return kind in (list, tuple, dict) or issubclass(kind, Future)
+
+
 def _futures_in(value: Any) -> list[Future[Any]]:
     """Return the futures among arguments, also inside plain containers."""
     if isinstance(value, Future):
         return [value]
     if type(value) in (list, tuple):
         # A long list of numbers holds no futures; asking for its types first keeps that cheap.
-        kinds = set(map(type, value))
-        if any(issubclass(k, Future) or k in (list, tuple, dict) for k in kinds):
+        if any(map(_may_hold_futures, set(map(type, value)))):
             return [f for item in value for f in _futures_in(item)]
     elif type(value) is dict:
         return [f for item in value.values() for f in _futures_in(item)]

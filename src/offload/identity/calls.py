@@ -10,6 +10,7 @@ from __future__ import annotations
 from hashlib import sha256
 from types import FunctionType
 
+from offload.errors import EncodeError
 from offload.identity.distributions import PROJECT, STANDARD, interpreter, origin
 from offload.identity.encoding import encode, head, identify
 
@@ -93,6 +94,12 @@ def distributions(modules: Iterable[str]) -> list[str]:
     return sorted({where for where in map(origin, modules) if where not in (PROJECT, STANDARD)})
 
 
+# Defaults, flags, counts: the same few values come again and again.
+_REPEATING = {type(None), bool, int, str}
+_MOST_IDENTIFIED = 4096
+_identified: dict[tuple[type, Any], str] = {}
+
+
 class Recorder:
     """Makes the records of one function's calls; what they have in common is encoded once.
 
@@ -108,6 +115,7 @@ class Recorder:
         self.function = function
         self._modules = modules
         self._prefixes: dict[frozenset[str], bytes] = {frozenset(): self._prefix(modules)}
+        self._names: dict[str, bytes] = {}
 
     def _prefix(self, modules: set[str]) -> bytes:
         environment = {"interpreter": interpreter(), "distributions": distributions(modules)}
@@ -130,13 +138,26 @@ class Recorder:
         prefix = self._prefixes.get(key)
         if prefix is None:
             prefix = self._prefixes[key] = self._prefix(self._modules | key)
-        data = prefix + encode(dict(arguments))
+        # What `encode(dict(arguments))` gives, put together from what does not change between calls.
+        parts = [prefix, head(5, len(arguments))]
+        for name, checksum in arguments:
+            encoded = self._names.get(name)
+            if encoded is None:
+                encoded = self._names[name] = encode(name) + head(3, len(checksum))
+            parts += (encoded, checksum.encode())
+        data = b"".join(parts)
         return sha256(data).hexdigest(), data, arguments
 
 
 def _identify(name: str, value: Any, modules: set[str]) -> str:
-    from offload.errors import EncodeError
-
+    kind = type(value)
+    if kind in _REPEATING:
+        known = _identified.get((kind, value))
+        if known is None:
+            if len(_identified) >= _MOST_IDENTIFIED:
+                _identified.clear()
+            known = _identified[kind, value] = identify(value)
+        return known
     try:
         return identify(value, modules)
     except EncodeError as exc:
