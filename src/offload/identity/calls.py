@@ -96,7 +96,7 @@ def distributions(modules: Iterable[str]) -> list[str]:
 
 # Defaults, flags, counts: the same few values come again and again.
 _REPEATING = {type(None), bool, int, str}
-_MOST_IDENTIFIED = 4096
+_MOST_IDENTIFIED, _LONG = 4096, 100
 _identified: dict[tuple[type, Any], str] = {}
 
 
@@ -151,7 +151,7 @@ class Recorder:
 
 def _identify(name: str, value: Any, modules: set[str]) -> str:
     kind = type(value)
-    if kind in _REPEATING:
+    if kind in _REPEATING and (kind is not str or len(value) < _LONG):
         known = _identified.get((kind, value))
         if known is None:
             if len(_identified) >= _MOST_IDENTIFIED:
