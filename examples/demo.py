@@ -36,7 +36,7 @@ STEPS = (
     ),
     (
         "In how many texts does each stand?",
-        "offload run --input texts --each words.txt -- sh -c 'echo $(grep -lwe $1 texts/* | wc -l) $1' - {} > found.txt",
+        "offload run -i texts --each words.txt -- sh -c 'echo $(grep -lwe $1 texts/* | wc -l) $1' - {} > found.txt",
     ),
     (
         "A parameter sweep in Python, on all cores",
@@ -97,9 +97,9 @@ The most widespread long word is "{word}": it stands in {texts} texts.
 To try next:
 
     . .venv/bin/activate
-    export OFFLOAD_HOME=$PWD/{place}/home   # what this demo recorded; without it, your own home
-    python examples/sweep.py                # recalled. Then change its `score`, or add a value to its CS, and again
-    offload run -- sh -c 'seq 1 10 | tac'   # twice
+    export OFFLOAD_HOME=$PWD/{place}/home     # what this demo recorded; without it, your own home
+    python examples/sweep.py                     # recalled. Then change its `score`, or add a value to its CS, and again
+    offload run -- sh -c 'seq 1 10 | tac'        # twice
 
 and go on with docs/tutorial.md.
 """)
