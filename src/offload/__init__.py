@@ -16,11 +16,13 @@ from offload._version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from offload.compute.commands.api import CommandResult, run
     from offload.compute.futures import Future, gather
     from offload.compute.inputs import Directory, File
     from offload.compute.tasks import Task, task
     from offload.compute.why import why
     from offload.errors import (
+        CommandError,
         DecodeError,
         EncodeError,
         IdentityError,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from offload.identity.objects import register
 
 _WHERE = {
+    "CommandError": "offload.errors",
+    "CommandResult": "offload.compute.commands.api",
     "DecodeError": "offload.errors",
     "Directory": "offload.compute.inputs",
     "EncodeError": "offload.errors",
@@ -45,11 +49,14 @@ _WHERE = {
     "UsageError": "offload.errors",
     "gather": "offload.compute.futures",
     "register": "offload.identity.objects",
+    "run": "offload.compute.commands.api",
     "task": "offload.compute.tasks",
     "why": "offload.compute.why",
 }
 
 __all__ = [
+    "CommandError",
+    "CommandResult",
     "DecodeError",
     "Directory",
     "EncodeError",
@@ -64,6 +71,7 @@ __all__ = [
     "__version__",
     "gather",
     "register",
+    "run",
     "task",
     "why",
 ]
