@@ -9,13 +9,12 @@ from offload.errors import (
     BufferMissingError,
     ChecksumMismatchError,
     DiskFullError,
-    NotFoundError,
     NotWritableError,
 )
 from offload.identity.checksums import checksum as checksum_of
 from offload.identity.checksums import checksum_of_chunks
 from offload.storage import collection
-from offload.storage.files import write_file
+from offload.storage.files import open_file, write_file
 from offload.storage.filesystems import translated
 from offload.storage.incoming import Incoming
 from offload.storage.index import Index
@@ -137,18 +136,9 @@ class DirectoryStore(Store):
             return self._finish(incoming, expected, "the stream")
 
     def put_file(self, path: str, expected: str | None = None) -> str:
-        try:
-            source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise NotFoundError(f"there is no file {path}") from None
-        except OSError as error:
-            raise NotFoundError(f"{path} cannot be read: {error.strerror}") from error
-        try:
-            with self._incoming() as incoming:
-                incoming.copy(source)
-                return self._finish(incoming, expected, path)
-        finally:
-            os.close(source)
+        with open_file(path) as source, self._incoming() as incoming:
+            incoming.copy(source.fileno())
+            return self._finish(incoming, expected, path)
 
     def _incoming(self, known: str | None = None) -> Incoming:
         return Incoming(self._index.temporary, self._sync, known)

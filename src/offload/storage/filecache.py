@@ -15,6 +15,7 @@ from hashlib import sha256
 
 from offload.errors import DamagedError, NotFoundError, StorageError
 from offload.identity.checksums import BLOCK
+from offload.storage.files import open_file
 from offload.storage.filesystems import on_network
 from offload.storage.sqlitefile import SqliteFile
 
@@ -171,15 +172,12 @@ def _key(status: os.stat_result) -> Key:
 def _hashed(path: str) -> tuple[str, os.stat_result]:
     """Hash a file that does not change meanwhile, and give its state."""
     for _ in range(_ATTEMPTS):
-        try:
-            with open(path, "rb", buffering=0) as file:
-                before = os.fstat(file.fileno())
-                digest = sha256()
-                while chunk := file.read(BLOCK):
-                    digest.update(chunk)
-                after = os.fstat(file.fileno())
-        except OSError as error:
-            raise NotFoundError(f"{path} cannot be read: {error.strerror}") from error
+        with open_file(path) as file:
+            before = os.fstat(file.fileno())
+            digest = sha256()
+            while chunk := file.read(BLOCK):
+                digest.update(chunk)
+            after = os.fstat(file.fileno())
         if _key(before) == _key(after):
             return digest.hexdigest(), after
     raise StorageError(f"{path} keeps changing while it is read", "wait until nothing writes to it")

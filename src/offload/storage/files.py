@@ -1,16 +1,34 @@
-"""Writing a buffer to a file of the user's: at once, whole and verified, or not at all."""
+"""Files of the user's: reading them, and writing a buffer to one at once, whole and verified, or not at all."""
 
 from __future__ import annotations
 
 import os
 
-from offload.errors import NotWritableError
+from offload.errors import NotFoundError, NotWritableError
 from offload.identity.checksums import BLOCK
 from offload.storage.filesystems import reflink, translated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import io
+
     from offload.storage.reader import Reader
+
+
+def open_file(path: str) -> io.FileIO:
+    """Open a file to read it.
+
+    Raises
+    ------
+    NotFoundError
+        It is not there, or cannot be read.
+    """
+    try:
+        return open(path, "rb", buffering=0)
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {path}") from None
+    except OSError as error:
+        raise NotFoundError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def write_file(reader: Reader, path: str, mode: int) -> None:
@@ -43,6 +61,8 @@ def write_file(reader: Reader, path: str, mode: int) -> None:
             raise
         finally:
             os.close(descriptor)
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no directory {os.path.dirname(path)}") from None
     except OSError as error:
         raise translated(error, path) from error
 

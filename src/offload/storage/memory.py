@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from _thread import allocate_lock
 
-from offload.errors import BufferMissingError, ChecksumMismatchError, NotFoundError, UsageError
+from offload.errors import BufferMissingError, ChecksumMismatchError, UsageError
 from offload.identity.checksums import checksum as checksum_of
 from offload.storage.database import (
     Database,
@@ -17,7 +17,7 @@ from offload.storage.database import (
     judge,
     prefix_range,
 )
-from offload.storage.files import write_file
+from offload.storage.files import open_file, write_file
 from offload.storage.leases import Lease
 from offload.storage.reader import BytesReader, Reader
 from offload.storage.rows import Collected, Usage
@@ -78,11 +78,8 @@ class MemoryStore(Store):
         return self.put([data])[0]
 
     def put_file(self, path: str, expected: str | None = None) -> str:
-        try:
-            with open(path, "rb") as file:
-                data = file.read()
-        except OSError as error:
-            raise NotFoundError(f"{path} cannot be read: {error.strerror}") from error
+        with open_file(path) as file:
+            data = file.readall()
         checksum = checksum_of(data)
         if expected not in (None, checksum):
             raise ChecksumMismatchError(f"{path} has the checksum {checksum}, not {expected}")

@@ -11,16 +11,16 @@ import os
 import sqlite3
 import time
 import weakref
-from _thread import LockType, allocate_lock
+from _thread import allocate_lock
 
 from offload.errors import StorageError
 from offload.storage.filesystems import translated
 from offload.storage.sqliteschema import code, prepare
+from offload.storage.transactions import Transaction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from types import TracebackType
     from typing import Any
 
 BUSY_SECONDS = 60.0
@@ -226,52 +226,6 @@ class SqliteFile:
         from offload.storage.sqliteerrors import plain
 
         return plain(error, self.path, self.what, self._loss, BUSY_SECONDS)
-
-
-class Transaction:
-    """A transaction of one SQLite file; see `SqliteFile.reading` and `SqliteFile.writing`."""
-
-    __slots__ = ("_begin", "_connection", "_file", "_turn")
-
-    def __init__(self, file: SqliteFile, begin: str, turn: LockType | None = None) -> None:
-        self._file = file
-        self._begin = begin
-        self._turn = turn
-
-    def __enter__(self) -> sqlite3.Connection:
-        if self._turn is not None:
-            self._turn.acquire()
-        try:
-            self._connection = self._file.take()
-            try:
-                self._connection.execute(self._begin)
-            except sqlite3.Error as error:
-                self._file.give_back(self._connection)
-                raise self._file.translated(error) from error
-        except BaseException:
-            if self._turn is not None:
-                self._turn.release()
-            raise
-        return self._connection
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        connection = self._connection
-        try:
-            if error is None:
-                connection.execute("COMMIT")
-            elif isinstance(error, sqlite3.Error):
-                raise self._file.translated(error) from error
-        except sqlite3.Error as failure:
-            raise self._file.translated(failure) from failure
-        finally:
-            # SQLite has rolled back by itself after some errors.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            self._file.give_back(connection)
-            if self._turn is not None:
-                self._turn.release()
 
 
 def _connection(path: str, uri: bool = False) -> sqlite3.Connection:

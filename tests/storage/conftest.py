@@ -1,0 +1,51 @@
+"""Backends to run the contract suites on. A further backend is one more entry in `STORES` or `DATABASES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from offload.storage.database import Database
+from offload.storage.directory import DirectoryStore
+from offload.storage.memory import MemoryDatabase, MemoryStore
+from offload.storage.results import SqliteDatabase
+from offload.storage.store import Store
+
+
+class Clock:
+    """A clock that the test turns."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+STORES: dict[str, Callable[[Path, Clock], Store]] = {
+    "memory": lambda path, clock: MemoryStore(clock),
+    "directory": lambda path, clock: DirectoryStore(str(path / "store"), clock),
+}
+DATABASES: dict[str, Callable[[Path, Clock], Database]] = {
+    "memory": lambda path, clock: MemoryDatabase(clock),
+    "sqlite": lambda path, clock: SqliteDatabase(str(path / "database.sqlite"), clock),
+}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    with STORES[request.param](tmp_path, clock) as store:
+        yield store
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Database]:
+    with DATABASES[request.param](tmp_path, clock) as database:
+        yield database
