@@ -33,21 +33,21 @@ def measure(context: Context) -> list[Row]:
         raise BenchmarkError("offload run gives another answer than wc")
     rounds = context.pick(40, 15, 2)
     if context.seamless is None:
-        samples = interleave(sides, rounds, 2)
+        samples = interleave(sides, rounds, 1)
     else:
         with Servers(context.seamless, here / "seamless") as servers:
             theirs = context.environ(here / "home", **servers.variables)
-            seamless_run = [context.seamless.command("seamless-run"), "-q", "wc -l lines.txt"]
+            seamless_run = [context.seamless.command("seamless-run"), "-q", "-y", "wc -l lines.txt"]
             if output(seamless_run, theirs, here).split()[0] != expected.split()[0]:
                 raise BenchmarkError("seamless-run gives another answer than wc")
             sides["seamless"] = lambda: timed(seamless_run, theirs, here)
-            samples = interleave(sides, rounds, 2, {"seamless": 5})
+            samples = interleave(sides, rounds, 1, {"seamless": 5})
     what, command = f"`offload run`, recalled, unchanged {megabytes} MB input", "offload run -q -- wc -l lines.txt"
     return [
         Row(what, command, samples["run"], "python -c pass", samples["pass"], at_most=5),
         Row(
             what,
-            f"{command}  # seamless-run -q 'wc -l lines.txt'",
+            f"{command}  # seamless-run -q -y 'wc -l lines.txt'",
             samples["run"],
             "seamless-run",
             samples.get("seamless"),

@@ -27,14 +27,14 @@ def measure(context: Context) -> list[Row]:
     }
     rounds, every = context.pick(60, 25, 2), {"seamless": 6}
     if context.seamless is None:
-        samples = interleave(sides, rounds, 3)
+        samples = interleave(sides, rounds, 1)
     else:
         with Servers(context.seamless, here / "seamless") as servers:
             theirs = context.environ(here / "home", **servers.variables)
             seamless_run = [context.seamless.command("seamless-run"), "-q"]
             check_recalls(seamless_run, theirs, here)
             sides["seamless"] = lambda: timed([*seamless_run, COMMAND], theirs, here)
-            samples = interleave(sides, rounds, 3, every)
+            samples = interleave(sides, rounds, 1, every)
     recalled = f"offload run -q -- sh -c '{COMMAND}'"
     return [
         Row(
