@@ -59,7 +59,7 @@ def submit_many(task: Task, rows: Sequence[Arguments]) -> list[Future[Any]]:
 
 def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[str, Any]]]) -> None:
     session = current()
-    calls = [task.identify(args, kwargs) for _, args, kwargs in ready]
+    calls = task.identify_many([(args, kwargs) for _, args, kwargs in ready])
     missing = []
     for call, (future, _, _), data in zip(
         calls, ready, session.recall([call.transformation for call in calls]), strict=True

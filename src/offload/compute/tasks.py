@@ -16,7 +16,7 @@ from offload.identity.graph import Graph
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from offload.compute.futures import Future
@@ -87,10 +87,19 @@ class Task:
         EncodeError, IdentityError
             If an argument, or something that the function reaches, has no identity.
         """
-        bound = bind(self.function, args, kwargs)
+        return self.identify_many([(args, kwargs)])[0]
+
+    def identify_many(self, rows: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Call]:
+        """Return the identities of many calls, looking once at what the function reaches; see :meth:`identify`."""
         graph = self.graph()
-        assert self._recorder is not None
-        return Call(self.label, graph.checksum, self._recorder.record(bound), bound, args, kwargs, self.scratch)
+        recorder = self._recorder
+        assert recorder is not None
+        calls = []
+        for args, kwargs in rows:
+            bound = bind(self.function, args, kwargs)
+            identified = recorder.record(bound)
+            calls.append(Call(self.label, graph.checksum, identified, bound, args, kwargs, self.scratch))
+        return calls
 
     def graph(self) -> Graph:
         """Return the graph of what the function reaches, as it is now."""
