@@ -42,4 +42,4 @@ def main(words: list[str] | None = None) -> int:
         return PIPE_CLOSED
     except Exception as error:
         print_internal_error(error)
-        return 1
+        return 125 if words[:1] == ["run"] else 1

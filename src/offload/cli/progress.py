@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from offload.cli.output import say
+from offload.cli.output import duration, say
 
 REDRAW = 0.1
 LINE_EVERY = 10.0
@@ -41,7 +41,7 @@ class Progress:
         done = sum(self.counts.values())
         parts = [f"{self.counts[name]:,} {name}" for name in ("recalled", "computed", "failed") if self.counts[name]]
         seconds = self.seconds
-        return f"{done:,} of {self.total:,}: {', '.join(parts) or 'none yet'}; {seconds:.1f} s, {done / seconds:,.0f}/s"
+        return f"{done:,} of {self.total:,}: {', '.join(parts) or 'none yet'}; {duration(seconds)}, {done / seconds:,.0f}/s"
 
     def tick(self) -> None:
         """Show the counts when it is time to."""

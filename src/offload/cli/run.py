@@ -6,7 +6,7 @@ import os
 import time
 
 from offload.cli.options import Parsed, parse
-from offload.cli.output import keep_quiet, print_error, report_json, say
+from offload.cli.output import duration, keep_quiet, print_error, report_json, say
 from offload.compute.commands.request import Request
 from offload.errors import OffloadError, UsageError
 
@@ -133,7 +133,7 @@ def _report_recalled(parsed: Parsed, plan: Plan, session: Session, tell: Say) ->
         tell("recalled")
     else:
         moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(made.started))
-        tell(f"recalled (computed {moment} in {made.seconds:.1f} s)")
+        tell(f"recalled (computed {moment} in {duration(made.seconds)})")
 
 
 def _report_computed(parsed: Parsed, plan: Plan, computed: Computed, tell: Say) -> int:
@@ -160,7 +160,7 @@ def _report_computed(parsed: Parsed, plan: Plan, computed: Computed, tell: Say) 
         )
     if code:
         if not execution.refused:
-            tell(f"{describe_exit(code)} after {execution.seconds:.1f} s; not recorded")
+            tell(f"{describe_exit(code)} after {duration(execution.seconds)}; not recorded")
         for name in hints:
             tell(f"{name} exists here but is not an input: add --input {name}")
     elif computed.problem is not None:
@@ -168,11 +168,11 @@ def _report_computed(parsed: Parsed, plan: Plan, computed: Computed, tell: Say) 
         print_error(type(error)(f"the command ended well, but its result is not recorded: {error.message}", error.hint))
         return FAILED
     elif computed.unrecorded:
-        tell(f"computed in {execution.seconds:.1f} s; not recorded: {computed.unrecorded}")
+        tell(f"computed in {duration(execution.seconds)}; not recorded: {computed.unrecorded}")
     elif computed.outcome == "irreproducible":
-        tell(f"computed in {execution.seconds:.1f} s; differs from the recorded result, which is kept")
+        tell(f"computed in {duration(execution.seconds)}; differs from the recorded result, which is kept")
     else:
-        tell(f"computed in {execution.seconds:.1f} s, {'recorded' if computed.outcome != 'same' else 'as recorded'}")
+        tell(f"computed in {duration(execution.seconds)}, {'recorded' if computed.outcome != 'same' else 'as recorded'}")
     return code
 
 

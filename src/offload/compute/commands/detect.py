@@ -57,9 +57,14 @@ def detect(argv: Sequence[str], outputs: Collection[str] = ()) -> list[str]:
             continue
         if word[0] == "/" and is_system(os.path.normpath(word)):
             continue
-        if (os.path.isfile(word) or os.path.isdir(word)) and os.path.normpath(word) not in outputs:
+        if (os.path.isfile(word) or os.path.isdir(word)) and not _is_output(os.path.normpath(word), outputs):
             found[word] = None
     return list(found)
+
+
+def _is_output(path: str, outputs: Collection[str]) -> bool:
+    """Return whether a path is a declared output, or in one: there since the last time, and no input."""
+    return any(path == output or path.startswith(output + "/") for output in outputs)
 
 
 def _words(argv: Sequence[str]) -> Iterator[str]:

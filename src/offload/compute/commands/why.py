@@ -103,7 +103,7 @@ def describe(difference: Difference) -> str:
     """
     what, name = difference["what"], difference.get("name")
     earlier, now = difference["earlier"], difference["now"]
-    subject = f"the {what} {name}" if name is not None else f"the {what}"
+    subject = f"argument {name}" if what == "argument" else f"the {what} {name}" if name is not None else f"the {what}"
     if what in ("input", "executable", "stdin") and earlier is not None and now is not None:
         aspect = difference.get("aspect")
         return f"{subject} has other content" if aspect is None else f"{subject}: {aspect}"

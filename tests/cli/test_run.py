@@ -1,0 +1,401 @@
+"""``offload run``: computed once, recalled after, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Offload
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory."""
+    path = tmp_path / "work"
+    path.mkdir()
+    monkeypatch.chdir(path)
+    return path
+
+
+def test_computed_then_recalled(offload: Offload, work: Path) -> None:
+    first = offload("run", "--", "sh", "-c", "seq 1 10 | tac; echo oops >&2")
+    second = offload("run", "--", "sh", "-c", "seq 1 10 | tac; echo oops >&2")
+    assert first.stdout == second.stdout == b"".join(b"%d\n" % n for n in range(10, 0, -1))
+    assert first.returncode == second.returncode == 0
+    assert first.stderr.startswith(b"oops\noffload: computed in ")
+    assert first.stderr.endswith(b" s, recorded\n")
+    assert second.stderr.startswith(b"oops\noffload: recalled (computed 2")
+    assert second.stderr.count(b"\n") == 2
+
+
+def test_quiet_leaves_only_the_commands_own(offload: Offload, work: Path) -> None:
+    for _ in range(2):
+        done = offload("run", "-q", "--", "sh", "-c", "echo out; echo err >&2")
+        assert (done.stdout, done.stderr) == (b"out\n", b"err\n")
+
+
+def test_bytes_are_exact(offload: Offload, work: Path) -> None:
+    script = "import sys; d = bytes(range(256)) * 9000; sys.stdout.buffer.write(d); sys.stderr.buffer.write(d[::-1])"
+    expected = bytes(range(256)) * 9000
+    for _ in range(2):
+        done = offload("run", "-q", "--", sys.executable, "-c", script)
+        assert done.stdout == expected
+        assert done.stderr == expected[::-1]
+
+
+def test_it_does_not_run_again(offload: Offload, work: Path) -> None:
+    # What the clock says differs each time, so a second run would show.
+    command = ("run", "-q", "--", "date", "+%N")
+    assert offload(*command).stdout == offload(*command).stdout
+    assert offload("run", "-q", "--fresh", "--", "date", "+%N").stdout != offload(*command).stdout
+
+
+def test_another_result_is_told_and_not_kept(offload: Offload, work: Path) -> None:
+    first = offload("run", "--", "date", "+%N")
+    again = offload("run", "--fresh", "--", "date", "+%N")
+    assert b"differs from the recorded result, which is kept" in again.stderr
+    assert offload("run", "--", "date", "+%N").stdout == first.stdout
+
+
+def test_the_double_dash_may_be_left_out(offload: Offload, work: Path) -> None:
+    assert offload("run", "-q", "echo", "--", "-q").stdout == b"-- -q\n"
+    assert b"recalled" in offload("run", "--", "echo", "--", "-q").stderr
+
+
+def test_inputs_are_found_and_count_by_content(offload: Offload, work: Path) -> None:
+    (work / "words.txt").write_text("b\na\n")
+    assert offload("run", "--", "sort", "words.txt").stdout == b"a\nb\n"
+    os.utime(work / "words.txt", (1, 1))
+    assert b"recalled" in offload("run", "--", "sort", "words.txt").stderr
+    (work / "words.txt").write_text("b\na\nc\n")
+    assert offload("run", "--", "sort", "words.txt").stdout == b"a\nb\nc\n"
+    (work / "words.txt").write_text("b\na\n")
+    assert b"recalled" in offload("run", "--", "sort", "words.txt").stderr
+
+
+def test_the_same_content_elsewhere_is_recalled(offload: Offload, work: Path) -> None:
+    for name in ("one", "two"):
+        (work / name).mkdir()
+        (work / name / "data.txt").write_text("1\n")
+    offload("run", "--", "cat", "data.txt", cwd=work / "one")
+    assert b"recalled" in offload("run", "--", "cat", "data.txt", cwd=work / "two").stderr
+    assert b"computed" in offload("run", "--", "cat", "two/data.txt", cwd=work).stderr
+
+
+def test_files_above_the_current_directory(offload: Offload, work: Path) -> None:
+    (work / "a" / "b").mkdir(parents=True)
+    (work / "data.txt").write_text("above\n")
+    done = offload("run", "--", "sh", "-c", "cat ../../data.txt; cat ../x/../../data.txt", cwd=work / "a" / "b")
+    assert done.returncode != 0, "../x is not there"
+    (work / "a" / "x").mkdir()
+    done = offload("run", "-q", "--", "sh", "-c", "cat ../../data.txt; cat ../x/../../data.txt", cwd=work / "a" / "b")
+    assert done.stdout == b"above\nabove\n"
+
+
+def test_directories_count_with_names_bits_and_links(offload: Offload, work: Path) -> None:
+    (work / "d" / "empty").mkdir(parents=True)
+    (work / "d" / "f").write_text("x")
+    (work / "d" / "l").symlink_to("f")
+    listing = ("run", "--", "find", "d", "-printf", "%p %y %l\\n")
+    first = offload(*listing)
+    assert sorted(first.stdout.split(b"\n")) == sorted([b"d d ", b"d/empty d ", b"d/f f ", b"d/l l f", b""])
+    assert b"recalled" in offload(*listing).stderr
+    (work / "d" / "f").chmod(0o755)
+    assert b"computed" in offload(*listing).stderr
+    (work / "d" / "empty").rmdir()
+    assert b"computed" in offload(*listing).stderr
+
+
+def test_the_original_is_out_of_reach(offload: Offload, work: Path) -> None:
+    (work / "data").write_text("mine\n")
+    done = offload("run", "-q", "--", "sh", "-c", "echo yours >> data; cat data")
+    assert done.stdout == b"mine\nyours\n"
+    assert (work / "data").read_text() == "mine\n"
+
+
+def test_outputs_come_back_also_when_recalled(offload: Offload, work: Path) -> None:
+    command = ("run", "-o", "out/table.txt", "-o", "tree", "--", "sh", "-c", "mkdir -p tree/sub; echo 1 > out/table.txt;"
+               " echo 2 > tree/sub/x; chmod +x tree/sub/x; ln -s sub/x tree/l; mkdir tree/empty")  # fmt: skip
+    for word in (b"computed", b"recalled", b"recalled"):
+        done = offload(*command)
+        assert word in done.stderr, done.stderr
+        assert (work / "out" / "table.txt").read_text() == "1\n"
+        assert (work / "tree" / "sub" / "x").read_text() == "2\n"
+        assert os.access(work / "tree" / "sub" / "x", os.X_OK)
+        assert not (work / "out" / "table.txt").stat().st_mode & 0o111
+        assert (work / "tree" / "l").readlink() == Path("sub/x")
+        assert (work / "tree" / "empty").is_dir()
+        if word == b"computed":
+            (work / "out" / "table.txt").unlink()
+            (work / "tree" / "sub" / "x").chmod(0o644)
+            (work / "tree" / "l").unlink()
+    assert not [path for path in work.rglob("*") if path.name.endswith(".tmp")]
+
+
+def test_an_output_that_is_there_already_is_left_alone(offload: Offload, work: Path) -> None:
+    offload("run", "-o", "x", "--", "sh", "-c", "echo 1 > x")
+    before = (work / "x").stat()
+    offload("run", "-o", "x", "--", "sh", "-c", "echo 1 > x")
+    assert (work / "x").stat() == before
+    (work / "x").write_text("other")
+    offload("run", "-o", "x", "--", "sh", "-c", "echo 1 > x")
+    assert (work / "x").read_text() == "1\n"
+
+
+def test_a_directory_is_merged(offload: Offload, work: Path) -> None:
+    (work / "d").mkdir()
+    (work / "d" / "mine").write_text("mine")
+    offload("run", "-o", "d/", "--", "sh", "-c", "echo 1 > d/yours")
+    assert sorted(path.name for path in (work / "d").iterdir()) == ["mine", "yours"]
+
+
+def test_a_file_may_be_input_and_output(offload: Offload, work: Path) -> None:
+    (work / "log").write_text("a\n")
+    offload("run", "-i", "log", "-o", "log", "--", "sh", "-c", "echo b >> log")
+    assert (work / "log").read_text() == "a\nb\n"
+
+
+def test_outputs_above_the_current_directory(offload: Offload, work: Path) -> None:
+    (work / "sub").mkdir()
+    for _ in range(2):
+        offload("run", "-o", "../result", "--", "sh", "-c", "echo 1 > ../result", cwd=work / "sub")
+        assert (work / "result").read_text() == "1\n"
+        (work / "result").unlink()
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("/tmp/x", b"is an absolute path"),
+        (".", b"names the current directory"),
+        ("..", b"names the current directory or one above it"),
+        ("", b"an output needs a name"),
+        ("file/x", b"file is not a directory"),
+    ],
+)
+def test_impossible_outputs(offload: Offload, work: Path, output: str, message: bytes) -> None:
+    (work / "file").write_text("")
+    done = offload("run", "-o", output, "--", "touch", "ran")
+    assert done.returncode == 125
+    assert message in done.stderr
+
+
+def test_a_missing_output_is_an_error_and_nothing_is_recorded(offload: Offload, work: Path) -> None:
+    for _ in range(2):
+        done = offload("run", "-o", "made.txt", "--", "echo", "hello")
+        assert done.returncode == 125
+        assert done.stdout == b"hello\n"
+        assert b"its declared output made.txt is not there" in done.stderr
+
+
+def test_variables_count_and_are_set(offload: Offload, work: Path) -> None:
+    command = ("--", "sh", "-c", "echo $SEED")
+    assert offload("run", "--var", "SEED=1", *command).stdout == b"1\n"
+    assert offload("run", "--var", "SEED=2", *command).stdout == b"2\n"
+    assert b"recalled" in offload("run", "--var", "SEED", *command, env={"SEED": "1"}).stderr
+    missing = offload("run", "--var", "NO_SUCH", *command)
+    assert missing.returncode == 125
+    assert b"there is no such environment variable" in missing.stderr
+
+
+def test_the_environment_is_minimal(offload: Offload, work: Path) -> None:
+    done = offload("run", "-q", "--", "env", env={"SECRET": "x", "LANG": "de_DE.UTF-8"})
+    environment = dict(line.split("=", 1) for line in done.stdout.decode().splitlines())
+    assert sorted(environment) == ["HOME", "LANG", "LC_ALL", "PATH", "TMPDIR"]
+    assert environment["LANG"] == environment["LC_ALL"] == "C.UTF-8"
+    assert not Path(environment["HOME"]).exists()
+
+
+def test_the_scratch_directory(offload: Offload, work: Path, tmp_path: Path) -> None:
+    place = tmp_path / "scratch"
+    place.mkdir()
+    done = offload("run", "-q", "--scratch", str(place), "--", "sh", "-c", "pwd; mkdir ro; touch ro/x; chmod 500 ro")
+    assert done.stdout.startswith(os.fsencode(place))
+    assert list(place.iterdir()) == []
+    done = offload("run", "-q", "--", "sh", "-c", "pwd # 2", env={"TMPDIR": str(place)})
+    assert done.stdout.startswith(os.fsencode(place))
+    missing = offload("run", "--scratch", str(place / "no"), "--", "pwd")
+    assert missing.returncode == 125
+    assert b"cannot make a scratch directory" in missing.stderr
+
+
+def test_staged_files_have_one_fixed_time(offload: Offload, work: Path) -> None:
+    (work / "d").mkdir()
+    (work / "d" / "x").write_text("")
+    assert offload("run", "-q", "--", "stat", "-c", "%Y", "d/x", "d").stdout == b"946684800\n946684800\n"
+
+
+def test_scripts_of_ones_own(offload: Offload, work: Path) -> None:
+    script = work / "job.sh"
+    script.write_text('#!/bin/sh\necho "$1"\n')
+    script.chmod(0o755)
+    assert offload("run", "-q", "--", "./job.sh", "one").stdout == b"one\n"
+    script.write_text('#!/bin/sh\necho "$1!"\n')
+    assert offload("run", "-q", "--", "./job.sh", "one").stdout == b"one!\n"
+    script.chmod(0o644)
+    done = offload("run", "--", "./job.sh", "one")
+    assert done.returncode == 126
+    assert b"chmod +x ./job.sh" in done.stderr
+
+
+def test_commands_that_cannot_be_run(offload: Offload, work: Path) -> None:
+    assert offload("run", "--", "no-such-command").returncode == 127
+    bad = work / "bad"
+    bad.write_text("#!/no/such/interpreter\n")
+    bad.chmod(0o755)
+    done = offload("run", "--", "./bad")
+    assert done.returncode == 126
+    assert b"#!/no/such/interpreter" in done.stderr
+    bad.write_text("no first line\n")
+    done = offload("run", "--", "./bad")
+    assert done.returncode == 126
+    assert b"neither a program nor a script" in done.stderr
+
+
+@pytest.mark.parametrize(("text", "code"), [("exit 3", 3), ("kill -9 $$", 137)])
+def test_failures_pass_on_and_are_not_recorded(offload: Offload, work: Path, text: str, code: int) -> None:
+    for _ in range(2):
+        done = offload("run", "--", "sh", "-c", f"echo out; echo err >&2; {text}")
+        assert done.returncode == code
+        assert done.stdout == b"out\n"
+        assert done.stderr.startswith(b"err\n")
+        assert done.stderr.rstrip().endswith(b"; not recorded")
+
+
+def test_what_was_forgotten_is_named(offload: Offload, work: Path) -> None:
+    (work / "data.txt").write_text("x")
+    (work / "helper.py").write_text("")
+    (work / "main.py").write_text("import helper")
+    done = offload("run", "--", sys.executable, "-c", "open('data.txt')")
+    assert done.stderr.endswith(b"data.txt exists here but is not an input: add --input data.txt\n")
+    done = offload("run", "--", sys.executable, "main.py")
+    assert done.stderr.endswith(b"helper.py exists here but is not an input: add --input helper.py\n")
+    assert offload("run", "--input", "helper.py", "--", sys.executable, "main.py").returncode == 0
+
+
+def test_missing_inputs(offload: Offload, work: Path) -> None:
+    done = offload("run", "-i", "no-such-file", "--", "touch", "x")
+    assert done.returncode == 125
+    assert b"cannot read the input 'no-such-file'" in done.stderr
+
+
+def test_detection_can_be_turned_off(offload: Offload, work: Path) -> None:
+    (work / "hello").write_text("1")
+    offload("run", "--no-detect", "--", "echo", "hello")
+    (work / "hello").write_text("2")
+    assert b"recalled" in offload("run", "--no-detect", "--", "echo", "hello").stderr
+
+
+def test_absolute_paths_are_read_in_place_and_warned_about(offload: Offload, work: Path) -> None:
+    path = work / "data.txt"
+    path.write_text("1\n")
+    first = offload("run", "--", "cat", str(path))
+    assert first.stdout == b"1\n"
+    assert os.fsencode(f"read in place: {path}") in first.stderr
+    second = offload("run", "--", "cat", str(path))
+    assert second.stderr.startswith(b"offload: recalled")
+    path.write_text("2\n")
+    assert offload("run", "--", "cat", str(path)).stdout == b"2\n"
+
+
+def test_an_absolute_path_that_changes_meanwhile_is_not_recorded(offload: Offload, work: Path) -> None:
+    path = work / "data.txt"
+    for number in range(2):
+        path.write_text("1\n")
+        done = offload("run", "--", "sh", "-c", f"cat {path}; echo 2 > {path}")
+        assert done.stdout == b"1\n"
+        assert b"not recorded: " + os.fsencode(path) + b" changed while the command ran" in done.stderr, number
+
+
+def test_large_directories_have_to_be_meant(offload: Offload, work: Path) -> None:
+    big = work / "big"
+    big.mkdir()
+    for number in range(10_001):
+        (big / str(number)).touch()
+    done = offload("run", "--", "ls", "big")
+    assert done.returncode == 125
+    assert b"the directory big holds more than 10,000 files" in done.stderr
+    assert b"--input big" in done.stderr
+    assert offload("run", "--no-detect", "--", "echo", "big").returncode == 0
+
+
+def test_dry_run_shows_and_does_nothing(offload: Offload, work: Path) -> None:
+    (work / "a.txt").write_text("a")
+    (work / "b").mkdir()
+    arguments = ("--input", "b", "-o", "out", "--var", "K=V", "--", "sh", "-c", "cat a.txt > out")
+    text = offload("run", "--dry-run", *arguments).stdout.decode()
+    for part in ("sh -c 'cat a.txt > out'", "a.txt", "detected", "declared", "K=V", "C.UTF-8", "would be computed"):
+        assert part in text
+    report = json.loads(offload("run", "--dry-run", "--json", *arguments).stdout)
+    assert [(item["path"], item["how"]) for item in report["inputs"]] == [("b", "declared"), ("a.txt", "detected")]
+    assert report["recalled"] is False
+    assert not (work / "out").exists()
+    offload("run", *arguments)
+    again = json.loads(offload("run", "--dry-run", "--json", *arguments).stdout)
+    assert again["recalled"] is True
+    assert again["transformation"] == report["transformation"]
+
+
+def test_why(offload: Offload, work: Path) -> None:
+    (work / "a").write_text("1")
+    command = ("run", "--why", "--", "cat", "a")
+    assert b"no earlier run of this command is recorded" in offload(*command).stderr
+    assert b"would be recalled" in offload(*command).stderr
+    (work / "a").write_text("2")
+    assert b"the input a has other content" in offload(*command).stderr
+    assert b"argument 2 is new: '-n'" in offload(*command, "-n").stderr
+    assert b"the variable X is new: '1'" in offload("run", "--why", "--var", "X=1", "--", "cat", "a").stderr
+
+
+def test_json_goes_to_stderr_in_one_line(offload: Offload, work: Path) -> None:
+    for recalled in (False, True):
+        done = offload("run", "--json", "--", "echo", "hello")
+        assert done.stdout == b"hello\n"
+        report = json.loads(done.stderr)
+        assert report["command"] == ["echo", "hello"]
+        assert report["recalled"] is recalled
+        assert report["recorded"] is True
+    failed = json.loads(offload("run", "--json", "--", "false").stderr)
+    assert (failed["exit_code"], failed["recorded"], failed["reason"]) == (1, False, "exit code 1")
+
+
+@pytest.mark.parametrize("words", [["--no-such-option", "--", "ls"], [], ["--"], ["-j"], ["-j", "2", "--", "ls"]])
+def test_usage_errors(offload: Offload, work: Path, words: list[str]) -> None:
+    done = offload("run", *words)
+    assert done.returncode == 125
+    assert done.stdout == b""
+    assert done.stderr.startswith(b"offload: ")
+    assert b"Traceback" not in done.stderr
+
+
+def test_words_that_are_no_text(offload: Offload, work: Path) -> None:
+    name = b"caf\xe9 \n x"
+    (work / os.fsdecode(name)).write_bytes(b"1")
+    for word in (b"computed", b"recalled"):
+        done = offload("run", "--", "cat", os.fsdecode(name))
+        assert done.stdout == b"1"
+        assert word in done.stderr
+
+
+def test_a_lost_buffer_is_computed_again(offload: Offload, work: Path, home: Path) -> None:
+    command = ("run", "-q", "--", sys.executable, "-c", "print('x' * 200000)")
+    first = offload(*command)
+    for path in (home / "store" / "buffers").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    assert offload(*command).stdout == first.stdout
+    assert b"recalled" in offload("run", *command[2:]).stderr
+
+
+def test_a_home_that_cannot_be_used(offload: Offload, work: Path) -> None:
+    (work / "file").write_text("")
+    done = offload("run", "--", "touch", "ran", env={"OFFLOAD_HOME": str(work / "file")})
+    assert done.returncode == 125
+    assert b"is not a directory" in done.stderr
+    assert b"Traceback" not in done.stderr
