@@ -192,6 +192,8 @@ def test_runs_are_chosen(database: Database) -> None:
     assert starts(kind="command") == [30.0]
     assert starts(label="module:f") == [40.0, 10.0]
     assert starts(label="module") == []
+    assert starts(label="module:*") == [40.0, 20.0, 10.0]
+    assert starts(label="module:*", text="_G") == [20.0]
     assert starts(text="WORDS") == [30.0]
     assert starts(text="%_") == [20.0]
     assert starts(text="!") == []
@@ -230,6 +232,8 @@ def test_find(database: Database) -> None:
     assert database.find(label="mod*") == [name(3), name(2), name(1)]
     assert database.find(label="mod%*", kind="command") == [name(3)]
     assert database.find(label="*") == [name(3), name(2), name(1)]
+    assert database.find(text="ODULE") == [name(2), name(1)]
+    assert database.find(text="d%") == [name(3)]
 
 
 def test_statistics(database: Database) -> None:

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from offload.errors import BufferMissingError, ChecksumMismatchError, NotFoundError, NotWritableError
+from offload.errors import BufferMissingError, ChecksumMismatchError, NotFoundError, NotWritableError, UsageError
 from offload.identity.checksums import BLOCK, EMPTY, checksum
 from offload.storage.rows import Collected, Usage
 from offload.storage.store import PACKED, Store
@@ -89,6 +89,19 @@ def test_empty_batches(store: Store) -> None:
     assert store.sizes([]) == []
     assert store.delete([]) == 0
     store.lease([]).release()
+
+
+def test_a_buffer_is_named_by_its_first_digits(store: Store) -> None:
+    checksums = store.put([b"%d" % number for number in range(40)])
+    assert store.resolve(checksums[7]) == checksums[7]
+    assert store.resolve(checksums[7][:12]) == checksums[7]
+    assert store.resolve(ABSENT[:12]) is None
+    firsts = [name[0] for name in checksums]
+    with pytest.raises(UsageError, match="several"):
+        store.resolve(next(digit for digit in firsts if firsts.count(digit) > 1))
+    for text in ("", "xyz", "ABC", "0" * 65, "%"):
+        with pytest.raises(UsageError, match="no checksum"):
+            store.resolve(text)
 
 
 def test_missing_buffers(store: Store, tmp_path: Path) -> None:

@@ -1,0 +1,242 @@
+"""Files of SQLite: versions, damage, locks, forks, places that cannot be written."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from offload.errors import DamagedError, NotWritableError, StorageError
+from offload.storage import sqlitefile, sqliteschema
+from offload.storage.results import SqliteDatabase
+from offload.storage.sqlitefile import SqliteFile
+from tests.storage.test_database_contract import entry, name
+
+FIRST = "CREATE TABLE word (text TEXT PRIMARY KEY); INSERT INTO word VALUES ('one')"
+SECOND = "ALTER TABLE word ADD COLUMN length INTEGER; UPDATE word SET length = length(text)"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "file.sqlite"
+
+
+@pytest.fixture
+def file(path: Path) -> Iterator[SqliteFile]:
+    file = make(path)
+    yield file
+    file.close()
+
+
+def make(path: Path, *migrations: str) -> SqliteFile:
+    return SqliteFile(str(path), migrations or (FIRST,), "the word list", "words are lost")
+
+
+def version(path: Path) -> int:
+    connection = sqlite3.connect(path)
+    try:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def test_an_older_file_is_migrated(file: SqliteFile, path: Path) -> None:
+    assert file.query("SELECT * FROM word") == [("one",)]
+    assert version(path) == 1
+    newer = make(path, FIRST, SECOND)
+    assert newer.query("SELECT * FROM word") == [("one", 3)]
+    assert version(path) == 2
+    newer.close()
+
+
+def test_a_newer_file_is_refused(path: Path) -> None:
+    newer = make(path, FIRST, SECOND)
+    newer.query("SELECT 1")
+    newer.close()
+    with pytest.raises(StorageError, match=r"the word list .* newer offload \(schema 2; this one knows 1\)"):
+        make(path).query("SELECT 1")
+    assert version(path) == 2
+
+
+def test_a_migration_that_fails_changes_nothing(file: SqliteFile, path: Path) -> None:
+    file.query("SELECT 1")
+    broken = make(path, FIRST, "CREATE TABLE other (x); CREATE TABLE word (x)")
+    with pytest.raises(sqlite3.OperationalError, match="already exists"):
+        broken.query("SELECT 1")
+    assert file.query("SELECT name FROM sqlite_master WHERE type = 'table'") == [("word",)]
+    assert version(path) == 1
+
+
+def test_wal_on_a_local_file_system_and_not_on_a_network(
+    file: SqliteFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert file.query("PRAGMA journal_mode") == [("wal",)]
+    assert file.query("PRAGMA synchronous") == [(1,)]
+    monkeypatch.setattr(sqliteschema, "on_network", lambda path: path == str(tmp_path / "net"))
+    remote = make(tmp_path / "net" / "file.sqlite")
+    assert remote.query("PRAGMA journal_mode") == [("delete",)]
+    assert remote.query("PRAGMA synchronous") == [(2,)]
+    remote.close()
+
+
+def test_garbage_is_damage(path: Path) -> None:
+    path.write_bytes(b"these bytes are no database at all " * 100)
+    with pytest.raises(DamagedError, match=r"the word list .*file\.sqlite is damaged") as caught:
+        make(path).query("SELECT * FROM word")
+    assert caught.value.exit_code == 3
+    assert f"mv {path} {path}.damaged; words are lost" in (caught.value.hint or "")
+
+
+def test_a_file_cut_short_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "database.sqlite"
+    with SqliteDatabase(str(path)) as database:
+        database.record([entry(number) for number in range(200)])
+    os.truncate(path, 3 * 4096)
+    with SqliteDatabase(str(path)) as database, pytest.raises(DamagedError, match=r"damaged: .*malformed"):
+        database.record([entry(number) for number in range(200)])
+        database.statistics()
+
+
+def test_damage_while_reading_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "database.sqlite"
+    with SqliteDatabase(str(path)) as database:
+        database.record([entry(number) for number in range(200)])
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+    with SqliteDatabase(str(path)) as database:
+        with pytest.raises(DamagedError):
+            database.lookup([name(1)])
+        with pytest.raises(DamagedError):
+            database.lookup([name(1), name(2)])
+
+
+def test_a_directory_in_the_way(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(NotWritableError, match="cannot be opened"):
+        make(path).query("SELECT 1")
+
+
+def test_a_file_where_the_directory_should_be(path: Path) -> None:
+    path.write_text("")
+    with pytest.raises(StorageError):
+        make(path / "file.sqlite").query("SELECT 1")
+
+
+def test_a_closed_file_stays_closed(file: SqliteFile) -> None:
+    file.query("SELECT 1")
+    file.close()
+    with pytest.raises(StorageError, match="closed"):
+        file.query("SELECT 1")
+
+
+def test_a_transaction_is_kept_whole_or_not_at_all(file: SqliteFile) -> None:
+    with pytest.raises(KeyError), file.writing() as connection:
+        connection.execute("INSERT INTO word VALUES ('two')")
+        raise KeyError
+    with pytest.raises(sqlite3.IntegrityError), file.writing() as connection:
+        connection.execute("INSERT INTO word VALUES ('two')")
+        connection.execute("INSERT INTO word VALUES ('one')")
+    assert file.query("SELECT * FROM word") == [("one",)]
+    with file.writing() as connection:
+        connection.execute("INSERT INTO word VALUES ('two')")
+    assert file.query("SELECT * FROM word") == [("one",), ("two",)]
+
+
+def test_a_reading_transaction_sees_one_state(file: SqliteFile) -> None:
+    with file.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM word").fetchone() == (1,)
+        with file.writing() as other:
+            other.execute("INSERT INTO word VALUES ('two')")
+        assert connection.execute("SELECT count(*) FROM word").fetchone() == (1,)
+
+
+def test_an_attempt_does_not_wait(file: SqliteFile) -> None:
+    assert file.attempt("INSERT INTO word VALUES (?)", [("two",)])
+    with file.writing():
+        assert not file.attempt("INSERT INTO word VALUES (?)", [("three",)])
+    other = sqlite3.connect(file.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert not file.attempt("INSERT INTO word VALUES (?)", [("three",)])
+    other.execute("ROLLBACK")
+    other.close()
+    assert file.query("PRAGMA busy_timeout") == [(60_000,)]
+    assert file.query("SELECT count(*) FROM word") == [(2,)]
+
+
+def test_waiting_for_another_process_has_an_end(file: SqliteFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlitefile, "BUSY_SECONDS", 0.05)
+    file.query("SELECT 1")
+    other = sqlite3.connect(file.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError, match="locked by another process") as caught, file.writing():
+        pass
+    assert "fuser" in (caught.value.hint or "")
+    other.execute("ROLLBACK")
+    other.close()
+    with file.writing() as connection:
+        connection.execute("INSERT INTO word VALUES ('two')")
+
+
+def test_threads_write_in_turn(file: SqliteFile) -> None:
+    def write(number: int) -> None:
+        for i in range(20):
+            with file.writing() as connection:
+                connection.execute("INSERT INTO word VALUES (?)", (f"{number} {i}",))
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert file.query("SELECT count(*) FROM word") == [(121,)]
+
+
+FORKED = """
+import os, sys, threading
+from offload.storage.sqlitefile import SqliteFile
+
+file = SqliteFile(sys.argv[1], ("CREATE TABLE word (text TEXT)",), "the word list", "")
+
+def write(text):
+    with file.writing() as connection:
+        connection.execute("INSERT INTO word VALUES (?)", (text,))
+
+def busy():
+    while not done.is_set():
+        write("thread")
+
+write("before")
+done = threading.Event()
+thread = threading.Thread(target=busy)
+thread.start()
+children = []
+for number in range(10):
+    child = os.fork()
+    if child == 0:
+        assert not file._idle
+        for _ in range(20):
+            write("child")
+        file.close()
+        os._exit(0)
+    write("parent")
+    children.append(child)
+codes = [os.waitpid(child, 0)[1] for child in children]
+done.set()
+thread.join()
+print(codes, file.query("SELECT count(*) FROM word WHERE text = 'child'"), file.query("PRAGMA integrity_check"))
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_forked_processes_open_their_own_connections(path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", FORKED, path], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.stdout, ended.stderr) == (f"{[0] * 10} [(200,)] [('ok',)]\n", "")
