@@ -103,34 +103,39 @@ def collect(index: Index, max_size: int, dry_run: bool) -> Collected:
         removed = []
         for start in range(0, len(candidates), _BATCH):
             removed += _remove(index, candidates[start : start + _BATCH])
-        spared += sum(checksum not in set(removed) for checksum, _ in candidates)
+        spared += len(candidates) - len(removed)
     freed = sum(kept.pop(checksum) for checksum in removed)
+    leftovers = _sweep(index, dry_run)
     if not dry_run:
-        _sweep(index)
         _shrink(index)
-    return Collected(len(removed), freed, len(kept), before - freed, spared)
+    return Collected(len(removed), freed, len(kept), before - freed, spared, leftovers)
 
 
-def _sweep(index: Index) -> None:
+def _sweep(index: Index, dry_run: bool) -> int:
     """Remove temp files of processes long gone, files without a row, and corrupt buffers that nobody looked at."""
     now = index.clock()
+    swept = 0
     for directory, age in ((index.temporary, _STALE), (index.corrupt, _EVIDENCE)):
         for path in _old_files(directory, now - age):
-            os.unlink(path)
+            swept += 1
+            if not dry_run:
+                os.unlink(path)
     try:
         directories = sorted(os.listdir(index.buffers))
     except FileNotFoundError:
-        return
+        return swept
     for name in directories:
         old = list(_old_files(os.path.join(index.buffers, name), now - _STALE))
         known = index.present([os.path.basename(path) for path in old])
         orphans = [path for path in old if os.path.basename(path) not in known]
-        if orphans:
+        swept += len(orphans)
+        if orphans and not dry_run:
             with index.file.writing() as connection:
                 for path in orphans:
                     statement = "SELECT 1 FROM buffer WHERE checksum = ?"
                     if not connection.execute(statement, (os.path.basename(path),)).fetchone():
                         os.unlink(path)
+    return swept
 
 
 def _old_files(directory: str, before: float) -> Iterator[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from offload.errors import ChecksumMismatchError, UsageError
+from offload.errors import ChecksumMismatchError
 from offload.identity.checksums import checksum
 from offload.storage.rows import Entry, Result, Run, Transformation
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Database", "Entry", "Result", "Run", "Transformation", "check_record", "judge", "prefix_range"]
+__all__ = ["Database", "Entry", "Result", "Run", "Transformation", "check_record", "judge"]
 
 
 class Database(ABC):
@@ -89,8 +89,10 @@ class Database(ABC):
 
         Parameters
         ----------
-        kind, label, transformation : str, optional
+        kind, transformation : str, optional
             Only runs that have exactly this.
+        label : str, optional
+            Only with this label, or, when it ends in ``*``, with labels that start with what stands before it.
         text : str, optional
             Only runs whose label contains it (ASCII letters match in either case).
         since : float, optional
@@ -104,16 +106,8 @@ class Database(ABC):
         """Drop results; the runs stay in the history, marked as forgotten. Gives the number of results dropped."""
 
     @abstractmethod
-    def find(self, kind: str | None = None, label: str | None = None) -> list[str]:
-        """Give the transformations that have a result, newest first.
-
-        Parameters
-        ----------
-        kind : str, optional
-            Only of this kind.
-        label : str, optional
-            Only with this label, or, when it ends in ``*``, with labels that start with what stands before it.
-        """
+    def find(self, kind: str | None = None, label: str | None = None, text: str | None = None) -> list[str]:
+        """Give the transformations that have a result, newest first; `runs` says which are chosen."""
 
     @abstractmethod
     def statistics(self) -> dict[str, int]:
@@ -163,10 +157,3 @@ def check_record(entry: Entry) -> None:
     # Foreign transformations are named by checksums of other things.
     if entry.status != "foreign" and checksum(entry.record) != entry.transformation:
         raise ChecksumMismatchError(f"the record of {entry.label} does not have the checksum {entry.transformation}")
-
-
-def prefix_range(prefix: str) -> tuple[str, str]:
-    """Give the bounds, low included and high not, of the checksums that start with some hexadecimal digits."""
-    if not 0 < len(prefix) <= 64 or not set(prefix) <= set("0123456789abcdef"):
-        raise UsageError(f"{prefix!r} is no checksum", "a checksum is 64 digits 0-9a-f, or the first few of them")
-    return prefix, prefix + "g"

@@ -57,6 +57,12 @@ class DirectoryStore(Store):
         present = self._index.present(checksums)
         return [checksum in present for checksum in checksums]
 
+    def resolve(self, digits: str) -> str | None:
+        from offload.storage.prefixes import only, prefix_range
+
+        statement = "SELECT checksum FROM buffer WHERE checksum >= ? AND checksum < ? LIMIT 2"
+        return only([row[0] for row in self._index.file.query(statement, prefix_range(digits))], digits)
+
     def sizes(self, checksums: Sequence[str]) -> list[int | None]:
         present = self._index.present(checksums)
         return [present.get(checksum) for checksum in checksums]

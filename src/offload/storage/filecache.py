@@ -112,6 +112,10 @@ class FileChecksums:
         """Give the checksum of a file in the state that the caller saw, if it is remembered; never hashes."""
         return self._cached([status])[0]
 
+    def count(self) -> int:
+        """Count the files that are remembered."""
+        return int(self._file.query("SELECT count(*) FROM file")[0][0])
+
     def close(self) -> None:
         """Let go of the cache's file."""
         self._file.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from _thread import allocate_lock
 
-from offload.errors import BufferMissingError, ChecksumMismatchError, UsageError
+from offload.errors import BufferMissingError, ChecksumMismatchError
 from offload.identity.checksums import checksum as checksum_of
 from offload.storage.database import (
     Database,
@@ -15,10 +15,10 @@ from offload.storage.database import (
     Transformation,
     check_record,
     judge,
-    prefix_range,
 )
 from offload.storage.files import open_file, write_file
 from offload.storage.leases import Lease
+from offload.storage.prefixes import only, prefix_range
 from offload.storage.reader import BytesReader, Reader
 from offload.storage.rows import Collected, Usage
 from offload.storage.store import Store
@@ -42,6 +42,11 @@ class MemoryStore(Store):
 
     def has(self, checksums: Sequence[str]) -> list[bool]:
         return [checksum in self._buffers for checksum in checksums]
+
+    def resolve(self, digits: str) -> str | None:
+        low, high = prefix_range(digits)
+        with self._lock:
+            return only([checksum for checksum in self._buffers if low <= checksum < high], digits)
 
     def sizes(self, checksums: Sequence[str]) -> list[int | None]:
         found = [self._buffers.get(checksum) for checksum in checksums]
@@ -194,10 +199,8 @@ class MemoryDatabase(Database):
     def transformation(self, checksum: str) -> Transformation | None:
         low, high = prefix_range(checksum)
         with self._lock:
-            found = [row for key, row in self._transformations.items() if low <= key < high]
-        if len(found) > 1:
-            raise UsageError(f"several transformations start with {checksum}", "give more digits")
-        return found[0] if found else None
+            found = only([key for key in self._transformations if low <= key < high], checksum)
+            return None if found is None else self._transformations[found]
 
     def results(self, transformations: Sequence[str]) -> list[Result | None]:
         with self._lock:
@@ -226,9 +229,7 @@ class MemoryDatabase(Database):
             rows = [
                 run
                 for run in reversed(self._runs)
-                if (kind is None or run.kind == kind)
-                and (label is None or run.label == label)
-                and (text is None or text.lower() in run.label.lower())
+                if _fits(run, kind, label, text)
                 and (since is None or run.started >= since)
                 and (transformation is None or run.transformation == transformation)
             ]
@@ -241,16 +242,10 @@ class MemoryDatabase(Database):
                 run.forgotten = run.forgotten or run.transformation in transformations
         return sum(row is not None for row in dropped)
 
-    def find(self, kind: str | None = None, label: str | None = None) -> list[str]:
-        def fits(row: Transformation) -> bool:
-            if kind is not None and row.kind != kind:
-                return False
-            if label is not None and label.endswith("*"):
-                return row.label.startswith(label[:-1])
-            return label is None or row.label == label
-
+    def find(self, kind: str | None = None, label: str | None = None, text: str | None = None) -> list[str]:
         with self._lock:
-            return [key for key, row in reversed(self._transformations.items()) if key in self._results and fits(row)]
+            rows = [row for key, row in self._transformations.items() if key in self._results]
+        return [row.checksum for row in reversed(rows) if _fits(row, kind, label, text)]
 
     def statistics(self) -> dict[str, int]:
         with self._lock:
@@ -264,3 +259,14 @@ class MemoryDatabase(Database):
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+
+def _fits(row: Run | Transformation, kind: str | None, label: str | None, text: str | None) -> bool:
+    """Tell whether a row is one of those chosen by what `Database.runs` explains."""
+    if kind is not None and row.kind != kind:
+        return False
+    if text is not None and text.lower() not in row.label.lower():
+        return False
+    if label is not None and label.endswith("*"):
+        return row.label.startswith(label[:-1])
+    return label is None or row.label == label

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import time
 
-from offload.errors import UsageError
-from offload.storage.database import (
-    Database,
-    Entry,
-    Result,
-    Run,
-    Transformation,
-    check_record,
-    judge,
-    prefix_range,
-)
+from offload.storage.database import Database, Entry, Result, Run, Transformation, check_record, judge
 from offload.storage.sqlitefile import SqliteFile
 
 TYPE_CHECKING = False
@@ -136,13 +126,14 @@ class SqliteDatabase(Database):
         return outcomes
 
     def transformation(self, checksum: str) -> Transformation | None:
-        numbers = self._file.query(
-            "SELECT number FROM result WHERE transformation >= ? AND transformation < ? LIMIT 2", prefix_range(checksum)
-        )
-        if len(numbers) > 1:
-            raise UsageError(f"several transformations start with {checksum}", "give more digits")
-        rows = self._file.query(_TRANSFORMATION + " WHERE number = ?", numbers[0]) if numbers else []
-        return Transformation(*rows[0]) if rows else None
+        from offload.storage.prefixes import only, prefix_range
+
+        statement = "SELECT transformation FROM result WHERE transformation >= ? AND transformation < ? LIMIT 2"
+        found = only([row[0] for row in self._file.query(statement, prefix_range(checksum))], checksum)
+        if found is None:
+            return None
+        statement = _TRANSFORMATION + " WHERE number = (SELECT number FROM result WHERE transformation = ?)"
+        return Transformation(*self._file.query(statement, (found,))[0])
 
     def results(self, transformations: Sequence[str]) -> list[Result | None]:
         found = {row[0]: Result(*row[1:]) for row in self._file.query_keys(_RESULTS, transformations)}
@@ -167,16 +158,14 @@ class SqliteDatabase(Database):
         limit: int = 50,
         transformation: str | None = None,
     ) -> list[Run]:
-        pairs: tuple[tuple[str, object], ...] = (
-            ("kind = ?", kind),
-            ("label = ?", label),
-            ("label LIKE ? ESCAPE '!'", None if text is None else f"%{_escaped(text)}%"),
-            ("started >= ?", since),
-            ("run.number = (SELECT number FROM result WHERE transformation = ?)", transformation),
-        )
-        chosen = [(condition, value) for condition, value in pairs if value is not None]
-        where = " WHERE " + " AND ".join(condition for condition, _ in chosen) if chosen else ""
-        values = [value for _, value in chosen]
+        conditions, values = _chosen(kind, label, text)
+        if since is not None:
+            conditions.append("started >= ?")
+            values.append(since)
+        if transformation is not None:
+            conditions.append("run.number = (SELECT number FROM result WHERE transformation = ?)")
+            values.append(transformation)
+        where = " WHERE " + " AND ".join(conditions) if conditions else ""
         rows = self._file.query(f"{_RUNS}{where} ORDER BY run.id DESC LIMIT ?", (*values, limit))
         return [Run(*row) for row in rows]
 
@@ -185,21 +174,12 @@ class SqliteDatabase(Database):
             keys = ((transformation,) for transformation in transformations)
             return int(connection.executemany(_FORGET, keys).rowcount)
 
-    def find(self, kind: str | None = None, label: str | None = None) -> list[str]:
-        conditions = ["result IS NOT NULL"]
-        values: list[object] = []
-        if kind is not None:
-            conditions.append("kind = ?")
-            values.append(kind)
-        if label is not None and label.endswith("*"):
-            conditions.append("substr(label, 1, ?) = ?")
-            values += [len(label) - 1, label[:-1]]
-        elif label is not None:
-            conditions.append("label = ?")
-            values.append(label)
+    def find(self, kind: str | None = None, label: str | None = None, text: str | None = None) -> list[str]:
+        conditions, values = _chosen(kind, label, text)
+        where = " AND ".join(["result IS NOT NULL", *conditions])
         rows = self._file.query(
             "SELECT checksum FROM transformation JOIN result ON result.transformation = checksum"
-            f" WHERE {' AND '.join(conditions)} ORDER BY transformation.number DESC",
+            f" WHERE {where} ORDER BY transformation.number DESC",
             values,
         )
         return [row[0] for row in rows]
@@ -216,7 +196,22 @@ class SqliteDatabase(Database):
         self._file.close()
 
 
-def _escaped(text: str) -> str:
-    for character in "!%_":
-        text = text.replace(character, "!" + character)
-    return text
+def _chosen(kind: str | None, label: str | None, text: str | None) -> tuple[list[str], list[object]]:
+    """Give the conditions, and their values, that choose by what `Database.runs` explains."""
+    conditions: list[str] = []
+    values: list[object] = []
+    if kind is not None:
+        conditions.append("kind = ?")
+        values.append(kind)
+    if label is not None and label.endswith("*"):
+        conditions.append("substr(label, 1, ?) = ?")
+        values += [len(label) - 1, label[:-1]]
+    elif label is not None:
+        conditions.append("label = ?")
+        values.append(label)
+    if text is not None:
+        for character in "!%_":
+            text = text.replace(character, "!" + character)
+        conditions.append("label LIKE ? ESCAPE '!'")
+        values.append(f"%{text}%")
+    return conditions, values

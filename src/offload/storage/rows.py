@@ -36,16 +36,22 @@ class Usage(Row):
 
 
 class Collected(Row):
-    """What a garbage collection removed and kept; ``leased`` counts buffers kept only because they are in use."""
+    """What a garbage collection removed and kept.
 
-    __slots__ = ("buffers", "bytes", "kept_buffers", "kept_bytes", "leased")
+    ``leased`` counts buffers kept only because they are in use; ``leftovers``, removed files that were no buffers.
+    """
 
-    def __init__(self, buffers: int, bytes: int, kept_buffers: int, kept_bytes: int, leased: int) -> None:
+    __slots__ = ("buffers", "bytes", "kept_buffers", "kept_bytes", "leased", "leftovers")
+
+    def __init__(
+        self, buffers: int, bytes: int, kept_buffers: int, kept_bytes: int, leased: int, leftovers: int = 0
+    ) -> None:
         self.buffers = buffers
         self.bytes = bytes
         self.kept_buffers = kept_buffers
         self.kept_bytes = kept_bytes
         self.leased = leased
+        self.leftovers = leftovers
 
 
 class Entry(Row):

@@ -40,6 +40,16 @@ class Store(ABC):
         """Tell which buffers are there."""
 
     @abstractmethod
+    def resolve(self, digits: str) -> str | None:
+        """Give the checksum of the buffer whose first digits these are; None when there is none.
+
+        Raises
+        ------
+        UsageError
+            The digits fit several buffers, or are no hexadecimal digits.
+        """
+
+    @abstractmethod
     def sizes(self, checksums: Sequence[str]) -> list[int | None]:
         """Give the sizes of buffers, in bytes; None for missing ones."""
 
