@@ -98,7 +98,7 @@ To try next:
 
     . .venv/bin/activate
     export OFFLOAD_HOME=$PWD/{place}/home     # what this demo recorded; without it, your own home
-    python examples/sweep.py                     # recalled. Then change its `score`, or add a value to its CS, and again
+    python examples/sweep.py                     # recalled; then change `score` or CS in it, and again
     offload run -- sh -c 'seq 1 10 | tac'        # twice
 
 and go on with docs/tutorial.md.

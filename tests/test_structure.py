@@ -153,9 +153,3 @@ def test_recalling_a_command_loads_nothing_heavy(
     second = loaded(program, tmp_path)
     assert "subprocess" not in second, "the second run recalls it"
     assert not second & HEAVY
-
-
-@pytest.mark.usefixtures("home")
-def test_version_loads_nothing_heavy(tmp_path: Path) -> None:
-    program = "import sys; sys.argv = ['offload', '--version']; import offload.cli.main as m; m.main()"
-    assert not loaded(program, tmp_path) & (HEAVY | {"sqlite3", "hashlib"})
