@@ -120,8 +120,9 @@ def test_the_original_is_out_of_reach(offload: Offload, work: Path) -> None:
 
 
 def test_outputs_come_back_also_when_recalled(offload: Offload, work: Path) -> None:
-    command = ("run", "-o", "out/table.txt", "-o", "tree", "--", "sh", "-c", "mkdir -p tree/sub; echo 1 > out/table.txt;"
-               " echo 2 > tree/sub/x; chmod +x tree/sub/x; ln -s sub/x tree/l; mkdir tree/empty")  # fmt: skip
+    make_file = "echo 1 > out/table.txt"
+    make_tree = "mkdir -p tree/sub tree/empty; echo 2 > tree/sub/x; chmod +x tree/sub/x; ln -s sub/x tree/l"
+    command = ("run", "-o", "out/table.txt", "-o", "tree", "--", "sh", "-c", f"{make_file}; {make_tree}")
     for word in (b"computed", b"recalled", b"recalled"):
         done = offload(*command)
         assert word in done.stderr, done.stderr

@@ -173,7 +173,10 @@ def test_a_reader_that_goes_away(command: Path, home: Path, work: Path, text: st
 def test_a_reader_of_a_recalled_command_that_goes_away(offload: Offload, command: Path, work: Path) -> None:
     offload("run", "--", "seq", "1000000")
     done = subprocess.run(
-        ["sh", "-c", f"{command} run -q -- seq 1000000 | head -n 1"], stdin=subprocess.DEVNULL, capture_output=True, check=True
+        ["sh", "-c", f"{command} run -q -- seq 1000000 | head -n 1"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
     )
     assert (done.stdout, done.stderr) == (b"1\n", b"")
 
@@ -183,7 +186,11 @@ def test_output_that_cannot_be_written_is_an_error(command: Path, home: Path, wo
         pytest.skip("needs /dev/full")
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [command, "run", "--", "echo", "x"], stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, check=False
+            [command, "run", "--", "echo", "x"],
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
         )
     assert done.returncode == 125
     assert done.stderr == b"offload: cannot write the command's output: No space left on device\n"

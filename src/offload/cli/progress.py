@@ -40,8 +40,8 @@ class Progress:
         """Return the counts in words."""
         done = sum(self.counts.values())
         parts = [f"{self.counts[name]:,} {name}" for name in ("recalled", "computed", "failed") if self.counts[name]]
-        seconds = self.seconds
-        return f"{done:,} of {self.total:,}: {', '.join(parts) or 'none yet'}; {duration(seconds)}, {done / seconds:,.0f}/s"
+        rate = done / self.seconds
+        return f"{done:,} of {self.total:,}: {', '.join(parts) or 'none yet'}; {duration(self.seconds)}, {rate:,.0f}/s"
 
     def tick(self) -> None:
         """Show the counts when it is time to."""

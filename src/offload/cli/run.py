@@ -172,7 +172,9 @@ def _report_computed(parsed: Parsed, plan: Plan, computed: Computed, tell: Say) 
     elif computed.outcome == "irreproducible":
         tell(f"computed in {duration(execution.seconds)}; differs from the recorded result, which is kept")
     else:
-        tell(f"computed in {duration(execution.seconds)}, {'recorded' if computed.outcome != 'same' else 'as recorded'}")
+        tell(
+            f"computed in {duration(execution.seconds)}, {'recorded' if computed.outcome != 'same' else 'as recorded'}"
+        )
     return code
 
 

@@ -36,6 +36,8 @@ def run_each(parsed: Parsed) -> int:
     if parsed.why:
         raise UsageError("--why explains one command", "give it without --each and :::")
     command, arguments = _arguments(parsed)
+    if not command:
+        raise UsageError("no command to run", "offload run -- COMMAND [ARG...] ::: ARGUMENT...")
     requests = _requests(parsed, command, arguments)
     quiet = parsed.quiet or parsed.json
     session = current()

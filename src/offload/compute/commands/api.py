@@ -211,14 +211,13 @@ def run(
 
         warnings.warn(f"the result of the command is not recorded: {computed.problem}", RuntimeWarning, stacklevel=2)
     if check and result.exit_code:
-        raise _failure(request, result)
+        raise _failure(request, result, [item.path for item in plan.inputs])
     return result
 
 
-def _failure(request: Request, result: CommandResult) -> CommandError:
+def _failure(request: Request, result: CommandResult, known: list[str]) -> CommandError:
     from offload.compute.commands.hints import missing_inputs
 
-    known = [os.path.normpath(path) for path in request.inputs]
     hints = [
         f"{name} exists here but is not an input: add input=[{name!r}]" for name in missing_inputs(result.stderr, known)
     ]

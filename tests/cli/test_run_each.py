@@ -1,0 +1,225 @@
+"""``offload run`` of one command line for many arguments."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Offload
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "work"
+    path.mkdir()
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+    monkeypatch.chdir(path)
+    return path
+
+
+def summary(done: subprocess.CompletedProcess[bytes]) -> dict[str, object]:
+    report = json.loads(done.stderr.splitlines()[-1])
+    assert isinstance(report, dict)
+    return report
+
+
+def test_arguments_in_order_computed_then_recalled(offload: Offload, work: Path) -> None:
+    command = (
+        "run",
+        "--json",
+        "-j",
+        "4",
+        "--",
+        "sh",
+        "-c",
+        "sleep 0.$1; echo $1; echo e$1 >&2",
+        "_",
+        ":::",
+        "3",
+        "1",
+        "2",
+    )
+    first = offload(*command)
+    assert first.stdout == b"3\n1\n2\n"
+    assert first.stderr.startswith(b"e3\ne1\ne2\n")
+    assert summary(first)["computed"] == 3
+    second = offload(*command)
+    assert second.stdout == b"3\n1\n2\n"
+    assert second.stderr.startswith(b"e3\ne1\ne2\n")
+    assert summary(second)["recalled"] == 3
+    assert b"recalled" in offload("run", "--", *command[5:9], "2").stderr
+
+
+def test_lines_of_a_file(offload: Offload, work: Path) -> None:
+    (work / "list").write_bytes(b"one\n\n two words \r\n  \nlast")
+    done = offload("run", "--each", "list", "--", "printf", "[%s]\\n")
+    assert done.stdout == b"[one]\n[ two words ]\n[last]\n"
+    done = offload("run", "--each", "-", "--", "printf", "[%s]\\n", input=b"one\nnew\n")
+    assert done.stdout == b"[one]\n[new]\n"
+    assert b"2 of 2: 1 recalled, 1 computed" in done.stderr
+
+
+def test_placeholders_everywhere(offload: Offload, work: Path) -> None:
+    (work / "in").mkdir()
+    for name in ("a", "b"):
+        (work / "in" / f"{name}.txt").write_text(name)
+        (work / f"{name}.extra").write_text(name.upper())
+    options = ("-i", "{/.}.extra", "-o", "out/{#}-{/.}.res", "--var", "NAME={/}")
+    for _ in range(2):
+        done = offload(
+            "run",
+            *options,
+            "--",
+            "sh",
+            "-c",
+            "cat {} {/.}.extra > out/{#}-{/.}.res; echo $NAME",
+            ":::",
+            "in/a.txt",
+            "in/b.txt",
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == b"a.txt\nb.txt\n"
+        assert (work / "out" / "1-a.res").read_text() == "aA"
+        assert (work / "out" / "2-b.res").read_text() == "bB"
+        (work / "out" / "2-b.res").unlink()
+
+
+def test_failures_are_listed_and_the_others_go_on(offload: Offload, work: Path) -> None:
+    command = ("run", "--", "sh", "-c", 'echo "$1"; exit $1', "_", ":::", "0", "3", "0 ", "4")
+    done = offload(*command)
+    assert done.returncode == 1
+    assert done.stdout == b"0\n3\n0 \n4\n"
+    lines = done.stderr.splitlines()
+    assert b"4 of 4: 2 computed, 2 failed" in lines[-3]
+    assert lines[-2:] == [b"offload: failed (exit code 3): 3", b"offload: failed (exit code 4): 4"]
+    again = offload(*command)
+    assert b"2 recalled, 2 failed" in again.stderr
+
+
+def test_fail_fast_stops(offload: Offload, work: Path) -> None:
+    done = offload(
+        "run", "--fail-fast", "-j", "2", "--", "sh", "-c", "[ $1 = 0 ] && exit 7; sleep 60", "_", ":::", "1", "0", "2"
+    )
+    assert done.returncode == 1
+    assert b"failed (exit code 7): 0" in done.stderr
+
+
+def test_offloads_own_errors_are_failures_of_one(offload: Offload, work: Path) -> None:
+    done = offload("run", "-o", "{}", "--", "sh", "-c", "[ {} = a ] && touch a; true", ":::", "a", "b")
+    assert done.returncode == 1
+    assert b"its declared output b is not there" in done.stderr
+    assert b"1 computed, 1 failed" in done.stderr
+    assert (work / "a").exists()
+    assert not (work / "b").exists()
+
+
+def test_equal_commands_run_once(offload: Offload, work: Path) -> None:
+    done = offload("run", "-q", "--", "sh", "-c", "date +%N # $1", "_", ":::", "a", "b", "a")
+    first, second, third = done.stdout.splitlines()
+    assert first == third != second
+
+
+def test_no_arguments_is_nothing_to_do(offload: Offload, work: Path) -> None:
+    (work / "empty").touch()
+    done = offload("run", "--each", "empty", "--", "echo")
+    assert (done.returncode, done.stdout) == (0, b"")
+
+
+def test_large_output_of_many(offload: Offload, work: Path) -> None:
+    for _ in range(2):
+        done = offload("run", "-q", "--", "sh", "-c", "seq {}00000", ":::", "1", "2")
+        assert done.stdout == b"".join(b"%d\n" % n for count in (100_000, 200_000) for n in range(1, count + 1))
+
+
+def test_standard_input_is_no_input(offload: Offload, work: Path) -> None:
+    (work / "text").write_text("x\n")
+    assert offload("run", "--", "sh", "-c", "cat; echo {}", ":::", "a", input=b"ignored").stdout == b"a\n"
+    done = offload("run", "--stdin", "text", "--", "sh", "-c", "cat; echo {}", ":::", "a", "b")
+    assert done.stdout == b"x\na\nx\nb\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--each", "missing", "--", "echo"],
+        ["-j", "0", "--", "echo", ":::", "a"],
+        ["-j", "x", "--", "echo", ":::", "a"],
+        ["--why", "--", "echo", ":::", "a"],
+        ["--stdin", "-", "--", "echo", ":::", "a"],
+        ["-i", "missing", "--", "echo", ":::", "a"],
+        ["--", ":::", "a"],
+    ],
+)
+def test_usage_errors(offload: Offload, work: Path, words: list[str]) -> None:
+    done = offload("run", *words)
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert done.stderr.startswith(b"offload: ")
+    assert b"internal" not in done.stderr
+
+
+def test_dry_run(offload: Offload, work: Path) -> None:
+    offload("run", "--", "echo", "a")
+    done = offload("run", "--dry-run", "--", "echo", ":::", "a", "b c")
+    assert done.stdout == b"recall   echo a\ncompute  echo 'b c'\n"
+    report = json.loads(offload("run", "--dry-run", "--json", "--", "echo", ":::", "a", "b c").stdout)
+    assert [item["recalled"] for item in report["commands"]] == [True, False]
+
+
+def test_thousands_are_recalled_in_one_go(offload: Offload, work: Path) -> None:
+    count = 1000
+    (work / "list").write_text("".join(f"{n}\n" for n in range(count)))
+    expected = b"".join(b"%d\n" % n for n in range(count))
+    first = offload("run", "--json", "--each", "list", "--", "echo", timeout=110)
+    assert first.stdout == expected
+    second = offload("run", "--json", "--each", "list", "--", "echo")
+    assert second.stdout == expected
+    assert summary(second)["recalled"] == count
+
+
+def test_lost_output_is_computed_again(offload: Offload, work: Path, home: Path) -> None:
+    command = ("run", "--json", "--", "seq", ":::", "20000", "30000")
+    first = offload(*command)
+    for path in (home / "store" / "buffers").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    second = offload(*command)
+    assert second.stdout == first.stdout
+    assert summary(second)["computed"] == 2
+    assert summary(offload(*command))["recalled"] == 2
+
+
+def test_interruption_ends_all_and_keeps_what_is_done(
+    offload: Offload, command: Path, work: Path, tmp_path: Path
+) -> None:
+    text = "[ $1 = 0 ] && echo done && exit; echo $$ > $PLACE/$1; sleep 300"
+    words = ["--var", f"PLACE={tmp_path}", "--", "sh", "-c", text, "_", ":::", "0", "1", "2"]
+    process = subprocess.Popen(
+        [command, "run", "-j", "3", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == b"done\n"
+    deadline = time.monotonic() + 30
+    while not all((tmp_path / name).exists() and (tmp_path / name).read_text().strip() for name in "12"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    told = process.stderr.read()
+    process.stdout.close()
+    process.stderr.close()
+    assert b"Traceback" not in told
+    for name in "12":
+        pid = int((tmp_path / name).read_text())
+        assert not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert list((tmp_path / "scratch").iterdir()) == []
+    report = json.loads(offload("run", "--dry-run", "--json", *words).stdout)
+    assert [item["recalled"] for item in report["commands"]] == [True, False, False]

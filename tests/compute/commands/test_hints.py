@@ -1,0 +1,47 @@
+"""Which files a failed command may have missed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from offload.compute.commands.hints import missing_inputs
+
+
+@pytest.fixture(autouse=True)
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "conf").mkdir()
+    for name in ("data.txt", "helper.py", "pkg/mod.py", "conf/a.ini", "two words", "error"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("stderr", "names"),
+    [
+        (b"cat: data.txt: No such file or directory\n", ["data.txt"]),
+        (b"cat: ./data.txt: No such file or directory\n", ["data.txt"]),
+        (b"FileNotFoundError: [Errno 2] No such file or directory: 'data.txt'\n", ["data.txt"]),
+        (b"FileNotFoundError: [Errno 2] No such file or directory: 'two words'\n", ["two words"]),
+        ("cannot access \u2018conf/a.ini\u2019: No such file or directory".encode(), ["conf/a.ini"]),
+        (b"ModuleNotFoundError: No module named 'helper'\n", ["helper.py"]),
+        (b"ModuleNotFoundError: No module named 'pkg.mod'\n", ["pkg"]),
+        (b"ModuleNotFoundError: No module named 'elsewhere'\n", []),
+        (b"something else went wrong\n", []),
+        (b"an error\ncat: data.txt: No such file or directory\n", ["data.txt"]),
+        (b"cat: /etc/passwd: No such file or directory; ../x\n", []),
+        (b"\xff\xfe data.txt: not found", ["data.txt"]),
+        (b"", []),
+    ],
+)
+def test_names(stderr: bytes, names: list[str]) -> None:
+    assert missing_inputs(stderr, []) == names
+
+
+def test_what_was_an_input_is_not_named() -> None:
+    stderr = b"'data.txt', 'conf/a.ini': No such file or directory"
+    assert missing_inputs(stderr, ["data.txt"]) == ["conf/a.ini"]
+    assert missing_inputs(stderr, ["data.txt", "conf"]) == []
