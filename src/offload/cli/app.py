@@ -11,6 +11,14 @@ from offload._version import __version__
 # Name -> module and attribute of the click command, and what ``offload --help`` says of it.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("offload.cli.run", "command", "Run a command, or recall what it gave before."),
+    "why": ("offload.cli.why", "command", "Explain why a command is recalled or computed."),
+    "history": ("offload.cli.history", "history", "Show what was computed, and when."),
+    "forget": ("offload.cli.forget", "forget", "Drop recorded results, so that they are computed again."),
+    "put": ("offload.cli.put", "put", "Keep files in the store, and print their checksums."),
+    "get": ("offload.cli.get", "get", "Print buffers of the store, or write them to files."),
+    "gc": ("offload.cli.collect", "collect", "Keep the store under a size."),
+    "status": ("offload.cli.status", "status", "Show what is kept, where, and whether all is well."),
+    "completion": ("offload.cli.completion", "completion", "Print the script that completes commands in a shell."),
 }
 
 

@@ -62,14 +62,19 @@ def is_network(kind: str) -> bool:
     return kind.startswith(_NETWORK)
 
 
-def on_network(path: str) -> bool:
-    """Tell whether a path lies on a network file system, as far as this machine tells (Linux: ``mountinfo``)."""
+def file_system_of(path: str) -> str:
+    """Give the type of the file system that a path lies on; empty where the system does not tell (all but Linux)."""
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
             mounts = file.read()
     except FileNotFoundError:
-        return False
-    return is_network(file_system(os.path.realpath(path), mounts))
+        return ""
+    return file_system(os.path.realpath(path), mounts)
+
+
+def on_network(path: str) -> bool:
+    """Tell whether a path lies on a network file system, as far as this machine tells."""
+    return is_network(file_system_of(path))
 
 
 def _unescape(text: str) -> str:

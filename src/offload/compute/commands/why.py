@@ -39,7 +39,7 @@ def explain(plan: Plan, session: Session) -> dict[str, object]:
     if runs:
         forgotten = runs[0].forgotten
         return {**answer, "reason": "it was run before, " + ("and forgotten" if forgotten else "but has no result")}
-    nearest = _nearest(plan, session)
+    nearest = nearest_to(plan.record, plan.request.label, session)
     if nearest is None:
         return {**answer, "reason": "no earlier run of this command is recorded"}
     earlier, differences = nearest
@@ -51,20 +51,24 @@ def explain(plan: Plan, session: Session) -> dict[str, object]:
     }
 
 
-def _nearest(plan: Plan, session: Session) -> tuple[Transformation, list[Difference]] | None:
-    found = session.database.nearest("command", plan.request.label, CANDIDATES)
+def nearest_to(
+    record: Record, label: str, session: Session, skip: str = ""
+) -> tuple[Transformation, list[Difference]] | None:
+    """Return the recorded command that differs least from a record, and how; `skip` is a checksum to pass over."""
+    program = _strings(record["argv"])[0]
+    found = [item for item in session.database.nearest("command", label, CANDIDATES) if item.checksum != skip]
     if not found:
-        name = plan.request.argv[0].rpartition("/")[2]
+        name = program.rpartition("/")[2]
         runs = session.database.runs(kind="command", text=name, limit=CANDIDATES)
-        checksums = dict.fromkeys(run.transformation for run in runs)
+        checksums = dict.fromkeys(run.transformation for run in runs if run.transformation != skip)
         candidates = [session.database.transformation(checksum) for checksum in checksums]
         found = [item for item in candidates if item is not None]
     best = None
     for item in found:
         earlier = decode(item.record)
-        if not isinstance(earlier, dict) or earlier["argv"][:1] != plan.request.argv[:1]:
+        if not isinstance(earlier, dict) or earlier["argv"][:1] != [program]:
             continue
-        differences = compare(earlier, plan.record)
+        differences = compare(earlier, record)
         if best is None or len(differences) < len(best[1]):
             best = (item, differences)
     return best

@@ -1,0 +1,126 @@
+"""``offload status``."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from offload._version import __version__
+from offload.cli.arguments import json_option
+from offload.cli.output import print_error
+from offload.cli.quantities import counted, size_text
+from offload.cli.tables import write_json, write_line
+from offload.errors import OffloadError, StorageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Part = dict[str, Any]
+
+EPILOG = """\b
+    offload status
+    offload status --json | python -m json.tool
+"""
+
+
+@click.command(epilog=EPILOG)
+@json_option
+def status(as_json: bool) -> int:
+    """Show what offload keeps and where, and whether all is well.
+
+    What is damaged is reported, and makes the exit code 3.
+    """
+    from offload.storage.home import home_path
+
+    path = home_path()
+    problems: list[OffloadError] = []
+    report: Part = {"version": __version__, "home": path, "exists": os.path.exists(os.path.join(path, "FORMAT"))}
+    report.update(_place(path))
+    # Nothing is made by looking.
+    parts = _parts(problems) if report["exists"] or os.path.lexists(path) else {}
+    report.update({name: parts.get(name) for name in ("store", "database", "file_cache")})
+    report["deployments"] = []
+    report["problems"] = [{"message": problem.message, "hint": problem.hint} for problem in problems]
+    if as_json:
+        write_json(report)
+    else:
+        _write(report)
+    for problem in problems:
+        print_error(problem)
+    return max((problem.exit_code for problem in problems if isinstance(problem, StorageError)), default=0)
+
+
+def _place(path: str) -> Part:
+    """Return the file system that the home lies on, or would, and the room there is."""
+    from offload.storage.filesystems import file_system_of, is_network
+
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    kind = file_system_of(path)
+    room = os.statvfs(path)
+    return {
+        "file_system": kind or None,
+        "network": is_network(kind),
+        "free": room.f_bavail * room.f_frsize,
+        "capacity": room.f_blocks * room.f_frsize,
+    }
+
+
+def _parts(problems: list[OffloadError]) -> Part:
+    """Return what the parts of the home hold; a part with a problem is left out."""
+    from offload.compute.session import current
+
+    try:
+        session = current()
+    except StorageError as error:
+        problems.append(error)
+        return {}
+    parts: Part = {}
+    looks: dict[str, Callable[[], object]] = {
+        "store": lambda: _usage(session.store.usage(), problems, session.home.store),
+        "database": session.database.statistics,
+        "file_cache": lambda: {"files": session.files.count()},
+    }
+    for name, look in looks.items():
+        try:
+            parts[name] = look()
+        except StorageError as error:
+            problems.append(error)
+    return parts
+
+
+def _usage(usage: Any, problems: list[OffloadError], store: str) -> Part:
+    if usage.corrupt:
+        problems.append(
+            OffloadError(
+                f"{counted(usage.corrupt, 'corrupt buffer')} found and set aside in {store}/corrupt",
+                "what they held is computed again when needed; check the disk, then remove them",
+            )
+        )
+    return {"buffers": usage.buffers, "bytes": usage.bytes, "corrupt": usage.corrupt}
+
+
+def _write(report: Part) -> None:
+    store, database, cache = (report[name] for name in ("store", "database", "file_cache"))
+    kind = report["file_system"] or "unknown"
+    network = " (network: one machine at a time)" if report["network"] else ""
+    lines = [
+        ("version", report["version"]),
+        ("home", report["home"] + ("" if report["exists"] else " (not made yet)")),
+        ("file system", f"{kind}{network}, {size_text(report['free'])} free of {size_text(report['capacity'])}"),
+    ]
+    if store is not None:
+        lines.append(("store", f"{counted(store['buffers'], 'buffer')}, {size_text(store['bytes'])}"))
+    if database is not None:
+        results = counted(database["complete"], "result")
+        irreproducible = f", {database['irreproducible']:,} irreproducible" if database["irreproducible"] else ""
+        lines.append(("database", f"{results}, {counted(database['runs'], 'run')}{irreproducible}"))
+    if cache is not None:
+        lines.append(("file cache", counted(cache["files"], "file")))
+    lines.append(("deployments", "none"))
+    lines.append(("health", counted(len(report["problems"]), "problem") if report["problems"] else "good"))
+    for name, text in lines:
+        write_line(f"{name}: {text}")

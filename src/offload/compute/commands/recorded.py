@@ -1,0 +1,78 @@
+"""What a recorded command consists of, and how it differs from the nearest other one."""
+
+from __future__ import annotations
+
+from offload.compute.commands.request import quote
+from offload.compute.commands.result import fetch, load
+from offload.compute.commands.why import nearest_to
+from offload.compute.explanation import Difference, Explanation
+from offload.identity.decoding import decode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from offload.compute.session import Session
+    from offload.storage.rows import Transformation
+
+DIGITS = 12
+_BY_CONTENT = ("input", "executable", "stdin")
+
+
+def explain_recorded(session: Session, found: Transformation) -> Explanation:
+    """Explain a command that was run before.
+
+    Parameters
+    ----------
+    session : Session
+        Where it is recorded.
+    found : Transformation
+        The command's.
+
+    Returns
+    -------
+    Explanation
+        With the recorded command that differs least.
+    """
+    record = decode(found.record)
+    near = nearest_to(record, found.label, session, skip=found.checksum)
+    return Explanation(
+        _is_hit(session, found.checksum),
+        found.label,
+        found.checksum,
+        list(_parts(record)),
+        near and near[0].checksum,
+        [_difference(difference) for difference in near[1]] if near else [],
+    )
+
+
+def _is_hit(session: Session, transformation: str) -> bool:
+    result = load(session.recall([transformation]), session.store)[0]
+    return result is not None and fetch([result], session.store)[0]
+
+
+def _parts(record: dict[str, Any]) -> Iterator[str]:
+    yield f"command {quote(record['argv'])}"
+    yield f"program {record['executable'][:DIGITS]}"
+    for item in record["inputs"]:
+        yield f"input {item['path']} {item['checksum'][:DIGITS]}{', executable' if item['executable'] else ''}"
+    if record["stdin"] is not None:
+        yield f"stdin {record['stdin'][:DIGITS]}"
+    for name, value in record["variables"].items():
+        yield f"variable {name}={value}"
+    for path in record["outputs"]:
+        yield f"output {path}"
+    for name, value in record["environment"].items():
+        yield f"environment {name}={value}"
+
+
+def _difference(difference: dict[str, object]) -> Difference:
+    what, name = difference["what"], difference.get("name")
+    before, after = (
+        None if value is None else str(value)[:DIGITS] if what in _BY_CONTENT else repr(value)
+        for value in (difference["earlier"], difference["now"])
+    )
+    aspect = difference.get("aspect")
+    part = f"{what}" if name is None else f"{what} {name}"
+    return Difference(part, before, after, None if aspect is None else str(aspect))
