@@ -89,10 +89,10 @@ def _measure(context: Context, stack: ExitStack) -> list[Row]:
         location = {"location": here / "joblib"}
         sides["joblib"] = (context.peers, environ, dict(location), context.pick(2000, 1000, 5))
     if context.peers is not None and "redun" in context.installed:
-        sides["redun"] = (context.peers, environ, {"location": _made(here / "redun")}, context.pick(100, 20, 5))
+        sides["redun"] = (context.peers, environ, {"location": _made(here / "redun")}, context.pick(60, 20, 5))
     if context.seamless is not None:
         variables = stack.enter_context(Servers(context.seamless, here / "seamless")).variables
-        sides["seamless"] = (context.seamless, {**environ, **variables}, {}, context.pick(100, 20, 5))
+        sides["seamless"] = (context.seamless, {**environ, **variables}, {}, context.pick(60, 20, 5))
     fresh = iter(range(0, 1 << 60, 1 << 20))
 
     def side(name: str, new: bool, starts: Iterator[int]) -> dict[str, float]:
