@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -19,7 +19,7 @@ from offload.identity.checksums import BLOCK, checksum
 from offload.storage import filesystems, incoming
 from offload.storage.directory import DirectoryStore
 from offload.storage.store import PACKED
-from offload.storage.transactions import Transaction
+from offload.storage.transactions import Writing
 from tests.storage.conftest import Clock
 
 LARGE = Random(2).randbytes(BLOCK + 1000)
@@ -139,14 +139,11 @@ def test_a_corrupt_packed_buffer_is_set_aside_and_missing(store: DirectoryStore,
 
 
 def test_a_row_without_its_file_is_dropped(store: DirectoryStore, path: Path) -> None:
-    for ask in (
-        lambda: store.has([NAME]) == [False],
-        lambda: store.sizes([NAME]) == [None],
-        lambda: store.get([NAME]) == [None],
-    ):
+    questions: list[Callable[[list[str]], object]] = [store.has, store.sizes, store.get]
+    for question, answer in zip(questions, ([False], [None], [None]), strict=True):
         store.put([LARGE])
         place(path).unlink()
-        assert ask()
+        assert question([NAME]) == answer
         assert execute(path, "SELECT * FROM buffer") == []
     store.put([LARGE])
     place(path).unlink()
@@ -278,7 +275,7 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(
 ) -> None:
     [name] = store.put([SMALL])
     with monkeypatch.context() as patched:
-        patched.setattr(incoming.os, step, full)
+        patched.setattr(os, step, full)
         with pytest.raises(DiskFullError, match="no space"):
             store.put([b"new", LARGE])
     assert os.listdir(path / "tmp") == []
@@ -290,9 +287,9 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(
 
 def test_an_index_that_cannot_grow_keeps_nothing(store: DirectoryStore, path: Path) -> None:
     store.put([SMALL])
-    connection = store._index.file.take()
+    connection = store._index.file.take_writer()
     connection.execute("PRAGMA max_page_count = 1")
-    store._index.file.give_back(connection)
+    store._index.file.give_back_writer(connection)
     with pytest.raises(DiskFullError):
         store.put([Random(1).randbytes(PACKED - 1) for _ in range(3)] + [LARGE])
     assert not list(path.glob("buffers/*/*"))
@@ -303,16 +300,16 @@ def test_an_index_that_cannot_grow_keeps_nothing(store: DirectoryStore, path: Pa
 def test_a_row_that_cannot_be_committed_takes_its_file_along(
     store: DirectoryStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = Transaction.__exit__
+    ended = Writing.__exit__
 
-    def fail(self: Transaction, *_: object) -> None:
+    def fail(self: Writing, *_: object) -> None:
         monkeypatch.undo()
         error = DiskFullError("no space left")
         ended(self, type(error), error, None)
         raise error
 
     store.put([SMALL])
-    monkeypatch.setattr(Transaction, "__exit__", fail)
+    monkeypatch.setattr(Writing, "__exit__", fail)
     with pytest.raises(DiskFullError):
         store.put([LARGE])
     assert not list(path.glob("buffers/*/*"))
@@ -351,7 +348,7 @@ def test_reflink_says_when_the_file_system_cannot(tmp_path: Path) -> None:
 
 
 def test_without_sync_the_same_is_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(incoming.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with DirectoryStore(str(path), sync=False) as store:
         store.put([LARGE])
         assert store.get([NAME]) == [LARGE]

@@ -7,13 +7,13 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from offload.errors import DamagedError, NotWritableError, StorageError
-from offload.storage import sqlitefile, sqliteschema
+from offload.storage import sqliteschema
 from offload.storage.results import SqliteDatabase
 from offload.storage.sqlitefile import SqliteFile
 from tests.storage.test_database_contract import entry, name
@@ -100,7 +100,6 @@ def test_a_file_cut_short_is_damage(tmp_path: Path) -> None:
     os.truncate(path, 3 * 4096)
     with SqliteDatabase(str(path)) as database, pytest.raises(DamagedError, match=r"damaged: .*malformed"):
         database.record([entry(number) for number in range(200)])
-        database.statistics()
 
 
 def test_damage_while_reading_is_damage(tmp_path: Path) -> None:
@@ -137,12 +136,15 @@ def test_a_closed_file_stays_closed(file: SqliteFile) -> None:
 
 
 def test_a_transaction_is_kept_whole_or_not_at_all(file: SqliteFile) -> None:
-    with pytest.raises(KeyError), file.writing() as connection:
-        connection.execute("INSERT INTO word VALUES ('two')")
-        raise KeyError
-    with pytest.raises(sqlite3.IntegrityError), file.writing() as connection:
-        connection.execute("INSERT INTO word VALUES ('two')")
-        connection.execute("INSERT INTO word VALUES ('one')")
+    def write(after: Callable[[sqlite3.Connection], object]) -> None:
+        with file.writing() as connection:
+            connection.execute("INSERT INTO word VALUES ('two')")
+            after(connection)
+
+    with pytest.raises(ZeroDivisionError):
+        write(lambda connection: 1 // 0)
+    with pytest.raises(sqlite3.IntegrityError):
+        write(lambda connection: connection.execute("INSERT INTO word VALUES ('one')"))
     assert file.query("SELECT * FROM word") == [("one",)]
     with file.writing() as connection:
         connection.execute("INSERT INTO word VALUES ('two')")
@@ -170,8 +172,8 @@ def test_an_attempt_does_not_wait(file: SqliteFile) -> None:
     assert file.query("SELECT count(*) FROM word") == [(2,)]
 
 
-def test_waiting_for_another_process_has_an_end(file: SqliteFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlitefile, "BUSY_SECONDS", 0.05)
+def test_waiting_for_another_process_has_an_end(file: SqliteFile) -> None:
+    file.wait = 0.05
     file.query("SELECT 1")
     other = sqlite3.connect(file.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -7,6 +7,7 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -59,14 +60,14 @@ def test_the_empty_buffer_is_a_buffer(store: Store) -> None:
 @pytest.mark.parametrize("size", [5000, PACKED, 2 * BLOCK + 5])
 def test_a_buffer_may_be_given_in_chunks(store: Store, size: int) -> None:
     data = data_of(size)
-    constant = [data[:1000], data[1000:]]
-    changing = [memoryview(bytearray(data[:1000])), data[1000:]]
+    constant: list[bytes | memoryview] = [data[:1000], data[1000:]]
+    changing: list[bytes | memoryview] = [memoryview(bytearray(data[:1000])), data[1000:]]
     assert store.put([constant, changing]) == [checksum(data)] * 2
     assert store.get([checksum(data)]) == [data]
 
 
 def test_memoryviews_of_wide_items_count_by_bytes(store: Store) -> None:
-    view = memoryview(bytearray(data_of(PACKED))).cast("d")
+    view: memoryview[Any] = memoryview(bytearray(data_of(PACKED))).cast("d")
     assert store.put([[view], [memoryview(bytearray())]]) == [checksum(view), EMPTY]
     assert store.get([checksum(view)]) == [bytes(view)]
 

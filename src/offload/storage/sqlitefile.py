@@ -1,8 +1,8 @@
 """One SQLite file: its connections, its schema version, and its errors in plain words.
 
 Connections wait in a list; whoever runs a statement takes one out and puts it back, so any number of threads may read
-at once and none pays for a lock. Writers of one process take turns. SQLite must not be carried through a fork, so all
-connections are closed just before one, and opened again when needed.
+at once and none pays for a lock. One more connection writes; the threads of a process take turns with it. SQLite must
+not be carried through a fork, so all connections are closed just before one, and opened again when needed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from _thread import allocate_lock
 from offload.errors import StorageError
 from offload.storage.filesystems import translated
 from offload.storage.sqliteschema import code, prepare
-from offload.storage.transactions import Transaction
+from offload.storage.transactions import Reading, Writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class SqliteFile:
     def __init__(self, path: str, migrations: Sequence[str], what: str, loss: str) -> None:
         self.path = path
         self.what = what
+        self.wait = BUSY_SECONDS
         self._migrations = migrations
         self._loss = loss
         self._closed = False
@@ -56,8 +57,9 @@ class SqliteFile:
 
     def _reset(self) -> None:
         self._idle: list[sqlite3.Connection] = []
+        self._resting: list[sqlite3.Connection] = []  # the one connection that writes, while nobody does
         self._open = 0
-        self._writer = allocate_lock()
+        self.turn = allocate_lock()  # held by who writes
 
     # Statements
 
@@ -101,13 +103,13 @@ class SqliteFile:
             rows += connection.execute(statement.format(",".join("?" * len(part))), part).fetchall()
         return rows
 
-    def reading(self) -> Transaction:
+    def reading(self) -> Reading:
         """Read in one transaction, from one state of the file: ``with file.reading() as connection: ...``."""
-        return Transaction(self, "BEGIN")
+        return Reading(self)
 
-    def writing(self) -> Transaction:
+    def writing(self) -> Writing:
         """Start a write transaction: ``with file.writing() as connection: ...``; all of it or nothing is kept."""
-        return Transaction(self, "BEGIN IMMEDIATE", self._writer)
+        return Writing(self)
 
     def attempt(self, statement: str, rows: Iterable[Sequence[object]]) -> bool:
         """Write something of no great weight, now or not at all.
@@ -117,12 +119,11 @@ class SqliteFile:
         bool
             False when another writer is busy, or when the file cannot be written.
         """
-        if not self._writer.acquire(blocking=False):
+        if not self.turn.acquire(blocking=False):
             return False
         connection = None
         try:
-            connection = self.take()
-            connection.execute("PRAGMA busy_timeout = 0")
+            connection = self.take_writer()
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.executemany(statement, rows)
@@ -131,15 +132,14 @@ class SqliteFile:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-                connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
         except sqlite3.OperationalError:
             return False
         except sqlite3.Error as error:
             raise self.translated(error) from error
         finally:
             if connection is not None:
-                self.give_back(connection)
-            self._writer.release()
+                self.give_back_writer(connection)
+            self.turn.release()
 
     # Connections
 
@@ -154,6 +154,21 @@ class SqliteFile:
         """Put a taken connection back."""
         self._idle.append(connection)
 
+    def take_writer(self) -> sqlite3.Connection:
+        """Take the connection that writes; for who holds the turn. It does not wait for other processes by itself."""
+        try:
+            return self._resting.pop()
+        except IndexError:
+            connection = self._connect()
+            connection.execute("PRAGMA busy_timeout = 0")
+            # Without WAL, writing before the commit would have to wait for readers.
+            connection.execute("PRAGMA cache_spill = OFF")
+            return connection
+
+    def give_back_writer(self, connection: sqlite3.Connection) -> None:
+        """Put the connection that writes back."""
+        self._resting.append(connection)
+
     def close(self) -> None:
         """Close the connections that are not in use. A closed file stays closed."""
         self._closed = True
@@ -161,12 +176,13 @@ class SqliteFile:
         self._drain()
 
     def _drain(self) -> None:
-        while self._idle:
-            try:
-                self._idle.pop().close()
-            except IndexError:
-                return
-            self._open -= 1
+        for connections in (self._idle, self._resting):
+            while connections:
+                try:
+                    connections.pop().close()
+                except IndexError:
+                    break
+                self._open -= 1
 
     def _connect(self) -> sqlite3.Connection:
         if self._closed:
@@ -204,7 +220,7 @@ class SqliteFile:
             raise
 
     def _prepared(self, connection: sqlite3.Connection) -> sqlite3.Connection:
-        prepare(connection, self.path, self._migrations, self.what, BUSY_SECONDS)
+        prepare(connection, self.path, self._migrations, self.what, self.wait)
         return connection
 
     def _frozen(self) -> bool:
@@ -225,7 +241,7 @@ class SqliteFile:
         """Turn an error of SQLite into the kind that a user can act on; programming errors stay what they are."""
         from offload.storage.sqliteerrors import plain
 
-        return plain(error, self.path, self.what, self._loss, BUSY_SECONDS)
+        return plain(error, self.path, self.what, self._loss, self.wait)
 
 
 def _connection(path: str, uri: bool = False) -> sqlite3.Connection:

@@ -3,56 +3,90 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+
+from offload.storage.sqliteschema import code
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _thread import LockType
     from types import TracebackType
 
     from offload.storage.sqlitefile import SqliteFile
 
+_PAUSE = 0.001  # seconds between two attempts to write
 
-class Transaction:
-    """A transaction of one SQLite file; see `SqliteFile.reading` and `SqliteFile.writing`."""
 
-    __slots__ = ("_begin", "_connection", "_file", "_turn")
+class Reading:
+    """A transaction that reads one state of the file; see `SqliteFile.reading`."""
 
-    def __init__(self, file: SqliteFile, begin: str, turn: LockType | None = None) -> None:
+    __slots__ = ("_connection", "_file")
+
+    def __init__(self, file: SqliteFile) -> None:
         self._file = file
-        self._begin = begin
-        self._turn = turn
 
     def __enter__(self) -> sqlite3.Connection:
-        if self._turn is not None:
-            self._turn.acquire()
+        self._connection = self._file.take()
+        self._connection.execute("BEGIN")
+        return self._connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.execute("ROLLBACK")
+        self._file.give_back(self._connection)
+        if isinstance(error, sqlite3.Error):
+            raise self._file.translated(error) from error
+
+
+class Writing:
+    """A transaction that writes; see `SqliteFile.writing`."""
+
+    __slots__ = ("_connection", "_file")
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._file.turn.acquire()
         try:
-            self._connection = self._file.take()
+            self._connection = self._file.take_writer()
             try:
-                self._connection.execute(self._begin)
-            except sqlite3.Error as error:
-                self._file.give_back(self._connection)
-                raise self._file.translated(error) from error
+                self._run("BEGIN IMMEDIATE")
+            except BaseException:
+                self._file.give_back_writer(self._connection)
+                raise
         except BaseException:
-            if self._turn is not None:
-                self._turn.release()
+            self._file.turn.release()
             raise
         return self._connection
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        connection = self._connection
         try:
             if error is None:
-                connection.execute("COMMIT")
+                self._run("COMMIT")
             elif isinstance(error, sqlite3.Error):
                 raise self._file.translated(error) from error
-        except sqlite3.Error as failure:
-            raise self._file.translated(failure) from failure
         finally:
             # SQLite has rolled back by itself after some errors.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            self._file.give_back(connection)
-            if self._turn is not None:
-                self._turn.release()
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._file.give_back_writer(self._connection)
+            self._file.turn.release()
+
+    def _run(self, statement: str) -> None:
+        """Run a statement that may have to wait for other processes.
+
+        SQLite's own waiting sleeps longer each time, so that a process that writes without pause shuts others out.
+        """
+        deadline = 0.0
+        while True:
+            try:
+                self._connection.execute(statement)
+                return
+            except sqlite3.Error as error:
+                deadline = deadline or time.monotonic() + self._file.wait
+                if code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL) or time.monotonic() > deadline:
+                    raise self._file.translated(error) from error
+            time.sleep(_PAUSE)
