@@ -12,6 +12,9 @@ _NETWORK = (
     "panfs", "9p", "virtiofs", "davfs", "glusterfs", "moosefs", "fuse.sshfs", "fuse.gluster", "fuse.ceph",
     "fuse.moosefs", "fuse.juicefs", "fuse.s3fs", "fuse.rclone", "fuse.davfs", "fuse.smb", "fuse.nfs", "fuse.cvmfs",
 )  # fmt: skip
+MOUNTS = "/proc/self/mountinfo"
+"""Where Linux lists what is mounted."""
+
 _FICLONE = 0x40049409
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -65,7 +68,7 @@ def is_network(kind: str) -> bool:
 def file_system_of(path: str) -> str:
     """Give the type of the file system that a path lies on; empty where the system does not tell (all but Linux)."""
     try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
             mounts = file.read()
     except FileNotFoundError:
         return ""
