@@ -1,4 +1,4 @@
-"""A 1 GB file into the store and out of it, against `dd conv=fsync` and `cp`.
+"""A large file (1 GiB in a full run) into the store and out of it, against `dd conv=fsync` and `cp`.
 
 `put_file` copies (or reflinks, where the file system can), computes the SHA-256 of what it stores and the digest of
 each MiB, and fsyncs before it publishes; `extract` verifies every MiB as it writes. dd with fsync is what the disk

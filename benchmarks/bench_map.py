@@ -1,4 +1,4 @@
-"""A map of 10,000 trivial calls: all new and recorded, against raw Dask; then again in a fresh process.
+"""A map of many trivial calls (10,000 in a full run): all new and recorded, against raw Dask; then again in a fresh process.
 
 Both sides use Dask's LocalCluster with a worker process for each core, one thread each, no dashboard, the same release
 of Dask; it is up and has done a small map before the clock starts. The clock runs from the call of `map` until `gather`

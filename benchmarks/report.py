@@ -101,7 +101,7 @@ def markdown(
     versions: Mapping[str, str],
     problems: Sequence[str],
 ) -> str:
-    rows = [row for group in results.values() for row in group]
+    rows = sorted((row for group in results.values() for row in group), key=lambda row: not row.verdict)
     budgets = [row for row in rows if row.verdict]
     holding = sum(row.verdict == "holds" for row in budgets)
     command = "python benchmarks/run.py" + ("" if size == "full" else f" --{size}")
@@ -110,6 +110,7 @@ def markdown(
         "",
         f"Written by `{command}` on {datetime.now(UTC):%Y-%m-%d}; not edited by hand. All times of a row were",
         "taken in one run, the sides in turns; the ratio is that of the medians, offload / peer. Small is good.",
+        "Every figure of every round is in [results.json](../benchmarks/results.json). Rows with a budget come first.",
         "",
         f"**{holding} of {len(budgets)} budgets hold.**"
         + ("" if size == "full" else f" This was a {size} run: few rounds, smaller sizes."),
@@ -125,6 +126,10 @@ def markdown(
     out += ["| " + " | ".join(HEAD) + " |", "|" + " --- |" * len(HEAD)]
     out += ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in lines(rows)]
     out += ["", "## What is measured, and why it is fair", ""]
+    out += [
+        "The commands are for a Python that has offload, with `OFFLOAD_HOME` set to a directory for the purpose.",
+        "",
+    ]
     for name, group in results.items():
         out += [f"### {name}", "", texts[name].strip(), ""]
         out += ["By hand:", "", "```sh", *dict.fromkeys(row.command for row in group), "```", ""]
