@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from offload.cli.main import main
+from offload.compute.commands.stage import Stager
+from offload.compute.session import close_sessions
+
 if TYPE_CHECKING:
+    from offload.compute.commands.plan import PlannedInput
     from tests.conftest import Offload
 
 
@@ -400,3 +407,76 @@ def test_a_home_that_cannot_be_used(offload: Offload, work: Path) -> None:
     assert done.returncode == 125
     assert b"is not a directory" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_closed_streams(offload: Offload, command: Path, work: Path) -> None:
+    for words, expected in ((">&-", b""), ("2>&-", b"out\n"), ("<&- >&- 2>&-", b"")):
+        for _ in range(2):
+            done = subprocess.run(
+                ["sh", "-c", f"{command} run -- sh -c 'echo out; echo err >&2' {words}"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+            )
+            assert done.returncode == 0
+            assert done.stdout == expected
+
+
+def test_the_home_is_no_part_of_an_input(offload: Offload, work: Path) -> None:
+    inside = {"OFFLOAD_HOME": str(work / "home")}
+    (work / "x").touch()
+    for word in (b"computed", b"recalled", b"recalled"):
+        done = offload("run", "--", "find", ".", "-type", "f", env=inside)
+        assert done.stdout == b"./x\n"
+        assert word in done.stderr
+
+
+def test_new_files_have_ordinary_permissions(offload: Offload, work: Path) -> None:
+    done = offload("run", "-q", "--", "sh", "-c", "touch x; mkdir d; stat -c %a x d")
+    assert done.stdout == b"644\n755\n"
+
+
+def test_detected_directories_that_cannot_be_copied(offload: Offload, work: Path) -> None:
+    (work / "d").mkdir()
+    (work / "d" / "l").symlink_to("/etc/hostname")
+    done = offload("run", "--", "ls", "d")
+    assert done.returncode == 125
+    assert b"d/l is a symbolic link to /etc/hostname, outside d" in done.stderr
+    assert b"--no-detect" in done.stderr
+    assert b"--no-detect" not in offload("run", "-i", "d", "--", "ls", "d").stderr
+
+
+def test_what_is_staged_has_to_be_what_was_identified(
+    work: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (work / "data").write_text("before")
+
+    class Changing(Stager):
+        def stage(self, inputs: Sequence[PlannedInput], outputs: Sequence[str]) -> None:
+            (work / "data").write_text("after!")
+            super().stage(inputs, outputs)
+
+    monkeypatch.setattr("offload.compute.commands.execution.Stager", Changing)
+    assert main(["run", "--", "cat", "data"]) == 125
+    close_sessions()
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("offload: data changed while it was read\n")
+
+
+def test_unforeseen_errors_are_one_line(
+    offload: Offload, work: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("what\nnow")
+
+    monkeypatch.setattr("offload.compute.commands.recall.plan_one", fail)
+    assert main(["run", "--", "true"]) == 125
+    assert capfd.readouterr().err.splitlines() == [
+        "offload: internal error: ZeroDivisionError: what now",
+        "  please report it; OFFLOAD_DEBUG=1 shows where it happened",
+    ]
+    monkeypatch.setenv("OFFLOAD_DEBUG", "1")
+    assert main(["run", "--", "true"]) == 125
+    assert "Traceback" in capfd.readouterr().err
+    close_sessions()

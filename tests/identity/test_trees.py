@@ -109,7 +109,9 @@ NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"
 ENTRIES = st.dictionaries(
     NAMES,
     st.one_of(
-        st.builds(lambda executable, data: ("file", executable, hashlib.sha256(data).hexdigest()), st.booleans(), st.binary()),
+        st.builds(
+            lambda executable, data: ("file", executable, hashlib.sha256(data).hexdigest()), st.booleans(), st.binary()
+        ),
         st.just(("directory", False, "")),
         st.builds(lambda target: ("symlink", False, target), NAMES),
     ),

@@ -20,16 +20,28 @@ def main(words: list[str] | None = None) -> int:
     words : list of str, optional
         Without the program's name; default ``sys.argv[1:]``.
     """
-    words = sys.argv[1:] if words is None else words
+    _open_standard_streams()
+    if words is not None:
+        return _main(words)
+    code = _main(sys.argv[1:])
+    if sys.argv[1:2] == ["run"] and "offload.compute.commands.single" not in sys.modules:
+        # Nothing was computed and nothing is left to do: taking Python apart would cost a tenth of the whole time.
+        os._exit(code)
+    return code
+
+
+def _main(words: list[str]) -> int:
     try:
         if words[:1] == ["run"] and "_OFFLOAD_COMPLETE" not in os.environ:
             from offload.cli.run import run
 
-            return run(words[1:])
-        from offload.cli.app import run_app
+            code = run(words[1:])
+        else:
+            from offload.cli.app import run_app
 
-        code = run_app(words)
-        sys.stdout.flush()
+            code = run_app(words)
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code
     except OffloadError as error:
         print_error(error)
@@ -43,3 +55,12 @@ def main(words: list[str] | None = None) -> int:
     except Exception as error:
         print_internal_error(error)
         return 125 if words[:1] == ["run"] else 1
+
+
+def _open_standard_streams() -> None:
+    """Open what the caller has closed: another file would get its number, and the user's lines would end up there."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)

@@ -41,11 +41,11 @@ def run_each(parsed: Parsed) -> int:
     requests = _requests(parsed, command, arguments)
     quiet = parsed.quiet or parsed.json
     session = current()
+    progress = Progress(len(arguments), shown=not quiet)
     batch = Batch(requests, session, _stdin(parsed, session), _workers(parsed.jobs), parsed.fail_fast)
     batch.look_up()
     if parsed.dry_run:
         return _show(parsed, batch)
-    progress = Progress(len(batch.jobs), shown=not quiet)
     failures: list[tuple[int, Job]] = []
     unrecorded: list[Job] = []
     with interruptible(), closing(batch.run(keep_quiet if quiet else say, progress.tick)) as jobs:

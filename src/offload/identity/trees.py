@@ -193,8 +193,8 @@ def _link(root: str, name: str, resolved: str) -> str:
     real = os.path.realpath(path)
     if target.startswith("/") or not (real == resolved or real.startswith(resolved + "/")):
         raise UsageError(
-            f"{path} is a symbolic link to {target}, outside {root}: it would not be the same link in a copy",
-            "replace the link by what it names, or leave it out of the directory",
+            f"{path} is a symbolic link to {target}, outside {root}: a copy could not hold it",
+            "replace the link by what it names, or move it elsewhere",
         )
     return target
 

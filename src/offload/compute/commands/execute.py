@@ -83,6 +83,7 @@ def start(
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
+            umask=0o022,
             bufsize=0,
         )
     except OSError as error:

@@ -35,7 +35,7 @@ def missing_inputs(stderr: bytes, known: Collection[str]) -> list[str]:
         name = os.path.normpath(word)
         if name.startswith(("/", "..")) or name in (".", "") or name in known or "\0" in name:
             continue
-        if any(name.startswith(path + "/") for path in known) or not os.path.exists(name):
+        if any(name.startswith(path + "/") for path in known) or not (os.path.isfile(name) or os.path.isdir(name)):
             continue
         found[name] = None
         if len(found) == MOST:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # What a directory that was only detected may hold; beyond, the user says that it is meant.
 MAX_FILES = 10_000
 MAX_BYTES = 2**30
+NAMED = "the directory is an input because the command names it"
 
 
 class PlannedInput(CommandInput):
@@ -249,10 +250,11 @@ def _look(word: str, path: str, how: str, excluded: Sequence[str]) -> PlannedInp
     try:
         tree = scan(source, excluded, *limits)
     except TreeLimitError as error:
-        raise UsageError(
-            f"{error.message}, and is an input because the command names it",
-            f"--input {source} if it is meant, --no-detect if not",
-        ) from error
+        raise UsageError(f"{error.message}; {NAMED}", f"--input {source} if it is meant, --no-detect if not") from error
+    except UsageError as error:
+        if how != "detected":
+            raise
+        raise UsageError(f"{error.message}; {NAMED}", f"--no-detect if {source} is not meant") from error
     return PlannedInput(path, "directory", False, how, source, inode, tree, tree.size, excluded)
 
 
