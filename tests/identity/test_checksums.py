@@ -55,3 +55,15 @@ def test_a_large_chunk_has_many_blocks() -> None:
     assert hasher.digests()[-DIGEST:] == sha256(b"\0").digest()
     with pytest.raises(ValueError):
         hasher.checksum()
+
+
+def test_a_long_stream_is_hashed_on_two_threads() -> None:
+    data = b"".join(b"%07d " % number for number in range(1_500_000))
+    hasher = BlockHasher()
+    for start in range(0, len(data), 300_001):
+        hasher.update(data[start : start + 300_001])
+        if start == 9_000_030:
+            assert hasher.checksum() == checksum(data[: start + 300_001])
+    hasher.close()
+    assert hasher.checksum() == checksum(data)
+    assert hasher.digests()[5 * DIGEST : 6 * DIGEST] == sha256(data[5 * BLOCK : 6 * BLOCK]).digest()

@@ -10,6 +10,8 @@ from hashlib import sha256
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from concurrent.futures import Future, ThreadPoolExecutor
+    from hashlib import _Hash as HASH
 
     Bytes = bytes | bytearray | memoryview
 
@@ -22,6 +24,8 @@ DIGEST = 32
 EMPTY = sha256(b"").hexdigest()
 """The checksum of the empty buffer."""
 
+_LONG = 8 * BLOCK  # bytes from which on a thread is worth its while
+_AHEAD = 8  # chunks that may wait for it
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -82,21 +86,23 @@ class BlockHasher:
     (True, 32)
     """
 
-    __slots__ = ("_block", "_digests", "_left", "_whole", "size")
+    __slots__ = ("_block", "_digests", "_left", "_pending", "_pool", "_whole", "size")
 
     def __init__(self, whole: bool = True) -> None:
         self._whole = sha256() if whole else None
         self._block = sha256()
         self._left = BLOCK
         self._digests: list[bytes] = []
+        self._pool: ThreadPoolExecutor | None = None
+        self._pending: list[Future[None]] = []
         self.size = 0
 
     def update(self, data: Bytes) -> None:
-        """Take the next bytes of the stream."""
+        """Take the next bytes of the stream; those of a long one must not change until the checksum is asked for."""
         view = memoryview(data).cast("B")
         self.size += len(view)
         if self._whole is not None:
-            self._whole.update(view)
+            self._update_whole(self._whole, view)
         while len(view) >= self._left:
             self._block.update(view[: self._left])
             self._digests.append(self._block.digest())
@@ -107,11 +113,33 @@ class BlockHasher:
             self._block.update(view)
             self._left -= len(view)
 
+    def _update_whole(self, whole: HASH, view: memoryview) -> None:
+        """Hash the whole of a long stream on another core than its blocks."""
+        if self._pool is None:
+            if self.size < _LONG:
+                whole.update(view)
+                return
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(1)
+        self._pending.append(self._pool.submit(whole.update, view))
+        if len(self._pending) > _AHEAD:
+            self._pending.pop(0).result()
+
     def checksum(self) -> str:
         """Give the checksum of everything seen so far."""
         if self._whole is None:
             raise ValueError("this hasher was made for the digests of blocks only")
+        self.close()
         return self._whole.hexdigest()
+
+    def close(self) -> None:
+        """Let go of the thread that a long stream needs."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+            while self._pending:
+                self._pending.pop().result()
 
     def digests(self) -> bytes:
         """Give the digests of the blocks, one after the other; a stream of no bytes has none."""

@@ -110,6 +110,7 @@ class Incoming:
 
     def close(self) -> None:
         """Let go of the temp file, which disappears unless it was published."""
+        self._hasher.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
