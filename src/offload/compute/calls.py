@@ -94,24 +94,34 @@ class Call:
 def _holds_file(value: object) -> bool:
     if isinstance(value, (list, tuple)):
         return any(map(_holds_file, value))
+    if isinstance(value, dict):
+        return any(map(_holds_file, value.values()))
     return hasattr(value, "__fspath__") and type(value).__module__ == "offload.identity.files"
 
 
 def summary(value: object) -> str:
     """Return a short text for people that costs little, however large the value is."""
-    if type(value) in (str, bytes) and len(value) > SUMMARY_LENGTH:  # type: ignore[arg-type]
-        return repr(value[:SUMMARY_LENGTH]) + "..."  # type: ignore[index]
-    if value is None or type(value) in (bool, int, float, complex, str, bytes):
-        text = repr(value)
-    elif isinstance(value, (list, tuple, dict, set, frozenset)):
-        text = f"{len(value)} items" if len(value) > 8 else repr_of_few(value)
-    else:
-        shape = getattr(value, "shape", None)
-        text = f"shape {shape}" if isinstance(shape, tuple) else ""
+    try:
+        text = _summary(value)
+    except Exception:  # whatever the value's class may raise, and integers too long to be printed
+        return ""
     return text if len(text) <= SUMMARY_LENGTH else text[:SUMMARY_LENGTH] + "..."
 
 
-def repr_of_few(value: Any) -> str:
+def _summary(value: Any) -> str:
+    if type(value) in (str, bytes) and len(value) > SUMMARY_LENGTH:
+        return repr(value[: SUMMARY_LENGTH + 1])
+    if value is None or type(value) in (bool, int, float, complex, str, bytes):
+        return repr(value)
+    if type(value) in (list, tuple, dict, set, frozenset):
+        return f"{len(value)} items" if len(value) > 8 else _few(value)
+    if isinstance(value, (list, tuple, dict, set, frozenset)):
+        return f"{len(value)} items"
+    shape = getattr(value, "shape", None)
+    return f"shape {shape}" if isinstance(shape, tuple) else ""
+
+
+def _few(value: Any) -> str:
     """Return the repr of a small container of plain values, or how many there are."""
     items = [*value.keys(), *value.values()] if isinstance(value, dict) else list(value)
     plain = all(type(i) in (bool, int, float, str, type(None)) and (type(i) is not str or len(i) < 80) for i in items)
@@ -131,10 +141,17 @@ def where() -> dict[str, object]:
         "host": _host(),
         "pid": os.getpid(),
         "user": os.environ.get("USER") or str(os.getuid()),
-        "directory": os.getcwd(),
+        "directory": _directory(),
         "python": ".".join(map(str, sys.version_info[:3])),
         "offload": _version.__version__,
     }
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # somebody has removed it
+        return ""
 
 
 _explained: dict[tuple[str, str], str] = {}
@@ -154,7 +171,7 @@ def explain(session: Session, graph: Graph) -> str:
         for node in graph.nodes:
             try:
                 source = inspect.getsource(node.subject) if node.kind != "module" else None  # type: ignore[arg-type]
-            except (OSError, TypeError):
+            except Exception:  # there is no file, or by now it holds what is no Python
                 source = None
             nodes.append([node.kind, node.label, encode([node.kind, node.content]), source])
         _explained[key] = session.store.put([encode({"version": 1, "root": graph.content, "nodes": nodes})])[0]

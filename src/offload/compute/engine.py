@@ -7,8 +7,21 @@ from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
 
 from offload.compute.worker import Batch, Outcome, run_batch
+from offload.errors import OffloadError
 
 Done = Callable[[PlainFuture[list[Outcome]]], None]
+
+
+class WorkerLostError(OffloadError):
+    """A worker ended while it ran a batch, as it does when a call ends its process or takes all memory."""
+
+    exit_code = 4
+
+
+class EngineLostError(OffloadError):
+    """The engine is gone, with everything that it was running."""
+
+    exit_code = 4
 
 
 class Engine(ABC):
@@ -21,11 +34,24 @@ class Engine(ABC):
 
     @abstractmethod
     def submit(self, batch: Batch) -> PlainFuture[list[Outcome]]:
-        """Begin to run a batch, and return the future of its outcomes."""
+        """Begin to run a batch, and return the future of its outcomes.
+
+        Raises
+        ------
+        EngineLostError
+            If the engine is gone. It may also come as the future's exception, as may `WorkerLostError`.
+        """
 
     @abstractmethod
     def close(self) -> None:
         """End everything that the engine started."""
+
+    def kill(self) -> None:
+        """End it without waiting for what is running."""
+        self.close()
+
+    def leave(self) -> None:  # noqa: B027 - most engines have nothing to let go of
+        """Let go of it in a child of this process; the parent goes on using it."""
 
 
 class InlineEngine(Engine):

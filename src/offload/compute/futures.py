@@ -76,15 +76,13 @@ def gather(futures: Iterable[Future[T]], *, progress: bool | None = None, timeou
             done, pending = concurrent.futures.wait(
                 futures, timeout=timeout, return_when=concurrent.futures.FIRST_EXCEPTION
             )
-        failed = [f for f in futures if f in done and not f.cancelled() and f.exception() is not None]
-        if failed:
-            failed[0].result()
-        if pending:
-            raise TimeoutError(f"{len(pending)} of {len(futures)} results are not there after {timeout} s")
-    except TimeoutError:
-        raise
+        for future in futures:
+            if future in done:
+                future.result()
     except BaseException:
         for future in futures:
             future.cancel()
         raise
+    if pending:
+        raise TimeoutError(f"{len(pending)} of {len(futures)} results are not there after {timeout} s")
     return [future.result() for future in futures]

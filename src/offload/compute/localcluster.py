@@ -1,4 +1,4 @@
-"""A Dask ``LocalCluster`` in a process of its own.
+"""A Dask cluster on this machine, in a process of its own.
 
 A cluster inside the user's process would import the user's script again in every worker, which fails for a script
 without an ``if __name__ == "__main__"`` guard, and Ctrl-C would hit workers and script alike. So it lives in a child
@@ -11,19 +11,22 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 from concurrent.futures import Future as PlainFuture
-from typing import Any
+from typing import IO, Any
 
-from offload.compute.engine import Engine
+from offload.compute.engine import Engine, EngineLostError, WorkerLostError
 from offload.compute.worker import Batch, Outcome, run_batch
 from offload.errors import OffloadError
 
 START_DEADLINE = 120.0
 END_DEADLINE = 10.0
-_TLS = ("tls_ca_file", "tls_client_cert", "tls_client_key")
+_TAIL = 20
+# The child must find this package where this process found it, and then gets the same import path.
+_START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from offload.compute.clusterprocess import main; main()"
 
 
 class LocalCluster(Engine):
@@ -41,24 +44,62 @@ class LocalCluster(Engine):
     """
 
     def __init__(self, workers: int | None = None) -> None:
-        from distributed import Client
-        from distributed.security import Security
+        self._workers = workers or _cores()
+        self._log: list[str] = []
+        self._pending: set[PlainFuture[list[Outcome]]] = set()
+        self._lock = threading.Lock()
+        self._client: Any = None
+        reading, writing = os.pipe()
+        try:
+            self._process = self._spawn(writing)
+        finally:
+            os.close(writing)
+        # What tasks print appears where the user's own output does, also in a notebook.
+        self._readers = [
+            threading.Thread(target=self._forward, args=(self._process.stdout, "stdout"), daemon=True),
+            threading.Thread(target=self._forward, args=(self._process.stderr, "stderr"), daemon=True),
+        ]
+        for thread in self._readers:
+            thread.start()
+        try:
+            self._connect(self._contact(reading))
+        except BaseException:
+            self.kill()
+            raise
+        threading.Thread(target=self._watch, daemon=True).start()
 
-        self._workers = workers or len(os.sched_getaffinity(0))
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "offload.compute.localcluster", str(self._workers)],
+    def _spawn(self, contact: int) -> subprocess.Popen[bytes]:
+        package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        path = json.dumps([os.path.abspath(entry) for entry in sys.path])
+        return subprocess.Popen(
+            [sys.executable, "-c", _START, package, str(self._workers), str(contact), path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=environment,
+            pass_fds=(contact,),
             start_new_session=True,  # Ctrl-C is for the user's process, which then decides
         )
-        self._log: list[bytes] = []
-        threading.Thread(target=self._read_log, daemon=True).start()
-        contact = self._contact()
-        security = Security(require_encryption=True, **{name: contact[name] for name in _TLS})
-        self._client = Client(contact["address"], security=security, set_as_default=False, timeout=START_DEADLINE)
+
+    def _contact(self, reading: int) -> dict[str, str]:
+        timer = threading.Timer(START_DEADLINE, self._process.kill)
+        timer.start()
+        try:
+            with os.fdopen(reading, encoding="utf-8") as pipe:
+                text = pipe.read()
+        finally:
+            timer.cancel()
+        if not text:
+            raise OffloadError(f"the local Dask cluster did not start: {self._last_words()}")
+        contact: dict[str, str] = json.loads(text)
+        return contact
+
+    def _connect(self, contact: dict[str, str]) -> None:
+        from distributed import Client
+        from distributed.security import Security
+
+        address = contact.pop("address")
+        security = Security(require_encryption=True, **contact)
+        self._client = Client(address, security=security, set_as_default=False, timeout=START_DEADLINE)
 
     @property
     def slots(self) -> int:
@@ -67,72 +108,100 @@ class LocalCluster(Engine):
 
     def submit(self, batch: Batch) -> PlainFuture[list[Outcome]]:
         """Send a batch to a worker."""
-        # An identity of its own for each batch: what has been computed before was recalled already.
-        remote = self._client.submit(run_batch, batch, pure=False, retries=2)
         future: PlainFuture[list[Outcome]] = PlainFuture()
-
-        def finish(done: Any) -> None:
-            try:
-                future.set_result(done.result())
-            except BaseException as exc:
-                future.set_exception(exc)
-
-        remote.add_done_callback(finish)
+        with self._lock:
+            if self._process.poll() is not None:
+                raise self._lost()
+            self._pending.add(future)
+        # An identity of its own for each batch: what has been computed before was recalled already.
+        remote = self._client.submit(run_batch, batch, pure=False)
+        remote.add_done_callback(lambda done: self._arrived(future, done))
         return future
+
+    def _arrived(self, future: PlainFuture[list[Outcome]], remote: Any) -> None:
+        from distributed import KilledWorker
+
+        outcomes: list[Outcome] | None = None
+        error: BaseException | None = None
+        try:
+            outcomes = remote.result()
+        except KilledWorker:
+            error = WorkerLostError("the worker that ran it ended, and so did the next one")
+        except BaseException as exc:
+            error = exc
+        self._settle(future, outcomes, error)
+
+    def _settle(
+        self, future: PlainFuture[list[Outcome]], outcomes: list[Outcome] | None, error: BaseException | None
+    ) -> None:
+        with self._lock:
+            if future not in self._pending:
+                return
+            self._pending.remove(future)
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(outcomes or [])
+
+    def _watch(self) -> None:
+        """When the cluster ends before its time, tell those who wait; Dask's client would go on hoping."""
+        self._process.wait()
+        for future in list(self._pending):
+            self._settle(future, None, self._lost())
+
+    def _lost(self) -> EngineLostError:
+        return EngineLostError(
+            f"the local Dask cluster has ended: {self._last_words()}",
+            "submit again: what has been recorded is recalled, the rest runs on a new cluster",
+        )
 
     def close(self) -> None:
         """End the workers and the scheduler, and wait for them."""
-        self._client.close(timeout=END_DEADLINE)
         assert self._process.stdin is not None
+        self._client.close(timeout=END_DEADLINE)
         self._process.stdin.close()
         try:
             self._process.wait(END_DEADLINE)
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, 9)
-            self._process.wait()
+            self.kill()
+        for thread in self._readers:
+            thread.join(END_DEADLINE)
 
-    def _read_log(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self._log.append(line)
-            del self._log[:-200]
-
-    def _contact(self) -> dict[str, str]:
-        assert self._process.stdout is not None
-        timer = threading.Timer(START_DEADLINE, self._process.kill)
-        timer.start()
+    def kill(self) -> None:
+        """End everything at once, with the calls that are running."""
         try:
-            line = self._process.stdout.readline()
-        finally:
-            timer.cancel()
-        if not line:
-            self._process.wait()
-            tail = b"".join(self._log[-5:]).decode(errors="replace").strip()
-            raise OffloadError(f"the local Dask cluster did not start: {tail or 'it said nothing'}")
-        contact: dict[str, str] = json.loads(line)
-        return contact
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has ended by itself
+        self._process.wait()
+        if self._client is not None:
+            self._client.close(timeout=1)
+
+    def leave(self) -> None:
+        """Let go of the cluster in a child of this process, which has inherited what keeps it alive."""
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            os.close(pipe.fileno())
+
+    def _forward(self, pipe: IO[bytes], name: str) -> None:
+        for line in pipe:
+            text = line.decode(errors="replace")
+            if name == "stderr":
+                self._log.append(text)
+                del self._log[:-_TAIL]
+            stream = getattr(sys, name)
+            if self._client is not None and stream is not None and not stream.closed:
+                stream.write(text)
+                stream.flush()
+
+    def _last_words(self) -> str:
+        self._process.wait()
+        self._readers[1].join(1)
+        return "".join(self._log[-5:]).strip() or f"exit status {self._process.returncode}"
 
 
-def serve(workers: int) -> None:
-    """Run a cluster until standard input ends; used in the child process."""
-    import distributed
-    from distributed.security import Security
-
-    security = Security.temporary()
-    with distributed.LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address=None,
-        worker_dashboard_address=None,
-        security=security,
-        silence_logs=40,
-    ) as cluster:
-        contact = {"address": cluster.scheduler_address, **{name: getattr(security, name) for name in _TLS}}
-        sys.stdout.write(json.dumps(contact) + "\n")
-        sys.stdout.flush()
-        sys.stdin.buffer.read()
-
-
-if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS does not tell
+        return os.cpu_count() or 1

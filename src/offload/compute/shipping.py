@@ -1,20 +1,30 @@
-"""Sending functions to workers so that they run what was identified, not what they would import."""
+"""Sending functions and arguments to workers so that they run what was identified, not what they would import."""
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
 from collections.abc import Callable
+from types import FunctionType, ModuleType
 from typing import Any
 
-from offload.errors import IdentityError
-from offload.identity.graph import Graph
+import cloudpickle
+from cloudpickle.cloudpickle import list_registry_pickle_by_value
 
-_lock = threading.Lock()
+from offload.errors import EncodeError, IdentityError
+from offload.identity.distributions import PROJECT, origin
+from offload.identity.functions import closure
+from offload.identity.graph import MISSING, Graph
+
+_lock = threading.RLock()  # cloudpickle keeps one list of modules for all threads
+_ATOMS = {type(None), bool, int, float, complex, str, bytes}
+
+Arguments = tuple[Any, dict[str, Any]]
 
 
 def pickled(function: Callable[..., Any], graph: Graph) -> bytes:
-    """Return the pickled function, with the functions and classes of the project that it reaches by value.
+    """Return the pickled function, with what it reaches of the project by value.
 
     By reference, a worker would import the file as it is on disk by then, or without what was set after the import.
 
@@ -23,22 +33,78 @@ def pickled(function: Callable[..., Any], graph: Graph) -> bytes:
     IdentityError
         If it cannot be pickled.
     """
-    import cloudpickle
-    from cloudpickle.cloudpickle import list_registry_pickle_by_value
+    try:
+        return _dumps(function, graph)
+    except Exception as exc:  # whatever the parts of the function may raise
+        raise IdentityError(
+            f"the function {getattr(function, '__qualname__', function)!s} cannot be sent to a worker: {exc}",
+            "call it directly, or create what cannot be pickled inside it",
+        ) from exc
 
-    names = {node.label.partition(":")[0] for node in graph.nodes if node.kind in ("function", "class")}
-    with _lock:
-        known = list_registry_pickle_by_value()
-        modules = [sys.modules[name] for name in sorted(names - {"__main__"} - known) if name in sys.modules]
-        for module in modules:
-            cloudpickle.register_pickle_by_value(module)
+
+def packed(args: Any, kwargs: dict[str, Any]) -> Arguments | bytes:
+    """Return the arguments of a call in the form in which they travel.
+
+    Each call's by themselves: calls of one batch must not share a list that one of them may change.
+
+    Raises
+    ------
+    EncodeError
+        If they cannot be pickled.
+    """
+    if _ATOMS.issuperset(map(type, args)) and (not kwargs or _ATOMS.issuperset(map(type, kwargs.values()))):
+        return args, kwargs
+    try:
+        return _dumps((args, kwargs))
+    except Exception as exc:  # whatever the parts of the arguments may raise
+        raise EncodeError(
+            f"the arguments cannot be sent to a worker: {exc}", "call the function directly, or pass plainer values"
+        ) from exc
+
+
+def _dumps(value: object, graph: Graph | None = None) -> bytes:
+    with _lock, io.BytesIO() as file:
+        pickler = _Pickler(file)
+        if graph is not None:
+            pickler.note(graph)
         try:
-            return bytes(cloudpickle.dumps(function, protocol=5))
-        except Exception as exc:  # whatever the parts of the function may raise
-            raise IdentityError(
-                f"the function {getattr(function, '__qualname__', function)!s} cannot be sent to a worker: {exc}",
-                "call it directly, or create what cannot be pickled inside it",
-            ) from exc
+            pickler.dump(value)
         finally:
-            for module in modules:
+            for module in pickler.registered:
                 cloudpickle.unregister_pickle_by_value(module)
+        return file.getvalue()
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Pickles the project's functions and classes by value, and of its modules just what was looked up in them."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, protocol=5)
+        self.registered: list[ModuleType] = []
+        self._looked_up: dict[int, dict[Any, object]] = {}
+
+    def note(self, graph: Graph) -> None:
+        """Take note of what a graph has looked up in modules."""
+        for names, name, found in graph._names:
+            if found is not MISSING:
+                self._looked_up.setdefault(id(names), {})[name] = found
+
+    def reducer_override(self, value: Any) -> Any:
+        """Return the parts of a value, as :mod:`pickle` asks for them."""
+        if isinstance(value, ModuleType):
+            if origin(value.__name__) == PROJECT:
+                return ModuleType, (value.__name__,), self._looked_up.get(id(vars(value)), {})
+        elif isinstance(value, (type, FunctionType)):
+            module = sys.modules.get(value.__module__ or "")
+            if module is not None and origin(module.__name__) == PROJECT:
+                self._by_value(value, module)
+        return super().reducer_override(value)
+
+    def _by_value(self, value: type | FunctionType, module: ModuleType) -> None:
+        if module.__name__ != "__main__" and module.__name__ not in list_registry_pickle_by_value():
+            cloudpickle.register_pickle_by_value(module)
+            self.registered.append(module)
+        try:
+            self.note(closure(value))
+        except IdentityError:
+            pass  # it does not count, or there would have been no identity: it is an annotation, for example

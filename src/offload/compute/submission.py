@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
+import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ NOTE_AFTER = 2.0
 
 _lock = threading.Lock()
 _batcher: Batcher | None = None
+_registered = False
 
 
 def submit(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
@@ -59,7 +60,10 @@ def submit_many(task: Task, rows: Sequence[Arguments]) -> list[Future[Any]]:
 
 def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[str, Any]]]) -> None:
     session = current()
-    calls = task.identify_many([(args, kwargs) for _, args, kwargs in ready])
+    rows = [(args, kwargs) for _, args, kwargs in ready]
+    calls, graph = task.identify_many(rows), task.graph()
+    while calls and calls[0].function != graph.checksum:  # another thread has changed what the function reaches
+        calls, graph = task.identify_many(rows), task.graph()
     missing = []
     for call, (future, _, _), data in zip(
         calls, ready, session.recall([call.transformation for call in calls]), strict=True
@@ -67,17 +71,16 @@ def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[
         future.transformation = call.transformation
         if data is None:
             missing.append((call, future))
-        elif not future.cancelled():
+        elif not future.cancelled() or future.set_running_or_notify_cancel():
             future.set_buffer(data, recalled=True)
     if missing:
         if inside():
             # A call made by a call: there is no other worker to wait for.
-            nested = Batcher(InlineEngine)
-            nested.add(session, task.graph(), task.payload, missing)
-            nested.wait()
-            nested.close()
+            nested = Batcher(InlineEngine, here=True)
+            nested.add(session, graph, task.payload, missing)
+            nested.run()
         else:
-            batcher().add(session, task.graph(), task.payload, missing)
+            batcher().add(session, graph, task.payload, missing)
 
 
 def _may_hold_futures(kind: type) -> bool:
@@ -135,8 +138,13 @@ def _resume(task: Task, future: Future[Any], args: tuple[Any, ...], kwargs: dict
 
 def batcher() -> Batcher:
     """Return this process's batcher; its cluster is started when the first call comes."""
-    global _batcher
+    global _batcher, _registered
     with _lock:
+        if not _registered:
+            # Before the executors of this process end, on which Dask's client stands: `atexit` would be too late.
+            threading._register_atexit(shutdown)  # type: ignore[attr-defined]
+            os.register_at_fork(after_in_child=_leave)
+            _registered = True
         if _batcher is None:
             _batcher = Batcher(_start_cluster)
         return _batcher
@@ -145,23 +153,39 @@ def batcher() -> Batcher:
 def _start_cluster() -> Engine:
     from offload.compute.localcluster import LocalCluster
 
-    cluster = LocalCluster()
-    # After Dask has registered its own: the last registered is the first to run.
-    atexit.register(shutdown)
-    return cluster
+    return LocalCluster()
+
+
+def _leave() -> None:
+    """In a child of this process: the batcher, its thread and its cluster are the parent's."""
+    global _batcher, _lock
+    left, _batcher, _lock = _batcher, None, threading.Lock()
+    if left is not None:
+        left.leave()
 
 
 def shutdown() -> None:
-    """Wait for the calls under way, saying so when it takes long, and end the cluster. The next call starts another."""
+    """Wait for the calls under way, saying so when it takes long, and end the cluster. The next call starts another.
+
+    There is no deadline: the calls may take days, and who wants an end to it presses Ctrl-C. After a Ctrl-C that has
+    ended the program, nothing is waited for.
+    """
     global _batcher
     with _lock:
         ending, _batcher = _batcher, None
     if ending is None:
         return
+    interrupted = _ended_by_interrupt()
     try:
-        left = ending.wait(NOTE_AFTER)
+        left = 0 if interrupted else ending.wait(NOTE_AFTER)
         if left:
             sys.stderr.write(f"offload: waiting for {left} calls to finish and be recorded (Ctrl-C ends them)\n")
             ending.wait()
-    finally:
-        ending.close()
+    except KeyboardInterrupt:
+        interrupted = True
+    ending.close(kill=interrupted)
+
+
+def _ended_by_interrupt() -> bool:
+    # Set where a traceback was printed; at a prompt, it may be that of a statement long ago.
+    return getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from offload.compute.futures import Future
+    from offload.compute.worker import Outcome
 
 _GENERATORS = 0x20 | 0x200  # CO_GENERATOR, CO_ASYNC_GENERATOR
 _COROUTINE = 0x80
@@ -69,7 +70,9 @@ class Task:
         return f"<offload.task {self.label}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the result, recalled or computed."""
+        """Return the result, recalled or computed; of a coroutine function, a coroutine that does."""
+        if self._asynchronous:
+            return self._awaited(args, kwargs)
         session = current()
         call = self.identify(args, kwargs)
         (data,) = session.recall((call.transformation,))
@@ -91,14 +94,14 @@ class Task:
 
     def identify_many(self, rows: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Call]:
         """Return the identities of many calls, looking once at what the function reaches; see :meth:`identify`."""
-        graph = self.graph()
+        self.graph()
         recorder = self._recorder
         assert recorder is not None
         calls = []
         for args, kwargs in rows:
             bound = bind(self.function, args, kwargs)
             identified = recorder.record(bound)
-            calls.append(Call(self.label, graph.checksum, identified, bound, args, kwargs, self.scratch))
+            calls.append(Call(self.label, recorder.function, identified, bound, args, kwargs, self.scratch))
         return calls
 
     def graph(self) -> Graph:
@@ -110,9 +113,23 @@ class Task:
             self._graph = graph
         return graph
 
+    async def _awaited(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        session = current()
+        call = self.identify(args, kwargs)
+        (data,) = session.recall((call.transformation,))
+        if data is not None:
+            return from_buffer(data, call.transformation)
+        from offload.compute.worker import Outcome
+
+        graph = self.graph()
+        outcome = Outcome(time.time())
+        began = time.perf_counter()
+        result = await self.function(*args, **kwargs)
+        outcome.seconds = time.perf_counter() - began
+        self._keep(session, graph, call, outcome, result)
+        return result
+
     def _compute(self, session: Session, call: Call) -> Any:
-        from offload.compute.batches import record
-        from offload.compute.values import to_buffer
         from offload.compute.worker import Outcome, execute
 
         graph = self.graph()
@@ -120,6 +137,14 @@ class Task:
         began = time.perf_counter()
         result = execute(self.function, call.args, call.kwargs)
         outcome.seconds = time.perf_counter() - began
+        self._keep(session, graph, call, outcome, result)
+        return result
+
+    def _keep(self, session: Session, graph: Graph, call: Call, outcome: Outcome, result: object) -> None:
+        """Store and record a result; where that fails, say so."""
+        from offload.compute.batches import record
+        from offload.compute.values import to_buffer
+
         try:
             chunks = to_buffer(result)
             if call.scratch:
@@ -127,10 +152,9 @@ class Task:
             else:
                 outcome.checksum = session.store.put([chunks])[0]
         except (EncodeError, StorageError) as exc:
-            warnings.warn(NotRecordedWarning(f"{self.label}: the result is not recorded: {exc}"), stacklevel=3)
+            warnings.warn(NotRecordedWarning(f"{self.label}: the result is not recorded: {exc}"), stacklevel=4)
         else:
             record(session, graph, [(call, outcome)])
-        return result
 
     def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
         """Begin a call on one of this machine's cores.

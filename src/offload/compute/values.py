@@ -26,13 +26,14 @@ def to_buffer(value: object) -> list[Chunk]:
     """
     try:
         return encode_chunks(value)
-    except EncodeError as refused:
+    except Exception as exc:  # whatever an encoding that the user registered may raise
         import cloudpickle
 
+        refused = exc if isinstance(exc, EncodeError) else EncodeError(f"it has no encoding: {exc!r}")
         try:
             data = cloudpickle.dumps(value, protocol=5)
         except Exception:  # whatever the parts of the value may raise
-            raise refused from None
+            raise refused from exc
         return [head(6, PICKLE), head(2, len(data)), data]
 
 
@@ -46,8 +47,9 @@ def from_buffer(data: bytes, transformation: str) -> Any:
     """
     try:
         return decode(data)
-    except DecodeError as exc:
+    except Exception as exc:  # whatever a decoding that the user registered may raise
+        message, hint = (exc.message, exc.hint) if isinstance(exc, DecodeError) else (repr(exc), None)
         raise DecodeError(
-            f"the recorded result cannot be decoded: {exc.message}",
-            f"{exc.hint or 'its code may have moved'}; or compute it again after: offload forget {transformation[:16]}",
+            f"the recorded result cannot be decoded: {message}",
+            f"{hint or 'its code may have moved'}; or compute it again after: offload forget {transformation[:16]}",
         ) from exc

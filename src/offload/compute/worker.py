@@ -9,30 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
+import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
 from hashlib import sha256
+from importlib.machinery import ModuleSpec
 from typing import Any
 
-from offload.errors import IdentityError, OffloadError
+from offload.errors import EncodeError, IdentityError, StorageError
 from offload.identity.graph import Graph
+
+Arguments = tuple[Any, dict[str, Any]]
 
 # Results of more bytes are put into the store by the worker; smaller ones travel with the batch.
 LARGE = 64 * 1024
 
 _state = threading.local()
 _functions: dict[str, tuple[Callable[..., Any], Graph]] = {}
-
-
-class Stored:
-    """An argument that lies in the store: the worker fetches it, not the client."""
-
-    __slots__ = ("checksum",)
-
-    def __init__(self, checksum: str) -> None:
-        self.checksum = checksum
 
 
 class Batch:
@@ -46,17 +42,23 @@ class Batch:
         Checksum of the function's graph.
     payload : bytes
         The pickled function.
-    calls : list of (tuple, dict)
-        Arguments by position and by name.
+    calls : list
+        What :func:`offload.compute.shipping.packed` made of the arguments.
+    scratch : bool
+        Whether results are kept out of the store.
     """
 
-    __slots__ = ("calls", "function", "home", "payload")
+    __slots__ = ("calls", "function", "home", "main", "payload", "scratch")
 
-    def __init__(self, home: str, function: str, payload: bytes, calls: list[tuple[Any, dict[str, Any]]]) -> None:
+    def __init__(
+        self, home: str, function: str, payload: bytes, calls: list[Arguments | bytes], scratch: bool = False
+    ) -> None:
         self.home = home
         self.function = function
         self.payload = payload
         self.calls = calls
+        self.scratch = scratch
+        self.main = _main()
 
 
 class Outcome:
@@ -68,23 +70,38 @@ class Outcome:
         Of the result.
     buffer : bytes or None
         The result, unless it lies in the store already.
-    error : BaseException or None
-        What the call raised.
-    value : object
-        The result itself, where it could not be encoded.
+    error : bytes or None
+        What the call raised, pickled.
+    text : str
+        Its traceback, for those who cannot load it.
     started, seconds : float
         Unix time, and how long the function ran.
     """
 
-    __slots__ = ("buffer", "checksum", "error", "seconds", "started", "value")
+    __slots__ = ("buffer", "checksum", "error", "seconds", "started", "text")
 
     def __init__(self, started: float) -> None:
         self.checksum: str | None = None
         self.buffer: bytes | None = None
-        self.error: BaseException | None = None
-        self.value: object = None
+        self.error: bytes | None = None
+        self.text = ""
         self.started = started
         self.seconds = 0.0
+
+    def raised(self) -> BaseException:
+        """Return what the call raised."""
+        import pickle
+
+        try:
+            error = pickle.loads(self.error or b"")
+            if isinstance(error, BaseException):
+                return error
+            kind, args, state = error
+            rebuilt: BaseException = kind.__new__(kind, *args)
+            vars(rebuilt).update(state)
+        except Exception:  # an exception's own pickling may raise anything
+            return RuntimeError(self.text)
+        return rebuilt
 
 
 def inside() -> bool:
@@ -113,8 +130,25 @@ def run_batch(batch: Batch) -> list[Outcome]:
     IdentityError
         If the function is not here what it was where it was identified.
     """
-    function = _load(batch)
-    return [_run(function, batch, args, kwargs) for args, kwargs in batch.calls]
+    home = os.environ.get("OFFLOAD_HOME")
+    os.environ["OFFLOAD_HOME"] = batch.home  # calls that the function makes are recorded there, too
+    try:
+        function = _load(batch)
+        return [_run(function, batch, call) for call in batch.calls]
+    finally:
+        if home is None:
+            del os.environ["OFFLOAD_HOME"]
+        else:
+            os.environ["OFFLOAD_HOME"] = home
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+
+
+def _main() -> str:
+    from offload.identity.objects import reference_name
+
+    return reference_name(sys.modules["__main__"])[0].removesuffix(":")
 
 
 def _load(batch: Batch) -> Callable[..., Any]:
@@ -123,6 +157,9 @@ def _load(batch: Batch) -> Callable[..., Any]:
     known = _functions.get(batch.function)
     if known is not None and known[1].is_current():
         return known[0]
+    if batch.main != _main():
+        # What the user's script defines is called here as it is there.
+        sys.modules["__main__"].__spec__ = ModuleSpec(batch.main, None)
     function: Callable[..., Any] = pickle.loads(batch.payload)
     graph = Graph(function)
     if graph.checksum != batch.function:
@@ -135,62 +172,63 @@ def _load(batch: Batch) -> Callable[..., Any]:
     return function
 
 
-def _run(function: Callable[..., Any], batch: Batch, args: Any, kwargs: dict[str, Any]) -> Outcome:
+def _run(function: Callable[..., Any], batch: Batch, call: Arguments | bytes) -> Outcome:
+    import pickle
+
     outcome = Outcome(time.time())
     began = time.perf_counter()
-    _state.busy = True
+    nested, _state.busy = inside(), True
     try:
-        args = tuple(_fetch(batch.home, a) for a in args)
-        kwargs = {name: _fetch(batch.home, a) for name, a in kwargs.items()}
+        args, kwargs = pickle.loads(call) if isinstance(call, bytes) else call
         began = time.perf_counter()
         result = execute(function, args, kwargs)
-    except Exception as exc:
-        outcome.error = _portable(exc)
+    except BaseException as exc:  # sys.exit in a call must not end the worker
+        outcome.seconds = time.perf_counter() - began
+        _fail(outcome, exc)
         return outcome
     finally:
-        _state.busy = False
-        outcome.seconds = time.perf_counter() - began
-    _keep(outcome, batch.home, result)
+        _state.busy = nested
+    outcome.seconds = time.perf_counter() - began
+    _keep(outcome, batch, result)
     return outcome
 
 
-def _fetch(home: str, argument: Any) -> Any:
-    if type(argument) is not Stored:
-        return argument
-    from offload.compute.session import session_of
-    from offload.compute.values import from_buffer
-    from offload.errors import BufferMissingError
-
-    (data,) = session_of(home).store.get([argument.checksum])
-    if data is None:
-        raise BufferMissingError(f"the argument {argument.checksum} is no longer in the store", "submit the call again")
-    return from_buffer(data, argument.checksum)
-
-
-def _keep(outcome: Outcome, home: str, result: object) -> None:
+def _keep(outcome: Outcome, batch: Batch, result: object) -> None:
     """Turn the result into a buffer, and put a large one into the store."""
     from offload.compute.session import session_of
     from offload.compute.values import to_buffer
 
     try:
         chunks = to_buffer(result)
-        if sum(map(len, chunks)) >= LARGE:
-            outcome.checksum = session_of(home).store.put([chunks])[0]
+    except EncodeError as exc:
+        _fail(outcome, exc)
+        return
+    if sum(map(len, chunks)) >= LARGE and not batch.scratch:
+        try:
+            outcome.checksum = session_of(batch.home).store.put([chunks])[0]
             return
-        outcome.buffer = b"".join(chunks)
-        outcome.checksum = sha256(outcome.buffer).hexdigest()
-    except OffloadError as exc:
-        outcome.error = exc
+        except StorageError:
+            pass  # it goes back with the batch instead, and the client says that it is not recorded
+    outcome.buffer = b"".join(chunks)
+    outcome.checksum = sha256(outcome.buffer).hexdigest()
 
 
-def _portable(error: Exception) -> BaseException:
-    """Return the exception in a form that travels, with the place where it was raised."""
+def _fail(outcome: Outcome, error: BaseException) -> None:
+    """Note what was raised, with the place where it was raised, in a form that travels."""
+    outcome.text = "".join(traceback.format_exception(error))
+    error.add_note("\nraised in the worker:\n" + outcome.text)
+    # The second way is for exceptions whose constructor takes other arguments than `args` holds.
+    outcome.error = _travelling(error) or _travelling((type(error), error.args, vars(error))) or b""
+
+
+def _travelling(value: object) -> bytes | None:
     import pickle
 
-    text = "".join(traceback.format_exception(error))
-    error.add_note("\nraised in the worker:\n" + text)
+    import cloudpickle
+
     try:
-        copy = pickle.loads(pickle.dumps(error))
+        data = bytes(cloudpickle.dumps(value))
+        pickle.loads(data)
     except Exception:  # an exception's own pickling may raise anything
-        return RuntimeError(text)
-    return copy if isinstance(copy, BaseException) else RuntimeError(text)
+        return None
+    return data

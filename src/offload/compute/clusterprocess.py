@@ -1,0 +1,79 @@
+"""The process that holds the scheduler and the nannies of a local cluster; see :mod:`offload.compute.localcluster`.
+
+Dask's HTTP servers know no authentication, and loopback is open to everybody with a shell on the machine. Scheduler,
+nannies and workers are therefore made without them: every port that listens asks for a certificate.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+import dask
+import distributed
+from distributed.security import Security
+
+TLS = ("tls_ca_file", "tls_client_cert", "tls_client_key")
+
+# A call that ends its worker is tried on one more; then it is the call's fault.
+_CONFIGURATION = {"distributed.scheduler.allowed-failures": 1}
+
+
+class _NoHTTP:
+    def start_http_server(self, *args: Any, **kwargs: Any) -> None:
+        """Dask calls this to listen for HTTP; nothing is started."""
+
+
+class Scheduler(_NoHTTP, distributed.Scheduler):
+    """A scheduler without dashboard, metrics and health pages."""
+
+
+class Worker(_NoHTTP, distributed.Worker):
+    """A worker without them."""
+
+
+def serve(workers: int, contact: int) -> None:
+    """Run a cluster until standard input ends.
+
+    Parameters
+    ----------
+    workers : int
+        Number of worker processes.
+    contact : int
+        The descriptor to write address and certificates to, as JSON.
+    """
+    # What the workers start inherits standard input, and must not wait for the end of this process in it.
+    control = os.fdopen(os.dup(0), "rb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    dask.config.set(_CONFIGURATION)
+    security = Security.temporary()
+    common = {"host": "127.0.0.1", "port": 0, "security": security}
+    options = {**common, "nthreads": 1, "worker_class": Worker, "silence_logs": 40}
+    with distributed.SpecCluster(
+        scheduler={"cls": Scheduler, "options": {**common, "dashboard": False}},
+        workers={number: {"cls": distributed.Nanny, "options": options} for number in range(workers)},
+        security=security,
+        silence_logs=40,
+    ) as cluster:
+        known = {"address": cluster.scheduler_address, **{name: getattr(security, name) for name in TLS}}
+        with os.fdopen(contact, "w") as pipe:
+            pipe.write(json.dumps(known))
+        control.read()
+
+
+def main() -> None:
+    """Take number of workers, descriptor and import path from the command line."""
+    workers, contact, path = sys.argv[1:]
+    sys.path[:] = json.loads(path)  # the workers get this process's
+    serve(int(workers), int(contact))
+
+
+if __name__ == "__main__":
+    # Under its own name, by which the workers can import what it defines.
+    from offload.compute import clusterprocess
+
+    clusterprocess.main()
