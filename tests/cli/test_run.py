@@ -321,16 +321,23 @@ def test_an_absolute_path_that_changes_meanwhile_is_not_recorded(offload: Offloa
         assert b"not recorded: " + os.fsencode(path) + b" changed while the command ran" in done.stderr, number
 
 
-def test_large_directories_have_to_be_meant(offload: Offload, work: Path) -> None:
+def test_large_directories_have_to_be_meant(
+    work: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     big = work / "big"
     big.mkdir()
-    for number in range(10_001):
-        (big / str(number)).touch()
-    done = offload("run", "--", "ls", "big")
-    assert done.returncode == 125
-    assert b"the directory big holds more than 10,000 files" in done.stderr
-    assert b"--input big" in done.stderr
-    assert offload("run", "--no-detect", "--", "echo", "big").returncode == 0
+    for number in range(4):
+        (big / str(number)).write_bytes(bytes(1000))
+    for name, limit, what in (("MAX_FILES", 3, "3 files"), ("MAX_BYTES", 3 * 2**10, "2.86e-06 GiB")):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"offload.compute.commands.plan.{name}", limit)
+            assert main(["run", "--", "ls", "big"]) == 125
+            assert main(["run", "-q", "--input", "big", "--", "ls", "big"]) == 0
+            assert main(["run", "-q", "--no-detect", "--", "echo", "big"]) == 0
+        err = capfd.readouterr().err
+        assert f"the directory big holds more than {what}" in err
+        assert "--input big if it is meant, --no-detect if not" in err
+    close_sessions()
 
 
 def test_dry_run_shows_and_does_nothing(offload: Offload, work: Path) -> None:
