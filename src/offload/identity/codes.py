@@ -8,6 +8,8 @@ prompt and code from ``exec`` are all right.
 from __future__ import annotations
 
 import dis
+import sys
+from bisect import bisect_left
 from types import CodeType
 
 TYPE_CHECKING = False
@@ -24,7 +26,10 @@ _STORE = {"STORE_FAST", "STORE_DEREF", "STORE_NAME"}
 _ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
 _TRANSPARENT = {"CACHE", "EXTENDED_ARG", "NOP", "NOT_TAKEN"}
 # Names that the compiler stores in a class body, and that say nothing about what the class does.
-_NOT_COUNTED = {"__doc__", "__firstlineno__", "__qualname__", "__static_attributes__"}
+_NOT_COUNTED = {"__doc__", "__firstlineno__", "__module__", "__qualname__", "__static_attributes__"}
+# Low bits of an argument that are not part of the number of a name.
+_NAME_FLAGS = {"LOAD_GLOBAL": 1, "LOAD_SUPER_ATTR": 3, "LOAD_ATTR": 1 if sys.version_info >= (3, 12) else 0}
+_JUMPS = frozenset((*dis.hasjrel, *dis.hasjabs))
 
 
 class Read:
@@ -62,13 +67,14 @@ class Read:
 
 
 class Code:
-    """The normal form of a code object and, in order of first use, what it reads."""
+    """The normal form of a code object, what it reads in order of first use, and all names in it."""
 
-    __slots__ = ("normal", "reads")
+    __slots__ = ("names", "normal", "reads")
 
-    def __init__(self, normal: list[object], reads: list[Read]) -> None:
+    def __init__(self, normal: list[object], reads: list[Read], names: set[str]) -> None:
         self.normal = normal
         self.reads = reads
+        self.names = names
 
 
 _KNOWN: dict[int, tuple[CodeType, Code]] = {}
@@ -82,6 +88,22 @@ def inspect_code(code: CodeType) -> Code:
     return known[1]
 
 
+def _counted(instructions: list[dis.Instruction]) -> list[dis.Instruction]:
+    """Return the instructions without those that only name a class, its module and its docstring."""
+    kept: list[dis.Instruction] = []
+    for instruction in instructions:
+        if (
+            instruction.opname == "STORE_NAME"
+            and instruction.argval in _NOT_COUNTED
+            and kept
+            and (kept[-1].opcode in dis.hasconst or kept[-1].argval == "__name__")
+        ):
+            kept.pop()
+        else:
+            kept.append(instruction)
+    return kept
+
+
 class _Scan:
     """One pass over the instructions of a code object."""
 
@@ -91,29 +113,34 @@ class _Scan:
         self.modules: dict[str, Read] = {}  # local variables that an import in this code binds
         self.pending: Read | None = None  # a read whose attributes may still follow
         self.imported = Read("import", "")  # the module on the stack while names are taken from it
+        self.names: set[str] = set()  # of nested code
+        self.inner: list[Read] = []  # what nested code reads of this code's variables
 
     def result(self) -> Code:
         code = self.code
+        kept = _counted([i for i in dis.get_instructions(code) if i.opname not in _TRANSPARENT])
+        offsets = [instruction.offset for instruction in kept]
         operations = bytearray()
-        constants: list[object] = []
-        instructions = [i for i in dis.get_instructions(code) if i.opname not in _TRANSPARENT]
-        positions: dict[int, int] = {}
-        for index, instruction in enumerate(instructions):
+        # Numbered by first use: a docstring, which no instruction loads, shifts nothing.
+        constants: dict[int, int] = {}
+        names: dict[str, int] = {}
+        for index, instruction in enumerate(kept):
             argument = instruction.arg or 0
-            following = instructions[index + 1] if index + 1 < len(instructions) else None
-            ignored = following is not None and following.opname == "STORE_NAME" and following.argval in _NOT_COUNTED
-            if ignored:
-                argument = 0
-            elif instruction.opcode in dis.hasconst:
-                # Numbered by first use: a docstring, which no instruction loads, shifts nothing.
-                if argument not in positions:
-                    positions[argument] = len(constants)
-                    constants.append(self.constant(code.co_consts[argument]))
-                argument = positions[argument]
+            if instruction.opcode in dis.hasconst:
+                argument = constants.setdefault(argument, len(constants))
+            elif instruction.opcode in dis.hasname:
+                flags = argument & _NAME_FLAGS.get(instruction.opname, 0)
+                argument = names.setdefault(instruction.argval, len(names)) << 2 | flags
+            elif instruction.opcode in _JUMPS:
+                argument = bisect_left(offsets, instruction.argval)
             operations.append(instruction.opcode)
             operations += argument.to_bytes(4, "big")
-            self.follow(instruction, instructions[max(0, index - 2) : index])
+            self.follow(instruction, kept[max(0, index - 2) : index])
         self.flush()
+        handlers = [
+            [*(bisect_left(offsets, offset) for offset in (entry.start, entry.end, entry.target)), entry.depth]
+            for entry in dis.Bytecode(code).exception_entries  # type: ignore[attr-defined]
+        ]
         normal: list[object] = [
             code.co_name,
             code.co_argcount,
@@ -121,24 +148,28 @@ class _Scan:
             code.co_kwonlyargcount,
             code.co_flags & _FLAGS,
             bytes(operations),
-            list(code.co_names),
+            list(names),
             list(code.co_varnames),
             list(code.co_freevars),
             list(code.co_cellvars),
-            code.co_exceptiontable,
-            constants,
+            handlers,
+            [self.constant(code.co_consts[index]) for index in constants],
         ]
-        return Code(normal, list(self.reads.values()))
+        for read in self.inner:
+            if read.name in self.modules:
+                self.add(self.modules[read.name].then(*read.attributes))
+        return Code(normal, list(self.reads.values()), self.names.union(names))
 
     def constant(self, value: object) -> object:
         if not isinstance(value, CodeType):
             return [value]
         nested = inspect_code(value)
+        self.names |= nested.names
         for read in nested.reads:
             if read.kind != "free" or read.name in self.code.co_freevars:
                 self.add(read)
-            elif read.name in self.modules:
-                self.add(self.modules[read.name].then(*read.attributes))
+            else:
+                self.inner.append(read)
         return ["code", nested.normal]
 
     def follow(self, instruction: dis.Instruction, before: list[dis.Instruction]) -> None:
@@ -157,7 +188,7 @@ class _Scan:
             self.modules[value] = self.pending
             self.pending = None
         elif name == "POP_TOP" and self.pending is self.imported:
-            self.pending = None
+            pass  # the module above, which the walk has left
         else:
             self.flush()
             self.start(name, value, before)
@@ -165,7 +196,7 @@ class _Scan:
     def start(self, name: str, value: Any, before: list[dis.Instruction]) -> None:
         """Begin a read, where the instruction begins one."""
         if name in _GLOBAL:
-            self.pending = Read("global", value)
+            self.pending = (self.modules.get(value) if name != "LOAD_GLOBAL" else None) or Read("global", value)
         elif name in _FREE:
             self.pending = self.modules.get(value) or (Read("free", value) if value in self.code.co_freevars else None)
         elif name in _LOCAL:

@@ -44,7 +44,7 @@ def decode(data: bytes | memoryview) -> Any:
     decoder = Decoder(data)
     try:
         value = decoder.read()
-    except (IndexError, KeyError, error, UnicodeDecodeError, RecursionError) as exc:
+    except (LookupError, error, ValueError, TypeError, OverflowError, AttributeError, RecursionError) as exc:
         raise DecodeError(f"not a canonical encoding: {type(exc).__name__}: {exc}") from exc
     if decoder.position != len(decoder.data):
         raise DecodeError(f"not a canonical encoding: {len(decoder.data) - decoder.position} bytes follow the value")
@@ -119,7 +119,10 @@ class Decoder:
 
     def _tagged(self, tag: int) -> Any:
         if tag == tags.TUPLE:
-            return tuple(self.read())
+            items = self.read()
+            if type(items) is not list:
+                raise DecodeError(f"not a canonical encoding: a tuple of a {type(items).__name__}")
+            return tuple(items)
         if tag == tags.SET:
             return set(self.items())
         if tag == tags.FROZENSET:

@@ -51,7 +51,22 @@ def origin(module_name: str | None) -> str:
     top = module_name.partition(".")[0]
     if top in sys.modules and top != module_name:
         return origin(top)
-    return STANDARD if top in sys.stdlib_module_names else PROJECT
+    if top in sys.stdlib_module_names:
+        return STANDARD
+    return _origin_of_unloaded(top)
+
+
+def _origin_of_unloaded(top: str) -> str:
+    """Return where a module would be imported from, without importing it."""
+    for finder in sys.meta_path:
+        spec = finder.find_spec(top, None)
+        if spec is None:
+            continue
+        if spec.origin and spec.has_location:
+            return _origin_of_path(top, spec.origin)
+        paths = list(spec.submodule_search_locations or ())
+        return _origin_of_path(top, os.path.join(paths[0], "")) if paths else PROJECT
+    return PROJECT
 
 
 @cache

@@ -35,7 +35,8 @@ OBJECT, REDUCED, CLASS, FUNCTION, MODULE, PICKLE, NDARRAY = range(60176, 60183)
 
 # A list of this many plain numbers or strings is packed: thousands of times fewer Python steps.
 PACKED_LENGTH = 16
-MAX_DEPTH = 300
+# Deep enough for data, and so that decoding stays within Python's own limit.
+MAX_DEPTH = 100
 
 _DOUBLE = Struct(">d").pack
 _HEADS = [[bytes([major << 5 | n]) for n in range(24)] for major in range(8)]

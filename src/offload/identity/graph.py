@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 MISSING = object()
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), BuiltinFunctionType)
+# What functools.update_wrapper copies from the function that is wrapped.
+_COPIED = {"__annotations__", "__doc__", "__module__", "__name__", "__qualname__", "__type_params__"}
+# They guard and tell, and have no part in the result. Loggers are mostly named by __name__, which a script changes.
+_SILENT = {("_thread", "lock"), ("_thread", "RLock"), ("logging", "Logger"), ("logging", "RootLogger")}
 
 
 class Node:
@@ -76,15 +80,20 @@ class Graph:
     def __init__(self, root: object) -> None:
         self.nodes: list[Node] = []
         self.modules: set[str] = set()
+        self.reads_annotations = False
         self._numbers: dict[int, int] = {}
         self._queue: deque[Node] = deque()
-        self._names: list[tuple[Mapping[str, Any], str, object]] = []
+        self._names: list[tuple[Mapping[Any, Any], object, object]] = []
+        self._sizes: list[tuple[Mapping[Any, Any], int]] = []
         self._cells: list[tuple[CellType, object]] = []
         self._functions: list[tuple[FunctionType, object, object, object]] = []
         self._values: list[tuple[object, str]] = []
         self.root = root
         self.content = self.describe(root)
         self._drain()
+        if self.reads_annotations:
+            for node in self.nodes:
+                node.content.append(repr(getattr(node.subject, "__annotations__", None)))
         self.checksum = sha256(self.canonical()).hexdigest()
 
     def canonical(self) -> bytes:
@@ -106,16 +115,35 @@ class Graph:
         for cell, seen in self._cells:
             if cell_contents(cell) is not seen:
                 return False
+        for names, size in self._sizes:
+            if len(names) != size:
+                return False
+        return not self._values or self._values_are_current()
+
+    def _values_are_current(self) -> bool:
+        # What encoding a value reaches is noted again, at the end of these lists; it is there already.
+        notes: list[list[Any]] = [self._names, self._sizes, self._cells, self._values]
+        lengths = [len(noted) for noted in notes]
         size = len(self.nodes)
-        return all(self.digest(value) == seen for value, seen in self._values) and len(self.nodes) == size
+        try:
+            return all(self.digest(v) == seen for v, seen in self._values[: lengths[-1]]) and len(self.nodes) == size
+        except EncodeError:  # it holds something new that cannot be encoded: a new graph says where
+            return False
+        finally:
+            for noted, length in zip(notes, lengths, strict=True):
+                del noted[length:]
 
     # What the parts of the graph are made of ------------------------------------------------------------
 
-    def look(self, names: Mapping[str, Any], name: str) -> object:
+    def look(self, names: Mapping[Any, Any], name: object) -> object:
         """Look a name up, and remember what was found."""
         found = names.get(name, MISSING)
         self._names.append((names, name, found))
         return found
+
+    def measure(self, names: Mapping[Any, Any]) -> None:
+        """Remember how many names there are, where a new one would count."""
+        self._sizes.append((names, len(names)))
 
     def look_in(self, cell: CellType) -> object:
         """Look into a closure cell, and remember what was found."""
@@ -154,14 +182,24 @@ class Graph:
             return known(self, value, where)
         if isinstance(value, type):
             return self.refer(value)
-        wrapped = getattr(value, "__wrapped__", None)
-        if wrapped is not None and type(value).__reduce__ is object.__reduce__ and callable(value):
-            return ["wrapper", self.refer(type(value)), self.describe(wrapped, where)]
-        if type(value).__name__ == "_lru_cache_wrapper":
-            return ["cached", self.describe(value.__wrapped__, where)]  # type: ignore[attr-defined]
-        follow = getattr(type(value), "__offload_function__", None)
+        cls = type(value)
+        if (cls.__module__, cls.__name__) in _SILENT:
+            return ["silent", cls.__name__]
+        follow = getattr(cls, "__offload_function__", None)
         if follow is not None:
             return self.describe(follow(value), where)
+        attributes = getattr(value, "__dict__", None)
+        if isinstance(attributes, dict) and "__wrapped__" in attributes:
+            if cls.__name__ == "_lru_cache_wrapper":  # what it remembers does not count
+                return ["cached", self.describe(self.look(attributes, "__wrapped__"), where)]
+            if callable(value) and cls.__reduce__ is object.__reduce__:
+                self.measure(attributes)
+                names = sorted(attributes.keys() - _COPIED)
+                return [
+                    "wrapper",
+                    self.refer(cls),
+                    [[n, self.describe(self.look(attributes, n), where)] for n in names],
+                ]
         return self._encoded(value, where)
 
     def refer(self, value: object) -> object:

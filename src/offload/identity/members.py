@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import sys
+from functools import cached_property, partial, partialmethod, singledispatchmethod
 from types import BuiltinFunctionType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 
 from offload.errors import IdentityError
@@ -38,6 +39,8 @@ _CLASS_NOISE = {
     "_abc_impl",
 }
 _ENUM_NOISE = {"_member_map_", "_member_names_", "_value2member_map_", "_hashable_values_", "_unhashable_values_"}
+# Code with one of these names may well read annotations, which count for nothing otherwise.
+_ANNOTATION_READERS = {"__annotations__", "fields", "get_annotations", "get_type_hints", "getfullargspec", "signature"}
 _EXTENSIONS = (".so", ".pyd", ".dylib")
 
 
@@ -49,14 +52,13 @@ def reference(graph: Graph, value: object) -> object:
         name = value.__globals__.get("__name__")
         if _whose(graph, name) == PROJECT:
             return graph.number("function", value, f"{name}:{value.__qualname__}")
-        if value.__closure__ or value.__dict__.get("__wrapped__"):
-            # A library's wrapper: the library counts by its version, what it wraps may be the project's.
-            cells = [graph.describe(graph.look_in(c), value.__qualname__) for c in value.__closure__ or ()]
-            wrapped = graph.describe(value.__dict__.get("__wrapped__", MISSING), value.__qualname__)
-            return ["wrapper", name, value.__qualname__, cells, wrapped]
-        return ["external", name, value.__qualname__]
+        if is_at(value, name, value.__qualname__):
+            return ["external", name, value.__qualname__]
+        return _made_elsewhere(graph, value)
     if isinstance(value, type):
-        if _whose(graph, value.__module__) == PROJECT:
+        # A class that is not where it says was made by a library, of what the project gave to it.
+        made = not is_at(value, value.__module__, value.__qualname__) and _has_functions(value)
+        if _whose(graph, value.__module__) == PROJECT or made:
             return graph.number("class", value, f"{value.__module__}:{value.__qualname__}")
         return ["external", value.__module__, value.__qualname__]
     if isinstance(value, BuiltinFunctionType):
@@ -81,6 +83,36 @@ def contents(graph: Graph, node: Node) -> list[object]:
     return _module_contents(graph, subject)
 
 
+def is_at(value: object, module_name: str | None, qualname: str) -> bool:
+    """Tell whether a class or function is what its module and name say, so that these stand for it."""
+    found: object = sys.modules.get(module_name or "")
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found is value
+
+
+def _has_functions(cls: type) -> bool:
+    return any(isinstance(member, FunctionType) for member in vars(cls).values())
+
+
+def _made_elsewhere(graph: Graph, function: FunctionType) -> object:
+    """Return what stands for a function that a library made: a wrapper of the project's functions, perhaps."""
+    label = function.__qualname__
+    registry = function.__dict__.get("registry")
+    if function.__globals__["__name__"] == "functools" and registry is not None:
+        # A singledispatch function, whose cells hold a cache.
+        graph.measure(registry)
+        classes = sorted(registry, key=lambda cls: (cls.__qualname__, cls.__module__))
+        return ["dispatch", [[graph.refer(cls), graph.describe(graph.look(registry, cls), label)] for cls in classes]]
+    graph.watch(function)
+    cells = [graph.describe(graph.look_in(cell), label) for cell in function.__closure__ or ()]
+    defaults = [graph.describe(default, label) for default in function.__defaults__ or ()]
+    keywords = [[name, graph.describe(d, label)] for name, d in (function.__kwdefaults__ or {}).items()]
+    wrapped = graph.describe(function.__dict__.get("__wrapped__", MISSING), label)
+    code = inspect_code(function.__code__).normal  # which of the library's nameless functions it is
+    return ["made", code, cells, defaults, keywords, wrapped]
+
+
 def _whose(graph: Graph, module_name: str | None) -> str:
     where = origin(module_name)
     if where not in (PROJECT, STANDARD):
@@ -92,19 +124,19 @@ def _whose(graph: Graph, module_name: str | None) -> str:
 def _function_contents(graph: Graph, function: FunctionType, label: str) -> list[object]:
     graph.watch(function)
     code = inspect_code(function.__code__)
+    graph.reads_annotations |= not code.names.isdisjoint(_ANNOTATION_READERS)
     defaults = [graph.describe(d, f"{label}: a default") for d in function.__defaults__ or ()]
     keywords = [[name, graph.describe(d, f"{label}: a default")] for name, d in (function.__kwdefaults__ or {}).items()]
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
     reads = []
     for read in code.reads:
         name = ".".join((read.name, *read.attributes))
-        value = _read(graph, function, cells, read)
-        reads.append([read.kind, name, graph.describe(value, f"{label}: {name}")])
+        reads.append([read.kind, name, _read(graph, function, cells, read, f"{label}: {name}")])
     return [code.normal, defaults, keywords, reads]
 
 
-def _read(graph: Graph, function: FunctionType, cells: dict[str, Any], read: Read) -> object:
-    """Return what a read finds, following attributes as far as they lead through the project's modules."""
+def _read(graph: Graph, function: FunctionType, cells: dict[str, Any], read: Read, where: str) -> object:
+    """Return what stands for what a read finds, following attributes through the project's modules and functions."""
     if read.kind == "free":
         value = graph.look_in(cells[read.name])
     elif read.kind == "global":
@@ -113,34 +145,44 @@ def _read(graph: Graph, function: FunctionType, cells: dict[str, Any], read: Rea
             # As the interpreter does: builtins come after globals.
             value = getattr(builtins, read.name, MISSING)
     else:
-        value = _imported(function, read)
-        if read.kind == "load":
-            if isinstance(value, ModuleType):
-                _whose(graph, value.__name__)
+        name = _absolute(function, read)
+        if _whose(graph, name) != PROJECT:  # perhaps not loaded yet, and not needed to recall
+            return ["external", name]
+        value = _imported(graph, name)
+        if read.kind == "load" and value is not MISSING:
             return None
     for attribute in read.attributes:
-        if not isinstance(value, ModuleType) or _whose(graph, value.__name__) != PROJECT:
+        if isinstance(value, ModuleType) and _whose(graph, value.__name__) == PROJECT:
+            found = graph.look(vars(value), attribute)
+            if found is MISSING:
+                found = getattr(value, attribute, MISSING)
+            if found is MISSING and read.kind == "import":
+                found = _imported(graph, f"{value.__name__}.{attribute}")
+            value = found
+        elif isinstance(value, FunctionType) and attribute in value.__dict__:
+            value = graph.look(value.__dict__, attribute)
+        else:
             break
-        found = graph.look(vars(value), attribute)
-        if found is MISSING:
-            found = getattr(value, attribute, MISSING)
-        value = found
-    return value
+    return graph.describe(value, where)
 
 
-def _imported(function: FunctionType, read: Read) -> object:
-    """Return the module that an import inside the function gives; the project's are imported, as the call would."""
-    name = read.name
-    if read.level:
-        package = function.__globals__.get("__package__") or function.__globals__.get("__name__", "").rpartition(".")[0]
-        base = package.rsplit(".", read.level - 1)[0] if read.level > 1 else package
-        name = f"{base}.{name}" if name else base
-    if name in sys.modules:
-        return sys.modules[name]
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return MISSING
+def _absolute(function: FunctionType, read: Read) -> str:
+    """Return the full name of the module that an import inside the function names."""
+    if not read.level:
+        return read.name
+    package = function.__globals__.get("__package__") or function.__globals__.get("__name__", "").rpartition(".")[0]
+    base = package.rsplit(".", read.level - 1)[0] if read.level > 1 else package
+    return f"{base}.{read.name}" if read.name else base
+
+
+def _imported(graph: Graph, name: str) -> object:
+    """Return a module of the project; it is imported, as the call would do."""
+    if name not in sys.modules:
+        try:
+            importlib.import_module(name)
+        except Exception:  # whatever its code may raise: the call meets the same, and may well catch it
+            return MISSING
+    return graph.look(sys.modules, name)
 
 
 def _module_reference(graph: Graph, module: ModuleType) -> object:
@@ -157,6 +199,7 @@ def _module_contents(graph: Graph, module: ModuleType) -> list[object]:
 
         return ["extension", file_checksum(file)]
     members: list[object] = []
+    graph.measure(vars(module))
     for name in sorted(vars(module)):
         if not (name.startswith("__") and name.endswith("__")):
             members.append([name, graph.describe(graph.look(vars(module), name), f"{module.__name__}.{name}")])
@@ -166,6 +209,7 @@ def _module_contents(graph: Graph, module: ModuleType) -> list[object]:
 def _class_contents(graph: Graph, cls: type, label: str) -> list[object]:
     bases = [graph.refer(base) for base in cls.__bases__]
     meta = graph.refer(type(cls))
+    graph.measure(vars(cls))
     members: list[object] = []
     enumeration = "_member_map_" in vars(cls)
     if enumeration:
@@ -181,6 +225,9 @@ def _class_contents(graph: Graph, cls: type, label: str) -> list[object]:
             members.append([name, repr(member)])
         else:
             members.append([name, _member(graph, member, where)])
+    if any(origin(base.__module__) not in (PROJECT, STANDARD) for base in cls.__mro__):
+        # Libraries such as pydantic and msgspec make fields of them.
+        members.append(["__annotations__", repr(vars(cls).get("__annotations__"))])
     return [cls.__qualname__, bases, meta, members]
 
 
@@ -188,12 +235,16 @@ def _member(graph: Graph, member: object, where: str) -> object:
     if isinstance(member, (staticmethod, classmethod)):
         return [type(member).__name__, graph.describe(member.__func__, where)]
     if isinstance(member, property):
-        return ["property", *(graph.describe(f, where) for f in (member.fget, member.fset, member.fdel))]
+        accessors = [graph.describe(f, where) for f in (member.fget, member.fset, member.fdel)]
+        return ["property", graph.refer(type(member)), accessors]
     if isinstance(member, (MemberDescriptorType, GetSetDescriptorType)):
         return ["slot"]
-    function = getattr(member, "func", None)
-    if type(member).__name__ in ("cached_property", "partialmethod", "singledispatchmethod"):
-        return [type(member).__name__, graph.describe(function, where)]
+    if isinstance(member, partialmethod):
+        return ["partialmethod", graph.describe(partial(member.func, *member.args, **member.keywords), where)]
+    if isinstance(member, singledispatchmethod):
+        return ["singledispatchmethod", graph.describe(member.dispatcher, where), graph.describe(member.func, where)]
+    if isinstance(member, cached_property):  # besides the function it holds a lock
+        return ["cached_property", graph.refer(type(member)), graph.describe(member.func, where)]
     return graph.describe(member, where)
 
 

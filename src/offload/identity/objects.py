@@ -12,7 +12,7 @@ from __future__ import annotations
 import copyreg
 import importlib
 import sys
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 
 from offload.errors import DecodeError, EncodeError
 from offload.identity import encoding as tags
@@ -84,12 +84,13 @@ def write_object(encoder: Encoder, value: Any) -> None:
     elif cls is ModuleType:
         _write_reference(encoder, tags.MODULE, value)
     elif cls is MethodType:
-        _write_parts(encoder, value, (getattr, (value.__self__, value.__func__.__name__)))
+        _write_parts(encoder, value, (bound_method, (value.__func__, value.__self__)))
     else:
         _write_parts(encoder, value, _reduce(value))
 
 
 _loaded: set[str] = set()
+register(MappingProxyType, encode=dict, decode=MappingProxyType, name="types.MappingProxyType")
 
 
 def _note(encoder: Encoder, module_name: str) -> None:
@@ -108,9 +109,35 @@ def _reduce(value: Any) -> tuple[Any, ...]:
             f"a {cls.__module__}.{cls.__qualname__} can be neither encoded nor pickled: {exc}",
             "pass what it is made from, or register an encoding with offload.register",
         ) from exc
-    if isinstance(reduced, str):  # a global by its name
-        return getattr, (sys.modules[cls.__module__ if not hasattr(value, "__module__") else value.__module__], reduced)
-    return tuple(reduced)
+    if isinstance(reduced, str):  # a global, by its name
+        return find_global, (getattr(value, "__module__", None) or _module_of(value, reduced), reduced)
+    function, arguments, *rest = reduced
+    if isinstance(value, set | frozenset):
+        # A subclass, made from a list of its elements, whose order depends on the hash seed.
+        arguments = tuple(frozenset(a) if type(a) is list else a for a in arguments)
+    return function, arguments, *rest
+
+
+def _module_of(value: Any, name: str) -> str:
+    """Return the module that holds a global which does not tell its own."""
+    package = type(value).__module__
+    for module in (package, package.partition(".")[0], *list(sys.modules)):
+        if module != "__main__" and getattr(sys.modules.get(module), name, None) is value:
+            return module
+    raise EncodeError(f"{name}, a {type(value).__qualname__}, is not to be found in any module")
+
+
+def find_global(module: str, name: str) -> Any:
+    """Return a global by its name; the counterpart of objects that are pickled so."""
+    found = find(f"{module}:{name}")
+    if found is None:
+        raise DecodeError(f"{module}.{name} is not to be found here")
+    return found
+
+
+def bound_method(function: Callable[..., Any], instance: Any) -> Any:
+    """Return a method of an instance."""
+    return MethodType(function, instance)
 
 
 def _write_parts(encoder: Encoder, value: Any, parts: tuple[Any, ...]) -> None:
@@ -139,13 +166,13 @@ def _write_reference(encoder: Encoder, tag: int, value: Any) -> None:
         return
     name, module = reference_name(value)
     digest, payload = None, None
-    if origin(module) == PROJECT:
+    if origin(module) == PROJECT or (tag != tags.MODULE and find(name) is not value):
         from offload.identity.functions import closure
 
         graph = closure(value)
         digest = graph.checksum
         encoder.modules |= graph.modules
-        if encoder.portable and tag == tags.FUNCTION and _find(name) is not value:
+        if encoder.portable and tag != tags.MODULE and find(name) is not value:
             payload = _pickled(value)
     else:
         _note(encoder, module)
@@ -161,7 +188,7 @@ def _pickled(value: Any) -> bytes:
     try:
         return bytes(cloudpickle.dumps(value, protocol=5))
     except Exception as exc:  # whatever the parts of a closure may raise
-        raise EncodeError(f"the function {value.__qualname__} cannot be pickled: {exc}") from exc
+        raise EncodeError(f"{value.__qualname__} cannot be pickled: {exc}") from exc
 
 
 def reference_name(value: Any) -> tuple[str, str]:
@@ -185,7 +212,7 @@ def _importable(module_name: str) -> str:
     return file.replace("\\", "/").rpartition("/")[2].removesuffix(".py") if file else module_name
 
 
-def _find(name: str) -> Any:
+def find(name: str) -> Any:
     """Return what ``module:qualname`` names here, or None."""
     module_name, _, path = name.partition(":")
     module = sys.modules["__main__"] if module_name == _importable("__main__") else sys.modules.get(module_name)
@@ -216,7 +243,10 @@ def read_object(decoder: Decoder, tag: int) -> Any:
             _import(f"offload.identity.{_PACKAGES[package]}").install(package)
         if name not in _BY_NAME:
             raise DecodeError(f"no decoding is registered for {name}", "import the module that registers it")
-        return _BY_NAME[name](state)
+        try:
+            return _BY_NAME[name](state)
+        except Exception as exc:  # whatever a registered decoding may raise
+            raise DecodeError(f"a {name} cannot be rebuilt: {type(exc).__name__}: {exc}") from exc
     if tag == tags.REDUCED:
         return _rebuild(*decoder.items())
     if tag in (tags.CLASS, tags.FUNCTION, tags.MODULE):
@@ -225,10 +255,8 @@ def read_object(decoder: Decoder, tag: int) -> Any:
             return getattr(*parts[0])
         name, _, payload = parts
         if payload is not None:
-            import pickle
-
-            return pickle.loads(payload)
-        found = _find(name)
+            return _unpickled(payload)
+        found = find(name)
         if found is None:
             raise DecodeError(
                 f"{name} is not to be found here",
@@ -236,13 +264,17 @@ def read_object(decoder: Decoder, tag: int) -> Any:
             )
         return found
     if tag == tags.PICKLE:
-        import pickle
-
-        try:
-            return pickle.loads(decoder.bytes())
-        except Exception as exc:  # whatever the classes in it may raise
-            raise DecodeError(f"a pickled value cannot be loaded here: {type(exc).__name__}: {exc}") from exc
+        return _unpickled(decoder.bytes())
     raise DecodeError(f"not a canonical encoding: tag {tag}")
+
+
+def _unpickled(data: Any) -> Any:
+    import pickle
+
+    try:
+        return pickle.loads(data)
+    except Exception as exc:  # whatever the classes in it may raise
+        raise DecodeError(f"a pickled value cannot be loaded here: {type(exc).__name__}: {exc}") from exc
 
 
 def _import(name: str) -> Any:
