@@ -1,4 +1,4 @@
-"""Trivial commands (1,000 in a full run) with `offload run --each`, computed and recalled, against `xargs -P2` computing them.
+"""Trivial commands (1,000 in a full run) with `offload run --each`, computed and recalled, against `xargs -P2`.
 
 xargs records nothing, makes no scratch directory and keeps no output apart: it is the floor for starting so many
 processes two at a time. The output is thrown away on both sides; the home is new for each computing round.

@@ -1,9 +1,10 @@
-"""A map of many trivial calls (10,000 in a full run): all new and recorded, against raw Dask; then again in a fresh process.
+"""A map of 10,000 trivial calls: all new and recorded, against raw Dask; then again in a fresh process.
 
 Both sides use Dask's LocalCluster with a worker process for each core, one thread each, no dashboard, the same release
 of Dask; it is up and has done a small map before the clock starts. The clock runs from the call of `map` until `gather`
 has given the last value. offload stores the value and the record of each call on the way and its cluster talks TLS; raw
-Dask stores nothing and talks plain TCP (a second figure has TLS too): the comparison leans to Dask's side.
+Dask stores nothing and talks plain TCP (a second figure has TLS too): the comparison leans to Dask's side. A quick run
+computes fewer, because Dask takes its time.
 
 "Again" is a process that starts with the recorded results and nothing else; its clock runs over `map` and `gather`,
 all that they import included. joblib.Memory recalls the same calls in a loop.
@@ -13,9 +14,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from functools import partial
 from importlib import import_module
-from itertools import count
+from itertools import count, repeat
 
 from benchmarks.harness import Context, Environment, Row, collect, serve
 
@@ -76,32 +78,31 @@ def joblib_side(start: int, calls: int, location: str) -> dict[str, float]:
 def measure(context: Context) -> list[Row]:
     here = context.directory("map")
     environ = context.environ(here / "home")
-    calls, rounds = context.pick(10_000, 2_500, 50), context.pick(3, 1, 1)
-    fresh = count(1 << 20, 1 << 20)
+    new, again, rounds = context.pick(10_000, 2_500, 50), context.pick(10_000, 10_000, 50), context.pick(3, 1, 1)
+    fresh, known = count(1 << 20, 1 << 20), repeat(0)
 
-    def new(environment: Environment, name: str, **more: object) -> dict[str, float]:
-        return context.side(environment, __file__, name, environ, start=next(fresh), calls=calls, **more)
+    def side(
+        environment: Environment, name: str, calls: int, starts: Iterator[int], **more: object
+    ) -> dict[str, float]:
+        return context.side(environment, __file__, name, environ, start=next(starts), calls=calls, **more)
 
-    def again(environment: Environment, name: str, **more: object) -> dict[str, float]:
-        return context.side(environment, __file__, name, environ, start=1 << 20, calls=calls, **more)
-
-    computing = {"offload": partial(new, context.offload, "offload", warm=True)}
-    recalling = {"offload": partial(again, context.offload, "offload", warm=False)}
+    computing = {"offload": partial(side, context.offload, "offload", new, fresh, warm=True)}
     if context.peers is not None and "distributed" in context.installed:
-        computing["dask"] = partial(new, context.peers, "dask", tls=False)
-        computing["dask with TLS"] = partial(new, context.peers, "dask", tls=True)
+        computing["dask"] = partial(side, context.peers, "dask", new, fresh, tls=False)
+        computing["dask with TLS"] = partial(side, context.peers, "dask", new, fresh, tls=True)
     computed = collect(computing, rounds)
+    recalling = {"offload": partial(side, context.offload, "offload", again, known, warm=False)}
     if context.peers is not None and "joblib" in context.installed:
-        recalling["joblib"] = partial(again, context.peers, "joblib", location=here / "joblib")
-        recalling["joblib"]()
+        recalling["joblib"] = partial(side, context.peers, "joblib", again, known, location=here / "joblib")
+    for record in recalling.values():
+        record()
     recalled = collect(recalling, rounds + 2)
-    what = f"map of {calls:,} trivial calls"
-    command = "python -m benchmarks.bench_map offload "
-    first = f'\'{{"start": {1 << 20}, "calls": {calls}, "warm": %s}}\''
+    command = 'python -m benchmarks.bench_map offload \'{"start": 0, "calls": %d, "warm": %s}\''
+    first, second = command % (new, "true"), command % (again, "false")
     return [
         Row(
-            f"{what}, all new, all recorded, per call",
-            command + first % "true",
+            f"map of {new:,} trivial calls, all new, all recorded, per call",
+            first,
             computed["offload"]["map"],
             "raw Dask, nothing recorded",
             computed.get("dask", {}).get("map"),
@@ -109,15 +110,15 @@ def measure(context: Context) -> list[Row]:
             note=f"{WORKERS} worker processes, one thread each",
         ),
         Row(
-            f"{what}, all new, all recorded, per call",
-            command + first % "true",
+            f"map of {new:,} trivial calls, all new, all recorded, per call",
+            first,
             computed["offload"]["map"],
             "raw Dask with TLS, nothing recorded",
             computed.get("dask with TLS", {}).get("map"),
         ),
         Row(
-            f"{what}, again in a fresh process, per call",
-            command + first % "false",
+            f"map of {again:,} trivial calls, again in a fresh process, per call",
+            second,
             recalled["offload"]["map"],
             "joblib.Memory, a loop",
             recalled.get("joblib", {}).get("map"),
