@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 
 import click
@@ -22,6 +24,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 
 
+class _PipeClosedError(Exception):
+    """Stands for BrokenPipeError, which click would make an exit code of its own of; ours is 141, in `main`."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a command's module only when the command is used."""
 
@@ -38,6 +44,13 @@ class LazyGroup(click.Group):
         command = found if isinstance(found, click.Command) else found()
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _PipeClosedError from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -60,8 +73,13 @@ def app(ctx: click.Context) -> None:
 
 def run_app(words: list[str]) -> int:
     """Run the command line through click and return the exit code."""
+    if sys.stdout is None:
+        # The caller has closed it.
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     try:
         code = app.main(words, prog_name="offload", standalone_mode=False)
+    except _PipeClosedError:
+        raise BrokenPipeError from None
     except click.Abort:
         return 130
     except click.exceptions.NoArgsIsHelpError as error:

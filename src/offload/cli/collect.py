@@ -11,6 +11,7 @@ from offload.cli.quantities import counted, parse_size, size_text
 from offload.cli.tables import write_json, write_line
 
 EPILOG = """\b
+Examples:
     offload gc --max-size 10GB
     offload gc --max-size 0 --dry-run
 """
@@ -40,6 +41,7 @@ def collect(max_size: str | None, dry_run: bool, as_json: bool) -> None:
     write_line(f"{verb} {counted(collected.buffers, 'buffer')}, {size_text(collected.bytes)}")
     if collected.leftovers:
         write_line(f"{verb} {counted(collected.leftovers, 'leftover file')}")
-    write_line(f"kept {counted(collected.kept_buffers, 'buffer')}, {size_text(collected.kept_bytes)}")
+    kept = "would keep" if dry_run else "kept"
+    write_line(f"{kept} {counted(collected.kept_buffers, 'buffer')}, {size_text(collected.kept_bytes)}")
     if collected.leased:
         write_line(f"{counted(collected.leased, 'buffer')} of these would have gone, but a job or a reader holds them")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import click
 
 from offload.cli.arguments import complete_transformation, find_transformation, json_option
+from offload.cli.output import say
 from offload.cli.quantities import counted
 from offload.cli.tables import one_line, write_json, write_line
 from offload.errors import NotFoundError, UsageError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SHOWN = 20
 
 EPILOG = """\b
+Examples:
     offload forget 3fb2c9d01a2e
     offload forget --label 'analysis:fit' --dry-run
     offload forget --label 'gzip*' -y
@@ -43,7 +44,7 @@ def forget(
     dry_run: bool,
     yes: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """Drop recorded results, so that the next run computes again.
 
     CHECKSUM names a transformation, as `offload history` shows it; its first digits are enough. The runs stay in
@@ -60,13 +61,15 @@ def forget(
         raise NotFoundError("no recorded result matches", "offload history lists the runs")
     if dry_run and not as_json:
         _show(session, found)
-    if not dry_run and len(found) > 1 and not yes:
-        _ask(len(found))
+    if not dry_run and len(found) > 1 and not yes and not _agreed(len(found)):
+        say("nothing was forgotten")
+        return 1
     count = len(found) if dry_run else session.database.forget(found)
     if as_json:
         write_json({"forgotten": count, "dry_run": dry_run, "transformations": found})
     else:
         write_line(f"{'would forget' if dry_run else 'forgot'} {counted(count, 'result')}")
+    return 0
 
 
 def _named(session: Session, checksums: tuple[str, ...]) -> list[str]:
@@ -89,11 +92,11 @@ def _show(session: Session, found: list[str]) -> None:
         write_line(f"... and {len(found) - SHOWN:,} more")
 
 
-def _ask(count: int) -> None:
-    """Go on only if the user says so."""
-    if not (sys.stdin.isatty() and os.isatty(2)):
+def _agreed(count: int) -> bool:
+    """Ask whether to go on."""
+    if not (os.isatty(0) and os.isatty(2)):
         raise UsageError(
             f"this would forget {counted(count, 'result')}, and there is no terminal to ask on",
             "add -y to do it, or --dry-run to see them",
         )
-    click.confirm(f"Forget {counted(count, 'result')}?", abort=True, err=True)
+    return click.confirm(f"Forget {counted(count, 'result')}?", err=True)

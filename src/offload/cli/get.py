@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CHUNK = 1024 * 1024
 
 EPILOG = """\b
+Examples:
     offload get 9f86d081884c > measurements.csv
     offload get 4e07408562be -o images/
     offload get 9f86d081884c 60303ae22b99 -o both/

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from offload.storage.rows import Run
 
 EPILOG = """\b
+Examples:
     offload history --since 2h
     offload history --kind command --text gzip
     offload history 3fb2c9d01a2e
@@ -30,7 +31,15 @@ EPILOG = """\b
 )
 @click.option("--text", metavar="TEXT", help="Only runs whose label contains this.")
 @click.option("--since", metavar="TIME", help="Only runs begun since: an age (90s, 30m, 2h, 7d, 1w) or a date.")
-@click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many runs.")
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=20,
+    show_default=True,
+    help="At most so many runs.",
+)
 @json_option
 def history(
     transformation: str | None,
@@ -65,7 +74,7 @@ def history(
     if as_json:
         write_json([run_document(run) for run in runs])
     elif runs:
-        header = ("STARTED", "TOOK", "KIND", "OUTCOME", "CHECKSUM", "LABEL")
+        header = ("STARTED", "TOOK", "KIND", "OUTCOME", "CHECKSUM", "WHAT")
         write_table(header, [_row(run) for run in runs])
     else:
         say("no runs" if (kind, label, text, since) == (None,) * 4 else "no such runs")
@@ -84,5 +93,15 @@ def _row(run: Run) -> tuple[str, ...]:
         run.kind,
         outcome,
         run.transformation[:12],
-        run.label,
+        run.label + _arguments(run),
     )
+
+
+def _arguments(run: Run) -> str:
+    """Return the arguments of a call, as far as they are short."""
+    from offload.identity.decoding import decode
+
+    details = decode(run.details) if run.details else {}
+    if run.kind != "python" or "arguments" not in details:
+        return ""
+    return "(" + ", ".join(f"{name}={text or kind}" for name, _, kind, text in details["arguments"]) + ")"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 
 import click
 
@@ -19,10 +18,12 @@ if TYPE_CHECKING:
 
     from offload.compute.commands.outputs import FoundOutput
     from offload.compute.session import Session
+    from offload.storage.store import Store
 
 CHUNK = 1024 * 1024
 
 EPILOG = """\b
+Examples:
     offload put measurements.csv
     offload put images/ | cut -d' ' -f1
     zcat big.gz | offload put -
@@ -46,7 +47,7 @@ def put(names: tuple[str, ...], as_json: bool) -> None:
     found = {name: _look(name) for name in dict.fromkeys(names) if name != "-"}
     checksums = _keep(session, found)
     if "-" in names:
-        checksums["-"] = session.store.put_stream(_chunks(sys.stdin.buffer))
+        checksums["-"] = _keep_stdin(session.store)
     if as_json:
         sizes = session.store.sizes([checksums[name] for name in names])
         write_json(
@@ -88,6 +89,11 @@ def _keep(session: Session, found: dict[str, FoundOutput | None]) -> dict[str, s
     except OSError as error:
         raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
     return checksums
+
+
+def _keep_stdin(store: Store) -> str:
+    with open(0, "rb", closefd=False) as file:
+        return store.put_stream(_chunks(file))
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:

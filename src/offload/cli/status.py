@@ -11,7 +11,7 @@ from offload.cli.arguments import json_option
 from offload.cli.output import print_error
 from offload.cli.quantities import counted, size_text
 from offload.cli.tables import write_json, write_line
-from offload.errors import OffloadError, StorageError
+from offload.errors import DiskFullError, NotWritableError, OffloadError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
     Part = dict[str, Any]
 
+_ENOUGH = 1_000_000  # bytes
+_ELSEWHERE = "check its owner and mode, or set OFFLOAD_HOME to another place"
+
 EPILOG = """\b
+Examples:
     offload status
     offload status --json | python -m json.tool
 """
@@ -38,7 +42,7 @@ def status(as_json: bool) -> int:
     path = home_path()
     problems: list[OffloadError] = []
     report: Part = {"version": __version__, "home": path, "exists": os.path.exists(os.path.join(path, "FORMAT"))}
-    report.update(_place(path))
+    report.update(_place(path, problems))
     # Nothing is made by looking.
     parts = _parts(problems) if report["exists"] or os.path.lexists(path) else {}
     report.update({name: parts.get(name) for name in ("store", "database", "file_cache")})
@@ -53,7 +57,7 @@ def status(as_json: bool) -> int:
     return max((problem.exit_code for problem in problems if isinstance(problem, StorageError)), default=0)
 
 
-def _place(path: str) -> Part:
+def _place(path: str, problems: list[OffloadError]) -> Part:
     """Return the file system that the home lies on, or would, and the room there is."""
     from offload.storage.filesystems import file_system_of, is_network
 
@@ -61,6 +65,12 @@ def _place(path: str) -> Part:
         path = os.path.dirname(path)
     kind = file_system_of(path)
     room = os.statvfs(path)
+    if room.f_flag & os.ST_RDONLY or not os.access(path, os.W_OK):
+        problems.append(NotWritableError(f"{path} cannot be written: no new result can be recorded", _ELSEWHERE))
+    elif room.f_bavail * room.f_frsize < _ENOUGH:
+        problems.append(
+            DiskFullError(f"no space is left where {path} lies", "free some, or: offload gc --max-size SIZE")
+        )
     return {
         "file_system": kind or None,
         "network": is_network(kind),

@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_LAST = 10  # columns that the last text of a row should have at least
 STYLES = {"irreproducible": "bold red", "replaced": "yellow", "forgotten": "dim"}
 
 
@@ -48,23 +49,27 @@ def write_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         Control characters in them are shown, not obeyed.
     """
     texts = [[one_line(text) for text in row] for row in rows]
-    if sys.stdout.isatty():
-        _rich_table(header, texts)
-        return
     widths = [max(map(len, column)) for column in zip(header, *texts, strict=True)]
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        room = Console().width - sum(widths[:-1]) - 2 * len(widths)
+        if room >= _LAST:
+            _write_rich(header, texts, widths, room)
+            return
     for row in (header, *texts):
         write_line("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _rich_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _write_rich(header: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], room: int) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for title in header[:-1]:
-        table.add_column(title, no_wrap=True)
-    table.add_column(header[-1], no_wrap=True, overflow="ellipsis", ratio=1)
+    for title, width in zip(header[:-1], widths, strict=False):
+        table.add_column(title, no_wrap=True, width=width)
+    table.add_column(header[-1], no_wrap=True, overflow="ellipsis", max_width=room)
     for row in rows:
         table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in row))
     Console().print(table)

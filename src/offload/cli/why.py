@@ -19,6 +19,7 @@ and how it differs from the nearest other run of the same function or command.
 """
 
 EPILOG = """\b
+Examples:
     offload why -- sort words.txt
     offload why --var SEED=2 -- ./simulate config.ini
     offload why 3fb2c9d01a2e
