@@ -9,10 +9,11 @@ from offload.cli.output import duration, say
 
 REDRAW = 0.1
 LINE_EVERY = 10.0
+NAMES = ("recalled", "computed", "failed", "cancelled")
 
 
 class Progress:
-    """Counts, and shows the counts on stderr.
+    """Shows counts on stderr.
 
     Parameters
     ----------
@@ -20,11 +21,16 @@ class Progress:
         How many commands there are.
     shown : bool
         False to count only.
+
+    Attributes
+    ----------
+    counts : dict
+        How many have come to each state; whoever counts puts it here.
     """
 
     def __init__(self, total: int, shown: bool) -> None:
         self.total = total
-        self.counts = {"recalled": 0, "computed": 0, "failed": 0, "cancelled": 0}
+        self.counts: dict[str, int] = {}
         self._shown = shown
         self._terminal = shown and os.isatty(2)
         self._begun = time.monotonic()
@@ -39,7 +45,7 @@ class Progress:
     def summary(self) -> str:
         """Return the counts in words."""
         done = sum(self.counts.values())
-        parts = [f"{self.counts[name]:,} {name}" for name in ("recalled", "computed", "failed") if self.counts[name]]
+        parts = [f"{self.counts[name]:,} {name}" for name in NAMES if self.counts.get(name)]
         rate = done / self.seconds
         return f"{done:,} of {self.total:,}: {', '.join(parts) or 'none yet'}; {duration(self.seconds)}, {rate:,.0f}/s"
 

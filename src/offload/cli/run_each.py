@@ -44,13 +44,13 @@ def run_each(parsed: Parsed) -> int:
     progress = Progress(len(arguments), shown=not quiet)
     batch = Batch(requests, session, _stdin(parsed, session), _workers(parsed.jobs), parsed.fail_fast)
     batch.look_up()
+    progress.counts = batch.counts
     if parsed.dry_run:
         return _show(parsed, batch)
     failures: list[tuple[int, Job]] = []
     unrecorded: list[Job] = []
     with interruptible(), closing(batch.run(keep_quiet if quiet else say, progress.tick)) as jobs:
         for number, job in enumerate(jobs, 1):
-            progress.counts[job.state] += 1
             if job.state == "failed":
                 failures.append((number, job))
             if job.unrecorded:

@@ -85,6 +85,8 @@ class Batch:
     ----------
     jobs : list of Job
         One per request; equal commands share one.
+    counts : dict
+        How many of the requests have come to each state.
     """
 
     def __init__(
@@ -95,7 +97,8 @@ class Batch:
         self._fail_fast = fail_fast
         self._planner = planner_for(session)
         unique: dict[str, Job] = {}
-        self.jobs = []
+        self.jobs: list[Job] = []
+        self.counts = dict.fromkeys(("recalled", "computed", "failed", "cancelled"), 0)
         for plan in self._planner.plan(requests, stdin):
             job = unique.setdefault(plan.transformation, Job(plan))
             job.uses += 1
@@ -117,7 +120,7 @@ class Batch:
         for job, record in zip(wanted, load(buffers, self._session.store), strict=True):
             if record is not None:
                 job.record = record
-                job.state = "recalled"
+                self._set(job, "recalled")
 
     def run(self, say: Callable[[str], None], tick: Callable[[], None]) -> Generator[Job, None, None]:
         """Yield the jobs in the order of the requests, as they are ready; run what is not recorded.
@@ -170,11 +173,11 @@ class Batch:
                 whole = False
             except OffloadError as error:
                 job.error = error
-                job.state = "failed"
+                self._set(job, "failed")
                 continue
             if not whole:
                 job.record = None
-                job.state = "waiting"
+                self._set(job, "waiting")
                 self._start([job], lambda text: None)
 
     def _start(self, jobs: Sequence[Job], say: Callable[[str], None]) -> None:
@@ -249,10 +252,16 @@ class Batch:
 
     def _take(self, job: Job, state: str) -> None:
         """Only here, in the main thread, does a job that was started change its state."""
-        job.state = state
+        self._set(job, state)
         self._failed = self._failed or state == "failed"
         if job.entry is not None:
             self._entries.append(job)
+
+    def _set(self, job: Job, state: str) -> None:
+        for name, change in ((job.state, -job.uses), (state, job.uses)):
+            if name in self.counts:
+                self.counts[name] += change
+        job.state = state
 
     def _record(self) -> None:
         jobs, self._entries = self._entries, []
