@@ -5,29 +5,24 @@ from __future__ import annotations
 import os
 import time
 
-from offload.errors import (
-    BufferMissingError,
-    ChecksumMismatchError,
-    DiskFullError,
-    NotWritableError,
-)
+from offload.errors import BufferMissingError, ChecksumMismatchError
 from offload.identity.checksums import checksum as checksum_of
 from offload.identity.checksums import checksum_of_chunks
-from offload.storage import collection
-from offload.storage.files import open_file, write_file
 from offload.storage.filesystems import translated
-from offload.storage.incoming import Incoming
 from offload.storage.index import Index
-from offload.storage.reader import BytesReader, FileReader, Reader
-from offload.storage.rows import Collected, Usage
 from offload.storage.store import PACKED, Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from offload.storage.incoming import Incoming
     from offload.storage.leases import Lease
+    from offload.storage.reader import Reader
+    from offload.storage.rows import Collected, Usage
     from offload.storage.store import Data
+
+# What a recalled result does not need is imported where it is used: a recalled command is over in a few milliseconds.
 
 _READ = "SELECT checksum, used, packed, data FROM buffer LEFT JOIN packed ON id = packed WHERE checksum"
 _READ_ONE = _READ + " = ?"
@@ -142,11 +137,15 @@ class DirectoryStore(Store):
             return self._finish(incoming, expected, "the stream")
 
     def put_file(self, path: str, expected: str | None = None) -> str:
+        from offload.storage.files import open_file
+
         with open_file(path) as source, self._incoming() as incoming:
             incoming.copy(source.fileno())
             return self._finish(incoming, expected, path)
 
     def _incoming(self, known: str | None = None) -> Incoming:
+        from offload.storage.incoming import Incoming
+
         return Incoming(self._index.temporary, self._sync, known)
 
     def _finish(self, incoming: Incoming, expected: str | None, name: str) -> str:
@@ -168,40 +167,44 @@ class DirectoryStore(Store):
         data = self.get([checksum])[0] if rows else None
         if data is None:
             raise _missing(checksum)
+        from offload.storage.reader import BytesReader
+
         return BytesReader(checksum, data)
 
     def _open_file(self, checksum: str, size: int, digests: bytes) -> Reader:
+        from offload.storage.reader import FileReader
+
         index = self._index
         try:
+            # What is open can be read to its end, whatever becomes of its name: no lease is needed.
             descriptor = os.open(index.place(checksum), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             index.drop_gone([checksum])
             raise _missing(checksum) from None
         except OSError as error:
             raise translated(error, index.place(checksum)) from error
-
-        reader = FileReader(checksum, size, digests, descriptor, lambda inode: index.set_aside_file(checksum, inode))
-        try:
-            reader.lease = self.lease([checksum])
-        except (NotWritableError, DiskFullError):
-            pass  # an open file can be read to its end by who cannot write here
-        except BaseException:
-            reader.close()
-            raise
         index.touch(index.file.query("SELECT checksum, used FROM buffer WHERE checksum = ?", (checksum,)))
-        return reader
+        return FileReader(checksum, size, digests, descriptor, lambda inode: index.set_aside_file(checksum, inode))
 
     def extract(self, checksum: str, path: str, mode: int = 0o644) -> None:
+        from offload.storage.files import write_file
+
         with self.open(checksum) as reader:
             write_file(reader, path, mode)
 
     def delete(self, checksums: Sequence[str]) -> int:
+        from offload.storage import collection
+
         return collection.delete(self._index, checksums)
 
     def lease(self, checksums: Sequence[str], seconds: float = 3600.0) -> Lease:
+        from offload.storage import collection
+
         return collection.lease(self._index, checksums, seconds)
 
     def usage(self) -> Usage:
+        from offload.storage.rows import Usage
+
         buffers, size = self._index.file.query("SELECT count(*), coalesce(sum(size), 0) FROM buffer")[0]
         try:
             corrupt = len(os.listdir(self._index.corrupt))
@@ -210,6 +213,8 @@ class DirectoryStore(Store):
         return Usage(buffers, size, corrupt)
 
     def collect(self, max_size: int, dry_run: bool = False) -> Collected:
+        from offload.storage import collection
+
         return collection.collect(self._index, max_size, dry_run)
 
     def close(self) -> None:

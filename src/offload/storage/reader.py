@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-    from offload.storage.leases import Lease
-
 
 class Reader(io.RawIOBase):
     """A buffer as a binary file that can be read and sought.
@@ -158,7 +156,6 @@ class FileReader(Reader):
         self.descriptor: int = descriptor
         self._digests = digests
         self._set_aside = set_aside
-        self.lease: Lease | None = None
 
     def _block(self, index: int) -> bytes:
         data = os.pread(self.descriptor, BLOCK, index * BLOCK)
@@ -182,5 +179,3 @@ class FileReader(Reader):
         if not self.closed:
             super().close()
             os.close(self.descriptor)
-            if self.lease is not None:
-                self.lease.release()
