@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from offload.compute.inputs import Directory, File
     from offload.compute.tasks import Task, task
     from offload.compute.why import why
+    from offload.deploy.client import client
     from offload.errors import (
         CommandError,
         DecodeError,
@@ -47,6 +48,7 @@ _WHERE = {
     "StorageError": "offload.errors",
     "Task": "offload.compute.tasks",
     "UsageError": "offload.errors",
+    "client": "offload.deploy.client",
     "gather": "offload.compute.futures",
     "register": "offload.identity.objects",
     "run": "offload.compute.commands.api",
@@ -69,6 +71,7 @@ __all__ = [
     "Task",
     "UsageError",
     "__version__",
+    "client",
     "gather",
     "register",
     "run",

@@ -1,0 +1,178 @@
+"""``offload list``, ``use``, ``scale``, ``env``, ``dashboard`` and ``logs``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import click
+
+from offload.cli.arguments import json_option
+from offload.cli.output import say
+from offload.cli.tables import write_json, write_line, write_table
+from offload.errors import NotFoundError, OffloadError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.deploy.contact import Contact
+    from offload.deploy.registry import Place, Registry
+
+POLL = 0.2
+
+
+def registry() -> Registry:
+    """Return the registry of the user's home."""
+    from offload.deploy.registry import Registry
+    from offload.storage.home import home_path
+
+    return Registry(home_path())
+
+
+def running(name: str | None) -> tuple[Place, Contact]:
+    """Return a deployment that is up.
+
+    Raises
+    ------
+    OffloadError
+        If it is not; the hint says how to bring it up.
+    """
+    from offload.deploy.contact import Contact
+    from offload.deploy.launch import state
+
+    place = registry().only(name)
+    contact = Contact.read(place.contact)
+    now = state(place)
+    if contact is None or now != "running":
+        raise OffloadError(f"the deployment {place.name} is {now}", f"bring it up: offload up --name {place.name}")
+    return place, contact
+
+
+@click.command("list")
+@json_option
+def listing(as_json: bool) -> int:
+    """List the deployments: their names, how they are, where they are."""
+    from offload.deploy.contact import Contact
+    from offload.deploy.launch import state
+
+    known = registry()
+    in_use = known.in_use()
+    rows = []
+    for name in known.names():
+        place = known.place(name)
+        contact = Contact.read(place.contact)
+        where = contact.scheduler if contact is not None else None
+        rows.append({"name": name, "state": state(place), "scheduler": where, "in_use": name == in_use})
+    if as_json:
+        write_json(rows)
+    elif not rows:
+        say("there are no deployments; offload up starts one")
+    else:
+        write_table(
+            ("NAME", "STATE", "SCHEDULER"),
+            [(f"{r['name']}{' *' if r['in_use'] else ''}", str(r["state"]), str(r["scheduler"] or "")) for r in rows],
+        )
+    return 0
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--none", "nothing", is_flag=True, help="Use none.")
+def use(name: str | None, nothing: bool) -> int:
+    """Make a deployment the one that commands are about when they name none."""
+    if nothing == bool(name):
+        raise UsageError("give the name of a deployment, or --none", "offload list shows them")
+    registry().use(name)
+    say(f"using {name}" if name else "using no deployment")
+    return 0
+
+
+@click.command()
+@click.argument("name")
+@click.argument("workers", type=int)
+@json_option
+def scale(name: str, workers: int, as_json: bool) -> int:
+    """Change the number of workers. Those that go hand over what they hold."""
+    from offload.deploy.headclient import ask
+
+    place, contact = running(name)
+    told = ask(place, contact, "POST", "/v1/scale", {"workers": workers})
+    if as_json:
+        write_json(told)
+    else:
+        say(f"{name} has {len(told['workers'])} workers")
+    return 0
+
+
+@click.command(
+    epilog="""\b
+Example:
+    eval "$(offload env)"
+    python -c 'from distributed import Client; print(Client())'
+"""
+)
+@click.argument("name", required=False)
+def env(name: str | None) -> int:
+    """Print the lines that make another terminal, and plain Dask code in it, use a deployment.
+
+    They hold paths of files that only you can read, and no secrets.
+    """
+    import shlex
+
+    from offload.deploy.environment import variables
+
+    place, contact = running(name)
+    for key, value in variables(place, contact).items():
+        write_line(f"export {key}={shlex.quote(value)}")
+    return 0
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--print", "only_print", is_flag=True, help="Only print the link.")
+def dashboard(name: str | None, only_print: bool) -> int:
+    """Open Dask's dashboard in the browser.
+
+    The link holds the deployment's token: whoever has it can use the deployment as you.
+    """
+    from offload.deploy import security
+
+    place, contact = running(name)
+    link = f"{contact.head['url']}/login?token={security.read_token(place.keys)}"
+    write_line(link)
+    if not only_print:
+        click.launch(link)
+    return 0
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--worker", metavar="NAME", help="Only this worker's.")
+@click.option("-f", "--follow", is_flag=True, help="Go on showing what is added, until Ctrl-C.")
+@click.option("-n", "lines", type=int, default=20, show_default=True, metavar="N", help="Last lines of each.")
+def logs(name: str | None, worker: str | None, follow: bool, lines: int) -> int:
+    """Show the logs of head, scheduler and workers, also of those that died."""
+    from offload.deploy.processes import tail
+
+    place = registry().only(name)
+    found = {entry.removesuffix(".log"): os.path.join(place.logs, entry) for entry in sorted(os.listdir(place.logs))}
+    if worker is not None:
+        if worker not in found:
+            raise NotFoundError(f"{place.name} has no log of {worker}", f"there are: {', '.join(found)}")
+        found = {worker: found[worker]}
+    positions = {who: os.path.getsize(path) for who, path in found.items()}
+    for who, path in found.items():
+        for line in tail(path, lines).splitlines():
+            write_line(f"{who}: {line}")
+    while follow:
+        sys.stdout.flush()
+        time.sleep(POLL)
+        for who, path in found.items():
+            with open(path, "rb") as file:
+                file.seek(positions[who])
+                added = file.read()
+            complete = added[: added.rfind(b"\n") + 1]
+            positions[who] += len(complete)
+            for raw in complete.splitlines():
+                write_line(f"{who}: {raw.decode('utf-8', 'replace')}")
+    return 0

@@ -1,0 +1,124 @@
+"""``offload up`` and ``offload down``."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import click
+
+from offload.cli.arguments import json_option
+from offload.cli.output import duration, keep_quiet, say
+from offload.cli.tables import write_json, write_line
+from offload.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.deploy.contact import Contact
+    from offload.deploy.spec import Spec
+
+UP_EPILOG = """\b
+Examples:
+    offload up
+    offload up --name big --workers 16 --memory-limit 4GB
+    offload up --ports 60001-60100
+    eval "$(offload env)" && python plain_dask_script.py
+    offload down
+"""
+
+DOWN_EPILOG = """\b
+Examples:
+    offload down
+    offload down big
+    offload down --all
+"""
+
+
+@click.command(epilog=UP_EPILOG)
+@click.argument("target", default="local", metavar="[TARGET]")
+@click.option("--name", metavar="NAME", help="What to call the deployment. Default: local.")
+@click.option("--workers", type=int, metavar="N", help="Worker processes. Default: one for each core.")
+@click.option("--threads", type=int, metavar="N", help="Threads of each worker. Default: 1.")
+@click.option("--memory-limit", metavar="SIZE", help="Of each worker: 4GB, auto, or 0 for none. Default: auto.")
+@click.option("--no-nanny", is_flag=True, help="Run workers without a nanny that starts them again.")
+@click.option("--port", type=int, metavar="PORT", help="Of the scheduler. Default: 8786 where it is free.")
+@click.option("--ports", metavar="A-B", help="Take every listening port of head and scheduler from this range.")
+@click.option("--host", metavar="ADDRESS", help="Address to listen on. Default: 127.0.0.1.")
+@click.option("--scratch", metavar="DIR", help="Where workers keep temporary files.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be started.")
+@json_option
+def up(target: str, name: str | None, dry_run: bool, as_json: bool, no_nanny: bool, **choices: object) -> int:
+    """Bring up a Dask deployment on this machine: a scheduler, workers, the dashboard.
+
+    TARGET is `local`. Run again, it says that the deployment is up. All of it listens on loopback, with mutual TLS
+    by certificates that only you can read.
+    """
+    from offload.deploy.launch import up as bring_up
+    from offload.deploy.registry import Registry
+    from offload.storage.home import Home
+
+    if target != "local":
+        raise UsageError(f"{target} is no place that this version can deploy to", "offload up local")
+    spec = _spec(name or "local", no_nanny, choices)
+    if dry_run:
+        _show_spec(spec, as_json)
+        return 0
+    began = time.monotonic()
+    registry = Registry(Home().path)
+    contact, started = bring_up(registry, spec, keep_quiet if as_json else say)
+    seconds = time.monotonic() - began
+    if as_json:
+        write_json({"name": spec.name, "started": started, "seconds": seconds, **vars(contact)})
+        return 0
+    say(f"{spec.name} is up, after {duration(seconds)}" if started else f"{spec.name} is up already")
+    _show(spec.name, contact)
+    return 0
+
+
+def _spec(name: str, no_nanny: bool, choices: dict[str, object]) -> Spec:
+    from offload.deploy.spec import Spec, parse_ports
+
+    given = {key: value for key, value in choices.items() if value is not None}
+    if "ports" in given:
+        given["ports"] = parse_ports(str(given["ports"]))
+    return Spec(name=name, nanny=not no_nanny, **given)  # type: ignore[arg-type]
+
+
+def _show_spec(spec: Spec, as_json: bool) -> None:
+    values = dataclasses.asdict(spec)
+    if as_json:
+        write_json(values)
+        return
+    for key, value in values.items():
+        write_line(f"{key.replace('_', ' ')}: {value}")
+
+
+def _show(name: str, contact: Contact) -> None:
+    lines = [
+        ("scheduler", contact.scheduler or "none"),
+        ("dashboard", f"offload dashboard {name}"),
+        ("plain Dask", f'eval "$(offload env {name})", then dask.distributed.Client(); or offload.client("{name}")'),
+        ("see", f"offload status {name}, offload logs {name}"),
+        ("end it", f"offload down {name}"),
+    ]
+    for title, text in lines:
+        write_line(f"{title + ':':<11} {text}")
+
+
+@click.command(epilog=DOWN_EPILOG)
+@click.argument("name", required=False)
+@click.option("--all", "everything", is_flag=True, help="All deployments.")
+def down(name: str | None, everything: bool) -> int:
+    """Bring a deployment down: every process of it ends. What was recorded stays."""
+    from offload.deploy.launch import down as bring_down
+    from offload.deploy.registry import Registry
+    from offload.storage.home import Home
+
+    if everything and name:
+        raise UsageError("give a name or --all, not both")
+    registry = Registry(Home().path)
+    places = [registry.place(n) for n in registry.names()] if everything else [registry.only(name)]
+    for place in places:
+        bring_down(registry, place, say)
+        say(f"{place.name} is down")
+    return 0

@@ -1,0 +1,42 @@
+"""``offload.client()``: plain Dask on a deployment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from offload.deploy.contact import Contact
+from offload.deploy.launch import state
+from offload.deploy.registry import Registry
+from offload.errors import OffloadError
+from offload.storage.home import home_path
+
+
+def client(name: str | None = None, **options: Any) -> Any:
+    """Return a plain Dask client on a deployment.
+
+    Parameters
+    ----------
+    name : str, optional
+        The deployment. By default ``$OFFLOAD_DEPLOYMENT``, else the one that ``offload use`` named, else the only one.
+    **options
+        For ``distributed.Client``, such as ``asynchronous=True``.
+
+    Returns
+    -------
+    distributed.Client
+        Connected with the deployment's certificates.
+
+    Raises
+    ------
+    OffloadError
+        If the deployment is not up.
+    """
+    from distributed import Client
+
+    from offload.deploy.daskside import dask_security
+
+    place = Registry(home_path()).only(name)
+    contact = Contact.read(place.contact)
+    if contact is None or contact.scheduler is None or state(place) != "running":
+        raise OffloadError(f"the deployment {place.name} is {state(place)}", f"offload up --name {place.name}")
+    return Client(contact.scheduler, security=dask_security(place.keys), **options)

@@ -1,0 +1,69 @@
+"""Contact: where the services of a deployment are now.
+
+The head writes it when they are up and whenever one has moved; clients and workers read it each time that they connect.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from offload.deploy.registry import write_atomically
+from offload.errors import DamagedError
+
+VERSION = 1
+
+
+class Contact:
+    """What the contact file says.
+
+    Attributes
+    ----------
+    state : str
+        ``"starting"``, ``"running"`` or ``"stopping"``.
+    head : dict
+        ``pid``, ``started`` (the process's start time, which tells it from a later one with the same id), ``host``,
+        ``url`` and ``runtime`` (a directory for sockets, to be removed with it).
+    scheduler : str or None
+        Dask's address, such as ``tls://127.0.0.1:8786``.
+    storage : str or None
+        URL of the storage service.
+    """
+
+    def __init__(
+        self, state: str, head: dict[str, Any], scheduler: str | None = None, storage: str | None = None
+    ) -> None:
+        self.state = state
+        self.head = head
+        self.scheduler = scheduler
+        self.storage = storage
+
+    def write(self, path: str) -> None:
+        """Write the contact file."""
+        write_atomically(path, json.dumps({"version": VERSION, **vars(self)}, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, path: str) -> Contact | None:
+        """Return what the contact file says, or None where there is none.
+
+        Raises
+        ------
+        DamagedError
+            If it is not what a head writes.
+        """
+        try:
+            with open(path, encoding="utf-8") as file:
+                values = json.load(file)
+            values.pop("version")
+            return cls(**values)
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError, AttributeError) as exc:
+            raise DamagedError(
+                f"{path} is not a contact file", f"bring the deployment up again: offload up --name {_name(path)}"
+            ) from exc
+
+
+def _name(path: str) -> str:
+    return os.path.basename(os.path.dirname(path))

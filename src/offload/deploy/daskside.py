@@ -1,0 +1,64 @@
+"""Dask's scheduler and worker as a deployment runs them: mutual TLS, and no HTTP port of their own.
+
+Dask's HTTP servers know no authentication. Workers have none here; the scheduler's, which is the dashboard, listens on
+a Unix socket that only its owner may open, and is reached through the head's authenticated proxy.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from distributed import Scheduler, Worker
+from distributed.http.routing import RoutingApplication
+from distributed.security import Security
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_unix_socket
+
+from offload.deploy import security
+
+
+def dask_security(keys: str) -> Security:
+    """Return Dask's security settings for the certificates in a directory."""
+    authority, certificate, key = security.files(keys, "dask")
+    parties = ("scheduler", "worker", "client")
+    return Security(
+        require_encryption=True,
+        tls_ca_file=authority,
+        **{f"tls_{party}_cert": certificate for party in parties},
+        **{f"tls_{party}_key": key for party in parties},
+    )
+
+
+class HeadScheduler(Scheduler):
+    """A scheduler whose dashboard listens on a Unix socket.
+
+    Parameters
+    ----------
+    socket : str
+        The socket's path, in a directory that only the owner may enter.
+    **kwargs
+        As for Dask's scheduler.
+    """
+
+    def __init__(self, socket: str, **kwargs: Any) -> None:
+        self._dashboard_socket = socket
+        super().__init__(dashboard=True, **kwargs)
+
+    def start_http_server(self, routes: Any, *args: Any, **kwargs: Any) -> None:
+        """Serve on the Unix socket, whatever address Dask would take."""
+        if os.path.exists(self._dashboard_socket):
+            os.unlink(self._dashboard_socket)
+        self.http_application = RoutingApplication(routes)
+        server: Any = HTTPServer(self.http_application)
+        server.add_socket(bind_unix_socket(self._dashboard_socket, mode=0o600))
+        # Dask asks for these to tell where the dashboard is.
+        server.address, server.port = "localhost", 0
+        self.http_server = server
+
+
+class QuietWorker(Worker):
+    """A worker without an HTTP server."""
+
+    def start_http_server(self, *args: Any, **kwargs: Any) -> None:
+        """Start nothing."""

@@ -1,0 +1,70 @@
+"""Where services listen and how they are reached; the only place that chooses ports and builds addresses."""
+
+from __future__ import annotations
+
+import errno
+import random
+import socket
+
+from offload.errors import OffloadError
+
+
+class PortsExhaustedError(OffloadError):
+    """No port of the allowed range is free."""
+
+
+def is_free(host: str, port: int) -> bool:
+    """Tell whether a port can be listened on now.
+
+    Raises
+    ------
+    OffloadError
+        If the host is no address of this machine.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as exc:
+            if exc.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise OffloadError(f"{host} is no address of this machine: {exc.strerror}", "give another --host") from exc
+        return True
+
+
+def free_port(host: str, wanted: int | None, allowed: tuple[int, int] | None, preferred: int = 0) -> int:
+    """Return a port to listen on.
+
+    Parameters
+    ----------
+    host : str
+        The address to listen on.
+    wanted : int, optional
+        The one port that was asked for.
+    allowed : (int, int), optional
+        The first and last of those that may be used.
+    preferred : int
+        Taken where it is free and nothing else was asked for; 0 for any.
+
+    Raises
+    ------
+    PortsExhaustedError
+        If the wanted port, or every allowed one, is taken.
+    """
+    if wanted is not None:
+        if is_free(host, wanted):
+            return wanted
+        raise PortsExhaustedError(f"port {wanted} on {host} is taken", "give another one, or leave it to offload")
+    if allowed is not None:
+        # In random order: two deployments that start at once should not race for the same one.
+        ports = list(range(allowed[0], allowed[1] + 1))
+        random.shuffle(ports)
+        for port in ports:
+            if is_free(host, port):
+                return port
+        raise PortsExhaustedError(f"every port from {allowed[0]} to {allowed[1]} on {host} is taken", "widen --ports")
+    if preferred and is_free(host, preferred):
+        return preferred
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,25 @@
+"""What another terminal, or plain Dask code, needs to know to use a deployment."""
+
+from __future__ import annotations
+
+from offload.deploy import security
+from offload.deploy.contact import Contact
+from offload.deploy.registry import VARIABLE, Place
+
+
+def variables(place: Place, contact: Contact) -> dict[str, str]:
+    """Return the environment variables: names, addresses and paths, no secrets.
+
+    With them ``dask.distributed.Client()``, ``dask worker`` and ``dask scheduler`` find the scheduler and the
+    certificates by Dask's own configuration.
+    """
+    authority, certificate, key = security.files(place.keys, "dask")
+    found = {VARIABLE: place.name}
+    if contact.scheduler is not None:
+        found["DASK_SCHEDULER_ADDRESS"] = contact.scheduler
+    found["DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION"] = "True"
+    found["DASK_DISTRIBUTED__COMM__TLS__CA_FILE"] = authority
+    for party in ("CLIENT", "WORKER", "SCHEDULER"):
+        found[f"DASK_DISTRIBUTED__COMM__TLS__{party}__CERT"] = certificate
+        found[f"DASK_DISTRIBUTED__COMM__TLS__{party}__KEY"] = key
+    return found

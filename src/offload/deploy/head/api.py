@@ -1,0 +1,75 @@
+"""The head's own HTTP service: what the commands ask of it. Every request needs the deployment's token."""
+
+from __future__ import annotations
+
+import hmac
+
+from aiohttp import web
+
+from offload.deploy.head.proxy import DashboardProxy
+from offload.deploy.head.supervisor import Head
+from offload.errors import OffloadError
+
+COOKIE = "offload"
+MOST_WORKERS = 10_000
+
+
+def application(head: Head, token: str) -> web.Application:
+    """Return the application that serves a head.
+
+    Parameters
+    ----------
+    head : Head
+        What it controls.
+    token : str
+        Who has it may do everything.
+    """
+    proxy = DashboardProxy(head.socket)
+
+    @web.middleware
+    async def authenticated(request: web.Request, handler: web.Handler) -> web.StreamResponse:  # type: ignore[name-defined]
+        if request.path == "/login":
+            return _log_in(request, token)
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ") or request.cookies.get(COOKIE, "")
+        if not hmac.compare_digest(given.encode(), token.encode()):
+            return web.json_response({"error": "this needs the deployment's token"}, status=401)
+        try:
+            response: web.StreamResponse = await handler(request)
+        except OffloadError as exc:
+            return web.json_response({"error": exc.message, "hint": exc.hint}, status=400)
+        return response
+
+    async def status(request: web.Request) -> web.Response:
+        return web.json_response(await head.status())
+
+    async def scale(request: web.Request) -> web.Response:
+        workers = (await request.json()).get("workers")
+        if type(workers) is not int or not 0 <= workers <= MOST_WORKERS:
+            return web.json_response({"error": f"workers is a number from 0 to {MOST_WORKERS}"}, status=400)
+        await head.scale(workers)
+        return web.json_response(await head.status())
+
+    async def down(request: web.Request) -> web.Response:
+        head.stop()
+        return web.json_response({"state": "stopping"})
+
+    app = web.Application(middlewares=[authenticated])
+    app.add_routes(
+        [
+            web.get("/v1/status", status),
+            web.post("/v1/scale", scale),
+            web.post("/v1/down", down),
+            web.route("*", "/{path:.*}", proxy.handle),
+        ]
+    )
+    app.on_cleanup.append(proxy.close)
+    return app
+
+
+def _log_in(request: web.Request, token: str) -> web.Response:
+    """Turn the token of a link into a cookie, so that a browser can show the dashboard."""
+    if not hmac.compare_digest(request.query.get("token", "").encode(), token.encode()):
+        return web.json_response({"error": "this link is not, or no longer, right"}, status=401)
+    response = web.HTTPFound("/status")
+    response.set_cookie(COOKIE, token, httponly=True, secure=True, samesite="Strict")
+    return response

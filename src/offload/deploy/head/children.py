@@ -1,0 +1,121 @@
+"""The head's children: started, watched, started again when they die, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+START_SECONDS = 60.0
+END_SECONDS = 8.0
+FIRST_PAUSE, LONGEST_PAUSE, CALM = 0.2, 30.0, 60.0
+
+
+class Child:
+    """A process that runs until it is told to end.
+
+    It is told by the end of its standard input, so it also ends when the head is killed. A child that dies is started
+    again, at once the first time, and later after growing pauses.
+
+    Parameters
+    ----------
+    name : str
+        What it is called, and its log.
+    command : callable
+        Gives the command to start it with.
+    log : str
+        The file that gets what it writes to standard error.
+    announces : bool
+        Whether it writes a line of JSON to standard output when it is ready.
+    announced : callable, optional
+        Gets that.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Callable[[], list[str]],
+        log: str,
+        announces: bool = False,
+        announced: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self.state = "starting"
+        self.restarts = 0
+        self.pid: int | None = None
+        self._command = command
+        self._announces = announces
+        self._announced = announced
+        self._process: asyncio.subprocess.Process | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.ready = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin to keep it alive."""
+        self._task = asyncio.create_task(self._keep_alive(), name=self.name)
+
+    async def end(self) -> None:
+        """End it and wait for it; by force when it takes too long."""
+        self.state = "ending"
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        process = self._process
+        if process is not None and process.returncode is None:
+            await self._end_process(process)
+        self.state = "ended"
+
+    async def _end_process(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), END_SECONDS)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                # Its group: a nanny's worker must not be left over.
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+    async def _keep_alive(self) -> None:
+        pause = 0.0
+        while True:
+            began = time.monotonic()
+            await self._run_once()
+            self.ready.clear()
+            self.state = "restarting"
+            self.restarts += 1
+            pause = FIRST_PAUSE if time.monotonic() - began > CALM else min(max(FIRST_PAUSE, 2 * pause), LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+
+    async def _run_once(self) -> None:
+        with open(self.log, "ab") as log:
+            self._process = process = await asyncio.create_subprocess_exec(
+                *self._command(),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE if self._announces else log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.pid = process.pid
+        if self._announces:
+            assert process.stdout is not None
+            try:
+                line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
+            except TimeoutError:
+                await self._end_process(process)
+                return
+            if not line:
+                await process.wait()
+                return
+            if self._announced is not None:
+                self._announced(json.loads(line))
+        self.state = "running"
+        self.ready.set()
+        await process.wait()
+        self.pid = None

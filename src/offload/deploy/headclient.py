@@ -1,0 +1,57 @@
+"""Asking a head: a small synchronous client for its HTTP service."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import urllib.error
+import urllib.request
+from typing import Any
+
+from offload.deploy import security
+from offload.deploy.contact import Contact
+from offload.deploy.registry import Place
+from offload.errors import OffloadError
+
+SECONDS = 60.0
+
+
+class HeadGoneError(OffloadError):
+    """The head of a deployment does not answer."""
+
+
+def ask(place: Place, contact: Contact, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Send a request to a head and return its answer.
+
+    Raises
+    ------
+    HeadGoneError
+        If nobody answers.
+    OffloadError
+        If the head refuses; the message is its own.
+    """
+    authority, _, _ = security.files(place.keys, "server")
+    request = urllib.request.Request(
+        contact.head["url"] + path,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {security.read_token(place.keys)}", "Content-Type": "application/json"},
+        method=method,
+    )
+    # Addresses of a deployment are reached directly, whatever proxy the rest of the network needs.
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}),
+        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=authority)),
+    )
+    try:
+        with opener.open(request, timeout=SECONDS) as answer:
+            told: dict[str, Any] = json.load(answer)
+            return told
+    except urllib.error.HTTPError as exc:
+        with exc:
+            refusal = json.loads(exc.read() or b"{}")
+        raise OffloadError(refusal.get("error", f"the head answered {exc.code}"), refusal.get("hint")) from exc
+    except (OSError, ValueError) as exc:
+        raise HeadGoneError(
+            f"the head of {place.name} does not answer at {contact.head['url']}: {exc}",
+            f"bring it up again: offload up --name {place.name}",
+        ) from exc

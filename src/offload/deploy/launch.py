@@ -1,0 +1,149 @@
+"""Bringing deployments of this machine up and down, and telling how they are."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from offload.deploy import security
+from offload.deploy.contact import Contact
+from offload.deploy.headclient import HeadGoneError, ask
+from offload.deploy.processes import family, is_alive, kill, python, start_detached, started, tail, wait_until_gone
+from offload.deploy.registry import Place, Registry
+from offload.deploy.spec import Spec
+from offload.errors import OffloadError
+
+UP_SECONDS, DOWN_SECONDS, KILL_SECONDS = 90.0, 20.0, 5.0
+INTERVAL = 0.05
+
+Say = Callable[[str], None]
+
+
+def state(place: Place) -> str:
+    """Return how a deployment is: ``"running"``, ``"starting"``, ``"stopping"``, ``"dead"`` or ``"down"``.
+
+    ``"dead"`` means that its head ended without being told to; `up` starts it again.
+    """
+    contact = Contact.read(place.contact)
+    if contact is None:
+        return "down"
+    return contact.state if head_lives(contact) else "dead"
+
+
+def head_lives(contact: Contact) -> bool:
+    """Tell whether the head that wrote the contact file still runs."""
+    return is_alive(contact.head["pid"], contact.head["started"])
+
+
+def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
+    """Bring a deployment up, unless it is.
+
+    Parameters
+    ----------
+    registry : Registry
+        Where it is made known.
+    spec : Spec
+        What it is to be. One that is up already stays as it is.
+    say : callable
+        Is told each step as it happens.
+
+    Returns
+    -------
+    (Contact, bool)
+        Where it is, and whether it had to be started.
+
+    Raises
+    ------
+    OffloadError
+        If it does not come up in time; the message ends with the last lines of the log that explains it.
+    """
+    place = registry.place(spec.name)
+    if state(place) == "running":
+        contact = Contact.read(place.contact)
+        assert contact is not None
+        return contact, False
+    if state(place) == "dead":
+        say("its head has died; starting it again")
+        _sweep(place)
+    registry.create(spec)
+    say("making certificates")
+    security.create(place.keys, [spec.host, "localhost"])
+    say("starting the head")
+    pid = start_detached(python("offload.deploy.head", place.path), place.log("head"))
+    return _wait_for(place, pid, say), True
+
+
+def _wait_for(place: Place, pid: int, say: Say) -> Contact:
+    deadline = time.monotonic() + UP_SECONDS
+    told: set[str] = set()
+    while time.monotonic() < deadline:
+        contact = Contact.read(place.contact)
+        if contact is not None and contact.head["pid"] == pid:
+            if contact.scheduler and "scheduler" not in told:
+                told.add("scheduler")
+                say(f"the scheduler is at {contact.scheduler}")
+            if contact.state == "running":
+                return contact
+        if started(pid) is None:
+            reason = tail(place.log("head"), 1) or "it said nothing"
+            raise OffloadError(f"the head of {place.name} ended at once: {reason}", f"its log: {place.log('head')}")
+        time.sleep(INTERVAL)
+    kill(family(pid), signal.SIGKILL)
+    log = place.log("scheduler")
+    raise OffloadError(
+        f"{place.name} was not up after {UP_SECONDS:.0f} s: {tail(log, 1) or 'the scheduler said nothing'}",
+        f"its logs: {place.logs}",
+    )
+
+
+def down(registry: Registry, place: Place, say: Say) -> None:
+    """Bring a deployment down: nothing of it runs afterwards, and its files are gone.
+
+    Raises
+    ------
+    OffloadError
+        If a process of it cannot be ended.
+    """
+    contact = Contact.read(place.contact)
+    if contact is not None and head_lives(contact):
+        members = family(contact.head["pid"])
+        try:
+            ask(place, contact, "POST", "/v1/down", {})
+        except HeadGoneError:
+            kill({contact.head["pid"]: contact.head["started"]}, signal.SIGTERM)
+        say("waiting for the workers and the scheduler to end")
+        left = wait_until_gone(members, DOWN_SECONDS)
+        if left:
+            say(f"{len(left)} processes did not end by themselves; ending them")
+            kill(left, signal.SIGKILL)
+            left = wait_until_gone(left, KILL_SECONDS)
+        if left:
+            raise OffloadError(f"processes of {place.name} are still there: {', '.join(map(str, left))}")
+    _sweep(place)
+    registry.remove(place.name)
+
+
+def _sweep(place: Place) -> None:
+    """Remove what a head that was killed has left: its contact file, and the directory of its socket."""
+    contact = Contact.read(place.contact)
+    if contact is None:
+        return
+    runtime = contact.head.get("runtime")
+    if runtime and os.path.isdir(runtime):
+        shutil.rmtree(runtime)
+    os.unlink(place.contact)
+
+
+def status(place: Place) -> dict[str, Any]:
+    """Return what the head says of its deployment, or what can be said without one."""
+    contact = Contact.read(place.contact)
+    if contact is None or not head_lives(contact):
+        return {"name": place.name, "state": state(place), "services": [], "workers": []}
+    try:
+        return ask(place, contact, "GET", "/v1/status")
+    except HeadGoneError as exc:
+        return {"name": place.name, "state": "silent", "reason": exc.message, "services": [], "workers": []}

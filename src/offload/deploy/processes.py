@@ -1,0 +1,98 @@
+"""Processes that outlive the one that starts them, known by id and start time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import psutil
+
+INTERVAL = 0.05
+
+
+def started(pid: int) -> float | None:
+    """Return when a process was started, in Unix seconds; None when it has ended (also while it is a zombie)."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
+        return None
+
+
+def is_alive(pid: int, since: float) -> bool:
+    """Tell whether the process that was started then still runs; a later one with the same id is another."""
+    now = started(pid)
+    return now is not None and abs(now - since) < 1.0
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs one of offload's modules with this interpreter."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+def start_detached(command: Sequence[str], log: str, environment: dict[str, str] | None = None) -> int:
+    """Start a process that goes on when this one ends, with all its output in a log; return its id."""
+    with open(log, "ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+            cwd="/",
+        )
+    # Nobody waits for it here; it is not to be reported as a forgotten child either.
+    process.returncode = 0
+    return process.pid
+
+
+def wait_until_gone(processes: dict[int, float], seconds: float) -> dict[int, float]:
+    """Wait for processes (id: start time) to end, and return those that have not."""
+    deadline = time.monotonic() + seconds
+    while left := {pid: since for pid, since in processes.items() if is_alive(pid, since)}:
+        if time.monotonic() > deadline:
+            return left
+        time.sleep(INTERVAL)
+    return {}
+
+
+def family(pid: int) -> dict[int, float]:
+    """Return a process and all that descend from it (id: start time)."""
+    try:
+        root = psutil.Process(pid)
+        members = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return {}
+    found: dict[int, Any] = {}
+    for process in members:
+        try:
+            found[process.pid] = process.create_time()
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def kill(processes: dict[int, float], signal: int) -> None:
+    """Send a signal to those processes that still are what they were."""
+    for pid, since in processes.items():
+        if is_alive(pid, since):
+            try:
+                os.kill(pid, signal)
+            except ProcessLookupError:
+                continue
+
+
+def tail(path: str, lines: int = 5) -> str:
+    """Return the last lines of a log, or nothing where there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 16384))
+            return b"\n".join(file.read().splitlines()[-lines:]).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,160 @@
+"""Which deployments there are, where each keeps its files, and which one is in use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from offload.deploy.spec import Spec, check_name
+from offload.errors import NotFoundError, StorageError
+from offload.storage.filesystems import translated
+
+VARIABLE = "OFFLOAD_DEPLOYMENT"
+
+
+class Place:
+    """The directory of one deployment, readable by its owner alone.
+
+    Attributes
+    ----------
+    path : str
+        The directory.
+    name : str
+        The deployment's name.
+    spec, contact, logs, keys : str
+        Paths of the spec, of the contact file, of the directory of logs, and of that of certificates and token.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.name = os.path.basename(path)
+        self.spec = os.path.join(path, "spec.json")
+        self.contact = os.path.join(path, "contact.json")
+        self.logs = os.path.join(path, "logs")
+        self.keys = os.path.join(path, "keys")
+
+    def log(self, who: str) -> str:
+        """Return the path of a process's log."""
+        return os.path.join(self.logs, f"{who}.log")
+
+    def read_spec(self) -> Spec:
+        """Return the spec that is kept here."""
+        with open(self.spec, encoding="utf-8") as file:
+            return Spec.from_json(file.read())
+
+
+class Registry:
+    """The deployments of one home.
+
+    Parameters
+    ----------
+    home : str
+        The home directory.
+    """
+
+    def __init__(self, home: str) -> None:
+        self._root = os.path.join(home, "deployments")
+        self._in_use = os.path.join(home, "deployment")
+
+    def place(self, name: str) -> Place:
+        """Return the place of a deployment, whether it exists or not."""
+        return Place(os.path.join(self._root, check_name(name)))
+
+    def names(self) -> list[str]:
+        """Return the names of all deployments, sorted."""
+        try:
+            found = os.listdir(self._root)
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in found if os.path.exists(os.path.join(self._root, name, "spec.json")))
+
+    def get(self, name: str) -> Place:
+        """Return the place of a deployment that exists.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none of this name; the hint names those that there are.
+        """
+        place = self.place(name)
+        if not os.path.exists(place.spec):
+            others = ", ".join(self.names())
+            raise NotFoundError(
+                f"there is no deployment {name}",
+                f"there are: {others}" if others else f"start it: offload up --name {name}",
+            )
+        return place
+
+    def create(self, spec: Spec) -> Place:
+        """Make the place of a deployment and keep its spec there, over an earlier one of the same name."""
+        place = self.place(spec.name)
+        try:
+            os.makedirs(place.logs, 0o700, exist_ok=True)
+            os.chmod(place.path, 0o700)
+            write_atomically(place.spec, spec.to_json())
+        except OSError as exc:
+            raise translated(exc, place.path) from exc
+        return place
+
+    def remove(self, name: str) -> None:
+        """Remove a deployment's files."""
+        shutil.rmtree(self.place(name).path)
+        if self.in_use() == name:
+            os.unlink(self._in_use)
+
+    def use(self, name: str | None) -> None:
+        """Make a deployment the one that is used by default; None for none."""
+        if name is None:
+            if os.path.exists(self._in_use):
+                os.unlink(self._in_use)
+        else:
+            write_atomically(self._in_use, self.get(name).name + "\n")
+
+    def in_use(self) -> str | None:
+        """Return the name that `use` has set, or None."""
+        try:
+            with open(self._in_use, encoding="utf-8") as file:
+                return file.read().strip() or None
+        except FileNotFoundError:
+            return None
+
+    def active(self, chosen: str | None = None) -> Place | None:
+        """Return the deployment that work goes to, or None for embedded.
+
+        Parameters
+        ----------
+        chosen : str, optional
+            A name that was given for just this; else ``$OFFLOAD_DEPLOYMENT`` counts, and then `use`.
+
+        Raises
+        ------
+        NotFoundError
+            If the one that is asked for does not exist.
+        """
+        name = chosen or os.environ.get(VARIABLE) or self.in_use()
+        return self.get(name) if name else None
+
+    def only(self, chosen: str | None) -> Place:
+        """Return the deployment that a command is about: the chosen one, else the active one, else the only one."""
+        place = self.active(chosen)
+        if place is not None:
+            return place
+        names = self.names()
+        if len(names) == 1:
+            return self.place(names[0])
+        raise NotFoundError(
+            "no deployment is active" if names else "there is no deployment",
+            f"name one of: {', '.join(names)}" if names else "start one: offload up",
+        )
+
+
+def write_atomically(path: str, text: str) -> None:
+    """Write a small file, for its owner alone, so that a reader sees the old or the new text."""
+    temporary = f"{path}.{os.getpid()}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError as exc:
+        raise StorageError(f"{path} cannot be written: {exc.strerror}") from exc

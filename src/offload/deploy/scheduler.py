@@ -1,0 +1,57 @@
+"""``offload scheduler``: Dask's scheduler with this deployment's certificates, until its standard input ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+
+from offload.deploy.daskside import HeadScheduler, dask_security
+from offload.deploy.endpoints import free_port
+from offload.deploy.registry import Place
+
+PREFERRED = 8786
+
+
+async def serve(place: Place, socket: str, port: int | None) -> None:
+    """Run the scheduler of a deployment.
+
+    Its address is written to standard output, as one line of JSON. It ends when standard input does, which is when the
+    head ends, however it ends; or on SIGTERM.
+
+    Parameters
+    ----------
+    place : Place
+        The deployment.
+    socket : str
+        Where the dashboard listens.
+    port : int, optional
+        The port it had before, which its workers know.
+    """
+    spec = place.read_spec()
+    port = port or free_port(spec.host, spec.port, spec.ports, PREFERRED)
+    scheduler = HeadScheduler(
+        socket, host=spec.host, port=port, protocol="tls", security=dask_security(place.keys), dashboard_address=None
+    )
+    async with scheduler:
+        sys.stdout.write(json.dumps({"address": scheduler.address}) + "\n")
+        sys.stdout.flush()
+        await until_told()
+
+
+async def until_told() -> None:
+    """Wait for the end of standard input, or for SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    loop.add_reader(sys.stdin.fileno(), told.set)  # nothing is ever written to it: readable means ended
+    try:
+        await told.wait()
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(Place(sys.argv[1]), sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else None))

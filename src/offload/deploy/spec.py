@@ -1,0 +1,115 @@
+"""What a deployment is to be: the choices that a user makes, checked, and kept beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from typing import Any
+
+from offload.errors import UsageError
+
+VERSION = 1
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+def check_name(name: str) -> str:
+    """Return the name of a deployment, if it can be one.
+
+    Raises
+    ------
+    UsageError
+        If it holds anything but lower-case letters, digits, ``-`` and ``_``.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot be the name of a deployment",
+            "use up to 63 lower-case letters, digits, - and _, beginning with a letter or digit",
+        )
+    return name
+
+
+def parse_ports(text: str) -> tuple[int, int]:
+    """Return the first and last port of ``A-B``, or of a single port.
+
+    Examples
+    --------
+    >>> parse_ports("60001-61000"), parse_ports("8786")
+    ((60001, 61000), (8786, 8786))
+    """
+    first, _, last = text.partition("-")
+    if not first.isdigit() or (last and not last.isdigit()):
+        raise UsageError(f"{text!r} is no range of ports", "write it as 60001-61000")
+    low, high = int(first), int(last or first)
+    if not 0 < low <= high < 65536:
+        raise UsageError(f"{text!r} is no range of ports", "ports go from 1 to 65535, the smaller one first")
+    return low, high
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """The choices for one deployment.
+
+    Attributes
+    ----------
+    name : str
+        What it is called.
+    workers : int
+        Worker processes at the start. The default is one for each core.
+    threads : int
+        Threads of each worker.
+    memory_limit : str
+        Of each worker, as Dask takes it: ``"4GB"``, ``"auto"``, ``"0"`` for none.
+    nanny : bool
+        Whether a nanny watches over each worker and starts it again.
+    host : str
+        The address to listen on.
+    port : int or None
+        Of the scheduler; by default Dask's own where it is free.
+    ports : (int, int) or None
+        Every listening port comes from this range, where one is given.
+    scratch : str or None
+        Where workers keep temporary files.
+    storage_only : bool
+        Bring up storage without scheduler and workers.
+    """
+
+    name: str = "local"
+    workers: int = dataclasses.field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    threads: int = 1
+    memory_limit: str = "auto"
+    nanny: bool = True
+    host: str = "127.0.0.1"
+    port: int | None = None
+    ports: tuple[int, int] | None = None
+    scratch: str | None = None
+    storage_only: bool = False
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        if self.workers < 0:
+            raise UsageError(f"{self.workers} workers are not possible", "give 0 or more")
+        if self.threads < 1:
+            raise UsageError(f"{self.threads} threads are not possible", "give 1 or more")
+
+    def to_json(self) -> str:
+        """Return the text of the file that keeps the spec."""
+        return json.dumps({"version": VERSION, **dataclasses.asdict(self)}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Spec:
+        """Return the spec that a file holds.
+
+        Raises
+        ------
+        UsageError
+            If a newer version wrote it.
+        """
+        values: dict[str, Any] = json.loads(text)
+        version = values.pop("version")
+        if version > VERSION:
+            raise UsageError(f"the deployment {values.get('name')} was made by a newer offload", "update offload")
+        if values["ports"] is not None:
+            values["ports"] = tuple(values["ports"])
+        return cls(**values)
