@@ -7,6 +7,7 @@ Everything happens in build/demo, with a home of its own there.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -69,9 +70,8 @@ def run_all() -> tuple[float, list[bytes]]:
 
 def computations() -> int:
     """How often something was computed in this home, ever."""
-    from offload.compute.session import current
-
-    return current().database.statistics()["runs"]
+    done = subprocess.run(["offload", "status", "--json"], check=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    return int(json.loads(done.stdout)["database"]["runs"])
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import offload
+
 SOURCE = Path(__file__).parent.parent / "src" / "offload"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
@@ -132,6 +134,17 @@ with open({str(dump)!r}, "w") as file:
     )
     assert done.returncode == 0, done.stderr.decode()
     return set(dump.read_text().split())
+
+
+def test_public_names() -> None:
+    """Whoever changes this list changes what users rely on: it goes to CHANGELOG.md too."""
+    assert sorted(offload.__all__) == sorted(
+        "CommandError CommandResult DecodeError Directory EncodeError File Future IdentityError NotRecordedWarning "
+        "OffloadError StorageError Task UsageError __version__ client gather register run task why".split()
+    )
+    for name in offload.__all__:
+        assert getattr(offload, name) is not None
+    assert set(dir(offload)) >= set(offload.__all__)
 
 
 def test_import_loads_nothing_heavy(tmp_path: Path) -> None:

@@ -26,7 +26,12 @@ What the numbers mean that commands end with: [exit codes](../exit-codes.md).
 def helps(command: click.Command, words: str, parent: click.Context | None = None) -> Iterator[tuple[str, str]]:
     """The name and the help text of a command and of everything below it."""
     context = click.Context(
-        command, info_name=words.rpartition(" ")[2], parent=parent, terminal_width=WIDTH, max_content_width=WIDTH
+        command,
+        info_name=words.rpartition(" ")[2],
+        parent=parent,
+        terminal_width=WIDTH,
+        max_content_width=WIDTH,
+        help_option_names=command.context_settings.get("help_option_names"),
     )
     yield words, command.get_help(context)
     if isinstance(command, click.Group):
