@@ -97,7 +97,8 @@ class Crowd:
     def start(self, kind: str, last: bool = False) -> subprocess.Popen[bytes]:
         seed, log = self._chance.randrange(1 << 30), self.home.parent / ("asked" if last else "calls")
         job = json.dumps([kind, self.arguments, seed, self.since, 0 if last else self.seconds, str(log)])
-        environ = {**os.environ, "OFFLOAD_HOME": str(self.home)}
+        # What a killed command leaves in its scratch directory goes when the run ends.
+        environ = {**os.environ, "OFFLOAD_HOME": str(self.home), "TMPDIR": str(self.home.parent)}
         process = subprocess.Popen(
             [sys.executable, __file__, "--worker", job], env=environ, stdin=subprocess.DEVNULL, start_new_session=True
         )
