@@ -174,8 +174,12 @@ class LocalCluster(Engine):
         except ProcessLookupError:
             pass  # it has ended by itself
         self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         if self._client is not None:
             self._client.close(timeout=1)
+        for thread in self._readers:
+            thread.join(1)
 
     def leave(self) -> None:
         """Let go of the cluster in a child of this process, which has inherited what keeps it alive."""
@@ -184,15 +188,16 @@ class LocalCluster(Engine):
             os.close(pipe.fileno())
 
     def _forward(self, pipe: IO[bytes], name: str) -> None:
-        for line in pipe:
-            text = line.decode(errors="replace")
-            if name == "stderr":
-                self._log.append(text)
-                del self._log[:-_TAIL]
-            stream = getattr(sys, name)
-            if self._client is not None and stream is not None and not stream.closed:
-                stream.write(text)
-                stream.flush()
+        with pipe:
+            for line in pipe:
+                text = line.decode(errors="replace")
+                if name == "stderr":
+                    self._log.append(text)
+                    del self._log[:-_TAIL]
+                stream = getattr(sys, name)
+                if self._client is not None and stream is not None and not stream.closed:
+                    stream.write(text)
+                    stream.flush()
 
     def _last_words(self) -> str:
         self._process.wait()
