@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,6 +113,22 @@ def test_imports_are_found_wherever_they_stand() -> None:
 def test_files_can_be_read_in_one_sitting(path: Path) -> None:
     lines = len(path.read_text().splitlines())
     assert lines <= 350, f"{lines} lines; aim at 300, one concept per file"
+
+
+def test_what_is_imported_is_declared() -> None:
+    """Every distribution that src imports is a dependency, but for those whose values only users bring along."""
+    project = tomllib.loads((SOURCE.parent.parent / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[^\w-]", line)[0] for line in project["dependencies"]}
+    brought = {"numpy", "pandas", "pyarrow"}
+    names = {
+        name.split(".")[0]
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])
+    }
+    foreign = names - sys.stdlib_module_names - {"offload", "_typeshed"}
+    assert foreign - brought == declared
 
 
 def loaded(code: str, directory: Path) -> set[str]:
