@@ -207,7 +207,7 @@ except offload.DecodeError as exc:
 
 
 def test_unpicklable_arguments(log: Log) -> None:
-    with pytest.raises(EncodeError, match="argument b:.*lock") as caught:
+    with pytest.raises(EncodeError, match=r"argument b:.*lock") as caught:
         add(log.path, 1, threading.Lock())
     assert caught.value.hint
     assert log.runs == 0
@@ -216,7 +216,7 @@ def test_unpicklable_arguments(log: Log) -> None:
 def test_arguments_with_cycles(log: Log) -> None:
     loop: list[Any] = []
     loop.append(loop)
-    with pytest.raises(EncodeError, match="argument value:.*contains itself"):
+    with pytest.raises(EncodeError, match=r"argument value:.*contains itself"):
         echo(log.path, loop)
 
 

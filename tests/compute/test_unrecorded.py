@@ -179,7 +179,7 @@ def test_a_home_that_cannot_be_written(log: Log, mounted: Path) -> None:
 @pytest.mark.real
 def test_a_new_home_that_cannot_be_made(log: Log, mounted: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", mounted], check=True)
-    with pytest.raises(StorageError, match="cannot be written|read-only") as caught:
+    with pytest.raises(StorageError, match=r"cannot be written|read-only") as caught:
         echo(log.path, 1)
     assert caught.value.hint
     assert log.runs == 0
