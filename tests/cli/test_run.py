@@ -150,7 +150,12 @@ def test_an_output_that_is_there_already_is_left_alone(offload: Offload, work: P
     offload("run", "-o", "x", "--", "sh", "-c", "echo 1 > x")
     before = (work / "x").stat()
     offload("run", "-o", "x", "--", "sh", "-c", "echo 1 > x")
-    assert (work / "x").stat() == before
+    after = (work / "x").stat()
+    assert (after.st_ino, after.st_mtime_ns, after.st_ctime_ns) == (
+        before.st_ino,
+        before.st_mtime_ns,
+        before.st_ctime_ns,
+    )
     (work / "x").write_text("other")
     offload("run", "-o", "x", "--", "sh", "-c", "echo 1 > x")
     assert (work / "x").read_text() == "1\n"
@@ -487,3 +492,16 @@ def test_unforeseen_errors_are_one_line(
     assert main(["run", "--", "true"]) == 125
     assert "Traceback" in capfd.readouterr().err
     close_sessions()
+
+
+def test_what_does_not_come_back_is_named(offload: Offload, work: Path, tmp_path: Path) -> None:
+    (work / "data").mkdir()
+    (work / "data" / "x").write_text("x")
+    text = "echo 1 > b; mkdir -p c/d __pycache__; touch .hidden c/d/e; echo 2 > data/y; echo 3 >> data/x; echo 4 > o"
+    done = offload("run", "-o", "o", "-i", "data", "--", "sh", "-c", text)
+    assert done.stderr.endswith(b"offload: made b, c/, data/x, ..., which does not come back: --output b\n")
+    report = json.loads(offload("run", "--fresh", "--json", "-o", "o", "-i", "data", "--", "sh", "-c", text).stderr)
+    assert report["strays"] == ["b", "c/", "data/x", "data/y"]
+    assert b"come back" not in offload("run", "-o", "o", "-i", "data", "--", "sh", "-c", "cat data/x > o").stderr
+    target = tmp_path / "written"
+    assert os.fsencode(f"wrote {target}, which is not recorded") in offload("run", "--", "touch", str(target)).stderr

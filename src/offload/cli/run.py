@@ -156,6 +156,7 @@ def _report_computed(parsed: Parsed, plan: Plan, computed: Computed, tell: Say) 
                 seconds=execution.seconds,
                 started=execution.started,
                 missing_inputs=hints,
+                strays=computed.strays,
             )
         )
     if code:
@@ -175,7 +176,26 @@ def _report_computed(parsed: Parsed, plan: Plan, computed: Computed, tell: Say) 
         tell(
             f"computed in {duration(execution.seconds)}, {'recorded' if computed.outcome != 'same' else 'as recorded'}"
         )
+    if computed.strays:
+        tell(describe_strays(computed.strays))
     return code
+
+
+def describe_strays(strays: list[str]) -> str:
+    """Return what to do about files that a command made, and that are not its outputs.
+
+    Examples
+    --------
+    >>> describe_strays(["b.txt"])
+    'made b.txt, which does not come back: --output b.txt'
+    >>> describe_strays(["/data/x"])
+    'wrote /data/x, which is not recorded: when recalled it is not written; use a relative path and --output'
+    """
+    lost = [path for path in strays if not path.startswith("/")]
+    names = ", ".join((lost or strays)[:3]) + (", ..." if len(lost or strays) > 3 else "")
+    if lost:
+        return f"made {names}, which does not come back: --output {lost[0]}"
+    return f"wrote {names}, which is not recorded: when recalled it is not written; use a relative path and --output"
 
 
 def describe_exit(code: int) -> str:

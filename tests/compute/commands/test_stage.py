@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.commands import stage
+from offload.compute.commands import copying, stage
+from offload.compute.commands.copying import MOMENT, copy_verified
 from offload.compute.commands.plan import Planner
 from offload.compute.commands.request import Request
-from offload.compute.commands.stage import Scratch, Stager, copy_verified, depth_of, remove_tree
+from offload.compute.commands.stage import Scratch, Stager, depth_of, remove_tree
 from offload.compute.commands.stdin import Stdin
 from offload.errors import OffloadError, UsageError
 from offload.storage.filecache import FileChecksums
@@ -57,7 +58,7 @@ def test_everything_is_where_the_command_looks(tmp_path: Path, work: Path) -> No
     assert (place / "o/p").is_dir()
     assert (place / "made").is_dir()
     assert not (place / "o/p/file").exists()
-    assert (place / "d/sub").stat().st_mtime_ns == (place / "d/sub/x").stat().st_mtime_ns == stage.MOMENT
+    assert (place / "d/sub").stat().st_mtime_ns == (place / "d/sub/x").stat().st_mtime_ns == MOMENT
 
 
 def test_the_current_directory_as_an_input(tmp_path: Path, work: Path) -> None:
@@ -98,7 +99,7 @@ def test_a_reflink_is_verified_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         os.pwrite(writer, os.pread(reader, 100, 0), 0)
         return True
 
-    monkeypatch.setattr(stage, "clone", clone)
+    monkeypatch.setattr(copying, "clone", clone)
     (tmp_path / "x").write_text("content")
     copy_verified(str(tmp_path / "x"), str(tmp_path / "y"), hashlib.sha256(b"content").hexdigest(), True)
     assert (tmp_path / "y").read_text() == "content"

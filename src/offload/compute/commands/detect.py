@@ -62,6 +62,12 @@ def detect(argv: Sequence[str], outputs: Collection[str] = ()) -> list[str]:
     return list(found)
 
 
+def absent_paths(argv: Sequence[str]) -> list[str]:
+    """Return the words of a command that are absolute paths outside the system, and do not exist."""
+    found = {word for word in _words(argv) if word.startswith("/") and "\0" not in word and not os.path.lexists(word)}
+    return sorted(word for word in found if not is_system(os.path.normpath(word)))
+
+
 def _is_output(path: str, outputs: Collection[str]) -> bool:
     """Return whether a path is a declared output, or in one: there since the last time, and no input."""
     return any(path == output or path.startswith(output + "/") for output in outputs)

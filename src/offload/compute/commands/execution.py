@@ -59,10 +59,12 @@ class Execution:
         """Whether the reader of our own output went away."""
 
 
-def prepare(plan: Plan, scratch: Scratch) -> None:
-    """Make the scratch directory of a command, with its inputs in it."""
+def prepare(plan: Plan, scratch: Scratch) -> Stager:
+    """Make the scratch directory of a command, with its inputs in it; return what knows which they are."""
     scratch.prepare(depth_of([item.path for item in plan.inputs] + plan.request.output_paths))
-    Stager(scratch).stage(plan.inputs, plan.request.outputs)
+    stager = Stager(scratch)
+    stager.stage(plan.inputs, plan.request.outputs)
+    return stager
 
 
 def execute(

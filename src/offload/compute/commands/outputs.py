@@ -186,7 +186,7 @@ def _files(records: Sequence[OutputRecord]) -> Iterator[OutputRecord]:
 
 def _move(source: str, item: OutputRecord) -> None:
     """Put a scratch file in its place at once: by a second name for it, or else by a copy."""
-    from offload.compute.commands.stage import CHUNK, clone, write_all
+    from offload.compute.commands.copying import CHUNK, clone, write_all
 
     mode = _mode(item.executable)
     temporary = _temporary(item.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from offload.compute.commands.detect import absent_paths
 from offload.compute.commands.execution import Execution, execute, prepare
 from offload.compute.commands.outputs import check_places, deliver_found, find, store_outputs
 from offload.compute.commands.recall import is_lost
@@ -35,10 +36,16 @@ class Computed:
     unrecorded : str
         Why the result is not recorded, where the command itself ended well.
     problem : OffloadError, optional
-        The storage trouble, or the failed delivery, behind that.
+        The storage trouble behind that.
+
+    Attributes
+    ----------
+    strays : list of str
+        What the command made or changed beside its outputs: relative paths are lost, absolute ones were written
+        this time only.
     """
 
-    __slots__ = ("execution", "outcome", "problem", "unrecorded")
+    __slots__ = ("execution", "outcome", "problem", "strays", "unrecorded")
 
     def __init__(
         self, execution: Execution, outcome: str = "", unrecorded: str = "", problem: OffloadError | None = None
@@ -47,6 +54,7 @@ class Computed:
         self.outcome = outcome
         self.unrecorded = unrecorded
         self.problem = problem
+        self.strays: list[str] = []
 
 
 def check_before(plans: Sequence[Plan], session: Session, say: Callable[[str], None]) -> None:
@@ -97,12 +105,14 @@ def compute(
         Tells the user what goes on.
     """
     check_before([plan], session, say)
-    prepare(plan, scratch)
+    absent = absent_paths(plan.request.argv)
+    stager = prepare(plan, scratch)
     execution = execute(plan, scratch, sinks, say)
     if execution.exit_code:
         return Computed(execution)
     found = find(plan.request.output_paths, scratch)
     computed = Computed(execution)
+    computed.strays = stager.strays(plan.request.output_paths) + [path for path in absent if os.path.exists(path)]
     computed.unrecorded = execution.unrecordable or changed_in_place(plan, planner)
     if not computed.unrecorded:
         try:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 
+from offload.compute.commands.copying import MOMENT, copy_verified
 from offload.errors import DiskFullError, OffloadError, UsageError
 
 TYPE_CHECKING = False
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
 
     from offload.compute.commands.plan import PlannedInput
 
-# One moment for all staged files (2000-01-01 UTC): when a copy was made is no property of the input.
-MOMENT = 946_684_800 * 10**9
-FICLONE = 0x40049409
-CHUNK = 1024 * 1024
+MOST_STRAYS = 10_000
 
 
 class Scratch:
@@ -127,6 +125,7 @@ class Stager:
 
     def __init__(self, scratch: Scratch) -> None:
         self._work = scratch.work
+        self._top = f"{scratch.path}/tree"
         self._placed: dict[str, str] = {}
         self._directories: set[str] = set()
 
@@ -156,6 +155,36 @@ class Stager:
                 os.utime(directory, ns=(MOMENT, MOMENT))
         except OSError as error:
             raise _staging_error(error) from error
+
+    def strays(self, outputs: Sequence[str]) -> list[str]:
+        """Return what a command has made or changed in its tree, beside its outputs: nobody will see it.
+
+        Paths are relative to the command's current directory; a new directory ends with a slash and stands for all
+        that is in it. Hidden files and Python's caches are passed over, and so is what is beyond some thousand files.
+        """
+        expected = {os.path.normpath(os.path.join(self._work, output)) for output in outputs}
+        found: list[str] = []
+        pending = [self._top]
+        seen = 0
+        while pending and seen < MOST_STRAYS:
+            place = pending.pop()
+            if not os.access(place, os.R_OK | os.X_OK):
+                continue
+            with os.scandir(place) as listing:
+                entries = list(listing)
+            seen += len(entries)
+            for entry in entries:
+                if entry.path in expected or entry.name.startswith(".") or entry.name == "__pycache__":
+                    continue
+                name = os.path.relpath(entry.path, self._work)
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.path in self._directories or self._work.startswith(entry.path):
+                        pending.append(entry.path)
+                    else:
+                        found.append(name + "/")
+                elif entry.path not in self._placed or _is_changed(entry):
+                    found.append(name)
+        return sorted(found)
 
     def _stage_input(self, item: PlannedInput) -> None:
         target = os.path.normpath(os.path.join(self._work, item.path))
@@ -202,57 +231,8 @@ class Stager:
                 self._make(os.path.normpath(os.path.join(self._work, *parts[:position])))
 
 
-def copy_verified(source: str, target: str, checksum: str, executable: bool) -> None:
-    """Copy a file (reflinked where the file system can) and check that the copy has the expected content.
-
-    Raises
-    ------
-    OffloadError
-        When it has not: the source changed since its checksum was taken.
-    """
-    from hashlib import sha256
-
-    digest = sha256()
-    reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        writer = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            cloned = clone(reader, writer)
-            stream = writer if cloned else reader
-            while data := os.read(stream, CHUNK):
-                digest.update(data)
-                if not cloned:
-                    write_all(writer, data)
-            os.fchmod(writer, 0o755 if executable else 0o644)
-            os.utime(writer, ns=(MOMENT, MOMENT))
-        finally:
-            os.close(writer)
-    finally:
-        os.close(reader)
-    if digest.hexdigest() != checksum:
-        raise OffloadError(f"{source} changed while it was read", "run the command again when nothing writes to it")
-
-
-def clone(reader: int, writer: int) -> bool:
-    """Let one file share the blocks of another, and return whether the file system could."""
-    import sys
-
-    if sys.platform != "linux":
-        return False
-    import fcntl
-
-    try:
-        fcntl.ioctl(writer, FICLONE, reader)
-    except OSError:
-        return False
-    return True
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write all bytes to a blocking descriptor."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+def _is_changed(entry: os.DirEntry[str]) -> bool:
+    return not entry.is_symlink() and entry.stat().st_mtime_ns != MOMENT
 
 
 def _depth_first(item: PlannedInput) -> tuple[int, str]:

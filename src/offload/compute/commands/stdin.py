@@ -80,7 +80,7 @@ class Stdin:
             return os.open(os.devnull, os.O_RDONLY)
         place = scratch.file("stdin")
         if self.source is not None:
-            from offload.compute.commands.stage import copy_verified
+            from offload.compute.commands.copying import copy_verified
 
             copy_verified(self.source, place, self.identity, False)
         elif self.spool is not None and self.spool.path is not None:
