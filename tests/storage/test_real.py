@@ -200,3 +200,47 @@ def test_sixteen_processes_killed_at_random(tmp_path: Path) -> None:
         assert store.collect(10**9).leased == 0
         assert store._index.file.query("SELECT count(*) FROM holder") == [(0,)]
     assert len(os.listdir(home / "store" / "tmp")) < killed
+
+
+COLLECTED = """
+import time
+home = Home(sys.argv[1])
+store = DirectoryStore(home.store, sync=False)
+end = time.monotonic() + 5
+rounds = 0
+while time.monotonic() < end:
+    rounds += 1
+    if sys.argv[2] == "collect":
+        store.collect(0)
+        continue
+    # All processes put the same few buffers, so that one removes what another is just putting.
+    number = rounds % 5
+    buffers = [b"small %d" % number, b"large %d" % number * 20_000]
+    with store.lease([checksum(buffer) for buffer in buffers]):
+        names = store.put(buffers)
+        store.put(buffers)
+        if store.get(names) != buffers:
+            print("WRONG", [data and data[:10] for data in store.get(names)], flush=True)
+        with store.open(names[1]) as reader:
+            reader.read()
+print(sys.argv[2], rounds > 5)
+"""
+
+
+def test_what_is_leased_is_never_collected(tmp_path: Path) -> None:
+    roles = ["put"] * 4 + ["collect"] * 2
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PREFIX + COLLECTED, tmp_path / "home", role],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for role in roles
+    ]
+    outputs = [process.communicate(timeout=60) for process in processes]
+    assert outputs == [(f"{role} True\n", "") for role in roles]
+    with DirectoryStore(str(tmp_path / "home" / "store")) as store:
+        store.collect(0)
+        assert store.usage().buffers == 0
+        assert not list((tmp_path / "home" / "store").glob("buffers/*/*"))
