@@ -1,0 +1,192 @@
+"""``offload history``."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offload.compute.session import current
+from tests.cli.conftest import Inside
+from tests.conftest import Offload
+
+AREA = """
+import offload
+
+@offload.task
+def area(radius, pi=3):
+    return pi * radius**2
+
+print(area(2), area(2.5))
+"""
+
+
+def runs(inside: Inside, *words: str) -> list[Any]:
+    done = inside("history", "--json", *words)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert isinstance(found, list)
+    return found
+
+
+def run_python(tmp_path: Path, text: str) -> None:
+    (tmp_path / "shapes.py").write_text(text)
+    subprocess.run([sys.executable, "shapes.py"], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+
+
+def test_nothing_yet(inside: Inside) -> None:
+    done = inside("history")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"offload: no runs\n")
+    assert runs(inside) == []
+
+
+def test_runs_are_listed_newest_first_and_recalls_are_none(offload: Offload) -> None:
+    offload("run", "--", "echo", "first")
+    offload("run", "--", "echo", "second")
+    offload("run", "--", "echo", "first")
+    lines = offload("history").stdout.decode().splitlines()
+    assert lines[0].split() == ["STARTED", "TOOK", "KIND", "OUTCOME", "CHECKSUM", "WHAT"]
+    assert [line.split("  ")[-1] for line in lines[1:]] == ["echo second", "echo first"]
+    assert len({line.index("echo") for line in lines[1:]}) == 1
+    newest = runs(offload)[0]
+    assert newest["transformation"][:12] in lines[1]
+    assert "command  recorded" in lines[1]
+
+
+def test_calls_show_their_arguments(inside: Inside, tmp_path: Path) -> None:
+    run_python(tmp_path, AREA)
+    lines = inside("history").stdout.decode().splitlines()
+    assert [line.split("  ")[-1] for line in lines[1:]] == [
+        "__main__:area(radius=2.5, pi=3)",
+        "__main__:area(radius=2, pi=3)",
+    ]
+
+
+def test_runs_are_chosen(inside: Inside, tmp_path: Path) -> None:
+    run_python(tmp_path, AREA)
+    inside("run", "--", "echo", "Hello")
+    inside("run", "--", "true")
+
+    def labels(*words: str) -> list[str]:
+        return [run["label"] for run in runs(inside, *words)]
+
+    assert labels() == ["true", "echo Hello", "__main__:area", "__main__:area"]
+    assert labels("--kind", "python") == ["__main__:area"] * 2
+    assert labels("--label", "true") == ["true"]
+    assert labels("--label", "echo*") == ["echo Hello"]
+    assert labels("--text", "hell") == ["echo Hello"]
+    assert labels("-n", "1") == ["true"]
+    assert labels("--limit", "2", "--kind", "python", "--since", "1h") == ["__main__:area"] * 2
+    assert labels("--since", "2099-01-01") == []
+    assert len(labels("--since", "2020-01-01T12:30")) == 4
+    assert b"no such runs" in inside("history", "--text", "nothing of the kind").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--since", "yesterday"], "'yesterday' is not a time"),
+        (["--since", "1y"], "'1y' is not a time"),
+        (["--kind", "ruby"], "'ruby' is not one of"),
+        (["--limit", "0"], "0 is not in the range"),
+        (["xyz"], "'xyz' is not a checksum"),
+        (["abc"], "'abc' is too short"),
+    ],
+)
+def test_usage_errors(inside: Inside, words: list[str], told: str) -> None:
+    done = inside("history", *words)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert told in done.stderr.decode()
+
+
+def test_all_of_a_command(inside: Inside, tmp_path: Path, home: Path) -> None:
+    (tmp_path / "words").write_text("b\na\n")
+    script = "sort words | tee sorted; echo noise >&2"
+    words = ["run", "--input", "words", "--output", "sorted", "--var", "MODE=x", "--", "sh", "-c", script]
+    assert inside(*words, cwd=tmp_path).stdout == b"a\nb\n"
+    [run] = runs(inside)
+    document = json.loads(inside("history", run["transformation"][:8], "--json").stdout)
+    assert document["record"]["argv"] == ["sh", "-c", script]
+    assert document["record"]["variables"] == {"MODE": "x"}
+    result = document["result"]
+    assert (result["checksum"], result["stored"], result["status"]) == (run["result"], True, "complete")
+    assert inside("get", result["stdout"]["checksum"]).stdout == b"a\nb\n"
+    assert inside("get", result["stderr"]["checksum"]).stdout == b"noise\n"
+    assert result["outputs"][0]["path"] == "sorted"
+    [only] = document["runs"]
+    assert only["details"]["cwd"] == os.path.realpath(tmp_path)
+    assert {"host", "user", "python", "offload"} <= set(only["details"])
+
+    text = inside("history", run["transformation"]).stdout.decode()
+    for part in (run["transformation"], "words  ", "file, 4 bytes", "MODE=x", "/bin/sh", ", stored", "6 bytes"):
+        assert part in text
+    assert str(os.path.realpath(tmp_path)) in text
+
+    current().store.delete([result["stdout"]["checksum"]])
+    assert not json.loads(inside("history", run["transformation"], "--json").stdout)["result"]["stored"]
+    assert "not stored any more" in inside("history", run["transformation"]).stdout.decode()
+    inside("forget", run["transformation"])
+    text = inside("history", run["transformation"]).stdout.decode()
+    assert "none: it was forgotten" in text
+    assert "recorded, forgotten" in text
+
+
+def test_all_of_a_call(inside: Inside, tmp_path: Path) -> None:
+    run_python(tmp_path, AREA)
+    newest = runs(inside)[0]
+    text = inside("history", newest["transformation"][:12]).stdout.decode()
+    lines = dict(line.split("  ", 1) for line in text.split("\n\n")[0].splitlines())
+    assert lines["label"].strip() == "__main__:area"
+    assert lines["argument radius"].split()[:2] == ["2.5", "float"]
+    assert lines["interpreter"].strip().startswith("cpython-3")
+    assert newest["result"] in text
+    document = json.loads(inside("history", newest["transformation"], "--json").stdout)
+    assert set(document["record"]["arguments"]) == {"radius", "pi"}
+    assert document["result"]["stored"] is True
+
+
+def test_what_is_not_there(inside: Inside) -> None:
+    inside("run", "--", "echo", "hello")
+    [run] = runs(inside)
+    done = inside("history", "0123456789")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"there is no transformation 0123456789" in done.stderr
+    done = inside("history", run["result"])
+    assert done.returncode == 1
+    assert f"offload history {run['transformation'][:12]}" in done.stderr.decode()
+
+
+def test_control_characters_are_shown_and_not_obeyed(inside: Inside) -> None:
+    inside("run", "--", "printf", "a\nb\x1b[31m")
+    lines = inside("history").stdout.splitlines()
+    assert len(lines) == 2
+    assert lines[1].endswith(rb"printf 'a\nb\x1b[31m'")
+
+
+@pytest.mark.parametrize("columns", [100, 40])
+def test_a_table_in_a_terminal(offload: Offload, command: Path, columns: int) -> None:
+    offload("run", "--", "echo", "[bold]", *["word"] * 40)
+    parent, child = pty.openpty()
+    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
+    process = subprocess.Popen([command, "history"], stdin=child, stdout=child, stderr=child, env=environment)
+    os.close(child)
+    text = b""
+    while True:
+        try:
+            chunk = os.read(parent, 4096)
+        except OSError:
+            break
+        if not chunk:
+            break
+        text += chunk
+    assert process.wait(60) == 0
+    os.close(parent)
+    row = text.decode().splitlines()[1]
+    assert "echo '[bold]'" in row
+    assert row.rstrip().endswith("…") is (columns == 100)

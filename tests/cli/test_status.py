@@ -1,0 +1,134 @@
+"""``offload status``, and the command line as a whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from offload import __version__
+from offload.cli.app import COMMANDS
+from offload.compute.session import current
+from tests.cli.conftest import Inside
+from tests.conftest import Offload
+
+
+def test_before_anything_is_made(offload: Offload, home: Path) -> None:
+    done = offload("status")
+    assert done.returncode == 0
+    assert f"home: {home} (not made yet)" in done.stdout.decode().splitlines()
+    assert not home.exists()
+
+
+def test_what_is_kept(inside: Inside, tmp_path: Path, home: Path) -> None:
+    (tmp_path / "words").write_text("b\na\n")
+    os.utime(tmp_path / "words", (1_000_000_000, 1_000_000_000))
+    inside("run", "--", "sort", "words", cwd=tmp_path)
+    inside("run", "--", "echo", "x", cwd=tmp_path)
+    lines = dict(line.split(": ", 1) for line in inside("status").stdout.decode().splitlines())
+    assert lines["version"] == __version__
+    assert lines["home"] == str(home)
+    assert " free of " in lines["file system"]
+    assert lines["database"] == "2 results, 2 runs"
+    assert lines["deployments"] == "none"
+    assert lines["health"] == "good"
+    told = json.loads(inside("status", "--json").stdout)
+    usage = current().store.usage()
+    assert told["store"] == {"buffers": usage.buffers, "bytes": usage.bytes, "corrupt": 0}
+    assert told["database"]["complete"] == 2
+    assert told["file_cache"] == {"files": current().files.count()}
+    assert told["free"] <= told["capacity"]
+    assert (told["deployments"], told["problems"]) == ([], [])
+
+
+def test_corrupt_buffers_are_told(inside: Inside, home: Path) -> None:
+    data = Random(1).randbytes(100_000)
+    [checksum] = current().store.put([data])
+    place = home / "store" / "buffers" / checksum[:2] / checksum
+    place.chmod(0o644)
+    place.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert inside("get", checksum).returncode == 1
+    done = inside("status")
+    assert done.returncode == 0
+    assert b"health: 1 problem" in done.stdout
+    assert b"1 corrupt buffer found and set aside" in done.stderr
+    [problem] = json.loads(inside("status", "--json").stdout)["problems"]
+    assert "store/corrupt" in problem["message"]
+
+
+@pytest.mark.parametrize("name", ["database.sqlite", "store/index.sqlite"])
+def test_a_damaged_file_is_told_and_the_rest_is_shown(offload: Offload, home: Path, name: str) -> None:
+    offload("run", "--", "echo", "x")
+    for suffix in ("-wal", "-shm"):
+        (home / (name + suffix)).unlink(missing_ok=True)
+    (home / name).write_bytes(b"no database " * 1000)
+    done = offload("status")
+    assert done.returncode == 3
+    assert f"{home / name} is damaged" in done.stderr.decode()
+    assert "mv " in done.stderr.decode()
+    assert "health: 1 problem" in done.stdout.decode()
+    assert ("store: " in done.stdout.decode()) is name.startswith("database")
+    assert b"Traceback" not in done.stderr
+    told = json.loads(offload("status", "--json").stdout)
+    assert told["store" if name.startswith("store") else "database"] is None
+
+
+def test_a_home_that_cannot_be_written(inside: Inside, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside("run", "--", "echo", "x")
+    monkeypatch.setattr(os, "access", lambda path, mode: not (path == str(home) and mode == os.W_OK))
+    done = inside("status")
+    assert (done.returncode, f"{home} cannot be written" in done.stderr.decode()) == (3, True)
+    assert b"database: 1 result, 1 run" in done.stdout
+
+
+def test_a_full_disk(inside: Inside, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = list(os.statvfs("/"))
+    room[4] = 0
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result(room))
+    done = inside("status")
+    assert (done.returncode, b"no space is left" in done.stderr) == (3, True)
+    assert b", 0 bytes free of " in done.stdout
+
+
+def test_a_home_that_is_none(offload: Offload, home: Path) -> None:
+    home.write_text("a file")
+    done = offload("status")
+    assert (done.returncode, b"is not a directory" in done.stderr) == (3, True)
+
+
+def test_a_newer_home(offload: Offload, home: Path) -> None:
+    offload("run", "--", "true")
+    (home / "FORMAT").write_text("offload home 99\n")
+    done = offload("status")
+    assert (done.returncode, b"newer offload" in done.stderr) == (3, True)
+
+
+def test_the_help_lists_every_command_with_a_line(offload: Offload) -> None:
+    text = offload("--help").stdout.decode()
+    assert offload().stdout.decode() == text
+    listed = text.split("Commands:\n")[1].splitlines()
+    assert [line.split()[0] for line in listed] == list(COMMANDS)
+    assert all(line.endswith(".") for line in listed)
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_help_teaches_with_an_example(inside: Inside, name: str) -> None:
+    done = inside(name, "--help")
+    assert done.returncode == 0
+    text = done.stdout.decode()
+    assert text.startswith(f"Usage: offload {name} ")
+    assert re.search(rf"^  .*\boffload {name}\b", text, re.MULTILINE), "show an example in the epilog"
+
+
+def test_the_version(offload: Offload) -> None:
+    assert offload("--version").stdout.decode() == f"offload {__version__}\n"
+
+
+def test_an_unknown_command(offload: Offload) -> None:
+    done = offload("remember")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"No such command 'remember'" in done.stderr
