@@ -1,148 +1,251 @@
-"""The certificates and the token of one deployment: made once, kept in files that only their owner may read.
+"""Credentials of a deployment: its authority, certificates, and its token, each in a file only the owner can read.
 
-Each deployment has an authority of its own. What it signs is accepted by this deployment's services, workers and
-clients, and by nobody else; so a certificate of another deployment, or none, gets no answer.
-
-In the directory: ``authority.pem`` and ``authority.key``, a ``ROLE.pem`` and ``ROLE.key`` for each role, and ``token``.
+One authority per deployment. It signs certificates for roles, such as ``server`` and ``client``; these serve HTTPS and
+Dask's mutual TLS alike.
 """
 
 from __future__ import annotations
 
-import datetime
 import ipaddress
 import os
 import secrets
-from collections.abc import Sequence
+import stat
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from offload.errors import NotFoundError, StorageError, UsageError
 
-from offload.errors import NotFoundError
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-AUTHORITY, TOKEN = "authority", "token"
-ROLES = ("server", "dask")
-"""Who has a certificate: the HTTPS services, and Dask's scheduler, workers and clients, which check each other's."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
 
-VALID = datetime.timedelta(days=3650)
-_SKEW = datetime.timedelta(days=1)  # clocks of two machines may differ
+YEARS = 10
+"""For how long certificates are good: a deployment is made anew long before."""
+
+TOKEN_BYTES = 32
 
 
-def create(directory: str, hosts: Sequence[str]) -> None:
-    """Make the authority, a certificate for each role, and the token, unless they are there.
+class Certificate:
+    """The paths of a certificate and its key."""
+
+    __slots__ = ("certificate", "key")
+
+    def __init__(self, directory: str, name: str) -> None:
+        self.certificate = os.path.join(directory, f"{name}.pem")
+        self.key = os.path.join(directory, f"{name}.key")
+
+    @property
+    def complete(self) -> bool:
+        """Whether both files are there."""
+        return os.path.exists(self.certificate) and os.path.exists(self.key)
+
+
+def create_authority(directory: str) -> Certificate:
+    """Make an authority, unless the directory has one.
 
     Parameters
     ----------
     directory : str
-        Where; made with mode 0700.
-    hosts : sequence of str
-        The addresses and names under which the services are reached.
+        Made, with mode 0700, when it does not exist.
+
+    Returns
+    -------
+    Certificate
+        ``ca.pem``, which clients trust, and ``ca.key``.
     """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
     os.makedirs(directory, 0o700, exist_ok=True)
-    if not os.path.exists(os.path.join(directory, TOKEN)):
-        _create_authority(directory)
-        for role in ROLES:
-            issue(directory, role, hosts)
-        # Last: whoever finds it finds the rest.
-        _write(os.path.join(directory, TOKEN), secrets.token_urlsafe(32).encode() + b"\n")
+    paths = Certificate(directory, "ca")
+    if paths.complete:
+        return paths
+    key = ec.generate_private_key(ec.SECP256R1())
+    # A name of its own, so that nobody takes the certificate of one deployment for that of another.
+    name = _name(f"offload authority {secrets.token_hex(8)}")
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    certificate = (
+        _builder(name, name, key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signing=True), critical=True)
+        .add_extension(identifier, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    _save(paths, certificate, key)
+    return paths
 
 
-def files(directory: str, role: str) -> tuple[str, str, str]:
-    """Return the paths of the authority's certificate, and of a role's certificate and key."""
-    return tuple(os.path.join(directory, name) for name in (f"{AUTHORITY}.pem", f"{role}.pem", f"{role}.key"))  # type: ignore[return-value]
+def issue(directory: str, name: str, hosts: Sequence[str] = ()) -> Certificate:
+    """Make a certificate signed by the authority in the same directory; one of that name is replaced.
 
+    Parameters
+    ----------
+    directory : str
+        That of `create_authority`.
+    name : str
+        A role, such as ``server``; the files are called after it.
+    hosts : sequence of str
+        Addresses and host names that it is good for; the name itself always is.
 
-def read_token(directory: str) -> str:
-    """Return the token.
+    Returns
+    -------
+    Certificate
 
     Raises
     ------
     NotFoundError
-        If there is none.
+        There is no authority.
+    UsageError
+        The name cannot be one.
     """
-    try:
-        with open(os.path.join(directory, TOKEN), encoding="ascii") as file:
-            return file.read().strip()
-    except FileNotFoundError:
-        raise NotFoundError(f"{directory} holds no token", "bring the deployment up again: offload up") from None
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID
 
-
-def issue(directory: str, role: str, hosts: Sequence[str]) -> None:
-    """Make a key and a certificate that the deployment's authority signs.
-
-    Parameters
-    ----------
-    directory : str
-        Where the authority is, and where they go.
-    role : str
-        What for; the name of the files.
-    hosts : sequence of str
-        The addresses and names that it is good for.
-    """
-    with open(os.path.join(directory, f"{AUTHORITY}.pem"), "rb") as file:
-        authority = x509.load_pem_x509_certificate(file.read())
-    with open(os.path.join(directory, f"{AUTHORITY}.key"), "rb") as file:
+    if not name.replace("-", "").isalnum() or not name.isascii() or name == "ca":
+        raise UsageError(f"{name!r} cannot be the name of a certificate", "use letters, digits and hyphens")
+    authority = Certificate(directory, "ca")
+    if not authority.complete:
+        raise NotFoundError(f"there is no authority in {directory}")
+    with open(authority.certificate, "rb") as file:
+        parent = x509.load_pem_x509_certificate(file.read())
+    with open(authority.key, "rb") as file:
         signer = serialization.load_pem_private_key(file.read(), None)
     assert isinstance(signer, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = (
-        _builder(f"offload {role}", key.public_key())
-        .issuer_name(authority.subject)
-        .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
+    certificate = (
+        _builder(_name(f"offload {name}"), parent.subject, key)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signing=False), critical=True)
+        # Both, because a Dask worker is a client and a server.
         .add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
         )
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
-    )
-    _write(os.path.join(directory, f"{role}.key"), _pem(key))
-    certificate = builder.sign(signer, hashes.SHA256())
-    _write(os.path.join(directory, f"{role}.pem"), certificate.public_bytes(serialization.Encoding.PEM))
-
-
-def _create_authority(directory: str) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "offload deployment")])
-    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-    certificate = (
-        _builder("offload deployment", key.public_key())
-        .issuer_name(name)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectAlternativeName([_alternative(host) for host in (name, *hosts)]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+        .sign(signer, hashes.SHA256())
     )
-    _write(os.path.join(directory, f"{AUTHORITY}.key"), _pem(key))
-    _write(os.path.join(directory, f"{AUTHORITY}.pem"), certificate.public_bytes(serialization.Encoding.PEM))
+    paths = Certificate(directory, name)
+    _save(paths, certificate, key)
+    return paths
 
 
-def _builder(name: str, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+def _builder(name: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    from cryptography import x509
+
+    now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-        .public_key(key)
+        .subject_name(name)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _SKEW)
-        .not_valid_after(now + VALID)
+        # Clocks of machines differ a little.
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=365 * YEARS))
     )
 
 
-def _general_name(host: str) -> x509.GeneralName:
+def _name(text: str) -> x509.Name:
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _usage(signing: bool) -> x509.KeyUsage:
+    from cryptography import x509
+
+    return x509.KeyUsage(
+        digital_signature=not signing,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signing,
+        crl_sign=signing,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _alternative(host: str) -> x509.GeneralName:
+    from cryptography import x509
+
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
-        return x509.DNSName(host)
+        try:
+            return x509.DNSName(host)
+        except ValueError:
+            raise UsageError(f"{host!r} is no host name") from None
 
 
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
+def _save(paths: Certificate, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+    from cryptography.hazmat.primitives import serialization
+
+    secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+    write_secret(paths.key, secret)
+    write_secret(paths.certificate, certificate.public_bytes(serialization.Encoding.PEM))
 
 
-def _write(path: str, data: bytes) -> None:
-    """Write a file that is never readable by others, not even while it is written."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(data)
+def write_secret(path: str, data: bytes) -> None:
+    """Write a file that only its owner can read, at no moment anybody else; it appears whole."""
+    temporary = f"{path}.{secrets.token_hex(8)}.tmp"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def create_token(path: str) -> str:
+    """Make a token in a new file, unless there is one; gives it."""
+    if not os.path.exists(path):
+        os.makedirs(os.path.dirname(path) or ".", 0o700, exist_ok=True)
+        temporary = f"{path}.{secrets.token_hex(8)}.new"
+        write_secret(temporary, secrets.token_urlsafe(TOKEN_BYTES).encode() + b"\n")
+        try:
+            os.link(temporary, path)  # fails when another process was faster: then its token counts
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(temporary)
+    return read_token(path)
+
+
+def read_token(path: str) -> str:
+    """Read a token.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file.
+    StorageError
+        Others can read it, or it holds no token.
+    """
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            text = file.read(4096).strip()
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no token file {path}") from None
+    except OSError as error:
+        raise StorageError(f"the token file {path} cannot be read: {error.strerror}") from error
+    if mode & 0o077:
+        raise StorageError(f"others can read the token file {path}", f"chmod 600 {path}, and use a new token")
+    if not 16 <= len(text) <= 1024 or not text.isprintable() or " " in text:
+        raise StorageError(f"the token file {path} does not hold a token", "remove it; a new one is made")
+    return text

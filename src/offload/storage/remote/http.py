@@ -1,0 +1,282 @@
+"""HTTP/1.1 on one connection: as much of it as the storage service speaks.
+
+`http.client` would load the email package, which takes as long as Python itself: docs/decisions/0021.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable, Iterator, Mapping
+
+    Buffer = bytes | bytearray | memoryview
+    Body = bytes | Iterable[Buffer] | None
+
+_READ = 256 * 1024
+_HEAD = 64 * 1024  # no response has longer headers
+_TOGETHER = 16 * 1024  # a body up to here is sent with its headers
+
+
+class ConnectionLostError(Exception):
+    """The connection broke or fell silent. `started` tells whether the server had begun to answer."""
+
+    def __init__(self, reason: str, started: bool) -> None:
+        super().__init__(reason)
+        self.started = started
+
+
+class Connection:
+    """One connection to a server.
+
+    Parameters
+    ----------
+    host, port
+        The server.
+    context : SSLContext, optional
+        None: without TLS.
+    name : str
+        What the server's certificate must be made out to.
+    connect, idle : float
+        Seconds for connecting, and for every single wait after that.
+    """
+
+    def __init__(
+        self, host: str, port: int, context: ssl.SSLContext | None, name: str, connect: float, idle: float
+    ) -> None:
+        sock = socket.create_connection((host, port), connect)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket = sock if context is None else context.wrap_socket(sock, server_hostname=name)
+        except BaseException:
+            sock.close()
+            raise
+        self.plain = context is None
+        self._socket.settimeout(idle)
+        self._buffer = bytearray()
+        self.used = time.monotonic()
+
+    @property
+    def stale(self) -> bool:
+        """Whether the server has closed the connection, or sent what nobody asked for."""
+        poll = select.poll()
+        poll.register(self._socket.fileno(), select.POLLIN)
+        return bool(self._buffer or poll.poll(0))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def abandon(self) -> None:
+        """Let go of the connection, which another process uses."""
+        os.close(self._socket.detach())
+
+    def patience(self, seconds: float) -> None:
+        """Set the deadline of every single wait."""
+        self._socket.settimeout(seconds)
+
+    def request(self, method: str, path: str, headers: Mapping[str, str], body: Body) -> Response:
+        """Send a request and give the response once its headers are there.
+
+        Parameters
+        ----------
+        method, path, headers
+            Of the request; what describes the body is added.
+        body : bytes, or iterable of bytes
+            An iterable is sent in chunks, unless the headers tell its length.
+
+        Raises
+        ------
+        ConnectionLostError
+            There is no answer.
+        """
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        if isinstance(body, bytes):
+            lines.append(f"Content-Length: {len(body)}")
+        elif body is not None and "Content-Length" not in headers:
+            lines.append("Transfer-Encoding: chunked")
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        try:
+            self._send(head, body, "Content-Length" not in headers)
+        except OSError as error:
+            # The server may have said why it stopped reading.
+            try:
+                return self._response(method)
+            except ConnectionLostError:
+                raise ConnectionLostError(str(error) or type(error).__name__, False) from error
+        return self._response(method)
+
+    def _send(self, head: bytes, body: Body, chunked: bool) -> None:
+        if body is None:
+            self._socket.sendall(head)
+        elif isinstance(body, bytes):
+            if len(body) <= _TOGETHER:
+                self._socket.sendall(head + body)
+            else:
+                self._socket.sendall(head)
+                self._socket.sendall(body)
+        else:
+            self._socket.sendall(head)
+            for part in body:
+                size = len(part) if isinstance(part, bytes) else memoryview(part).nbytes
+                if not chunked:
+                    self._socket.sendall(part)
+                elif size:
+                    self._socket.sendall(b"".join((b"%x\r\n" % size, part, b"\r\n")))
+            if chunked:
+                self._socket.sendall(b"0\r\n\r\n")
+
+    def _response(self, method: str) -> Response:
+        while True:
+            head = self._head()
+            lines = head.decode("latin-1").split("\r\n")
+            try:
+                status = int(lines[0].split(" ", 2)[1])
+                headers = {name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines[1:])}
+            except (ValueError, IndexError):
+                raise ConnectionLostError("this is no HTTP", True) from None
+            if status >= 200:
+                return Response(self, method, status, headers)
+
+    def _head(self) -> bytes:
+        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
+            if len(self._buffer) > _HEAD:
+                raise ConnectionLostError("this is no HTTP", True)
+            self._fill(bool(self._buffer))
+        head = bytes(self._buffer[:end])
+        del self._buffer[: end + 4]
+        return head
+
+    def _fill(self, started: bool) -> None:
+        data = self.receive(_READ, started)
+        self._buffer += data
+
+    def receive(self, count: int, started: bool = True) -> bytes:
+        """Read up to so many bytes; none is an error."""
+        try:
+            data = self._socket.recv(count)
+        except TimeoutError as error:
+            raise ConnectionLostError("no byte came in time", True) from error
+        except OSError as error:
+            raise ConnectionLostError(str(error) or type(error).__name__, started) from error
+        if not data:
+            raise ConnectionLostError("the connection was closed", started)
+        return data
+
+    def some(self, count: int) -> bytes:
+        """Read up to so many bytes of a body."""
+        if self._buffer:
+            data = bytes(self._buffer[:count])
+            del self._buffer[:count]
+            return data
+        return self.receive(count)
+
+    def line(self) -> bytes:
+        """Read a line of a chunked body."""
+        while (end := self._buffer.find(b"\r\n")) < 0:
+            if len(self._buffer) > _HEAD:
+                raise ConnectionLostError("this is no HTTP", True)
+            self._fill(True)
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 2]
+        return line
+
+
+class Response:
+    """An answer whose body is still to be read.
+
+    Attributes
+    ----------
+    status : int
+        Such as 200.
+    headers : dict
+        By lower-case names.
+    complete : bool
+        Whether the body has been read to its end: the connection can be used again.
+    """
+
+    def __init__(self, connection: Connection, method: str, status: int, headers: dict[str, str]) -> None:
+        self._connection = connection
+        self.status = status
+        self.headers = headers
+        self._chunked = headers.get("transfer-encoding", "").lower() == "chunked"
+        length = headers.get("content-length", "")
+        if method == "HEAD" or status in (204, 304):
+            self._chunked, length = False, "0"
+        if not self._chunked and not length.isdigit():
+            raise ConnectionLostError("an answer without a length", True)
+        self._left = 0 if self._chunked else int(length)
+        self.complete = not self._chunked and self._left == 0
+        self._pending = b""
+        self._position = 0
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may follow on this connection."""
+        read = self._position == len(self._pending)
+        return self.complete and read and self.headers.get("connection", "").lower() != "close"
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the body as it comes.
+
+        Raises
+        ------
+        ConnectionLostError
+            It breaks off.
+        """
+        if self._position < len(self._pending):
+            pending = self._pending[self._position :]
+            self._pending, self._position = b"", 0
+            yield pending
+        while not self.complete:
+            if self._left == 0:
+                try:
+                    self._left = int(self._connection.line().split(b";")[0], 16)
+                except ValueError:
+                    raise ConnectionLostError("this is no HTTP", True) from None
+                if self._left == 0:
+                    while self._connection.line():
+                        continue
+                    self.complete = True
+                    return
+            data = self._connection.some(min(self._left, _READ))
+            self._left -= len(data)
+            if self._left == 0:
+                if self._chunked:
+                    self._connection.line()
+                else:
+                    self.complete = True
+            yield data
+
+    def read(self) -> bytes:
+        """Give the whole body."""
+        return b"".join(self.chunks())
+
+    def exactly(self, count: int) -> bytes:
+        """Give the next bytes of the body.
+
+        Raises
+        ------
+        ConnectionLostError
+            It ends before.
+        """
+        if len(self._pending) - self._position < count:
+            parts = [self._pending[self._position :]]
+            size = len(parts[0])
+            self._pending, self._position = b"", 0
+            for data in self.chunks():
+                parts.append(data)
+                size += len(data)
+                if size >= count:
+                    break
+            else:
+                raise ConnectionLostError("the answer ends too early", True)
+            self._pending = b"".join(parts)
+        start = self._position
+        self._position += count
+        return self._pending[start : self._position]

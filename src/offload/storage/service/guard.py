@@ -1,0 +1,110 @@
+"""What every request goes through: the token, no browsers from elsewhere, errors in one form, and counting."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from offload.errors import OffloadError, UsageError
+from offload.storage.service.failures import to_body
+from offload.storage.service.wire import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+# A browser says where a request comes from. The service has no pages, so every such request is somebody else's.
+_BROWSER = ("Origin", "Sec-Fetch-Site", "Access-Control-Request-Method")
+
+
+def log(text: str) -> None:
+    """Write a line for whoever runs the service."""
+    sys.stderr.write(f"offload serve: {text}\n")
+    sys.stderr.flush()
+
+
+class Guard:
+    """Lets requests with the right token through, and knows how busy the service is.
+
+    Parameters
+    ----------
+    token : str
+        What a client has to show.
+
+    Attributes
+    ----------
+    active : int
+        Requests that are being answered.
+    last : float
+        When the last one ended (`time.monotonic`).
+    """
+
+    def __init__(self, token: str) -> None:
+        if len(token) < 16:
+            raise UsageError("a token needs at least 16 characters")
+        self._expected = b"Bearer " + token.encode()
+        self.active = 0
+        self.last = time.monotonic()
+
+    def refusal(self, request: web.Request) -> web.Response | None:
+        """Give the answer to a request that has no business here; None to all others."""
+        shown = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(shown, self._expected):
+            refused = failure(401, "UsageError", "a token is needed")
+            refused.headers["WWW-Authenticate"] = "Bearer"
+        elif any(name in request.headers for name in _BROWSER):
+            refused = failure(403, "UsageError", "requests of web pages are refused")
+        else:
+            return None
+        refused.force_close()  # and its body, however long, is not read
+        return refused
+
+    async def expectation(self, request: web.Request) -> web.StreamResponse | None:
+        """Ask for a body that the client holds back, once the client has shown its token."""
+        refused = self.refusal(request)
+        if refused is None and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return refused
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Wrap every handler."""
+        refused = self.refusal(request)
+        if refused is not None:
+            return refused
+        self.active += 1
+        try:
+            return await handler(request)
+        except (OffloadError, FormatError) as error:
+            told = error if isinstance(error, OffloadError) else UsageError(str(error))
+            status, body = to_body(told)
+            if status >= 500:
+                log(f"error: {request.method} {request.path}: {told.message}")
+            return web.json_response(body, status=status)
+        except web.HTTPException as error:
+            hint = " (another version of offload?)" if error.status in (404, 405) else ""
+            return failure(error.status, "UsageError", f"{request.method} {request.path}: {error.reason}{hint}")
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            log(f"error: {request.method} {request.path}: {type(error).__name__}: {error}")
+            return failure(500, "StorageError", f"internal error of the storage service: {type(error).__name__}")
+        finally:
+            self.active -= 1
+            self.last = time.monotonic()
+
+
+def failure(status: int, kind: str, message: str) -> web.Response:
+    """Give an answer that tells of an error."""
+    return web.json_response({"error": kind, "message": message, "hint": None}, status=status)
+
+
+async def unnamed(_: web.Request, response: web.StreamResponse) -> None:
+    """Leave out which library and version answers."""
+    response.headers["Server"] = "offload"
