@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
@@ -132,3 +134,17 @@ def test_an_unknown_command(offload: Offload) -> None:
     done = offload("remember")
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"No such command 'remember'" in done.stderr
+
+
+def test_the_version_is_told_without_click() -> None:
+    code = "import sys; from offload.cli.main import main; main(['--version']); sys.exit('click' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout.decode()) == (0, f"offload {__version__}\n")
+
+
+def test_deployments_are_named(inside: Inside, home: Path) -> None:
+    inside("run", "--", "true")
+    (home / "deployments" / "big").mkdir(parents=True)
+    (home / "deployments" / "big" / "spec.json").write_text("{}")
+    assert b"deployments: big (down)\n" in inside("status").stdout
+    assert json.loads(inside("status", "--json").stdout)["deployments"] == [{"name": "big", "state": "down"}]

@@ -48,7 +48,7 @@ def running(name: str | None) -> tuple[Place, Contact]:
     return place, contact
 
 
-@click.command("list")
+@click.command("list", epilog="Example: offload list --json")
 @json_option
 def listing(as_json: bool) -> int:
     """List the deployments: their names, how they are, where they are."""
@@ -75,7 +75,7 @@ def listing(as_json: bool) -> int:
     return 0
 
 
-@click.command()
+@click.command(epilog="Example: offload use big")
 @click.argument("name", required=False)
 @click.option("--none", "nothing", is_flag=True, help="Use none.")
 def use(name: str | None, nothing: bool) -> int:
@@ -87,7 +87,7 @@ def use(name: str | None, nothing: bool) -> int:
     return 0
 
 
-@click.command()
+@click.command(epilog="Example: offload scale local 8")
 @click.argument("name")
 @click.argument("workers", type=int)
 @json_option
@@ -127,7 +127,7 @@ def env(name: str | None) -> int:
     return 0
 
 
-@click.command()
+@click.command(epilog="Example: offload dashboard --print")
 @click.argument("name", required=False)
 @click.option("--print", "only_print", is_flag=True, help="Only print the link.")
 def dashboard(name: str | None, only_print: bool) -> int:
@@ -135,17 +135,17 @@ def dashboard(name: str | None, only_print: bool) -> int:
 
     The link holds the deployment's token: whoever has it can use the deployment as you.
     """
-    from offload.deploy import security
+    from offload.deploy import credentials
 
     place, contact = running(name)
-    link = f"{contact.head['url']}/login?token={security.read_token(place.keys)}"
+    link = f"{contact.head['url']}/login?token={credentials.token(place.keys)}"
     write_line(link)
     if not only_print:
         click.launch(link)
     return 0
 
 
-@click.command()
+@click.command(epilog="Example: offload logs -f --worker worker-1")
 @click.argument("name", required=False)
 @click.option("--worker", metavar="NAME", help="Only this worker's.")
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is added, until Ctrl-C.")

@@ -36,6 +36,11 @@ def _main(words: list[str]) -> int:
             from offload.cli.run import run
 
             code = run(words[1:])
+        elif words == ["--version"]:
+            from offload._version import __version__
+
+            print(f"offload {__version__}")
+            code = 0
         else:
             from offload.cli.app import run_app
 

@@ -46,7 +46,7 @@ def status(as_json: bool) -> int:
     # Nothing is made by looking.
     parts = _parts(problems) if report["exists"] or os.path.lexists(path) else {}
     report.update({name: parts.get(name) for name in ("store", "database", "file_cache")})
-    report["deployments"] = []
+    report["deployments"] = _deployments(path) if report["exists"] else []
     report["problems"] = [{"message": problem.message, "hint": problem.hint} for problem in problems]
     if as_json:
         write_json(report)
@@ -102,6 +102,18 @@ def _parts(problems: list[OffloadError]) -> Part:
     return parts
 
 
+def _deployments(home: str) -> list[Part]:
+    from offload.deploy.registry import Registry
+
+    registry = Registry(home)
+    names = registry.names()
+    if not names:
+        return []
+    from offload.deploy.launch import state
+
+    return [{"name": name, "state": state(registry.place(name))} for name in names]
+
+
 def _usage(usage: Any, problems: list[OffloadError], store: str) -> Part:
     if usage.corrupt:
         problems.append(
@@ -130,7 +142,8 @@ def _write(report: Part) -> None:
         lines.append(("database", f"{results}, {counted(database['runs'], 'run')}{irreproducible}"))
     if cache is not None:
         lines.append(("file cache", counted(cache["files"], "file")))
-    lines.append(("deployments", "none"))
+    named = ", ".join(f"{item['name']} ({item['state']})" for item in report["deployments"])
+    lines.append(("deployments", named or "none"))
     lines.append(("health", counted(len(report["problems"]), "problem") if report["problems"] else "good"))
     for name, text in lines:
         write_line(f"{name}: {text}")
