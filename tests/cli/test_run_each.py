@@ -223,3 +223,10 @@ def test_interruption_ends_all_and_keeps_what_is_done(
     assert list((tmp_path / "scratch").iterdir()) == []
     report = json.loads(offload("run", "--dry-run", "--json", *words).stdout)
     assert [item["recalled"] for item in report["commands"]] == [True, False, False]
+
+
+def test_so_many_run_at_once(offload: Offload, work: Path, tmp_path: Path) -> None:
+    # Each waits for the other: one at a time, they would never end.
+    text = "touch $PLACE/$1; until [ -e $PLACE/a ] && [ -e $PLACE/b ]; do sleep 0.02; done"
+    done = offload("run", "-j", "2", "--var", f"PLACE={tmp_path}", "--", "sh", "-c", text, "_", ":::", "a", "b")
+    assert done.returncode == 0

@@ -89,11 +89,15 @@ def execute(
     finally:
         if stdin >= 0:
             os.close(stdin)
-    feed = None if process.stdin is None else Feed(process.stdin)
-    pump = Pump(process, spools, sinks, feed, say)
-    code = exit_code(pump.run())
-    seconds = time.monotonic() - clock
-    whole = not pump.cut and settle(process, say)
+    try:
+        feed = None if process.stdin is None else Feed(process.stdin)
+        pump = Pump(process, spools, sinks, feed, say)
+        code = exit_code(pump.run())
+        seconds = time.monotonic() - clock
+        whole = not pump.cut and settle(process, say)
+    except BaseException:
+        end_group(process, KILL_NOW)
+        raise
     result = Execution(code, started, seconds, *spools)
     result.refused = pump.refused
     if pump.refused:
