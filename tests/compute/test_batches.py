@@ -14,8 +14,9 @@ import pytest
 
 import offload
 from offload.compute import session, submission
-from offload.compute.batches import LARGEST, Batcher, Lane
+from offload.compute.batches import Batcher
 from offload.compute.engine import Engine, EngineLostError, InlineEngine, WorkerLostError
+from offload.compute.lanes import LARGEST, Lane
 from offload.compute.worker import Batch, Outcome, run_batch
 from offload.errors import NotRecordedWarning, OffloadError, StorageError
 from tests.compute.conftest import Log

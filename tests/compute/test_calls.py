@@ -245,7 +245,7 @@ def test_exceptions_pass_and_are_not_recorded(log: Log, kind: str, error: type[B
     assert log.runs == 2
 
 
-@offload.task(scratch=True)
+@offload.task(scratch=True)  # type: ignore[untyped-decorator]
 def scratch(log: str, size: int) -> bytes:
     mark(log)
     return b"s" * size

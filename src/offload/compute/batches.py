@@ -1,77 +1,27 @@
-"""Packing calls into batches, and what happens with their results.
-
-A Dask task costs about a millisecond, a trivial call a microsecond. So calls of one function travel together, as many
-as take a tenth of a second by what the last ones took; the first travel alone. Results are recorded a batch at a time.
-"""
+"""Sending calls in batches, and what happens with their results, which are recorded a batch at a time."""
 
 from __future__ import annotations
 
 import threading
-import warnings
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
 from queue import SimpleQueue
 from typing import Any
 
-from offload.compute.calls import Call, explain, where
+from offload.compute.calls import Call
 from offload.compute.engine import Engine, EngineLostError, WorkerLostError
 from offload.compute.futures import Future
+from offload.compute.lanes import Lane, Work
+from offload.compute.recording import record
 from offload.compute.session import Session
 from offload.compute.shipping import Arguments, packed
 from offload.compute.worker import Batch, Outcome
-from offload.errors import EncodeError, NotRecordedWarning, StorageError
+from offload.errors import EncodeError, StorageError
 from offload.identity.graph import Graph
 
-TARGET_SECONDS = 0.1
-LARGEST, GROWTH = 2000, 8
 QUEUED_PER_SLOT = 2
-
-
-class Work:
-    """A call on its way: what to run, the futures that wait for it, and whether it has ended a worker's batch."""
-
-    __slots__ = ("call", "futures", "suspect")
-
-    def __init__(self, call: Call, future: Future[Any]) -> None:
-        self.call = call
-        self.futures = [future]
-        self.suspect = False
-
-
-class Lane:
-    """The waiting calls of one function, and how long the last ones took."""
-
-    def __init__(self, session: Session, graph: Graph, payload: bytes, scratch: bool = False) -> None:
-        self.session = session
-        self.graph = graph
-        self.payload = payload
-        self.scratch = scratch
-        self.waiting: deque[Work] = deque()
-        self.seconds: float | None = None
-        self.size = 1
-
-    def next_size(self, slots: int) -> int:
-        """Return how many calls the next batch takes."""
-        if self.seconds is not None:
-            wanted = int(TARGET_SECONDS / max(self.seconds, 1e-6))
-            self.size = max(1, min(wanted, self.size * GROWTH, LARGEST))
-        # Towards the end the rest is shared out, so that no worker is left with a long batch alone.
-        return max(1, min(self.size, -(-len(self.waiting) // slots)))
-
-    def take(self, slots: int) -> list[Work]:
-        """Take the works of the next batch. One that may have ended a worker travels alone."""
-        works: list[Work] = []
-        for _ in range(self.next_size(slots)):
-            if works and (works[0].suspect or self.waiting[0].suspect):
-                break
-            works.append(self.waiting.popleft())
-        return works
-
-    def learn(self, outcomes: list[Outcome]) -> None:
-        """Take note of how long calls take."""
-        mean = sum(o.seconds for o in outcomes) / len(outcomes)
-        self.seconds = mean if self.seconds is None else 0.5 * self.seconds + 0.5 * mean
+LARGEST_BYTES = 4 * 1024 * 1024
 
 
 class Batcher:
@@ -171,7 +121,9 @@ class Batcher:
     def _send(self, lane: Lane, engine: Engine) -> None:
         works: list[Work] = []
         calls: list[Arguments | bytes] = []
-        for work in lane.take(engine.slots):
+        size, taken = 0, deque(lane.take(engine.slots))
+        while taken and size < LARGEST_BYTES:
+            work = taken.popleft()
             if not self._begin(lane, work):
                 continue
             try:
@@ -180,6 +132,8 @@ class Batcher:
                 self._deliver(lane, work, error=exc)
             else:
                 works.append(work)
+                size += len(calls[-1]) if isinstance(calls[-1], bytes) else 0
+        lane.waiting.extendleft(reversed(taken))
         if not works:
             return
         batch = Batch(lane.session.home.path, lane.graph.checksum, lane.payload, calls, lane.scratch)
@@ -282,29 +236,3 @@ def _stored(session: Session, checksum: str) -> tuple[bytes | None, StorageError
     if data is None:
         return None, StorageError("the result was stored and is gone", "submit the call again")
     return data, None
-
-
-def _inputs_stood_still(call: Call) -> bool:
-    try:
-        changed = call.changed_file()
-    except EncodeError as exc:
-        changed = exc.message
-    if changed is not None:
-        warnings.warn(
-            NotRecordedWarning(f"{call.label}: not recorded: {changed} changed while it was used"), stacklevel=3
-        )
-    return changed is None
-
-
-def record(session: Session, graph: Graph, done: list[tuple[Call, Outcome]]) -> None:
-    """Store and record the results of calls. What cannot be stored is said once, and the results are given back."""
-    done = [(call, outcome) for call, outcome in done if outcome.error is None and _inputs_stood_still(call)]
-    if not done:
-        return
-    try:
-        small = [outcome.buffer for call, outcome in done if outcome.buffer is not None and not call.scratch]
-        session.store.put(small)
-        parts, place = explain(session, graph), where()
-        session.record([call.entry(o.checksum or "", o.started, o.seconds, place, parts) for call, o in done])
-    except (StorageError, EncodeError) as exc:
-        warnings.warn(NotRecordedWarning(f"results are returned but not recorded: {exc}"), stacklevel=2)

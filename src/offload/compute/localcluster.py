@@ -24,6 +24,7 @@ from offload.errors import OffloadError
 
 START_DEADLINE = 120.0
 END_DEADLINE = 10.0
+LARGE_CALL = 1024 * 1024
 _TAIL = 20
 # The child must find this package where this process found it, and then gets the same import path.
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from offload.compute.clusterprocess import main; main()"
@@ -113,8 +114,13 @@ class LocalCluster(Engine):
             if self._process.poll() is not None:
                 raise self._lost()
             self._pending.add(future)
+        # Dask's scheduler is not made for large arguments: they go to a worker by themselves.
+        large = [i for i, call in enumerate(batch.calls) if isinstance(call, bytes) and len(call) > LARGE_CALL]
+        data = [self._client.scatter(batch.calls[i], hash=False) for i in large]
+        for i in large:
+            batch.calls[i] = b""
         # An identity of its own for each batch: what has been computed before was recalled already.
-        remote = self._client.submit(run_batch, batch, pure=False)
+        remote = self._client.submit(_run, batch, large, *data, pure=False)
         remote.add_done_callback(lambda done: self._arrived(future, done))
         return future
 
@@ -203,6 +209,12 @@ class LocalCluster(Engine):
         self._process.wait()
         self._readers[1].join(1)
         return "".join(self._log[-5:]).strip() or f"exit status {self._process.returncode}"
+
+
+def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome]:
+    for position, call in zip(positions, data, strict=True):
+        batch.calls[position] = call
+    return run_batch(batch)
 
 
 def _cores() -> int:

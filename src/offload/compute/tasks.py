@@ -142,7 +142,7 @@ class Task:
 
     def _keep(self, session: Session, graph: Graph, call: Call, outcome: Outcome, result: object) -> None:
         """Store and record a result; where that fails, say so."""
-        from offload.compute.batches import record
+        from offload.compute.recording import record
         from offload.compute.values import to_buffer
 
         try:

@@ -146,7 +146,7 @@ def run_batch(batch: Batch) -> list[Outcome]:
 
 
 def _main() -> str:
-    from offload.identity.objects import reference_name
+    from offload.identity.references import reference_name
 
     return reference_name(sys.modules["__main__"])[0].removesuffix(":")
 

@@ -1,0 +1,65 @@
+"""The calls of one function that wait, and how many of them travel together.
+
+A Dask task costs about a millisecond, a trivial call a microsecond. So calls travel together, as many as take a tenth
+of a second by what the last ones took; the first travel alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from offload.compute.calls import Call
+from offload.compute.futures import Future
+from offload.compute.session import Session
+from offload.compute.worker import Outcome
+from offload.identity.graph import Graph
+
+TARGET_SECONDS = 0.1
+LARGEST, GROWTH = 2000, 8
+
+
+class Work:
+    """A call on its way: what to run, the futures that wait for it, and whether it has ended a worker's batch."""
+
+    __slots__ = ("call", "futures", "suspect")
+
+    def __init__(self, call: Call, future: Future[Any]) -> None:
+        self.call = call
+        self.futures = [future]
+        self.suspect = False
+
+
+class Lane:
+    """The waiting calls of one function, and how long the last ones took."""
+
+    def __init__(self, session: Session, graph: Graph, payload: bytes, scratch: bool = False) -> None:
+        self.session = session
+        self.graph = graph
+        self.payload = payload
+        self.scratch = scratch
+        self.waiting: deque[Work] = deque()
+        self.seconds: float | None = None
+        self.size = 1
+
+    def next_size(self, slots: int) -> int:
+        """Return how many calls the next batch takes."""
+        if self.seconds is not None:
+            wanted = int(TARGET_SECONDS / max(self.seconds, 1e-6))
+            self.size = max(1, min(wanted, self.size * GROWTH, LARGEST))
+        # Towards the end the rest is shared out, so that no worker is left with a long batch alone.
+        return max(1, min(self.size, -(-len(self.waiting) // slots)))
+
+    def take(self, slots: int) -> list[Work]:
+        """Take the works of the next batch. One that may have ended a worker travels alone."""
+        works: list[Work] = []
+        for _ in range(self.next_size(slots)):
+            if works and (works[0].suspect or self.waiting[0].suspect):
+                break
+            works.append(self.waiting.popleft())
+        return works
+
+    def learn(self, outcomes: list[Outcome]) -> None:
+        """Take note of how long calls take."""
+        mean = sum(o.seconds for o in outcomes) / len(outcomes)
+        self.seconds = mean if self.seconds is None else 0.5 * self.seconds + 0.5 * mean

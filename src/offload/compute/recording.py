@@ -1,0 +1,41 @@
+"""Recording what calls have returned."""
+
+from __future__ import annotations
+
+import warnings
+
+from offload.compute.calls import explain, where
+from offload.errors import EncodeError, NotRecordedWarning, StorageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.compute.calls import Call
+    from offload.compute.session import Session
+    from offload.compute.worker import Outcome
+    from offload.identity.graph import Graph
+
+
+def _inputs_stood_still(call: Call) -> bool:
+    try:
+        changed = call.changed_file()
+    except EncodeError as exc:
+        changed = exc.message
+    if changed is not None:
+        warnings.warn(
+            NotRecordedWarning(f"{call.label}: not recorded: {changed} changed while it was used"), stacklevel=3
+        )
+    return changed is None
+
+
+def record(session: Session, graph: Graph, done: list[tuple[Call, Outcome]]) -> None:
+    """Store and record the results of calls. What cannot be stored is said once, and the results are given back."""
+    done = [(call, outcome) for call, outcome in done if outcome.error is None and _inputs_stood_still(call)]
+    if not done:
+        return
+    try:
+        small = [outcome.buffer for call, outcome in done if outcome.buffer is not None and not call.scratch]
+        session.store.put(small)
+        parts, place = explain(session, graph), where()
+        session.record([call.entry(o.checksum or "", o.started, o.seconds, place, parts) for call, o in done])
+    except (StorageError, EncodeError) as exc:
+        warnings.warn(NotRecordedWarning(f"results are returned but not recorded: {exc}"), stacklevel=2)
