@@ -12,6 +12,7 @@ from offload.storage.directory import DirectoryStore
 from offload.storage.memory import MemoryDatabase, MemoryStore
 from offload.storage.results import SqliteDatabase
 from offload.storage.store import Store
+from tests.storage.service.serving import ServedDatabase, ServedStore
 
 
 class Clock:
@@ -27,10 +28,12 @@ class Clock:
 STORES: dict[str, Callable[[Path, Clock], Store]] = {
     "memory": lambda path, clock: MemoryStore(clock),
     "directory": lambda path, clock: DirectoryStore(str(path / "store"), clock),
+    "http": lambda path, clock: ServedStore(path, clock),
 }
 DATABASES: dict[str, Callable[[Path, Clock], Database]] = {
     "memory": lambda path, clock: MemoryDatabase(clock),
     "sqlite": lambda path, clock: SqliteDatabase(str(path / "database.sqlite"), clock),
+    "http": lambda path, clock: ServedDatabase(path, clock),
 }
 
 

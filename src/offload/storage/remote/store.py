@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from itertools import chain
 
-from offload.errors import BufferMissingError, ChecksumMismatchError, NotFoundError, StorageError
+from offload.errors import BufferMissingError, ChecksumMismatchError, NotFoundError, StorageError, UsageError
 from offload.identity.checksums import checksum as checksum_of
-from offload.identity.checksums import checksum_of_chunks
+from offload.identity.checksums import checksum_of_chunks, is_checksum
 from offload.storage.leases import Lease
 from offload.storage.reader import BytesReader, Reader
 from offload.storage.remote.client import Client
@@ -136,7 +136,7 @@ class HttpStore(Store):
         return name
 
     def _send(self, body: Iterable[bytes], expected: str | None, what: str, headers: dict[str, str]) -> str:
-        method, path = ("POST", "/v1/buffers") if expected is None else ("PUT", f"/v1/buffers/{expected}")
+        method, path = ("POST", "/v1/buffers") if expected is None else ("PUT", f"/v1/buffers/{_named(expected)}")
         try:
             with self._client.exchange(method, path, body, headers) as answer:
                 return answer.read().decode("ascii").strip()
@@ -164,7 +164,7 @@ class HttpStore(Store):
         from offload.storage.remote.reader import HELD, RemoteReader
 
         headers = {"Range": f"bytes=0-{wire.PIECE - 1}", "Want-Content-Digest": "sha-256=1"}
-        path = f"/v1/buffers/{checksum}"
+        path = f"/v1/buffers/{_named(checksum)}"
         try:
             answer = self._client.call("GET", f"{path}?lease={HELD:.0f}", headers=headers)
         except NotFoundError as error:
@@ -201,7 +201,7 @@ class HttpStore(Store):
     def extract(self, checksum: str, path: str, mode: int = 0o644) -> None:
         from offload.storage.remote.extraction import extract
 
-        extract(self._client, checksum, path, mode, lambda: self._check([checksum]))
+        extract(self._client, _named(checksum), path, mode, lambda: self._check([checksum]))
 
     def delete(self, checksums: Sequence[str]) -> int:
         return sum(
@@ -283,6 +283,13 @@ def _grouped(frames: Iterable[bytes]) -> Iterator[bytes]:
             group, size = [], 0
     if group:
         yield b"".join(group)
+
+
+def _named(checksum: str) -> str:
+    """Give the checksum back; nothing else gets into a path."""
+    if not is_checksum(checksum):
+        raise UsageError(f"{checksum!r} is no checksum")
+    return checksum
 
 
 def _missing(checksum: str) -> BufferMissingError:

@@ -130,12 +130,12 @@ def _headers(checksum: str) -> dict[str, str]:
 
 
 def _range(request: web.Request, size: int) -> tuple[int, int]:
-    """Give the asked-for range, as start and stop; all of it when there is none."""
+    """Give the asked-for range, as start and stop; all of it when there is none. No bytes have no ranges."""
     try:
         asked = request.http_range
     except ValueError:
         asked = slice(size, None)
-    if asked.start is None and asked.stop is None:
+    if size == 0 or (asked.start is None and asked.stop is None):
         return 0, size
     start = asked.start or 0
     if start < 0:

@@ -12,7 +12,6 @@ from aiohttp import web
 
 from offload.errors import OffloadError, UsageError
 from offload.storage.service.failures import to_body
-from offload.storage.service.wire import FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -81,11 +80,10 @@ class Guard:
         self.active += 1
         try:
             return await handler(request)
-        except (OffloadError, FormatError) as error:
-            told = error if isinstance(error, OffloadError) else UsageError(str(error))
-            status, body = to_body(told)
+        except OffloadError as error:
+            status, body = to_body(error)
             if status >= 500:
-                log(f"error: {request.method} {request.path}: {told.message}")
+                log(f"error: {request.method} {request.path}: {error.message}")
             return web.json_response(body, status=status)
         except web.HTTPException as error:
             hint = " (another version of offload?)" if error.status in (404, 405) else ""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import struct
 
+from offload.errors import UsageError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,7 +41,7 @@ END = b"\0\0\0\0"
 BROKEN = b"\xff\xff\xff\xff"
 
 
-class FormatError(ValueError):
+class FormatError(UsageError):
     """A body is not what the protocol says."""
 
 

@@ -1,0 +1,147 @@
+"""``offload serve``: store and database over HTTP."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from offload.errors import OffloadError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Sequence
+
+EPILOG = """\b
+    offload serve storage
+    offload serve store --buffers /scratch/me/buffers --host 10.0.0.5 --port-range 60001-61000
+    offload serve database --database /home/me/results.sqlite --insecure
+"""
+
+
+@click.command("serve", epilog=EPILOG)
+@click.argument("what", type=click.Choice(["store", "database", "storage"]))
+@click.option("--buffers", metavar="DIR", help="The store's directory. Default: the one in OFFLOAD_HOME.")
+@click.option("--database", "database_file", metavar="FILE", help="The database. Default: the one in OFFLOAD_HOME.")
+@click.option("--no-sync", is_flag=True, help="Leave it to the system when large buffers reach the disk.")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port; 0, the default, is any free one.")
+@click.option("--port-range", metavar="A-B", help="Take a free port from this range.")
+@click.option("--credentials", metavar="DIR", help="Where token and certificates are. Default: OFFLOAD_HOME/service.")
+@click.option("--token-file", metavar="FILE", help="The token that clients show; made when missing.")
+@click.option("--certificate", metavar="FILE", help="The certificate, in PEM format; with --key.")
+@click.option("--key", metavar="FILE", help="The certificate's key.")
+@click.option("--insecure", is_flag=True, help="Plain HTTP, on loopback addresses only.")
+@click.option("--i-know", is_flag=True, help="With --insecure: on any address. Everybody on the way can read along.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Stop when idle so long."
+)
+@click.option("--status-file", metavar="FILE", help="A JSON file that tells host, port, pid and status.")
+def command(
+    what: str,
+    buffers: str | None,
+    database_file: str | None,
+    no_sync: bool,
+    host: str,
+    port: int | None,
+    port_range: str | None,
+    credentials: str | None,
+    token_file: str | None,
+    certificate: str | None,
+    key: str | None,
+    insecure: bool,
+    i_know: bool,
+    timeout: float | None,
+    status_file: str | None,
+) -> None:
+    """Serve the store, the database, or both (storage) over HTTPS, until Ctrl-C or SIGTERM.
+
+    Clients need the address, the token and the authority's certificate. Without --certificate, an authority and a
+    certificate for --host are made. Nothing is answered without the token; it never stands on a command line.
+    """
+    import asyncio
+
+    from offload.storage.service.listening import bind
+    from offload.storage.service.serving import serve
+    from offload.storage.service.status import StatusFile
+
+    if (certificate is None) != (key is None) or (insecure and certificate is not None):
+        raise UsageError("give both --certificate and --key, or --insecure, or none of them")
+    status = StatusFile(status_file)
+    store = database = None
+    try:
+        ports = _ports(port, port_range)
+        place = credentials or os.path.join(_home(), "service")
+        context = _context(host, place, certificate, key, insecure, i_know)
+        token = _token(token_file or os.path.join(place, "token"))
+        if what != "database":
+            from offload.storage.directory import DirectoryStore
+
+            store = DirectoryStore(buffers or os.path.join(_home(), "store"), sync=not no_sync)
+            store.usage()  # what is wrong with it is to be known now
+        if what != "store":
+            from offload.storage.results import SqliteDatabase
+
+            database = SqliteDatabase(database_file or os.path.join(_home(), "database.sqlite"))
+            database.statistics()
+        listener = bind(host, ports)
+    except OffloadError:
+        status.write("failed")
+        raise
+    try:
+        asyncio.run(serve(store, database, token, listener, context, status, timeout))
+    finally:
+        for backend in (store, database):
+            if backend is not None:
+                backend.close()
+
+
+def _home() -> str:
+    from offload.storage.home import Home
+
+    return Home().path
+
+
+def _ports(port: int | None, port_range: str | None) -> Sequence[int]:
+    if port_range is None:
+        return [port or 0]
+    if port is not None:
+        raise UsageError("give either --port or --port-range")
+    from offload.deploy.spec import parse_ports
+
+    first, last = parse_ports(port_range)
+    return range(first, last + 1)
+
+
+def _token(path: str) -> str:
+    from offload.deploy.security import create_token
+
+    return create_token(path)
+
+
+def _context(
+    host: str, place: str, certificate: str | None, key: str | None, insecure: bool, know: bool
+) -> ssl.SSLContext | None:
+    from offload.storage.service.listening import check_insecure, server_context
+
+    if insecure:
+        check_insecure(host, know)
+        return None
+    if certificate is None or key is None:
+        from offload.deploy.security import create_authority, issue
+
+        create_authority(place)
+        paths = issue(place, "server", _names(host))
+        certificate, key = paths.certificate, paths.key
+    return server_context(certificate, key)
+
+
+def _names(host: str) -> list[str]:
+    """Return what clients may call the service that listens on an address."""
+    import socket
+
+    names = ["localhost", "127.0.0.1", "::1"] if host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::") else []
+    if host in ("0.0.0.0", "::"):
+        names += [socket.gethostname(), socket.getfqdn()]
+    return list(dict.fromkeys([*names, host]))
