@@ -15,18 +15,18 @@ from distributed.security import Security
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 
-from offload.deploy import security
+from offload.deploy import credentials
 
 
 def dask_security(keys: str) -> Security:
     """Return Dask's security settings for the certificates in a directory."""
-    authority, certificate, key = security.files(keys, "dask")
+    own = credentials.certificate(keys, credentials.DASK)
     parties = ("scheduler", "worker", "client")
     return Security(
         require_encryption=True,
-        tls_ca_file=authority,
-        **{f"tls_{party}_cert": certificate for party in parties},
-        **{f"tls_{party}_key": key for party in parties},
+        tls_ca_file=credentials.authority(keys),
+        **{f"tls_{party}_cert": own.certificate for party in parties},
+        **{f"tls_{party}_key": own.key for party in parties},
     )
 
 

@@ -32,6 +32,13 @@ def is_free(host: str, port: int) -> bool:
         return True
 
 
+def _any_port(host: str) -> int:
+    is_free(host, 0)  # tells when the host is no address of this machine
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
 def free_port(host: str, wanted: int | None, allowed: tuple[int, int] | None, preferred: int = 0) -> int:
     """Return a port to listen on.
 
@@ -65,6 +72,4 @@ def free_port(host: str, wanted: int | None, allowed: tuple[int, int] | None, pr
         raise PortsExhaustedError(f"every port from {allowed[0]} to {allowed[1]} on {host} is taken", "widen --ports")
     if preferred and is_free(host, preferred):
         return preferred
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    return _any_port(host)

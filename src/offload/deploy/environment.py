@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offload.deploy import security
+from offload.deploy import credentials
 from offload.deploy.contact import Contact
 from offload.deploy.registry import VARIABLE, Place
 
@@ -13,13 +13,13 @@ def variables(place: Place, contact: Contact) -> dict[str, str]:
     With them ``dask.distributed.Client()``, ``dask worker`` and ``dask scheduler`` find the scheduler and the
     certificates by Dask's own configuration.
     """
-    authority, certificate, key = security.files(place.keys, "dask")
+    own = credentials.certificate(place.keys, credentials.DASK)
     found = {VARIABLE: place.name}
     if contact.scheduler is not None:
         found["DASK_SCHEDULER_ADDRESS"] = contact.scheduler
     found["DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION"] = "True"
-    found["DASK_DISTRIBUTED__COMM__TLS__CA_FILE"] = authority
+    found["DASK_DISTRIBUTED__COMM__TLS__CA_FILE"] = credentials.authority(place.keys)
     for party in ("CLIENT", "WORKER", "SCHEDULER"):
-        found[f"DASK_DISTRIBUTED__COMM__TLS__{party}__CERT"] = certificate
-        found[f"DASK_DISTRIBUTED__COMM__TLS__{party}__KEY"] = key
+        found[f"DASK_DISTRIBUTED__COMM__TLS__{party}__CERT"] = own.certificate
+        found[f"DASK_DISTRIBUTED__COMM__TLS__{party}__KEY"] = own.key
     return found

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from offload.deploy import security
+from offload.deploy import credentials
 from offload.deploy.contact import Contact
 from offload.deploy.registry import Place
 from offload.errors import OffloadError
@@ -30,17 +30,16 @@ def ask(place: Place, contact: Contact, method: str, path: str, body: dict[str, 
     OffloadError
         If the head refuses; the message is its own.
     """
-    authority, _, _ = security.files(place.keys, "server")
     request = urllib.request.Request(
         contact.head["url"] + path,
         data=None if body is None else json.dumps(body).encode(),
-        headers={"Authorization": f"Bearer {security.read_token(place.keys)}", "Content-Type": "application/json"},
+        headers={"Authorization": f"Bearer {credentials.token(place.keys)}", "Content-Type": "application/json"},
         method=method,
     )
     # Addresses of a deployment are reached directly, whatever proxy the rest of the network needs.
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}),
-        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=authority)),
+        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=credentials.authority(place.keys))),
     )
     try:
         with opener.open(request, timeout=SECONDS) as answer:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from offload.deploy import security
+from offload.deploy import credentials
 from offload.deploy.contact import Contact
 from offload.deploy.headclient import HeadGoneError, ask
 from offload.deploy.processes import family, is_alive, kill, python, start_detached, started, tail, wait_until_gone
@@ -71,7 +71,7 @@ def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
         _sweep(place)
     registry.create(spec)
     say("making certificates")
-    security.create(place.keys, [spec.host, "localhost"])
+    credentials.create(place.keys, [spec.host, "localhost"])
     say("starting the head")
     pid = start_detached(python("offload.deploy.head", place.path), place.log("head"))
     return _wait_for(place, pid, say), True

@@ -10,6 +10,7 @@ import sys
 from offload.deploy.daskside import HeadScheduler, dask_security
 from offload.deploy.endpoints import free_port
 from offload.deploy.registry import Place
+from offload.errors import OffloadError
 
 PREFERRED = 8786
 
@@ -53,5 +54,15 @@ async def until_told() -> None:
         loop.remove_reader(sys.stdin.fileno())
 
 
+def main(arguments: list[str]) -> int:
+    """Run ``python -m offload.deploy.scheduler PLACE SOCKET [PORT]``, as the head does."""
+    try:
+        asyncio.run(serve(Place(arguments[0]), arguments[1], int(arguments[2]) if len(arguments) > 2 else None))
+    except OffloadError as exc:
+        sys.stderr.write(f"{exc.message}\n")
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    asyncio.run(serve(Place(sys.argv[1]), sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else None))
+    sys.exit(main(sys.argv[1:]))

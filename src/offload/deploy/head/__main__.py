@@ -11,11 +11,12 @@ import sys
 
 from aiohttp import web
 
-from offload.deploy import security
+from offload.deploy import credentials
 from offload.deploy.endpoints import free_port
 from offload.deploy.head.api import application
 from offload.deploy.head.supervisor import Head, log
 from offload.deploy.registry import Place
+from offload.errors import OffloadError
 
 PREFERRED = 8787
 
@@ -26,16 +27,21 @@ async def serve(place: Place) -> None:
     port = free_port(spec.host, None, spec.ports, PREFERRED)
     head = Head(place, f"https://{spec.host}:{port}")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _, certificate, key = security.files(place.keys, "server")
-    context.load_cert_chain(certificate, key)
-    runner = web.AppRunner(application(head, security.read_token(place.keys)), access_log=None)
+    own = credentials.certificate(place.keys, credentials.SERVER)
+    context.load_cert_chain(own.certificate, own.key)
+    runner = web.AppRunner(application(head, credentials.token(place.keys)), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, spec.host, port, ssl_context=context).start()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, head.stop)
     log(f"{place.name} begins, process {os.getpid()}, {head.contact.head['url']}")
-    await head.start()
+    try:
+        await head.start()
+    except OffloadError:
+        head.stop()
+        await head.stopped.wait()
+        raise
     log(f"{place.name} is up: {head.contact.scheduler}")
     await head.stopped.wait()
     await runner.cleanup()
@@ -51,7 +57,11 @@ def main(path: str) -> int:
     except BlockingIOError:
         log(f"{place.name} has a head already")
         return 1
-    asyncio.run(serve(place))
+    try:
+        asyncio.run(serve(place))
+    except OffloadError as exc:
+        log(f"{place.name} cannot go on: {exc.message}")
+        return 1
     return 0
 
 

@@ -11,9 +11,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from offload.deploy.processes import tail
+from offload.errors import OffloadError
+
 START_SECONDS = 60.0
 END_SECONDS = 8.0
 FIRST_PAUSE, LONGEST_PAUSE, CALM = 0.2, 30.0, 60.0
+FIRST_ATTEMPTS, INTERVAL = 3, 0.02
 
 
 class Child:
@@ -59,6 +63,20 @@ class Child:
     def start(self) -> None:
         """Begin to keep it alive."""
         self._task = asyncio.create_task(self._keep_alive(), name=self.name)
+
+    async def first_ready(self) -> None:
+        """Wait until it is up for the first time.
+
+        Raises
+        ------
+        OffloadError
+            If it has ended too often by then; the message is its last line.
+        """
+        while not self.ready.is_set():
+            if self.restarts >= FIRST_ATTEMPTS:
+                reason = tail(self.log, 1) or "it said nothing"
+                raise OffloadError(f"the {self.name} does not come up: {reason}")
+            await asyncio.sleep(INTERVAL)
 
     async def end(self) -> None:
         """End it and wait for it; by force when it takes too long."""

@@ -60,7 +60,7 @@ class Head:
         self.contact.write(self.place.contact)
         if not self.spec.storage_only:
             self.scheduler.start()
-            await self.scheduler.ready.wait()
+            await self.scheduler.first_ready()
             await self.scale(self.spec.workers)
         self.contact.state = "running"
         self.contact.write(self.place.contact)

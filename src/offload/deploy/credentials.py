@@ -1,0 +1,48 @@
+"""Which credentials a deployment has, by role, in the directory where it keeps them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from offload.deploy import security
+from offload.deploy.security import Certificate
+
+SERVER, DASK = "server", "dask"
+"""Who has a certificate: the HTTPS services, and Dask's scheduler, workers and clients, which check each other's."""
+
+
+def create(keys: str, hosts: Sequence[str]) -> None:
+    """Make the authority, the certificates and the token, those that are not there yet.
+
+    Parameters
+    ----------
+    keys : str
+        The directory.
+    hosts : sequence of str
+        The addresses and names under which the deployment is reached.
+    """
+    security.create_authority(keys)
+    for role in (SERVER, DASK):
+        if not certificate(keys, role).complete:
+            security.issue(keys, role, hosts)
+    security.create_token(_token(keys))
+
+
+def authority(keys: str) -> str:
+    """Return the path of the certificate that all others are checked against."""
+    return Certificate(keys, "ca").certificate
+
+
+def certificate(keys: str, role: str) -> Certificate:
+    """Return the paths of a role's certificate and key."""
+    return Certificate(keys, role)
+
+
+def token(keys: str) -> str:
+    """Return the token that every request needs."""
+    return security.read_token(_token(keys))
+
+
+def _token(keys: str) -> str:
+    return os.path.join(keys, "token")

@@ -1,0 +1,233 @@
+"""A deployment on this machine, up and down for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from offload.deploy import credentials, launch
+from offload.deploy.client import client
+from offload.deploy.contact import Contact
+from offload.deploy.headclient import ask
+from offload.deploy.processes import family, wait_until_gone
+from offload.deploy.registry import Place, Registry
+from offload.deploy.spec import Spec
+from tests.conftest import Offload
+
+pytestmark = pytest.mark.real
+
+SECONDS = 60.0
+
+
+def eventually(what: Callable[[], Any], seconds: float = SECONDS) -> Any:
+    """Wait until `what` gives something true, and return that."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.1)
+    return found
+
+
+@pytest.fixture
+def registry(home: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    monkeypatch.delenv("OFFLOAD_DEPLOYMENT", raising=False)
+    return Registry(str(home))
+
+
+@pytest.fixture
+def place(registry: Registry) -> Iterator[Place]:
+    """A deployment with one worker."""
+    launch.up(registry, Spec(name="test", workers=1), print)
+    place = registry.get("test")
+    yield place
+    if os.path.exists(place.spec):
+        launch.down(registry, place, print)
+
+
+def contact_of(place: Place) -> Contact:
+    found = Contact.read(place.contact)
+    assert found is not None
+    return found
+
+
+def connected(place: Place) -> list[dict[str, Any]]:
+    return [w for w in launch.status(place)["workers"] if w["state"] == "connected"]
+
+
+def test_up_use_down_leaves_nothing(registry: Registry, place: Place) -> None:
+    contact = contact_of(place)
+    members = family(contact.head["pid"])
+    assert launch.up(registry, Spec(name="test"), print)[1] is False  # it is up already
+    with client("test") as dask:
+        assert dask.submit(sum, [1, 2]).result(SECONDS) == 3
+    members |= family(contact.head["pid"])
+    assert len(members) >= 4  # head, scheduler, worker's loop, worker
+    launch.down(registry, place, print)
+    assert wait_until_gone(members, 5) == {}
+    assert not os.path.exists(place.path)
+    assert not os.path.exists(contact.head["runtime"])
+    assert registry.names() == []
+
+
+def test_a_killed_scheduler_comes_back_where_it_was(place: Place) -> None:
+    address = contact_of(place).scheduler
+    eventually(lambda: connected(place))
+    (scheduler,) = launch.status(place)["services"]
+    os.kill(scheduler["pid"], signal.SIGKILL)
+    eventually(lambda: launch.status(place)["services"][0]["restarts"] == 1 and connected(place))
+    assert contact_of(place).scheduler == address
+    with client("test") as dask:
+        assert dask.submit(sum, [1, 2]).result(SECONDS) == 3
+
+
+def test_a_killed_worker_comes_back(place: Place) -> None:
+    (worker,) = eventually(lambda: connected(place))
+    for process in psutil.Process(worker["pid"]).children(recursive=True):
+        process.kill()
+    os.kill(worker["pid"], signal.SIGKILL)
+    eventually(lambda: [w for w in connected(place) if w["restarts"] == 1])
+
+
+def test_a_killed_head_takes_all_with_it_and_up_starts_it_again(registry: Registry, place: Place) -> None:
+    contact = contact_of(place)
+    token = credentials.token(place.keys)
+    eventually(lambda: connected(place))
+    members = family(contact.head["pid"])
+    os.kill(contact.head["pid"], signal.SIGKILL)
+    assert wait_until_gone(members, 30) == {}
+    assert launch.state(place) == "dead"
+    again, started = launch.up(registry, Spec(name="test", workers=1), print)
+    assert started
+    assert again.head["pid"] != contact.head["pid"]
+    assert credentials.token(place.keys) == token  # the same identity
+    eventually(lambda: connected(place))
+
+
+def test_scaling(place: Place) -> None:
+    contact = contact_of(place)
+    ask(place, contact, "POST", "/v1/scale", {"workers": 2})
+    eventually(lambda: len(connected(place)) == 2)
+    members = family(contact.head["pid"])
+    told = ask(place, contact, "POST", "/v1/scale", {"workers": 0})
+    assert told["workers"] == []
+    eventually(lambda: len(family(contact.head["pid"])) < len(members) - 2)
+
+
+def listening(members: dict[int, float]) -> set[int]:
+    """Return the TCP ports on which any of the processes listens."""
+    found = set()
+    for pid in members:
+        try:
+            connections = psutil.Process(pid).net_connections("tcp")
+        except psutil.NoSuchProcess:
+            continue
+        found |= {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
+    return found
+
+
+def said_to_stranger(port: int, context: ssl.SSLContext) -> bytes:
+    """Return what a TLS server says to a client that shows no certificate."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as plain, context.wrap_socket(plain) as secured:
+            secured.settimeout(5)
+            secured.sendall(b"x" * 64)
+            return secured.recv(100)
+    except OSError:
+        return b""
+
+
+def test_no_port_says_anything_to_strangers(place: Place) -> None:
+    eventually(lambda: connected(place))
+    contact = contact_of(place)
+    members = family(contact.head["pid"])
+    ports = listening(members)
+    assert len(ports) >= 3  # head, scheduler, worker
+    own = int(contact.head["url"].rpartition(":")[2])
+    for pid in members:
+        for c in psutil.Process(pid).net_connections("tcp"):
+            assert c.laddr.ip == "127.0.0.1"
+    for port in ports:
+        with socket.create_connection(("127.0.0.1", port), 5) as plain:
+            plain.settimeout(5)
+            plain.sendall(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            try:
+                answer = plain.recv(1000)
+            except (ConnectionError, TimeoutError):
+                answer = b""
+        assert b"200" not in answer and b"<html" not in answer.lower(), (port, answer)
+        stranger = ssl.create_default_context()
+        stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
+        if port != own:
+            # Mutual TLS: the server hangs up on who shows no certificate of this deployment.
+            assert not said_to_stranger(port, stranger)
+            continue
+        for path in ("/v1/status", "/status", "/", "/login", "/login?token=x", "/status/ws"):
+            request = urllib.request.Request(f"https://127.0.0.1:{port}{path}", headers={"Authorization": "Bearer x"})
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(request, context=stranger, timeout=5)
+            with refused.value:
+                assert refused.value.code == 401
+                assert set(json.loads(refused.value.read())) == {"error"}
+
+
+def test_the_dashboard_is_there_for_its_owner(place: Place) -> None:
+    contact = contact_of(place)
+    context = ssl.create_default_context(cafile=credentials.authority(place.keys))
+    link = f"{contact.head['url']}/login?token={credentials.token(place.keys)}"
+    opener = urllib.request.build_opener(
+        urllib.request.HTTPSHandler(context=context), urllib.request.HTTPCookieProcessor()
+    )
+    with opener.open(link, timeout=30) as page:
+        assert page.url.endswith("/status")
+        assert b"Dask" in page.read()
+
+
+def test_the_commands(offload: Offload, registry: Registry) -> None:
+    up = offload("up", "--name", "shell", "--workers", "1", "--json", timeout=SECONDS)
+    assert up.returncode == 0, up.stderr
+    told = json.loads(up.stdout)
+    assert told["started"] is True
+    try:
+        assert b"up already" in offload("up", "--name", "shell").stderr
+        (row,) = json.loads(offload("list", "--json").stdout)
+        assert (row["name"], row["state"], row["in_use"]) == ("shell", "running", False)
+        assert offload("use", "shell").returncode == 0
+        assert json.loads(offload("list", "--json").stdout)[0]["in_use"] is True
+        lines = offload("env").stdout.decode()
+        assert f"export DASK_SCHEDULER_ADDRESS={told['scheduler']}\n" in lines
+        assert credentials.token(registry.get("shell").keys) not in lines
+        assert b"head: " in offload("logs").stdout
+        assert b"is up" in offload("logs", "--worker", "head").stdout
+        missing = offload("logs", "--worker", "nobody")
+        assert missing.returncode == 1
+        assert b"no log of nobody" in missing.stderr
+    finally:
+        down = offload("down", "shell", timeout=SECONDS)
+    assert down.returncode == 0, down.stderr
+    assert json.loads(offload("list", "--json").stdout) == []
+    gone = offload("down", "shell")
+    assert gone.returncode == 1
+    assert b"there is no deployment shell" in gone.stderr
+
+
+def test_what_does_not_come_up_says_why(offload: Offload) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        for choice in ("--ports", "--port"):  # of the head, and of the scheduler
+            refused = offload("up", choice, port, timeout=SECONDS)
+            assert refused.returncode == 1
+            assert f"{port}".encode() in refused.stderr
+            assert b"taken" in refused.stderr
+            assert b"Traceback" not in refused.stderr
