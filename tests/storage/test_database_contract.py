@@ -263,3 +263,9 @@ def test_many_threads_at_once(database: Database) -> None:
     assert sorted(set(outcomes)) == ["recorded", "same"]
     assert outcomes.count("recorded") == 25 + 8 * 25
     assert database.statistics()["runs"] == 400
+
+
+def test_words_that_are_no_valid_text_match_nothing(database: Database) -> None:
+    database.record([entry(1)])
+    assert database.runs(text="\udcff") == database.runs(label="\udcff") == []
+    assert database.find(label="\udcff*") == []

@@ -45,8 +45,10 @@ _MIGRATIONS = (
         details BLOB NOT NULL
     );
     CREATE INDEX run_number ON run (number);
+    CREATE INDEX run_irreproducible ON run (id) WHERE outcome = 'irreproducible';
     """,
 )
+_COMMON = 1000  # transformations that make a label a common one
 _LOOKUP_ONE = "SELECT result FROM result WHERE transformation = ? AND status = 'complete'"
 _LOOKUP = "SELECT transformation, result FROM result WHERE status = 'complete' AND transformation IN ({})"
 _KNOWN = "SELECT transformation, result, status, number FROM result WHERE transformation IN ({})"
@@ -159,6 +161,9 @@ class SqliteDatabase(Database):
         transformation: str | None = None,
     ) -> list[Run]:
         conditions, values = _chosen(kind, label, text)
+        if label is not None and self._common(_valid(label)):
+            # From the newest run back, such a label is found soon; its index would give all its runs to be sorted.
+            conditions = [condition.replace("label = ", "+label = ") for condition in conditions]
         if since is not None:
             conditions.append("started >= ?")
             values.append(since)
@@ -169,6 +174,10 @@ class SqliteDatabase(Database):
         rows = self._file.query(f"{_RUNS}{where} ORDER BY run.id DESC LIMIT ?", (*values, limit))
         return [Run(*row) for row in rows]
 
+    def _common(self, label: str) -> bool:
+        statement = "SELECT 1 FROM transformation WHERE label = ? LIMIT ?"
+        return len(self._file.query(statement, (label, _COMMON))) == _COMMON
+
     def forget(self, transformations: Sequence[str]) -> int:
         with self._file.writing() as connection:
             keys = ((transformation,) for transformation in transformations)
@@ -176,7 +185,7 @@ class SqliteDatabase(Database):
 
     def find(self, kind: str | None = None, label: str | None = None, text: str | None = None) -> list[str]:
         conditions, values = _chosen(kind, label, text)
-        where = " AND ".join(["result IS NOT NULL", *conditions])
+        where = " AND ".join(["status != 'forgotten'", *conditions])
         rows = self._file.query(
             "SELECT checksum FROM transformation JOIN result ON result.transformation = checksum"
             f" WHERE {where} ORDER BY transformation.number DESC",
@@ -187,7 +196,7 @@ class SqliteDatabase(Database):
     def statistics(self) -> dict[str, int]:
         counts = dict.fromkeys(("transformations", "complete", "scratch", "foreign", "runs", "irreproducible"), 0)
         counts["transformations"] = self._file.query("SELECT count(*) FROM transformation")[0][0]
-        counts.update(self._file.query("SELECT status, count(*) FROM result WHERE result IS NOT NULL GROUP BY status"))
+        counts.update(self._file.query("SELECT status, count(*) FROM result WHERE status != 'forgotten' GROUP BY status"))
         counts["runs"] = self._file.query("SELECT count(*) FROM run")[0][0]
         counts["irreproducible"] = self._file.query("SELECT count(*) FROM run WHERE outcome = 'irreproducible'")[0][0]
         return counts
@@ -205,13 +214,19 @@ def _chosen(kind: str | None, label: str | None, text: str | None) -> tuple[list
         values.append(kind)
     if label is not None and label.endswith("*"):
         conditions.append("substr(label, 1, ?) = ?")
-        values += [len(label) - 1, label[:-1]]
+        start = _valid(label[:-1])
+        values += [len(start), start]
     elif label is not None:
         conditions.append("label = ?")
-        values.append(label)
+        values.append(_valid(label))
     if text is not None:
         for character in "!%_":
             text = text.replace(character, "!" + character)
         conditions.append("label LIKE ? ESCAPE '!'")
-        values.append(f"%{text}%")
+        values.append(_valid(f"%{text}%"))
     return conditions, values
+
+
+def _valid(words: str) -> str:
+    """Make text of what was typed, which may be any bytes; labels are text."""
+    return words.encode("utf-8", "backslashreplace").decode()

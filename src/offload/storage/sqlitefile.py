@@ -163,6 +163,8 @@ class SqliteFile:
             connection.execute("PRAGMA busy_timeout = 0")
             # Without WAL, writing before the commit would have to wait for readers.
             connection.execute("PRAGMA cache_spill = OFF")
+            # Batches of random checksums touch many pages: 32 MiB of them are kept.
+            connection.execute("PRAGMA cache_size = -32768")
             return connection
 
     def give_back_writer(self, connection: sqlite3.Connection) -> None:
