@@ -173,11 +173,11 @@ def test_dry_run(offload: Offload, work: Path) -> None:
     assert [item["recalled"] for item in report["commands"]] == [True, False]
 
 
-def test_thousands_are_recalled_in_one_go(offload: Offload, work: Path) -> None:
-    count = 1000
+def test_hundreds_are_recalled_in_one_go(offload: Offload, work: Path) -> None:
+    count = 200
     (work / "list").write_text("".join(f"{n}\n" for n in range(count)))
     expected = b"".join(b"%d\n" % n for n in range(count))
-    first = offload("run", "--json", "--each", "list", "--", "echo", timeout=110)
+    first = offload("run", "--json", "--each", "list", "--", "echo")
     assert first.stdout == expected
     second = offload("run", "--json", "--each", "list", "--", "echo")
     assert second.stdout == expected

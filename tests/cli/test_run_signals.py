@@ -84,6 +84,7 @@ def test_signals_end_the_whole_group(start: Start, tmp_path: Path, number: signa
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
+@pytest.mark.real
 def test_a_command_that_ignores_signals_is_killed(start: Start) -> None:
     process = start("--", "sh", "-c", "trap '' INT TERM; echo $$; while :; do sleep 0.1; done")
     pid = int(lines(process, 1)[0])
