@@ -41,6 +41,8 @@ def get(checksums: tuple[str, ...], output: str | None, as_json: bool) -> None:
     The first digits of a CHECKSUM are enough. With -o, one buffer is written to the file PATH, and a directory that
     `offload put` or `offload run` kept is made again at PATH. Several buffers go below the directory PATH, under
     their checksums; so does one buffer if PATH is a directory already.
+
+    What a Python call gave is stored, and printed, in an encoding (CBOR); calling it again gives the value.
     """
     from offload.compute.session import current
 
