@@ -61,7 +61,7 @@ def case(
     """A project of ``app.py`` and other files (``a__b`` is ``a/b.py``); an edit is (old, new) or (file, old, new)."""
     texts = {"app": app, **files}
     full = [change if len(change) == 3 else ("app", *change) for change in edit]
-    return Case(name, {key: textwrap.dedent(text) for key, text in texts.items()}, full, subject, statements)  # type: ignore[misc]
+    return Case(name, {key: textwrap.dedent(text) for key, text in texts.items()}, full, subject, statements)
 
 
 def write(directory: Path, files: Mapping[str, str]) -> None:

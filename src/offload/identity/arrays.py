@@ -1,4 +1,4 @@
-"""NumPy arrays: by data type, shape and content, whatever their strides."""
+"""NumPy arrays and SciPy's sparse ones: by data type, shape and content, whatever their strides and notes."""
 
 from __future__ import annotations
 
@@ -14,23 +14,62 @@ if TYPE_CHECKING:
 
 def install(package: str) -> None:
     """Register the encoding of arrays; NumPy's scalars and data types are encoded by their parts."""
-    register(np.ndarray, encode=_state, decode=_array, name="numpy.ndarray")
+    if package == "numpy":
+        register(np.ndarray, encode=_state, decode=_array, name="numpy.ndarray")
+    elif package == "numpy.ma":
+        register(
+            np.ma.MaskedArray,
+            encode=lambda a: [a.data, a.mask, a.fill_value],
+            decode=lambda s: np.ma.MaskedArray(s[0], mask=s[1], fill_value=s[2]),
+            name="numpy.ma.MaskedArray",
+        )
+    else:
+        _install_sparse()
 
 
 def _state(array: np.ndarray[Any, Any]) -> object:
-    simple = array.dtype.names is None and array.dtype.subdtype is None and array.dtype.metadata is None
-    dtype = array.dtype.str if simple else array.dtype
-    if array.dtype.hasobject:
-        return [dtype, list(array.shape), array.ravel().tolist()]
+    dtype = array.dtype
+    plain = dtype.names is None and dtype.subdtype is None and dtype.metadata is None and dtype.kind != "T"
+    kind = dtype.str if plain else dtype
+    if dtype.hasobject or dtype.kind == "T":
+        return [kind, list(array.shape), array.ravel().tolist()]
+    if not array.nbytes:  # also arrays of empty strings, which cannot be viewed
+        return [kind, list(array.shape), b""]
     contents = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    return [dtype, list(array.shape), Raw(contents.data)]
+    return [kind, list(array.shape), Raw(contents.data)]
 
 
 def _array(state: Any) -> np.ndarray[Any, Any]:
     dtype, shape, contents = np.dtype(state[0]), tuple(state[1]), state[2]
     if isinstance(contents, bytes):
+        if not contents:
+            return np.empty(shape, dtype)
         return np.frombuffer(bytearray(contents), dtype).reshape(shape)
     array: np.ndarray[Any, Any] = np.empty(len(contents), dtype)
     for index, item in enumerate(contents):
         array[index] = item
     return array.reshape(shape)
+
+
+def _install_sparse() -> None:
+    import scipy.sparse
+
+    for form in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil"):
+        for kind in ("array", "matrix"):
+            cls = getattr(scipy.sparse, f"{form}_{kind}", None)
+            if cls is not None:
+                register(cls, encode=_sparse_parts, decode=_sparse(cls), name=f"scipy.sparse.{cls.__name__}")
+
+
+def _sparse_parts(array: Any) -> dict[str, object]:
+    # Whether the indices are sorted is noted when somebody asks, and can be found out again.
+    return {name: part for name, part in sorted(vars(array).items()) if not name.startswith("_has_")}
+
+
+def _sparse(cls: Any) -> Any:
+    def made(parts: dict[str, object]) -> Any:
+        array = cls.__new__(cls)
+        vars(array).update(parts)
+        return array
+
+    return made

@@ -84,7 +84,10 @@ def _bind_by_signature(function: Callable[..., Any], args: Sequence[Any], kwargs
         signature = inspect.signature(function, follow_wrapped=False)
     except ValueError:  # some built-in functions do not tell theirs
         return [("args", tuple(args)), ("kwargs", dict(kwargs))]
-    bound = signature.bind(*args, **kwargs)
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as exc:
+        raise TypeError(f"{getattr(function, '__qualname__', type(function).__qualname__)}() {exc}") from None
     bound.apply_defaults()
     return list(bound.arguments.items())
 

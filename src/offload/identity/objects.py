@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import copyreg
 import importlib
-import sys
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 
 from offload.errors import DecodeError, EncodeError
 from offload.identity import encoding as tags
 from offload.identity.distributions import PROJECT, STANDARD, origin
+from offload.identity.references import bound_method, find, find_global, module_of, reference_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 _BY_TYPE: dict[type, tuple[str, Callable[[Any], object]]] = {}
 _BY_NAME: dict[str, Callable[[Any], object]] = {}
 # The types of these packages have encodings of their own, in the module on the right.
-_PACKAGES = {"numpy": "arrays", "pandas": "tables", "pyarrow": "tables", "polars": "tables"}
+_PACKAGES = {
+    **dict.fromkeys(("numpy", "numpy.ma", "scipy.sparse"), "arrays"),
+    **dict.fromkeys(("pandas", "pyarrow", "polars"), "tables"),
+}
 
 
 def register(
@@ -63,11 +66,8 @@ def write_object(encoder: Encoder, value: Any) -> None:
     cls = type(value)
     registered = _BY_TYPE.get(cls)
     if registered is None:
-        package = cls.__module__.partition(".")[0]
-        if package in _PACKAGES and package not in _loaded:
-            _loaded.add(package)
-            importlib.import_module(f"offload.identity.{_PACKAGES[package]}").install(package)
-            registered = _BY_TYPE.get(cls)
+        _install(cls.__module__)
+        registered = _BY_TYPE.get(cls)
     if registered is not None:
         _note(encoder, cls.__module__)
         name, encode = registered
@@ -86,7 +86,19 @@ def write_object(encoder: Encoder, value: Any) -> None:
     elif cls is MethodType:
         _write_parts(encoder, value, (bound_method, (value.__func__, value.__self__)))
     else:
-        _write_parts(encoder, value, _reduce(value))
+        parts = _reduce(value)
+        if parts[0] is find_global:
+            _note(encoder, parts[1][0])
+        _write_parts(encoder, value, parts)
+
+
+def _install(name: str) -> None:
+    """Register the types of the package that a dotted name begins with, where it has any."""
+    parts = name.split(".", 2)
+    for package in (parts[0], ".".join(parts[:2])):
+        if package in _PACKAGES and package not in _loaded:
+            importlib.import_module(f"offload.identity.{_PACKAGES[package]}").install(package)
+            _loaded.add(package)
 
 
 _loaded: set[str] = set()
@@ -110,34 +122,12 @@ def _reduce(value: Any) -> tuple[Any, ...]:
             "pass what it is made from, or register an encoding with offload.register",
         ) from exc
     if isinstance(reduced, str):  # a global, by its name
-        return find_global, (getattr(value, "__module__", None) or _module_of(value, reduced), reduced)
+        return find_global, (getattr(value, "__module__", None) or module_of(value, reduced), reduced)
     function, arguments, *rest = reduced
     if isinstance(value, set | frozenset):
         # A subclass, made from a list of its elements, whose order depends on the hash seed.
         arguments = tuple(frozenset(a) if type(a) is list else a for a in arguments)
     return function, arguments, *rest
-
-
-def _module_of(value: Any, name: str) -> str:
-    """Return the module that holds a global which does not tell its own."""
-    package = type(value).__module__
-    for module in (package, package.partition(".")[0], *list(sys.modules)):
-        if module != "__main__" and getattr(sys.modules.get(module), name, None) is value:
-            return module
-    raise EncodeError(f"{name}, a {type(value).__qualname__}, is not to be found in any module")
-
-
-def find_global(module: str, name: str) -> Any:
-    """Return a global by its name; the counterpart of objects that are pickled so."""
-    found = find(f"{module}:{name}")
-    if found is None:
-        raise DecodeError(f"{module}.{name} is not to be found here")
-    return found
-
-
-def bound_method(function: Callable[..., Any], instance: Any) -> Any:
-    """Return a method of an instance."""
-    return MethodType(function, instance)
 
 
 def _write_parts(encoder: Encoder, value: Any, parts: tuple[Any, ...]) -> None:
@@ -191,42 +181,6 @@ def _pickled(value: Any) -> bytes:
         raise EncodeError(f"{value.__qualname__} cannot be pickled: {exc}") from exc
 
 
-def reference_name(value: Any) -> tuple[str, str]:
-    """Return ``module:qualname`` of a class, function or module, and its module.
-
-    A script's ``__main__`` goes by the name under which it could be imported.
-    """
-    if isinstance(value, ModuleType):
-        return f"{_importable(value.__name__)}:", value.__name__
-    module = getattr(value, "__module__", None) or "builtins"
-    return f"{_importable(module)}:{value.__qualname__}", module
-
-
-def _importable(module_name: str) -> str:
-    if module_name != "__main__":
-        return module_name
-    main = sys.modules["__main__"]
-    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
-    if spec is not None:
-        return str(spec.name.removesuffix(".__main__"))
-    return file.replace("\\", "/").rpartition("/")[2].removesuffix(".py") if file else module_name
-
-
-def find(name: str) -> Any:
-    """Return what ``module:qualname`` names here, or None."""
-    module_name, _, path = name.partition(":")
-    module = sys.modules["__main__"] if module_name == _importable("__main__") else sys.modules.get(module_name)
-    if module is None:
-        try:
-            module = importlib.import_module(module_name)
-        except ImportError:
-            return None
-    found: Any = module
-    for part in path.split(".") if path else ():
-        found = getattr(found, part, None)
-    return found
-
-
 def read_object(decoder: Decoder, tag: int) -> Any:
     """Read the value behind a tag that stands for an object.
 
@@ -237,10 +191,10 @@ def read_object(decoder: Decoder, tag: int) -> Any:
     """
     if tag == tags.OBJECT:
         name, state = decoder.items()
-        package = name.partition(".")[0]
-        if package in _PACKAGES and package not in _loaded:
-            _loaded.add(package)
-            _import(f"offload.identity.{_PACKAGES[package]}").install(package)
+        try:
+            _install(name)
+        except ImportError as exc:
+            raise DecodeError(f"the value needs {exc.name}, which is not installed here") from exc
         if name not in _BY_NAME:
             raise DecodeError(f"no decoding is registered for {name}", "import the module that registers it")
         try:
@@ -248,7 +202,7 @@ def read_object(decoder: Decoder, tag: int) -> Any:
         except Exception as exc:  # whatever a registered decoding may raise
             raise DecodeError(f"a {name} cannot be rebuilt: {type(exc).__name__}: {exc}") from exc
     if tag == tags.REDUCED:
-        return _rebuild(*decoder.items())
+        return rebuild(*decoder.items())
     if tag in (tags.CLASS, tags.FUNCTION, tags.MODULE):
         parts = decoder.items()
         if len(parts) == 1:
@@ -277,14 +231,16 @@ def _unpickled(data: Any) -> Any:
         raise DecodeError(f"a pickled value cannot be loaded here: {type(exc).__name__}: {exc}") from exc
 
 
-def _import(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as exc:
-        raise DecodeError(f"the value needs {exc.name}, which is not installed here") from exc
+def rebuild(
+    function: Any, arguments: Any, state: Any = None, items: Any = None, pairs: Any = None, setter: Any = None
+) -> Any:
+    """Make an object from the parts that ``__reduce_ex__`` told.
 
-
-def _rebuild(function: Any, arguments: Any, state: Any, items: Any, pairs: Any, setter: Any) -> Any:
+    Raises
+    ------
+    DecodeError
+        If it refuses.
+    """
     try:
         value = function(*arguments)
         if state is not None:

@@ -1,20 +1,28 @@
-"""Tables: pandas by their columns and indexes, Arrow by its IPC format, both without regard to how memory is cut."""
+"""Tables: pandas by their columns and indexes, Arrow and polars by Arrow's IPC format, however memory is cut."""
 
 from __future__ import annotations
 
-from offload.identity.objects import register
+from offload.identity.objects import rebuild, register
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
+
+# What a pandas array notes about itself while it is used.
+_NOTES = {"_cache", "_readonly"}
 
 
 def install(package: str) -> None:
-    """Register the encodings of a package's tables; polars says itself what its frames are made of."""
-    if package == "pandas":
-        _install_pandas()
-    elif package == "pyarrow":
-        _install_arrow()
+    """Register the encodings of a package's tables."""
+    {"pandas": _install_pandas, "pyarrow": _install_arrow, "polars": _install_polars}[package]()
+
+
+def _subclasses(cls: type) -> Iterator[type]:
+    children: list[type] = cls.__subclasses__()
+    for sub in children:
+        yield sub
+        yield from _subclasses(sub)
 
 
 def _install_pandas() -> None:
@@ -40,32 +48,93 @@ def _install_pandas() -> None:
         name="pandas.DataFrame",
     )
     register(pd.Series, encode=lambda s: [s.array, s.index, s.name, s.attrs], decode=series, name="pandas.Series")
+    for cls in _subclasses(pd.api.extensions.ExtensionArray):
+        if cls.__module__.partition(".")[0] == "pandas":
+            register(cls, encode=_array_parts, decode=lambda parts: rebuild(*parts), name=f"pandas.{cls.__name__}")
+
+
+def _array_parts(array: Any) -> list[object]:
+    function, arguments, state = array.__reduce_ex__(4)[:3]
+    if isinstance(state, dict):
+        return [function, arguments, _without_notes(state)]
+    # The array and its type, then a dict of notes where there are any.
+    parts = (_without_notes(part) if isinstance(part, dict) else part for part in state)
+    return [function, arguments, tuple(part for part in parts if not isinstance(part, dict) or part)]
+
+
+def _without_notes(state: dict[str, Any]) -> dict[str, Any]:
+    # A slice says that it has no frequency, a new array says nothing.
+    return {name: part for name, part in state.items() if name not in _NOTES and (name, part) != ("_freq", None)}
+
+
+def _written(table: Any) -> bytes:
+    """Return a table as an Arrow stream that depends on its values only."""
+    import pyarrow as pa
+
+    table = pa.table([_plain(column) for column in table.columns], schema=table.schema)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        # One batch, however many chunks there were: the cuts are not part of the value.
+        for batch in table.combine_chunks().to_batches():
+            writer.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def _plain(column: Any) -> Any:
+    """Return a column without what memory happens to hold below its nulls and behind its last bit."""
+    import pyarrow as pa
+
+    kind = column.type
+    solid = pa.types.is_primitive(kind) and not pa.types.is_boolean(kind)
+    if column.null_count == 0 and (solid or pa.types.is_large_string(kind) or pa.types.is_string(kind)):
+        return column
+    return column.take(pa.array(range(len(column)), pa.int64()))
+
+
+def _read(data: bytes) -> Any:
+    import pyarrow as pa
+
+    return pa.ipc.open_stream(data).read_all()
 
 
 def _install_arrow() -> None:
     import pyarrow as pa
 
-    def written(table: pa.Table) -> bytes:
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            # One batch, however many chunks there were: the cuts are not part of the value.
-            for batch in table.combine_chunks().to_batches():
-                writer.write_batch(batch)
-        return bytes(sink.getvalue())
-
-    def read(data: bytes) -> pa.Table:
-        return pa.ipc.open_stream(data).read_all()
-
     def batch(data: bytes) -> pa.RecordBatch:
-        table = read(data)
+        table = _read(data)
         batches = table.to_batches()
         return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
-    def column(array: Any) -> bytes:
-        return written(pa.table({"": array}))
+    def column(values: Any) -> bytes:
+        return _written(pa.table({"": values}))
 
-    register(pa.Table, encode=written, decode=read, name="pyarrow.Table")
+    def array(data: bytes) -> Any:
+        return _read(data).column(0).combine_chunks()
+
+    register(pa.Table, encode=_written, decode=_read, name="pyarrow.Table")
     register(
-        pa.RecordBatch, encode=lambda b: written(pa.Table.from_batches([b])), decode=batch, name="pyarrow.RecordBatch"
+        pa.RecordBatch, encode=lambda b: _written(pa.Table.from_batches([b])), decode=batch, name="pyarrow.RecordBatch"
     )
-    register(pa.ChunkedArray, encode=column, decode=lambda d: read(d).column(0), name="pyarrow.ChunkedArray")
+    register(pa.ChunkedArray, encode=column, decode=lambda d: _read(d).column(0), name="pyarrow.ChunkedArray")
+    for cls in _subclasses(pa.Array):
+        register(cls, encode=column, decode=array, name=f"pyarrow.{cls.__name__}")
+
+
+def _install_polars() -> None:
+    import polars as pl
+
+    def parts(frame: Any) -> list[object]:
+        try:
+            arrow = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        except pl.exceptions.PolarsError as exc:
+            raise TypeError(f"polars cannot give it to Arrow: {exc}") from exc
+        return [list(frame.schema.items()), _written(arrow)]
+
+    def frame(parts: Any) -> Any:
+        schema, data = parts
+        return pl.DataFrame(_read(data)).cast(dict(schema))
+
+    register(pl.DataFrame, encode=parts, decode=frame, name="polars.DataFrame")
+    register(
+        pl.Series, encode=lambda s: parts(s.to_frame()), decode=lambda p: frame(p).to_series(), name="polars.Series"
+    )

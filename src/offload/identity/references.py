@@ -1,0 +1,72 @@
+"""Names for what is found in modules: functions, classes, modules and other globals; and the way back."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import MethodType, ModuleType
+
+from offload.errors import DecodeError, EncodeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+def reference_name(value: Any) -> tuple[str, str]:
+    """Return ``module:qualname`` of a class, function or module, and its module.
+
+    A script's ``__main__`` goes by the name under which it could be imported.
+    """
+    if isinstance(value, ModuleType):
+        return f"{_importable(value.__name__)}:", value.__name__
+    module = getattr(value, "__module__", None) or "builtins"
+    return f"{_importable(module)}:{value.__qualname__}", module
+
+
+def _importable(module_name: str) -> str:
+    if module_name != "__main__":
+        return module_name
+    main = sys.modules["__main__"]
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    if spec is not None:
+        return str(spec.name.removesuffix(".__main__"))
+    return file.replace("\\", "/").rpartition("/")[2].removesuffix(".py") if file else module_name
+
+
+def find(name: str) -> Any:
+    """Return what ``module:qualname`` names here, or None."""
+    module_name, _, path = name.partition(":")
+    module = sys.modules["__main__"] if module_name == _importable("__main__") else sys.modules.get(module_name)
+    if module is None:
+        try:
+            module = importlib.import_module(module_name)
+        except ImportError:
+            return None
+    found: Any = module
+    for part in path.split(".") if path else ():
+        found = getattr(found, part, None)
+    return found
+
+
+def module_of(value: Any, name: str) -> str:
+    """Return the module that holds a global which does not tell its own."""
+    package = type(value).__module__
+    for module in (package, package.partition(".")[0], *list(sys.modules)):
+        if module != "__main__" and getattr(sys.modules.get(module), name, None) is value:
+            return module
+    raise EncodeError(f"{name}, a {type(value).__qualname__}, is not to be found in any module")
+
+
+def find_global(module: str, name: str) -> Any:
+    """Return a global by its name; the counterpart of objects that are pickled so."""
+    found = find(f"{module}:{name}")
+    if found is None:
+        raise DecodeError(f"{module}.{name} is not to be found here")
+    return found
+
+
+def bound_method(function: Callable[..., Any], instance: Any) -> Any:
+    """Return a method of an instance."""
+    return MethodType(function, instance)

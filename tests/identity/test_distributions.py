@@ -1,0 +1,194 @@
+"""Whose code a module is: Python's, a distribution's, or the project's."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy
+import pytest
+
+import offload
+from offload.identity import distributions
+from offload.identity.distributions import PROJECT, STANDARD, interpreter, origin
+from offload.identity.graph import Graph
+
+Site = Callable[..., None]
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """Put modules, and the metadata of a distribution that lists some of them, in a directory on the path."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    before = set(sys.modules)
+
+    def install(
+        files: dict[str, str],
+        name: str = "",
+        listed: list[str] | None = None,
+        direct_url: object = None,
+        record: str = "RECORD",
+    ) -> None:
+        for path, text in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+        if name:
+            metadata = folder / name
+            metadata.mkdir()
+            lines = [f"{path},sha256=x,1" if record == "RECORD" else path for path in listed or files]
+            (metadata / record).write_text("".join(f"{line}\n" for line in lines))
+            if direct_url is not None:
+                (metadata / "direct_url.json").write_text(json.dumps(direct_url))
+        importlib.invalidate_caches()
+        forget()
+
+    yield install
+    for module in set(sys.modules) - before:
+        del sys.modules[module]
+    forget()
+
+
+def forget() -> None:
+    for cached in (distributions._origin_of_path, distributions._metadata_folders, distributions._listed):
+        cached.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "name", ["sys", "os", "json.decoder", "_io", "builtins", "zipimport", "sqlite3", "xml.etree.ElementTree"]
+)
+def test_the_standard_library(name: str) -> None:
+    importlib.import_module(name)
+    assert origin(name) == STANDARD
+
+
+def test_the_standard_library_before_it_is_imported() -> None:
+    assert "antigravity" not in sys.modules
+    assert origin("antigravity") == STANDARD
+    assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["numpy", "numpy.linalg", "numpy.linalg._umath_linalg", "numpy.not_there"])
+def test_installed(name: str) -> None:
+    assert origin(name) == f"numpy=={numpy.__version__}"
+
+
+def test_a_distribution_by_another_name_than_its_module() -> None:
+    assert origin("yaml").startswith("PyYAML==") or origin("yaml").startswith("pyyaml==")
+    assert origin("sklearn.linear_model").startswith("scikit_learn==")
+
+
+def test_offload_is_no_part_of_what_it_runs() -> None:
+    assert offload.__file__
+    assert origin("offload") == origin("offload.identity.graph") == STANDARD
+
+
+@pytest.mark.parametrize("name", [None, "", "__main__", "nobody_has_this", __name__])
+def test_the_projects_own(name: str | None) -> None:
+    assert origin(name) == PROJECT
+
+
+def test_a_module_in_a_directory_on_the_path(site: Site) -> None:
+    site({"plain_module.py": ""})
+    importlib.import_module("plain_module")
+    assert origin("plain_module") == PROJECT
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_what_a_record_lists(site: Site, loaded: bool) -> None:
+    files = {"fakelib/__init__.py": "", "fakelib/inner.py": "", "fakesingle.py": ""}
+    site(files, "Fake_Lib-1.2.post1.dist-info")
+    if loaded:
+        importlib.import_module("fakelib.inner")
+        importlib.import_module("fakesingle")
+    assert origin("fakelib") == origin("fakelib.inner") == origin("fakesingle") == "Fake_Lib==1.2.post1"
+    assert ("fakelib" in sys.modules) == loaded
+
+
+def test_what_lies_beside_and_is_not_listed(site: Site) -> None:
+    site(
+        {"fakelib/__init__.py": "", "fakelib/added.py": "", "fakelib2.py": ""},
+        "fakelib-1.dist-info",
+        ["fakelib/__init__.py"],
+    )
+    importlib.import_module("fakelib.added")
+    importlib.import_module("fakelib2")
+    assert origin("fakelib") == "fakelib==1"
+    assert origin("fakelib.added") == origin("fakelib2") == PROJECT
+
+
+def test_a_namespace_package(site: Site) -> None:
+    site({"fakespace/one/__init__.py": "", "fakespace/one/inner.py": ""}, "fake.one-3.dist-info")
+    importlib.import_module("fakespace.one.inner")
+    assert origin("fakespace") == origin("fakespace.one.inner") == "fake.one==3"
+
+
+def test_a_package_of_the_operating_system(site: Site) -> None:
+    site({"fakeos/__init__.py": ""}, "fakeos-0.3-py3.11.egg-info", ["fakeos"], record="top_level.txt")
+    importlib.import_module("fakeos")
+    assert origin("fakeos") == "fakeos==0.3"
+
+
+def test_installed_from_an_archive_or_a_repository(site: Site) -> None:
+    infos: list[dict[str, object]] = [{"archive_info": {}}, {"vcs_info": {"vcs": "git", "commit_id": "0" * 40}}]
+    for number, info in enumerate(infos):
+        name = f"fakevcs{number}"
+        site({f"{name}.py": ""}, f"{name}-1.dist-info", direct_url={"url": "https://example.org/x", **info})
+        importlib.import_module(name)
+        assert origin(name) == f"{name}==1"
+
+
+@pytest.mark.parametrize("info", [{}, {"editable": True}])
+def test_installed_from_a_directory(site: Site, info: dict[str, bool]) -> None:
+    site({"fakelocal.py": ""}, "fakelocal-1.dist-info", direct_url={"url": "file:///x", "dir_info": info})
+    importlib.import_module("fakelocal")
+    assert origin("fakelocal") == PROJECT
+
+
+def test_an_editable_install_that_points_elsewhere(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "checkout" / "src"
+    source.mkdir(parents=True)
+    (source / "fakeedit.py").write_text("")
+    site(
+        {"_fakeedit.pth": str(source)},
+        "fakeedit-1.dist-info",
+        ["_fakeedit.pth"],
+        direct_url={"url": "file:///x", "dir_info": {"editable": True}},
+    )
+    monkeypatch.syspath_prepend(str(source))
+    assert origin("fakeedit") == PROJECT
+    importlib.import_module("fakeedit")
+    assert origin("fakeedit") == PROJECT
+
+
+def test_the_version_that_a_function_reaches_counts(site: Site) -> None:
+    site(
+        {"fakelib.py": "def g(x): return x", "app.py": "import fakelib\ndef f(x): return fakelib.g(x)"},
+        "fakelib-1.dist-info",
+        ["fakelib.py"],
+    )
+    graph = Graph(importlib.import_module("app").f)
+    assert graph.modules == {"fakelib"}
+    assert [node.label for node in graph.nodes] == ["app:f"]
+
+
+def test_a_library_that_is_imported_inside_a_function_is_not_loaded_to_identify_it(site: Site) -> None:
+    site(
+        {
+            "fakelib/__init__.py": "raise SystemExit",
+            "app.py": "def f(x):\n import fakelib.inner as i\n from fakelib import y\n return i, y",
+        },
+        "fakelib-1.dist-info",
+        ["fakelib/__init__.py"],
+    )
+    graph = Graph(importlib.import_module("app").f)
+    assert graph.modules == {"fakelib"}
+    assert "fakelib" not in sys.modules
+
+
+def test_interpreter() -> None:
+    assert interpreter() == f"cpython-3.{sys.version_info.minor}"
