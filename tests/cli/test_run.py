@@ -505,3 +505,43 @@ def test_what_does_not_come_back_is_named(offload: Offload, work: Path, tmp_path
     assert b"come back" not in offload("run", "-o", "o", "-i", "data", "--", "sh", "-c", "cat data/x > o").stderr
     target = tmp_path / "written"
     assert os.fsencode(f"wrote {target}, which is not recorded") in offload("run", "--", "touch", str(target)).stderr
+
+
+def test_names_that_are_no_text_can_be_shown(offload: Offload, work: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    (work / name).touch()
+    words = ("--", "sh", "-c", f"cat {name}; false")
+    assert b"caf\xe9" in offload("run", "--dry-run", *words).stdout
+    assert json.loads(offload("run", "--dry-run", "--json", *words).stdout)["inputs"][0]["path"] == name
+    assert b"cat 'caf\xe9'" in offload("run", "--dry-run", "--", "cat", ":::", name).stdout
+    assert offload("run", "--why", *words).returncode == 1
+    assert offload("run", "--json", *words).returncode == 1
+    assert b"exit code 1" in offload("run", "--", "false", ":::", name).stderr
+
+
+def test_outputs_within_outputs(offload: Offload, work: Path) -> None:
+    for _ in range(2):
+        offload("run", "-o", "d", "-o", "d/x", "--", "sh", "-c", "mkdir -p d; echo 1 > d/x; echo 2 > d/y")
+        assert (work / "d" / "x").read_text() == "1\n"
+        assert (work / "d" / "y").read_text() == "2\n"
+        (work / "d" / "x").unlink()
+
+
+def test_scratch_on_another_file_system(offload: Offload, work: Path) -> None:
+    place = Path("/dev/shm")
+    if not place.is_dir() or place.stat().st_dev == work.stat().st_dev:
+        pytest.skip("needs /dev/shm as a file system of its own")
+    done = offload("run", "--scratch", str(place), "-o", "x", "--", "sh", "-c", "echo 1 > x; chmod +x x")
+    assert done.returncode == 0, done.stderr
+    assert (work / "x").read_text() == "1\n"
+    assert (work / "x").stat().st_mode & 0o100
+
+
+@pytest.mark.parametrize("place", ["x/y", "d"])
+def test_places_that_are_taken(offload: Offload, work: Path, place: str) -> None:
+    (work / "x").touch()
+    (work / "d").mkdir()
+    done = offload("run", "-o", place, "--", "sh", "-c", f"mkdir -p x; rm -rf d; echo 1 > {place}")
+    assert done.returncode == 125
+    assert b"cannot be brought back" in done.stderr
+    assert (work / "d").is_dir()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from offload.cli.output import report_json, say
+from offload.cli.output import print_line, report_json, say
 from offload.compute.commands.request import quote
 from offload.compute.commands.why import describe
 from offload.compute.commands.why import explain as reasons
@@ -25,10 +25,10 @@ def explain(plan: Plan, session: Session, parsed: Parsed) -> None:
         if parsed.json:
             import json
 
-            print(json.dumps(report))
+            print_line(json.dumps(report))
         else:
             for line in [*_plan_lines(plan), *why_lines(why, parsed.why)]:
-                print(line)
+                print_line(line)
     elif parsed.json:
         report_json(why)
     else:

@@ -15,6 +15,12 @@ def say(text: str) -> None:
     _write(f"offload: {text}\n")
 
 
+def print_line(text: str) -> None:
+    """Write a line of a report to stdout; file names in it need not be valid text."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
+
+
 def keep_quiet(text: str) -> None:
     """Take a line and write nothing: what `say` is under ``--quiet``."""
 

@@ -7,7 +7,7 @@ import sys
 from contextlib import closing
 
 from offload.cli.options import Parsed
-from offload.cli.output import keep_quiet, report_json, say
+from offload.cli.output import keep_quiet, print_line, report_json, say
 from offload.cli.progress import Progress
 from offload.cli.run import FAILED, PIPE_CLOSED, describe_exit, exit_code_of, variables_of
 from offload.cli.signals import interruptible
@@ -197,10 +197,10 @@ def _show(parsed: Parsed, batch: Batch) -> int:
             }
             for job in batch.jobs
         ]
-        print(json.dumps({"commands": commands}))
+        print_line(json.dumps({"commands": commands}))
         return 0
     for job in batch.jobs:
-        print(f"{'recall ' if job.state == 'recalled' else 'compute'}  {job.plan.request.label}")
+        print_line(f"{'recall ' if job.state == 'recalled' else 'compute'}  {quote(job.plan.request.argv)}")
     return 0
 
 
