@@ -184,7 +184,10 @@ class _Scan:
         elif name in _STORE and self.pending is not None and self.pending.kind == "import":
             earlier = self.modules.get(value)
             if earlier is not None and earlier.key != self.pending.key:
-                self.add(earlier)  # `try: import a as m` / `except: import b as m`: the first counts as a whole
+                # `try: import a as m` / `except: import b as m`: both count as a whole, since the order of the
+                # instructions does not say which one a use of `m` meets.
+                self.add(earlier)
+                self.add(self.pending)
             self.modules[value] = self.pending
             self.pending = None
         elif name == "POP_TOP" and self.pending is self.imported:
