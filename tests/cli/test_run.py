@@ -545,3 +545,15 @@ def test_places_that_are_taken(offload: Offload, work: Path, place: str) -> None
     assert done.returncode == 125
     assert b"cannot be brought back" in done.stderr
     assert (work / "d").is_dir()
+
+
+def test_a_current_directory_that_is_gone(command: Path, home: Path, work: Path) -> None:
+    (work / "gone").mkdir()
+    done = subprocess.run(
+        ["sh", "-c", f"cd gone; rmdir ../gone; {command} run -- ls"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 125
+    assert b"the current directory does not exist any more" in done.stderr

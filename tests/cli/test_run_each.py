@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from offload.cli.main import main
+from offload.compute.session import close_sessions
+
 if TYPE_CHECKING:
     from tests.conftest import Offload
 
@@ -230,3 +233,15 @@ def test_so_many_run_at_once(offload: Offload, work: Path, tmp_path: Path) -> No
     text = "touch $PLACE/$1; until [ -e $PLACE/a ] && [ -e $PLACE/b ]; do sleep 0.02; done"
     done = offload("run", "-j", "2", "--var", f"PLACE={tmp_path}", "--", "sh", "-c", text, "_", ":::", "a", "b")
     assert done.returncode == 0
+
+
+def test_errors_in_threads_are_heard_of(
+    work: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("what now")
+
+    monkeypatch.setattr("offload.compute.commands.execution.prepare", fail)
+    assert main(["run", "--", "echo", ":::", "a"]) == 1
+    close_sessions()
+    assert "echo a: internal error: ZeroDivisionError: what now" in capfd.readouterr().err

@@ -219,6 +219,8 @@ class Batch:
             job.error = error
         except OSError as error:
             job.error = OffloadError(f"{error.filename or job.plan.request.argv[0]}: {error.strerror}")
+        except Exception as error:
+            job.error = OffloadError(f"internal error: {type(error).__name__}: {error}")
         finally:
             try:
                 scratch.remove()

@@ -136,7 +136,10 @@ class Planner:
     def __init__(self, files: FileChecksums, apart: Sequence[str] = ()) -> None:
         self._files = files
         self._apart = apart
-        self._cwd = os.getcwd()
+        try:
+            self._cwd = os.getcwd()
+        except FileNotFoundError:
+            raise UsageError("the current directory does not exist any more", "cd to one that does") from None
         self._known: dict[tuple[str, str, tuple[str, ...]], PlannedInput] = {}
         self._programs: dict[str, str] = {}
 
