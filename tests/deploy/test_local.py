@@ -17,12 +17,12 @@ from typing import Any
 import psutil
 import pytest
 
+from offload.compute.contact import Contact
+from offload.compute.places import Place, Registry
 from offload.deploy import credentials, launch
 from offload.deploy.client import client
-from offload.deploy.contact import Contact
 from offload.deploy.headclient import ask
 from offload.deploy.processes import family, wait_until_gone
-from offload.deploy.registry import Place, Registry
 from offload.deploy.spec import Spec
 from tests.conftest import Offload
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from offload.deploy.spec import Spec, check_name, parse_ports
+from offload.compute.places import check_name
+from offload.deploy.spec import Spec, parse_ports
 from offload.errors import UsageError
 
 

@@ -15,15 +15,15 @@ from offload.errors import NotFoundError, OffloadError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from offload.deploy.contact import Contact
-    from offload.deploy.registry import Place, Registry
+    from offload.compute.contact import Contact
+    from offload.compute.places import Place, Registry
 
 POLL = 0.2
 
 
 def registry() -> Registry:
     """Return the registry of the user's home."""
-    from offload.deploy.registry import Registry
+    from offload.compute.places import Registry
     from offload.storage.home import home_path
 
     return Registry(home_path())
@@ -37,7 +37,7 @@ def running(name: str | None) -> tuple[Place, Contact]:
     OffloadError
         If it is not; the hint says how to bring it up.
     """
-    from offload.deploy.contact import Contact
+    from offload.compute.contact import Contact
     from offload.deploy.launch import state
 
     place = registry().only(name)
@@ -52,7 +52,7 @@ def running(name: str | None) -> tuple[Place, Contact]:
 @json_option
 def listing(as_json: bool) -> int:
     """List the deployments: their names, how they are, where they are."""
-    from offload.deploy.contact import Contact
+    from offload.compute.contact import Contact
     from offload.deploy.launch import state
 
     known = registry()

@@ -103,7 +103,7 @@ def _parts(problems: list[OffloadError]) -> Part:
 
 
 def _deployments(home: str) -> list[Part]:
-    from offload.deploy.registry import Registry
+    from offload.compute.places import Registry
 
     registry = Registry(home)
     names = registry.names()

@@ -14,7 +14,7 @@ from offload.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from offload.deploy.contact import Contact
+    from offload.compute.contact import Contact
     from offload.deploy.spec import Spec
 
 UP_EPILOG = """\b
@@ -53,8 +53,8 @@ def up(target: str, name: str | None, dry_run: bool, as_json: bool, no_nanny: bo
     TARGET is `local`. Run again, it says that the deployment is up. All of it listens on loopback, with mutual TLS
     by certificates that only you can read.
     """
+    from offload.compute.places import Registry
     from offload.deploy.launch import up as bring_up
-    from offload.deploy.registry import Registry
     from offload.storage.home import Home
 
     if target != "local":
@@ -110,8 +110,8 @@ def _show(name: str, contact: Contact) -> None:
 @click.option("--all", "everything", is_flag=True, help="All deployments.")
 def down(name: str | None, everything: bool) -> int:
     """Bring a deployment down: every process of it ends. What was recorded stays."""
+    from offload.compute.places import Registry
     from offload.deploy.launch import down as bring_down
-    from offload.deploy.registry import Registry
     from offload.storage.home import Home
 
     if everything and name:

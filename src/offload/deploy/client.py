@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from offload.deploy.contact import Contact
+from offload.compute.contact import Contact
+from offload.compute.places import Registry
 from offload.deploy.launch import state
-from offload.deploy.registry import Registry
 from offload.errors import OffloadError
 from offload.storage.home import home_path
 

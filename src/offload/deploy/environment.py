@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from offload.compute.contact import Contact
+from offload.compute.places import VARIABLE, Place
 from offload.deploy import credentials
-from offload.deploy.contact import Contact
-from offload.deploy.registry import VARIABLE, Place
 
 
 def variables(place: Place, contact: Contact) -> dict[str, str]:

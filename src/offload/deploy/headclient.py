@@ -8,9 +8,9 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from offload.compute.contact import Contact
+from offload.compute.places import Place
 from offload.deploy import credentials
-from offload.deploy.contact import Contact
-from offload.deploy.registry import Place
 from offload.errors import OffloadError
 
 SECONDS = 60.0

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from offload.compute.contact import Contact
+from offload.compute.places import Place, Registry
 from offload.deploy import credentials
-from offload.deploy.contact import Contact
 from offload.deploy.headclient import HeadGoneError, ask
 from offload.deploy.processes import family, is_alive, kill, python, start_detached, started, tail, wait_until_gone
-from offload.deploy.registry import Place, Registry
 from offload.deploy.spec import Spec
 from offload.errors import OffloadError
 
@@ -69,7 +69,7 @@ def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
     if state(place) == "dead":
         say("its head has died; starting it again")
         _sweep(place)
-    registry.create(spec)
+    registry.create(spec.name, spec.to_json())
     say("making certificates")
     credentials.create(place.keys, [spec.host, "localhost"])
     say("starting the head")

@@ -7,9 +7,10 @@ import json
 import signal
 import sys
 
+from offload.compute.places import Place
 from offload.deploy.daskside import HeadScheduler, dask_security
 from offload.deploy.endpoints import free_port
-from offload.deploy.registry import Place
+from offload.deploy.spec import spec_of
 from offload.errors import OffloadError
 
 PREFERRED = 8786
@@ -30,7 +31,7 @@ async def serve(place: Place, socket: str, port: int | None) -> None:
     port : int, optional
         The port it had before, which its workers know.
     """
-    spec = place.read_spec()
+    spec = spec_of(place)
     port = port or free_port(spec.host, spec.port, spec.ports, PREFERRED)
     scheduler = HeadScheduler(
         socket, host=spec.host, port=port, protocol="tls", security=dask_security(place.keys), dashboard_address=None

@@ -5,29 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 from typing import Any
 
+from offload.compute.places import Place, check_name
 from offload.errors import UsageError
 
 VERSION = 1
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-
-
-def check_name(name: str) -> str:
-    """Return the name of a deployment, if it can be one.
-
-    Raises
-    ------
-    UsageError
-        If it holds anything but lower-case letters, digits, ``-`` and ``_``.
-    """
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} cannot be the name of a deployment",
-            "use up to 63 lower-case letters, digits, - and _, beginning with a letter or digit",
-        )
-    return name
 
 
 def parse_ports(text: str) -> tuple[int, int]:
@@ -113,3 +96,9 @@ class Spec:
         if values["ports"] is not None:
             values["ports"] = tuple(values["ports"])
         return cls(**values)
+
+
+def spec_of(place: Place) -> Spec:
+    """Return the spec that is kept in a place."""
+    with open(place.spec, encoding="utf-8") as file:
+        return Spec.from_json(file.read())

@@ -17,9 +17,10 @@ from typing import Any
 from distributed import Nanny
 from distributed.core import Status
 
-from offload.deploy.contact import Contact
+from offload.compute.contact import Contact
+from offload.compute.places import Place
 from offload.deploy.daskside import QuietWorker, dask_security
-from offload.deploy.registry import Place
+from offload.deploy.spec import spec_of
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 CONNECT_SECONDS = 30.0
@@ -92,7 +93,7 @@ async def work(place: Place, name: str, attached: bool) -> None:
 @contextlib.asynccontextmanager
 async def _running(place: Place, scheduler: str, name: str) -> AsyncIterator[Callable[[], Any]]:
     """Run a worker, under a nanny where the spec says so, and give what waits for its end."""
-    spec = place.read_spec()
+    spec = spec_of(place)
     options: dict[str, Any] = {
         "nthreads": spec.threads,
         "name": name,

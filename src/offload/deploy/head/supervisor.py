@@ -10,11 +10,12 @@ import tempfile
 import time
 from typing import Any
 
-from offload.deploy.contact import Contact
+from offload.compute.contact import Contact
+from offload.compute.places import Place
 from offload.deploy.daskside import dask_security
 from offload.deploy.head.children import Child
 from offload.deploy.processes import python, started
-from offload.deploy.registry import Place
+from offload.deploy.spec import spec_of
 
 RETIRE_SECONDS = 30.0
 
@@ -32,7 +33,7 @@ class Head:
 
     def __init__(self, place: Place, url: str) -> None:
         self.place = place
-        self.spec = place.read_spec()
+        self.spec = spec_of(place)
         # Short, whatever the home is called: the path of a Unix socket has room for 107 bytes.
         self._runtime = tempfile.TemporaryDirectory(prefix="offload-")
         self.socket = os.path.join(self._runtime.name, "dashboard")

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 
-from offload.deploy.spec import Spec, check_name
-from offload.errors import NotFoundError, StorageError
+from offload.errors import NotFoundError, StorageError, UsageError
 from offload.storage.filesystems import translated
 
 VARIABLE = "OFFLOAD_DEPLOYMENT"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+def check_name(name: str) -> str:
+    """Return the name of a deployment, if it can be one.
+
+    Raises
+    ------
+    UsageError
+        If it holds anything but lower-case letters, digits, ``-`` and ``_``.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot be the name of a deployment",
+            "use up to 63 lower-case letters, digits, - and _, beginning with a letter or digit",
+        )
+    return name
 
 
 class Place:
@@ -36,11 +53,6 @@ class Place:
     def log(self, who: str) -> str:
         """Return the path of a process's log."""
         return os.path.join(self.logs, f"{who}.log")
-
-    def read_spec(self) -> Spec:
-        """Return the spec that is kept here."""
-        with open(self.spec, encoding="utf-8") as file:
-            return Spec.from_json(file.read())
 
 
 class Registry:
@@ -85,13 +97,13 @@ class Registry:
             )
         return place
 
-    def create(self, spec: Spec) -> Place:
-        """Make the place of a deployment and keep its spec there, over an earlier one of the same name."""
-        place = self.place(spec.name)
+    def create(self, name: str, spec: str) -> Place:
+        """Make the place of a deployment and keep the text of its spec there, over an earlier one of the same name."""
+        place = self.place(name)
         try:
             os.makedirs(place.logs, 0o700, exist_ok=True)
             os.chmod(place.path, 0o700)
-            write_atomically(place.spec, spec.to_json())
+            write_atomically(place.spec, spec)
         except OSError as exc:
             raise translated(exc, place.path) from exc
         return place

@@ -9,7 +9,7 @@ import json
 import os
 from typing import Any
 
-from offload.deploy.registry import write_atomically
+from offload.compute.places import write_atomically
 from offload.errors import DamagedError
 
 VERSION = 1
