@@ -92,6 +92,37 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
     ]
 
 
+OPENED_WHEN_FULL = """
+home = Home(sys.argv[1] + "/home")
+with DirectoryStore(home.store) as store:
+    names = store.put([b"kept"])
+with open(sys.argv[1] + "/other", "wb", buffering=0) as file:
+    try:
+        while True:
+            file.write(bytes(4096))
+    except OSError:
+        pass
+for call in (lambda: DirectoryStore(home.store).get(names), lambda: Home(sys.argv[1] + "/home2")):
+    try:
+        print(call())
+    except OffloadError as error:
+        print(type(error).__name__, error.hint is not None)
+os.unlink(sys.argv[1] + "/other")
+print(DirectoryStore(home.store).get(names))
+"""
+
+
+def test_a_disk_that_others_have_filled(tmp_path: Path) -> None:
+    ended = in_own_mounts(
+        'mount -t tmpfs -o size=2m tmpfs "$1"; exec "$2" -c "$3" "$1"',
+        tmp_path,
+        sys.executable,
+        PREFIX + OPENED_WHEN_FULL,
+    )
+    assert ended.stderr == ""
+    assert ended.stdout.splitlines() == ["DiskFullError True", "DiskFullError True", "[b'kept']"]
+
+
 READ_ONLY = """
 home = Home(sys.argv[1])
 store, database = DirectoryStore(home.store), SqliteDatabase(home.database)

@@ -236,9 +236,8 @@ print(codes, file.query("SELECT count(*) FROM word WHERE text = 'child'"), file.
 """
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_forked_processes_open_their_own_connections(path: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", FORKED, path], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-W", "ignore", "-c", FORKED, path], capture_output=True, text=True, timeout=60, check=False
     )
     assert (ended.stdout, ended.stderr) == (f"{[0] * 10} [(200,)] [('ok',)]\n", "")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 
 from offload.errors import DamagedError, DiskFullError, NotWritableError, StorageError
 from offload.storage.sqliteschema import code
+
+_NEEDED = 64 * 1024  # bytes of memory map that a file of SQLite needs on disk while it is open, and some more
 
 
 def plain(error: sqlite3.Error, path: str, what: str, loss: str, wait: float) -> Exception:
@@ -37,6 +40,17 @@ def plain(error: sqlite3.Error, path: str, what: str, loss: str, wait: float) ->
             f"{what} {path} was locked by another process for more than {wait:.0f} s",
             f"see which processes have it open: fuser -v {path}",
         )
+    if kind == sqlite3.SQLITE_IOERR and _free(path) < _NEEDED:
+        return DiskFullError(f"no space left where {path} lies", "free some space: even reading needs a little")
     if kind == sqlite3.SQLITE_IOERR:
         return StorageError(f"{what} {path} cannot be read or written: {error}", "check the disk")
     return error
+
+
+def _free(path: str) -> int:
+    """Give the bytes that are free where a file lies."""
+    try:
+        room = os.statvfs(os.path.dirname(path))
+    except OSError:
+        return _NEEDED
+    return room.f_bavail * room.f_frsize
