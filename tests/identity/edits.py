@@ -554,6 +554,12 @@ CHANGES = [
         two="def g(x): return x + 1",
     ),
     case(
+        "use above its import, in a loop",
+        "def f(x):\n m = None\n for y in x, x:\n  if m: return m.g(y)\n  import two as m",
+        ("two", "+ 1", "+ 2"),
+        two="def g(x): return x + 1",
+    ),
+    case(
         "import that fails, then does not",
         "def f(x):\n try:\n  from helpers import g\n except ImportError:\n  return 0\n return g(x)",
         ("helpers", "pass", "def g(x): return 1"),

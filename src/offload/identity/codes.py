@@ -137,6 +137,10 @@ class _Scan:
             operations += argument.to_bytes(4, "big")
             self.follow(instruction, kept[max(0, index - 2) : index])
         self.flush()
+        if self.modules:  # once more, since in a loop a use may stand before its import
+            for index, instruction in enumerate(kept):
+                self.follow(instruction, kept[max(0, index - 2) : index])
+            self.flush()
         handlers = [
             [*(bisect_left(offsets, offset) for offset in (entry.start, entry.end, entry.target)), entry.depth]
             for entry in dis.Bytecode(code).exception_entries  # type: ignore[attr-defined]
