@@ -196,7 +196,9 @@ class SqliteDatabase(Database):
     def statistics(self) -> dict[str, int]:
         counts = dict.fromkeys(("transformations", "complete", "scratch", "foreign", "runs", "irreproducible"), 0)
         counts["transformations"] = self._file.query("SELECT count(*) FROM transformation")[0][0]
-        counts.update(self._file.query("SELECT status, count(*) FROM result WHERE status != 'forgotten' GROUP BY status"))
+        counts.update(
+            self._file.query("SELECT status, count(*) FROM result WHERE status != 'forgotten' GROUP BY status")
+        )
         counts["runs"] = self._file.query("SELECT count(*) FROM run")[0][0]
         counts["irreproducible"] = self._file.query("SELECT count(*) FROM run WHERE outcome = 'irreproducible'")[0][0]
         return counts
