@@ -104,6 +104,19 @@ def _counted(instructions: list[dis.Instruction]) -> list[dis.Instruction]:
     return kept
 
 
+def _single(instruction: dis.Instruction) -> list[dis.Instruction]:
+    """Take apart an instruction for two variables, which the compiler makes of two that stand on one line."""
+    name = instruction.opname
+    if name.count("_FAST") != 2 or not isinstance(instruction.argval, tuple):
+        return [instruction]
+    first, second = name[: name.index("_FAST") + 5], name[name.index("_FAST") + 6 :]
+    number = instruction.arg or 0
+    return [
+        instruction._replace(opname=opname, opcode=dis.opmap[opname], arg=arg, argval=variable)
+        for opname, arg, variable in zip((first, second), (number >> 4, number & 15), instruction.argval, strict=True)
+    ]
+
+
 class _Scan:
     """One pass over the instructions of a code object."""
 
@@ -118,7 +131,8 @@ class _Scan:
 
     def result(self) -> Code:
         code = self.code
-        kept = _counted([i for i in dis.get_instructions(code) if i.opname not in _TRANSPARENT])
+        every = (i for i in dis.get_instructions(code) if i.opname not in _TRANSPARENT)
+        kept = _counted([single for i in every for single in _single(i)])
         offsets = [instruction.offset for instruction in kept]
         operations = bytearray()
         # Numbered by first use: a docstring, which no instruction loads, shifts nothing.
@@ -208,10 +222,6 @@ class _Scan:
             self.pending = self.modules.get(value) or (Read("free", value) if value in self.code.co_freevars else None)
         elif name in _LOCAL:
             self.pending = self.modules.get(value)
-        elif isinstance(value, tuple) and "FAST" in name:  # two variables loaded at once
-            for variable in value:
-                self.flush()
-                self.pending = self.modules.get(variable)
         elif name == "IMPORT_NAME":
             level, names = (i.argval for i in before)
             self.add(Read("load", value, (), level))
