@@ -1,0 +1,280 @@
+"""One process: what changes while it runs is noticed, and what does not change costs little and grows nothing."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import runpy
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from offload.errors import IdentityError
+from offload.identity.functions import closure
+from offload.identity.graph import Graph
+
+APP = """
+    from functools import singledispatch, lru_cache
+    from types import SimpleNamespace
+    import helpers
+
+    NUMBER = 1
+    LIST = [1]
+    CONFIG = SimpleNamespace(rate=1)
+
+    class Base:
+        scale = 1
+
+    class A(Base):
+        def method(self):
+            return 1
+
+    OBJECT = A()
+
+    def helper(x, y=1, *, z=1):
+        return x + y + z
+
+    helper.rate = 1
+
+    @singledispatch
+    def dispatched(x):
+        return 1
+
+    @lru_cache
+    def cached(x):
+        return helper(x)
+
+    def counter():
+        count = 1
+        def get(x):
+            return count
+        def set(value):
+            nonlocal count
+            count = value
+        return get, set
+
+    get, set_count = counter()
+    TABLE = {"a": helper, "b": cached}
+
+    def number(x): return NUMBER
+    def items(x): return LIST
+    def config(x): return CONFIG.rate
+    def calls(x): return helper(x)
+    def object_of_class(x): return OBJECT.method()
+    def class_of_base(x): return A.scale
+    def dispatches(x): return dispatched(x)
+    def table(x): return TABLE[x](x)
+    def attribute(x): return helper.rate
+    def elsewhere(x): return helpers.RATE
+    def all_of_it(x): return getattr(helpers, x)
+    def late(x):
+        try:
+            return NOT_YET
+        except NameError:
+            return 0
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    (tmp_path / "app.py").write_text(textwrap.dedent(APP))
+    (tmp_path / "helpers.py").write_text("RATE = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield importlib.import_module("app")
+    del sys.modules["app"], sys.modules["helpers"]
+
+
+def other_code(x: int, y: int = 1, *, z: int = 1) -> int:
+    return x - y
+
+
+def assign(name: str, value: object) -> Callable[[Any], None]:
+    return lambda app: setattr(app, name, value)
+
+
+CHANGES: dict[str, list[Callable[[Any], object]]] = {
+    "number": [assign("NUMBER", 2), assign("NUMBER", 1.0), assign("NUMBER", True), lambda app: delattr(app, "NUMBER")],
+    "items": [lambda app: app.LIST.append(2), lambda app: app.LIST.clear(), assign("LIST", (1,))],
+    "config": [lambda app: setattr(app.CONFIG, "rate", 2), lambda app: setattr(app.CONFIG, "more", 2)],
+    "calls": [
+        lambda app: setattr(app.helper, "__code__", other_code.__code__),
+        lambda app: setattr(app.helper, "__defaults__", (2,)),
+        lambda app: setattr(app.helper, "__kwdefaults__", {"z": 2}),
+        assign("helper", other_code),
+        assign("helper", max),
+    ],
+    "object_of_class": [
+        lambda app: setattr(app.OBJECT, "x", 1),
+        lambda app: setattr(app.A, "method", lambda self: 2),
+        lambda app: setattr(app.A, "__getattr__", lambda self, name: 2),
+        lambda app: setattr(app.Base, "scale", 2),
+    ],
+    "class_of_base": [
+        lambda app: setattr(app.Base, "scale", 2),
+        lambda app: setattr(app.A, "scale", 2),
+        lambda app: delattr(app.Base, "scale"),
+    ],
+    "dispatches": [lambda app: app.dispatched.register(int, lambda x: 2)],
+    "table": [
+        lambda app: app.TABLE.update(a=other_code),
+        lambda app: app.TABLE.update(c=other_code),
+        lambda app: setattr(app.helper, "__code__", other_code.__code__),
+    ],
+    "attribute": [lambda app: setattr(app.helper, "rate", 2), lambda app: delattr(app.helper, "rate")],
+    "elsewhere": [lambda app: setattr(app.helpers, "RATE", 2), assign("helpers", ModuleType("helpers"))],
+    "all_of_it": [lambda app: setattr(app.helpers, "RATE", 2), lambda app: setattr(app.helpers, "MORE", 2)],
+    "get": [lambda app: app.set_count(2)],
+    "late": [assign("NOT_YET", 1)],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [(name, number) for name, changes in CHANGES.items() for number in range(len(changes))]
+)
+def test_a_change_while_the_process_runs_is_noticed(app: Any, name: str, number: int) -> None:
+    function = getattr(app, name)
+    before = closure(function)
+    assert before.is_current()
+    assert closure(function) is before
+    CHANGES[name][number](app)
+    assert not before.is_current()
+    after = closure(function)
+    assert after is not before
+    assert after.checksum != before.checksum
+    assert after.is_current()
+
+
+@pytest.mark.parametrize("name", list(CHANGES))
+def test_what_does_not_change_stays_current_and_does_not_grow(app: Any, name: str) -> None:
+    function = getattr(app, name)
+    graph = Graph(function)
+    sizes = [len(part) for part in (graph._names, graph._sizes, graph._cells, graph._values, graph.nodes)]
+    for _ in range(3):
+        assert graph.is_current()
+    assert sizes == [len(part) for part in (graph._names, graph._sizes, graph._cells, graph._values, graph.nodes)]
+    assert Graph(function).checksum == graph.checksum
+
+
+def test_use_changes_nothing(app: Any) -> None:
+    before = [Graph(app.dispatches).checksum, Graph(app.table).checksum, Graph(app.cached).checksum]
+    app.dispatches(1), app.dispatches("a"), app.cached(1), app.cached(2)
+    assert [Graph(app.dispatches).checksum, Graph(app.table).checksum, Graph(app.cached).checksum] == before
+
+
+def test_a_value_that_becomes_cyclic_is_an_error_that_names_it(app: Any) -> None:
+    graph = closure(app.items)
+    app.LIST.append(app.LIST)
+    assert not graph.is_current()
+    with pytest.raises(IdentityError, match=r"app:items: LIST reaches a builtins\.list that has no id") as caught:
+        closure(app.items)
+    assert caught.value.hint
+
+
+def test_what_has_no_identity_is_named(app: Any) -> None:
+    app.CONFIG.file = (number for number in [1])
+    with pytest.raises(IdentityError, match=r"app:config: CONFIG\.rate reaches a types\.SimpleNamespace .* generator"):
+        Graph(app.config)
+
+
+def test_an_edit_of_the_file_after_the_import_does_not_count(app: Any) -> None:
+    before = Graph(app.calls).checksum
+    path = Path(app.__file__)
+    path.write_text(path.read_text().replace("x + y + z", "x - y"))
+    assert Graph(app.calls).checksum == before
+    importlib.invalidate_caches()
+    namespace = runpy.run_path(str(path))
+    assert Graph(namespace["calls"]).checksum != before
+
+
+def test_a_reload_counts(app: Any) -> None:
+    graph = closure(app.calls)
+    path = Path(app.__file__)
+    path.write_text(path.read_text().replace("x + y + z", "x - y + 22"))
+    importlib.reload(app)
+    assert closure(app.calls).checksum != graph.checksum
+
+
+CODE = "import math\nK = 2\ndef g(x):\n 'It.'\n return x * K\ndef f(x): return g(x) + math.pi\n"
+
+
+def executed(text: str) -> Callable[..., Any]:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(text, names)
+    found: Callable[..., Any] = names["f"]
+    return found
+
+
+def test_code_from_exec() -> None:
+    assert Graph(executed(CODE)).checksum == Graph(executed("\n\n" + CODE)).checksum
+    assert Graph(executed(CODE)).checksum != Graph(executed(CODE.replace("x * K", "x + K"))).checksum
+    assert Graph(executed(CODE)).checksum != Graph(executed(CODE.replace("K = 2", "K = 3"))).checksum
+
+
+SHOW = "from offload.identity.graph import Graph; print(Graph(f).checksum)\n"
+CLASSES = """
+import logging, dataclasses, enum
+log = logging.getLogger(__name__)
+class E(enum.Enum):
+    A = 1
+@dataclasses.dataclass
+class D:
+    n: int = 1
+def f(x):
+    class Inner:
+        'Within.'
+        y = 2
+    log.info("x")
+    return D(Inner.y), E.A
+"""
+
+
+@pytest.mark.parametrize("text", [CODE, CLASSES], ids=["functions", "classes"])
+def test_a_script_a_module_a_prompt_and_a_string_are_the_same(tmp_path: Path, text: str) -> None:
+    (tmp_path / "app.py").write_text(text + SHOW)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "other.py").write_text("\n# moved\n" + text + SHOW)
+
+    def shown(*arguments: str, cwd: Path = tmp_path, input: str = "") -> str:
+        command = [sys.executable, "-B", *arguments]
+        done = subprocess.run(command, cwd=cwd, input=input, capture_output=True, text=True, check=True, timeout=60)
+        return done.stdout
+
+    found = {
+        shown("app.py"),
+        shown("-m", "app"),
+        shown("-c", "import app"),
+        shown("-c", text + SHOW),
+        shown("-c", "import other", cwd=tmp_path / "elsewhere"),
+        shown("-", input=text + SHOW),
+        shown("-i", "-q", "-c", text, input=SHOW),
+        shown("-X", "importtime", "-X", "dev", "-W", "ignore", "app.py"),
+    }
+    assert len(found) == 1, found
+    assert len(found.pop()) == 65
+    if text == CODE:
+        assert len({shown("-O", "app.py"), shown("app.py")}) == 1
+
+
+def test_two_functions_in_a_circle_have_one_identity_each() -> None:
+    def even(n: int) -> bool:
+        return n == 0 or odd(n - 1)
+
+    def odd(n: int) -> bool:
+        return n != 0 and even(n - 1)
+
+    assert Graph(even).checksum != Graph(odd).checksum
+    assert len(Graph(even).nodes) == len(Graph(odd).nodes) == 2
+
+
+def test_partials_of_partials() -> None:
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    assert Graph(functools.partial(add, 1)).checksum == Graph(functools.partial(add, 1)).checksum
+    assert Graph(functools.partial(add, 1)).checksum != Graph(functools.partial(add, True)).checksum
