@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -204,9 +205,16 @@ def test_a_cache_that_disappeared_is_made_anew(tmp_path: Path, clock: Later) -> 
 
 def test_a_cache_that_is_busy_is_no_obstacle(files: FileChecksums, tmp_path: Path) -> None:
     path = write(tmp_path / "a", b"content")
-    with files._file.writing():
-        assert files.checksum(path) == checksum(b"content")
+    files.count()
+    files._file.wait = 0.05
+    writer = sqlite3.connect(tmp_path / "files.sqlite", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    assert files.checksum(path) == checksum(b"content")
     assert files.entry(path, os.stat(path)) is None
+    writer.execute("ROLLBACK")
+    writer.close()
+    files.checksum(path)
+    assert files.entry(path, os.stat(path)) == checksum(b"content")
 
 
 def test_unsigned_inodes_fit() -> None:

@@ -33,6 +33,7 @@ LIMIT = 1_000_000
 """So many files are remembered, those hashed last."""
 
 _ATTEMPTS = 3
+_PATIENCE = 5.0  # seconds to wait for others who write to the cache
 # Numbers of rows grow, so that they order files by when they were hashed.
 _MIGRATIONS = (
     """
@@ -74,7 +75,9 @@ class FileChecksums:
         self._file = self._opened()
 
     def _opened(self) -> SqliteFile:
-        return SqliteFile(self._path, _MIGRATIONS, "the file-checksum cache", "files are hashed again")
+        file = SqliteFile(self._path, _MIGRATIONS, "the file-checksum cache", "files are hashed again")
+        file.wait = _PATIENCE
+        return file
 
     def checksum(self, path: str) -> str:
         """Give the checksum of one file; see `checksums`."""
@@ -136,12 +139,15 @@ class FileChecksums:
         return [row[0] if row else None for row in rows]
 
     def _keep(self, fresh: Sequence[tuple[int | str, ...]]) -> None:
-        # Nothing but time is lost when the cache cannot be written, or another process is just writing to it.
         try:
-            self._file.attempt(_KEEP, fresh)
-            self._file.attempt("DELETE FROM file WHERE id <= (SELECT max(id) FROM file) - ?", [(self._limit,)])
+            with self._file.writing() as connection:
+                connection.executemany(_KEEP, fresh)
+                connection.execute("DELETE FROM file WHERE id <= (SELECT max(id) FROM file) - ?", (self._limit,))
         except DamagedError as error:
             self._start_again(error)
+        except StorageError:
+            # The checksums are right all the same: that they cannot be remembered costs time, no more.
+            return
 
     def _start_again(self, error: StorageError) -> None:
         warnings.warn(f"{error.message}; made anew", RuntimeWarning, stacklevel=4)

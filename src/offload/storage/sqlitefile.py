@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 BUSY_SECONDS = 60.0
 """How long a statement waits for other processes before it fails."""
 
+_FORK_SECONDS = 5.0  # how long a fork waits for statements that other threads are running
 _CHUNK = 500  # keys of one IN (...): measured, larger is no faster; every SQLite takes 999
 
 
@@ -258,7 +259,7 @@ _files: weakref.WeakSet[SqliteFile] = weakref.WeakSet()
 
 def _before_fork() -> None:
     _opening.acquire()
-    deadline = time.monotonic() + BUSY_SECONDS
+    deadline = time.monotonic() + _FORK_SECONDS
     for file in _files:
         file._drain()
         while file._open and time.monotonic() < deadline:
