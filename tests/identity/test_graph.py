@@ -178,7 +178,7 @@ def test_a_value_that_becomes_cyclic_is_an_error_that_names_it(app: Any) -> None
 
 def test_what_has_no_identity_is_named(app: Any) -> None:
     app.CONFIG.file = (number for number in [1])
-    with pytest.raises(IdentityError, match=r"app:config: CONFIG\.rate reaches a types\.SimpleNamespace .* generator"):
+    with pytest.raises(IdentityError, match=r"app:config: CONFIG\.rate reaches a types\.SimpleNamespace .*generator"):
         Graph(app.config)
 
 
