@@ -95,6 +95,7 @@ class FileChecksums:
         """
         found: list[str] = []
         fresh: list[tuple[int | str, ...]] = []
+        margins: dict[int, float] = {}
         try:
             for path, cached in zip(paths, self._cached([_stat(path) for path in paths]), strict=True):
                 if cached is not None:
@@ -103,8 +104,9 @@ class FileChecksums:
                 started = self._clock()
                 checksum, status = _hashed(path)
                 found.append(checksum)
-                margin = NETWORK_MARGIN if on_network(path) else MARGIN
-                if max(status.st_mtime, status.st_ctime) < started - margin:
+                if status.st_dev not in margins:
+                    margins[status.st_dev] = NETWORK_MARGIN if on_network(path) else MARGIN
+                if max(status.st_mtime, status.st_ctime) < started - margins[status.st_dev]:
                     fresh.append((*_key(status), checksum))
         finally:
             if fresh:
