@@ -17,6 +17,7 @@ from offload.compute import session, submission
 from offload.compute.batches import Batcher
 from offload.compute.engine import Engine, EngineLostError, InlineEngine, WorkerLostError
 from offload.compute.lanes import LARGEST, Lane
+from offload.compute.shipped import OwnFunction
 from offload.compute.worker import Batch, Outcome, run_batch
 from offload.errors import NotRecordedWarning, OffloadError, StorageError
 from tests.compute.conftest import Log
@@ -90,13 +91,13 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
 
 def _with(engine: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     batcher = Batcher(lambda: engine)
-    monkeypatch.setattr(submission, "_batcher", batcher)
+    monkeypatch.setattr(submission, "_runners", {None: batcher})
     yield engine
     batcher.close()
 
 
 def lane(waiting: int = 0) -> Lane:
-    made = Lane(session.current(), add.graph(), b"")
+    made = Lane(session.current(), OwnFunction(add.graph(), b""))
     made.waiting.extend([None] * waiting)  # type: ignore[list-item]
     return made
 
@@ -190,7 +191,7 @@ def test_cancelled_before_it_begins(log: Log, manual: Manual) -> None:
     with manual.arrived:
         manual.arrived.wait_for(lambda: len(manual.sent) >= 3, 10)
     assert not futures[0].cancel()
-    submission._batcher = None  # the rest is left alone
+    submission._runners = {}  # the rest is left alone
 
 
 def test_a_late_duplicate_that_is_cancelled(log: Log, manual: Manual) -> None:
@@ -238,7 +239,7 @@ def test_a_lost_engine_is_replaced(log: Log, monkeypatch: pytest.MonkeyPatch) ->
         return started[-1]
 
     batcher = Batcher(start)
-    monkeypatch.setattr(submission, "_batcher", batcher)
+    monkeypatch.setattr(submission, "_runners", {None: batcher})
     futures = add.map([log.path] * 6, range(6))
     in_flight = [engines[0].next() for _ in range(4)]
     for _, sent in in_flight:
@@ -259,12 +260,12 @@ def test_an_engine_that_does_not_start(log: Log, monkeypatch: pytest.MonkeyPatch
         raise OffloadError("the local Dask cluster did not start: no memory", "close something")
 
     batcher = Batcher(start)
-    monkeypatch.setattr(submission, "_batcher", batcher)
+    monkeypatch.setattr(submission, "_runners", {None: batcher})
     futures = add.map([log.path] * 5, range(5))
     for future in futures:
         with pytest.raises(OffloadError, match="did not start: no memory"):
             future.result(10)
-    assert batcher.wait(10) == 0
+    assert batcher.unfinished(10) == 0
     batcher.close()
 
 
@@ -279,7 +280,7 @@ def test_a_function_that_cannot_be_sent(log: Log, inline: Engine) -> None:
     holder.lock = lock  # type: ignore[attr-defined]
     with pytest.raises(OffloadError):
         offload.task(lambda: lock).submit()
-    assert submission.batcher().wait(1) == 0
+    assert submission.runner(session.current()).unfinished(1) == 0
 
 
 def test_outcomes_of_all_kinds(log: Log, inline: Engine) -> None:

@@ -205,10 +205,10 @@ def test_recursion_through_the_task(log: Log) -> None:
 
 @offload.task
 def outer(log: str, x: int) -> int:
-    return int(add(log, x) + add(log, x) + offload.gather([add.submit(log, x + 1)])[0])
+    return int(add(log, x) + add(log, x) + add(log, x + 1))
 
 
-def test_a_task_calls_another(log: Log, no_cluster: None) -> None:
+def test_a_task_calls_another(log: Log) -> None:
     assert outer(log.path, 1) == 7
     assert add(log.path, 1) == 2
     assert log.runs == 2

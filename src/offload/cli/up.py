@@ -15,6 +15,7 @@ from offload.errors import UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.compute.contact import Contact
+    from offload.compute.places import Registry
     from offload.deploy.spec import Spec
 
 UP_EPILOG = """\b
@@ -55,16 +56,17 @@ def up(target: str, name: str | None, dry_run: bool, as_json: bool, no_nanny: bo
     """
     from offload.compute.places import Registry
     from offload.deploy.launch import up as bring_up
-    from offload.storage.home import Home
+    from offload.storage.home import Home, home_path
 
     if target != "local":
         raise UsageError(f"{target} is no place that this version can deploy to", "offload up local")
-    spec = _spec(name or "local", no_nanny, choices)
+    registry = Registry(home_path())
+    spec = _spec(registry, name or "local", no_nanny, choices)
     if dry_run:
         _show_spec(spec, as_json)
         return 0
     began = time.monotonic()
-    registry = Registry(Home().path)
+    Home()
     contact, started = bring_up(registry, spec, keep_quiet if as_json else say)
     seconds = time.monotonic() - began
     if as_json:
@@ -75,10 +77,12 @@ def up(target: str, name: str | None, dry_run: bool, as_json: bool, no_nanny: bo
     return 0
 
 
-def _spec(name: str, no_nanny: bool, choices: dict[str, object]) -> Spec:
-    from offload.deploy.spec import Spec, parse_ports
+def _spec(registry: Registry, name: str, no_nanny: bool, choices: dict[str, object]) -> Spec:
+    from offload.deploy.spec import Spec, parse_ports, spec_of
 
     given = {key: value for key, value in choices.items() if value is not None}
+    if not given and not no_nanny and name in registry.names():
+        return spec_of(registry.place(name))  # as it was
     if "ports" in given:
         given["ports"] = parse_ports(str(given["ports"]))
     return Spec(name=name, nanny=not no_nanny, **given)  # type: ignore[arg-type]

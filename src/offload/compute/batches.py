@@ -14,17 +14,17 @@ from offload.compute.engine import Engine, EngineLostError, WorkerLostError
 from offload.compute.futures import Future
 from offload.compute.lanes import Lane, Work
 from offload.compute.recording import record
+from offload.compute.runner import Runner
 from offload.compute.session import Session
-from offload.compute.shipping import Arguments, packed
-from offload.compute.worker import Batch, Outcome
+from offload.compute.shipped import ShippedFunction
+from offload.compute.worker import Arguments, Batch, Outcome
 from offload.errors import EncodeError, StorageError
-from offload.identity.graph import Graph
 
 QUEUED_PER_SLOT = 2
 LARGEST_BYTES = 4 * 1024 * 1024
 
 
-class Batcher:
+class Batcher(Runner):
     """Sends work to an engine in batches, from a thread of its own.
 
     Parameters
@@ -47,11 +47,8 @@ class Batcher:
         self._idle = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
 
-    def add(
-        self, session: Session, graph: Graph, payload: Callable[[], bytes], calls: list[tuple[Call, Future[Any]]]
-    ) -> None:
+    def add(self, session: Session, function: ShippedFunction, calls: list[tuple[Call, Future[Any]]]) -> None:
         """Take on calls of one function. The same call, already on its way, is not run twice."""
-        packed_function = payload()
         new: list[Work] = []
         with self._lock:
             for call, future in calls:
@@ -65,7 +62,7 @@ class Batcher:
                 self._thread = threading.Thread(target=self._loop, name="offload-batches", daemon=True)
                 self._thread.start()
         if new:
-            lane = Lane(session, graph, packed_function, new[0].call.scratch)
+            lane = Lane(session, function, new[0].call.scratch)
             self._events.put(lambda: self._queue(lane, new))
 
     def run(self) -> None:
@@ -73,8 +70,8 @@ class Batcher:
         while self._works:
             self._handle(self._events.get())
 
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait until nothing is under way, or for `timeout` seconds; return the number of calls still under way."""
+    def unfinished(self, timeout: float | None = None) -> int:
+        """Wait until nothing is under way, or for `timeout` seconds; return the number of calls that still are."""
         with self._idle:
             self._idle.wait_for(lambda: not self._works, timeout)
             return len(self._works)
@@ -106,7 +103,7 @@ class Batcher:
             self._fail_all(exc)
 
     def _queue(self, lane: Lane, works: list[Work]) -> None:
-        key = lane.session.home.path, lane.graph.checksum, lane.scratch
+        key = lane.session.home.path, lane.function.checksum, lane.scratch
         self._lanes.setdefault(key, lane).waiting.extend(works)
 
     def _dispatch(self) -> None:
@@ -127,7 +124,7 @@ class Batcher:
             if not self._begin(lane, work):
                 continue
             try:
-                calls.append(packed(work.call.args, work.call.kwargs))
+                calls.append(work.call.packed())
             except EncodeError as exc:
                 self._deliver(lane, work, error=exc)
             else:
@@ -136,11 +133,14 @@ class Batcher:
         lane.waiting.extendleft(reversed(taken))
         if not works:
             return
-        batch = Batch(lane.session.home.path, lane.graph.checksum, lane.payload, calls, lane.scratch)
+        batch = Batch(lane.session.home.path, lane.function, calls, lane.scratch)
         try:
             sent = engine.submit(batch)
         except EngineLostError as exc:
             self._lose(engine)
+            if engine.resumes:
+                lane.waiting.extendleft(reversed(works))
+                return
             for work in works:
                 self._deliver(lane, work, error=exc)
             return
@@ -176,6 +176,9 @@ class Batcher:
         error = done.exception()
         if isinstance(error, EngineLostError):
             self._lose(engine)
+            if engine.resumes:
+                lane.waiting.extendleft(reversed(works))
+                return
         if isinstance(error, WorkerLostError) and len(works) > 1:
             # One of them ended the worker; which one shows when each is on its own.
             for work in works:
@@ -186,7 +189,7 @@ class Batcher:
             outcomes = done.result()
             lane.learn(outcomes)
             try:
-                record(lane.session, lane.graph, [(w.call, o) for w, o in zip(works, outcomes, strict=True)])
+                record(lane.session, lane.function.explain, [(w.call, o) for w, o in zip(works, outcomes, strict=True)])
             except Warning as exc:  # where the user has made errors of them
                 error = exc
         if error is not None:

@@ -67,16 +67,26 @@ class Call:
                 return f"{value}"
         return None
 
+    def packed(self) -> Any:
+        """Return the arguments in the form in which they travel to a worker.
+
+        Raises
+        ------
+        EncodeError
+            If they cannot be pickled.
+        """
+        from offload.compute.shipping import packed
+
+        return packed(self.args, self.kwargs)
+
+    def details(self, where: dict[str, object], parts: str) -> bytes:
+        """Return what is kept of a run for people: where it was, and the arguments in short."""
+        checksums = dict(self.arguments)
+        arguments = [[n, checksums[n], type(v).__qualname__, summary(v)] for n, v in self.bound]
+        return encode({**where, "parts": parts, "arguments": arguments})
+
     def entry(self, result: str, started: float, seconds: float, where: dict[str, object], parts: str) -> Entry:
         """Return what the database is to keep of a run of this call."""
-        checksums = dict(self.arguments)
-        details = encode(
-            {
-                **where,
-                "parts": parts,
-                "arguments": [[n, checksums[n], type(v).__qualname__, summary(v)] for n, v in self.bound],
-            }
-        )
         return Entry(
             self.transformation,
             "python",
@@ -87,7 +97,7 @@ class Call:
             "scratch" if self.scratch else "complete",
             started,
             seconds,
-            details,
+            self.details(where, parts),
         )
 
 

@@ -27,17 +27,15 @@ class Contact:
         ``url`` and ``runtime`` (a directory for sockets, to be removed with it).
     scheduler : str or None
         Dask's address, such as ``tls://127.0.0.1:8786``.
-    storage : str or None
-        URL of the storage service.
+    jobs : str or None
+        URL of the job service.
     """
 
-    def __init__(
-        self, state: str, head: dict[str, Any], scheduler: str | None = None, storage: str | None = None
-    ) -> None:
+    def __init__(self, state: str, head: dict[str, Any], scheduler: str | None = None, jobs: str | None = None) -> None:
         self.state = state
         self.head = head
         self.scheduler = scheduler
-        self.storage = storage
+        self.jobs = jobs
 
     def write(self, path: str) -> None:
         """Write the contact file."""

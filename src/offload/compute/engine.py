@@ -25,7 +25,15 @@ class EngineLostError(OffloadError):
 
 
 class Engine(ABC):
-    """Runs batches of calls, several at once."""
+    """Runs batches of calls, several at once.
+
+    Attributes
+    ----------
+    resumes : bool
+        Whether batches that are lost with the engine are to be sent to its successor.
+    """
+
+    resumes = False
 
     @property
     @abstractmethod

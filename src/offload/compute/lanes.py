@@ -12,8 +12,8 @@ from typing import Any
 from offload.compute.calls import Call
 from offload.compute.futures import Future
 from offload.compute.session import Session
+from offload.compute.shipped import ShippedFunction
 from offload.compute.worker import Outcome
-from offload.identity.graph import Graph
 
 TARGET_SECONDS = 0.1
 LARGEST, GROWTH = 2000, 8
@@ -33,10 +33,9 @@ class Work:
 class Lane:
     """The waiting calls of one function, and how long the last ones took."""
 
-    def __init__(self, session: Session, graph: Graph, payload: bytes, scratch: bool = False) -> None:
+    def __init__(self, session: Session, function: ShippedFunction, scratch: bool = False) -> None:
         self.session = session
-        self.graph = graph
-        self.payload = payload
+        self.function = function
         self.scratch = scratch
         self.waiting: deque[Work] = deque()
         self.seconds: float | None = None

@@ -130,7 +130,11 @@ class LocalCluster(Engine):
         outcomes: list[Outcome] | None = None
         error: BaseException | None = None
         try:
-            outcomes = remote.result()
+            answer = remote.result()
+            if isinstance(answer, OffloadError):
+                error = answer
+            else:
+                outcomes = answer
         except KilledWorker:
             error = WorkerLostError("the worker that ran it ended, and so did the next one")
         except BaseException as exc:
@@ -175,6 +179,8 @@ class LocalCluster(Engine):
 
     def kill(self) -> None:
         """End everything at once, with the calls that are running."""
+        if self._client is not None:
+            self._client.close(timeout=1)  # first, or it would complain about the loss
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -182,8 +188,6 @@ class LocalCluster(Engine):
         self._process.wait()
         assert self._process.stdin is not None
         self._process.stdin.close()
-        if self._client is not None:
-            self._client.close(timeout=1)
         for thread in self._readers:
             thread.join(1)
 
@@ -211,10 +215,13 @@ class LocalCluster(Engine):
         return "".join(self._log[-5:]).strip() or f"exit status {self._process.returncode}"
 
 
-def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome]:
+def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome] | OffloadError:
     for position, call in zip(positions, data, strict=True):
         batch.calls[position] = call
-    return run_batch(batch)
+    try:
+        return run_batch(batch)
+    except OffloadError as exc:  # given back: what is raised, Dask logs as a failure of its own
+        return exc
 
 
 def _cores() -> int:

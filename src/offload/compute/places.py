@@ -38,17 +38,24 @@ class Place:
         The directory.
     name : str
         The deployment's name.
+    home : str
+        The home that it belongs to.
     spec, contact, logs, keys : str
         Paths of the spec, of the contact file, of the directory of logs, and of that of certificates and token.
+    authority, token : str
+        Paths of the certificate that a client trusts, and of the token that it shows.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.name = os.path.basename(path)
+        self.home = os.path.dirname(os.path.dirname(path))
         self.spec = os.path.join(path, "spec.json")
         self.contact = os.path.join(path, "contact.json")
         self.logs = os.path.join(path, "logs")
         self.keys = os.path.join(path, "keys")
+        self.authority = os.path.join(self.keys, "ca.pem")
+        self.token = os.path.join(self.keys, "token")
 
     def log(self, who: str) -> str:
         """Return the path of a process's log."""

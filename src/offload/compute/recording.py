@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import warnings
 
-from offload.compute.calls import explain, where
+from offload.compute.calls import where
 from offload.errors import EncodeError, NotRecordedWarning, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from offload.compute.calls import Call
     from offload.compute.session import Session
     from offload.compute.worker import Outcome
-    from offload.identity.graph import Graph
 
 
 def _inputs_stood_still(call: Call) -> bool:
@@ -27,15 +28,25 @@ def _inputs_stood_still(call: Call) -> bool:
     return changed is None
 
 
-def record(session: Session, graph: Graph, done: list[tuple[Call, Outcome]]) -> None:
-    """Store and record the results of calls. What cannot be stored is said once, and the results are given back."""
+def record(session: Session, explain: Callable[[Session], str], done: list[tuple[Call, Outcome]]) -> None:
+    """Store and record the results of calls. What cannot be stored is said once, and the results are given back.
+
+    Parameters
+    ----------
+    session : Session
+        Where.
+    explain : callable
+        Stores what ``why`` shows of the function, and returns the checksum of that.
+    done : list of (Call, Outcome)
+        Those that failed are passed over.
+    """
     done = [(call, outcome) for call, outcome in done if outcome.error is None and _inputs_stood_still(call)]
     if not done:
         return
     try:
         small = [outcome.buffer for call, outcome in done if outcome.buffer is not None and not call.scratch]
         session.store.put(small)
-        parts, place = explain(session, graph), where()
+        parts, place = explain(session), where()
         session.record([call.entry(o.checksum or "", o.started, o.seconds, place, parts) for call, o in done])
     except (StorageError, EncodeError) as exc:
         warnings.warn(NotRecordedWarning(f"results are returned but not recorded: {exc}"), stacklevel=2)

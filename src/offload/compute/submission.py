@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
 import sys
 import threading
@@ -12,7 +14,10 @@ from typing import Any
 from offload.compute.batches import Batcher
 from offload.compute.engine import Engine, InlineEngine
 from offload.compute.futures import Future
-from offload.compute.session import current
+from offload.compute.places import Place, Registry
+from offload.compute.runner import Runner
+from offload.compute.session import Session, current
+from offload.compute.shipped import OwnFunction
 from offload.compute.tasks import Task
 from offload.compute.worker import inside
 
@@ -21,7 +26,7 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 NOTE_AFTER = 2.0
 
 _lock = threading.Lock()
-_batcher: Batcher | None = None
+_runners: dict[str | None, Runner] = {}
 _registered = False
 
 
@@ -77,10 +82,10 @@ def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[
         if inside():
             # A call made by a call: there is no other worker to wait for.
             nested = Batcher(InlineEngine, here=True)
-            nested.add(session, graph, task.payload, missing)
+            nested.add(session, OwnFunction(graph, task.payload()), missing)
             nested.run()
         else:
-            batcher().add(session, graph, task.payload, missing)
+            runner(session).add(session, OwnFunction(graph, task.payload()), missing)
 
 
 def _may_hold_futures(kind: type) -> bool:
@@ -136,18 +141,24 @@ def _resume(task: Task, future: Future[Any], args: tuple[Any, ...], kwargs: dict
             future.set_exception(exc)
 
 
-def batcher() -> Batcher:
-    """Return this process's batcher; its cluster is started when the first call comes."""
-    global _batcher, _registered
+def runner(session: Session) -> Runner:
+    """Return where this process's calls go now: the active deployment, or else a cluster of its own."""
+    global _registered
+    place = Registry(session.home.path).active()
+    key = place.path if place is not None else None
     with _lock:
         if not _registered:
-            # Before the executors of this process end, on which Dask's client stands: `atexit` would be too late.
+            # Before the executors of this process end, on which Dask's client stands: `atexit` would be too late. They
+            # end in a function that this import registers; what is registered last runs first.
+            importlib.import_module("concurrent.futures.thread")
+
             threading._register_atexit(shutdown)  # type: ignore[attr-defined]
             os.register_at_fork(after_in_child=_leave)
             _registered = True
-        if _batcher is None:
-            _batcher = Batcher(_start_cluster)
-        return _batcher
+        found = _runners.get(key)
+        if found is None:
+            found = _runners[key] = Batcher(_start_cluster) if place is None else _jobs_of(place)
+        return found
 
 
 def _start_cluster() -> Engine:
@@ -156,34 +167,40 @@ def _start_cluster() -> Engine:
     return LocalCluster()
 
 
+def _jobs_of(place: Place) -> Runner:
+    from offload.compute.jobs.client import Jobs
+    from offload.compute.jobs.connection import connect
+
+    return Jobs(functools.partial(connect, place))
+
+
 def _leave() -> None:
-    """In a child of this process: the batcher, its thread and its cluster are the parent's."""
-    global _batcher, _lock
-    left, _batcher, _lock = _batcher, None, threading.Lock()
-    if left is not None:
-        left.leave()
+    """In a child of this process: the runners, their threads and their clusters are the parent's."""
+    global _runners, _lock
+    left, _runners, _lock = _runners, {}, threading.Lock()
+    for each in left.values():
+        each.leave()
 
 
 def shutdown() -> None:
-    """Wait for the calls under way, saying so when it takes long, and end the cluster. The next call starts another.
+    """Wait for what needs this process, saying so when it takes long, and end it. The next call starts another.
 
     There is no deadline: the calls may take days, and who wants an end to it presses Ctrl-C. After a Ctrl-C that has
     ended the program, nothing is waited for.
     """
-    global _batcher
+    global _runners
     with _lock:
-        ending, _batcher = _batcher, None
-    if ending is None:
-        return
+        ending, _runners = _runners, {}
     interrupted = _ended_by_interrupt()
-    try:
-        left = 0 if interrupted else ending.wait(NOTE_AFTER)
-        if left:
-            sys.stderr.write(f"offload: waiting for {left} calls to finish and be recorded (Ctrl-C ends them)\n")
-            ending.wait()
-    except KeyboardInterrupt:
-        interrupted = True
-    ending.close(kill=interrupted)
+    for each in ending.values():
+        try:
+            left = 0 if interrupted else each.unfinished(NOTE_AFTER)
+            if left:
+                sys.stderr.write(f"offload: waiting for {left} calls to finish and be recorded (Ctrl-C ends them)\n")
+                each.unfinished()
+        except KeyboardInterrupt:
+            interrupted = True
+        each.close(kill=interrupted)
 
 
 def _ended_by_interrupt() -> bool:

@@ -7,7 +7,7 @@ import time
 import warnings
 from hashlib import sha256
 
-from offload.compute.calls import Call
+from offload.compute.calls import Call, explain
 from offload.compute.session import Session, current
 from offload.compute.values import from_buffer
 from offload.errors import EncodeError, NotRecordedWarning, StorageError, UsageError
@@ -154,7 +154,7 @@ class Task:
         except (EncodeError, StorageError) as exc:
             warnings.warn(NotRecordedWarning(f"{self.label}: the result is not recorded: {exc}"), stacklevel=4)
         else:
-            record(session, graph, [(call, outcome)])
+            record(session, functools.partial(explain, graph=graph), [(call, outcome)])
 
     def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
         """Begin a call on one of this machine's cores.

@@ -22,6 +22,10 @@ from typing import Any
 from offload.errors import EncodeError, IdentityError, StorageError
 from offload.identity.graph import Graph
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.compute.shipped import ShippedFunction
+
 Arguments = tuple[Any, dict[str, Any]]
 
 # Results of more bytes are put into the store by the worker; smaller ones travel with the batch.
@@ -38,10 +42,8 @@ class Batch:
     ----------
     home : str
         The home whose store takes large results.
-    function : str
-        Checksum of the function's graph.
-    payload : bytes
-        The pickled function.
+    function : ShippedFunction
+        What is called.
     calls : list
         What :func:`offload.compute.shipping.packed` made of the arguments.
     scratch : bool
@@ -51,14 +53,14 @@ class Batch:
     __slots__ = ("calls", "function", "home", "main", "payload", "scratch")
 
     def __init__(
-        self, home: str, function: str, payload: bytes, calls: list[Arguments | bytes], scratch: bool = False
+        self, home: str, function: ShippedFunction, calls: list[Arguments | bytes], scratch: bool = False
     ) -> None:
         self.home = home
-        self.function = function
-        self.payload = payload
+        self.function = function.checksum
+        self.payload = function.payload
+        self.main = function.main
         self.calls = calls
         self.scratch = scratch
-        self.main = _main()
 
 
 class Outcome:
@@ -145,7 +147,8 @@ def run_batch(batch: Batch) -> list[Outcome]:
                 stream.flush()
 
 
-def _main() -> str:
+def main_name() -> str:
+    """Return what ``__main__`` goes by here: the name under which the script could be imported."""
     from offload.identity.references import reference_name
 
     return reference_name(sys.modules["__main__"])[0].removesuffix(":")
@@ -157,7 +160,7 @@ def _load(batch: Batch) -> Callable[..., Any]:
     known = _functions.get(batch.function)
     if known is not None and known[1].is_current():
         return known[0]
-    if batch.main != _main():
+    if batch.main != main_name():
         # What the user's script defines is called here as it is there.
         sys.modules["__main__"].__spec__ = ModuleSpec(batch.main, None)
     function: Callable[..., Any] = pickle.loads(batch.payload)

@@ -45,4 +45,4 @@ def token(keys: str) -> str:
 
 
 def _token(keys: str) -> str:
-    return os.path.join(keys, "token")
+    return os.path.join(keys, "token")  # as `Place.token` has it

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sys
 
 from offload.compute.places import Place
 from offload.deploy.daskside import HeadScheduler, dask_security
 from offload.deploy.endpoints import free_port
 from offload.deploy.spec import spec_of
+from offload.deploy.told import until_told
 from offload.errors import OffloadError
 
 PREFERRED = 8786
@@ -40,19 +40,6 @@ async def serve(place: Place, socket: str, port: int | None) -> None:
         sys.stdout.write(json.dumps({"address": scheduler.address}) + "\n")
         sys.stdout.flush()
         await until_told()
-
-
-async def until_told() -> None:
-    """Wait for the end of standard input, or for SIGTERM or SIGINT."""
-    loop = asyncio.get_running_loop()
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    loop.add_reader(sys.stdin.fileno(), told.set)  # nothing is ever written to it: readable means ended
-    try:
-        await told.wait()
-    finally:
-        loop.remove_reader(sys.stdin.fileno())
 
 
 def main(arguments: list[str]) -> int:

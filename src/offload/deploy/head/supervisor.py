@@ -50,6 +50,7 @@ class Head:
             announces=True,
             announced=self._scheduler_is_at,
         )
+        self.jobs = Child("jobs", self._jobs_command, place.log("jobs"), announces=True, announced=self._jobs_are_at)
         self.workers: dict[str, Child] = {}
         self._next_worker = 0
         self.stopping: asyncio.Task[None] | None = None
@@ -62,7 +63,9 @@ class Head:
         if not self.spec.storage_only:
             self.scheduler.start()
             await self.scheduler.first_ready()
+            self.jobs.start()
             await self.scale(self.spec.workers)
+            await self.jobs.first_ready()
         self.contact.state = "running"
         self.contact.write(self.place.contact)
 
@@ -76,6 +79,7 @@ class Head:
         self.contact.state = "stopping"
         self.contact.write(self.place.contact)
         await asyncio.gather(*(worker.end() for worker in self.workers.values()))
+        await self.jobs.end()
         await self.scheduler.end()
         self._runtime.cleanup()
         os.unlink(self.place.contact)
@@ -96,13 +100,14 @@ class Head:
 
     async def status(self) -> dict[str, Any]:
         """Return what runs and what is waited for, as plain values."""
-        services = [] if self.spec.storage_only else [_described(self.scheduler)]
+        services = [] if self.spec.storage_only else [_described(self.scheduler), _described(self.jobs)]
         return {
             "name": self.place.name,
             "state": self.contact.state,
             "since": self.began,
             "head": self.contact.head,
             "scheduler": self.contact.scheduler,
+            "jobs": self.contact.jobs,
             "services": services,
             "workers": [await self._worker_status(child) for child in self.workers.values()],
         }
@@ -138,6 +143,14 @@ class Head:
         # One that is started again listens where its workers and clients know it to be.
         known = [self.contact.scheduler.rpartition(":")[2]] if self.contact.scheduler else []
         return python("offload.deploy.scheduler", self.place.path, self.socket, *known)
+
+    def _jobs_command(self) -> list[str]:
+        known = [self.contact.jobs.rpartition(":")[2]] if self.contact.jobs else []
+        return python("offload.deploy.jobs", self.place.path, *known)
+
+    def _jobs_are_at(self, announced: dict[str, Any]) -> None:
+        self.contact.jobs = announced["url"]
+        self.contact.write(self.place.contact)
 
     def _scheduler_is_at(self, announced: dict[str, Any]) -> None:
         self.contact.scheduler = announced["address"]

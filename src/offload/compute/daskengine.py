@@ -1,0 +1,118 @@
+"""Batches on a Dask scheduler, wherever it is."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future as PlainFuture
+from typing import Any
+
+from offload.compute.engine import Engine, EngineLostError, WorkerLostError
+from offload.compute.worker import Batch, Outcome, run_batch
+
+END_DEADLINE = 10.0
+LARGE_CALL = 1024 * 1024
+SLOTS_FRESH = 1.0
+
+
+class DaskEngine(Engine):
+    """Runs batches through a Dask client.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected; closed with the engine.
+    resumes : bool
+        Whether batches that were under way when the scheduler went away are to be sent again to the next one.
+    """
+
+    def __init__(self, client: Any, resumes: bool = False) -> None:
+        self._client = client
+        self._pending: set[PlainFuture[list[Outcome]]] = set()
+        self._lock = threading.Lock()
+        self._slots = (0.0, 1)
+        self.resumes = resumes
+
+    @property
+    def slots(self) -> int:
+        """The number of threads of all workers; one while there are none yet."""
+        asked, slots = self._slots
+        if time.monotonic() - asked > SLOTS_FRESH:
+            slots = max(1, sum(self._client.nthreads().values()))
+            self._slots = time.monotonic(), slots
+        return slots
+
+    def submit(self, batch: Batch) -> PlainFuture[list[Outcome]]:
+        """Send a batch to a worker."""
+        future: PlainFuture[list[Outcome]] = PlainFuture()
+        with self._lock:
+            self._pending.add(future)
+        try:
+            # Dask's scheduler is not made for large arguments: they go to a worker by themselves.
+            large = [i for i, call in enumerate(batch.calls) if isinstance(call, bytes) and len(call) > LARGE_CALL]
+            data = [self._client.scatter(batch.calls[i], hash=False) for i in large]
+            for i in large:
+                batch.calls[i] = b""
+            # An identity of its own for each batch: what has been computed before was recalled already.
+            remote = self._client.submit(_run, batch, large, *data, pure=False)
+        except (OSError, TimeoutError) as exc:
+            self._pending.discard(future)
+            raise self.lost(str(exc)) from exc
+        remote.add_done_callback(lambda done: self._arrived(future, done))
+        return future
+
+    def _arrived(self, future: PlainFuture[list[Outcome]], remote: Any) -> None:
+        from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
+
+        outcomes: list[Outcome] | None = None
+        error: BaseException | None = None
+        try:
+            outcomes = remote.result()
+        except KilledWorker:
+            error = WorkerLostError("the worker that ran it ended, and so did the next one")
+        except FutureCancelledError as exc:
+            # Nobody here cancels: the scheduler has forgotten it.
+            error = self.lost(str(exc))
+        except BaseException as exc:
+            error = exc
+        self.settle(future, outcomes, error)
+
+    def settle(
+        self, future: PlainFuture[list[Outcome]], outcomes: list[Outcome] | None, error: BaseException | None
+    ) -> None:
+        """Give a batch its end, once."""
+        with self._lock:
+            if future not in self._pending:
+                return
+            self._pending.remove(future)
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(outcomes or [])
+
+    def lose_all(self) -> None:
+        """Tell everybody who waits that the scheduler is gone."""
+        for future in list(self._pending):
+            self.settle(future, None, self.lost("it has ended"))
+
+    def lost(self, why: str) -> EngineLostError:
+        """Return the error for a scheduler that is gone."""
+        return EngineLostError(
+            f"Dask's scheduler is gone: {why}", "submit again: what has been recorded is recalled, the rest runs anew"
+        )
+
+    def close(self) -> None:
+        """Close the client."""
+        self._client.close(timeout=END_DEADLINE)
+
+    def kill(self) -> None:
+        """Close the client, waiting for nothing."""
+        self.lose_all()
+        self._client.close(timeout=1)
+
+
+def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome]:
+    for position, call in zip(positions, data, strict=True):
+        batch.calls[position] = call
+    return run_batch(batch)

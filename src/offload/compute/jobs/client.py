@@ -1,0 +1,178 @@
+"""Giving calls to a job service, with the same interface as giving them to workers of one's own."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from offload.compute.calls import Call, where
+from offload.compute.futures import Future
+from offload.compute.jobs.messages import Delivery, SentCall, Submission, dump, load
+from offload.compute.runner import Runner
+from offload.compute.session import Session
+from offload.compute.shipped import ShippedFunction
+from offload.errors import EncodeError, NotFoundError, OffloadError, StorageError
+from offload.storage.remote.client import Client
+
+CALLS_PER_REQUEST = 1000
+POLL_SECONDS = 20.0
+PATIENCE, PAUSE = 120.0, 0.5
+
+Connect = Callable[[], Client]
+
+
+class Jobs(Runner):
+    """A client of a job service.
+
+    Parameters
+    ----------
+    connect : callable
+        Gives a client of where the service is now; called again when it has gone away.
+    """
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self._service: Client | None = None
+        self._basket = secrets.token_hex(8)
+        self._waiting: dict[str, tuple[Submission, SentCall, list[Future[Any]]]] = {}
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._outgoing: SimpleQueue[Submission | None] = SimpleQueue()
+        self._unsent = 0
+        self._threads: list[threading.Thread] = []
+        self._closed = False
+
+    def add(self, session: Session, function: ShippedFunction, calls: list[tuple[Call, Future[Any]]]) -> None:
+        """Take on calls of one function. The same call, already on its way, is not sent twice."""
+        place, parts = where(), function.explain(session)
+        plain = ShippedFunction(function.checksum, function.payload, function.main)
+        sent = []
+        for call, future in calls:
+            try:
+                arguments = call.packed()
+            except EncodeError as exc:
+                future.set_exception(exc)
+                continue
+            sent.append((SentCall(call.transformation, call.record, call.details(place, parts), arguments), future))
+        label, scratch = calls[0][0].label, calls[0][0].scratch
+        new: list[SentCall] = []
+        with self._lock:
+            submission = Submission(self._basket, plain, label, scratch, [])
+            for one, future in sent:
+                known = self._waiting.get(one.transformation)
+                if known is not None:
+                    known[2].append(future)
+                    continue
+                self._waiting[one.transformation] = submission, one, [future]
+                new.append(one)
+            self._unsent += len(new)
+            if not self._threads:
+                for target in (self._send, self._receive):
+                    thread = threading.Thread(target=target, name=f"offload-jobs-{target.__name__}", daemon=True)
+                    self._threads.append(thread)
+                    thread.start()
+        for start in range(0, len(new), CALLS_PER_REQUEST):
+            self._outgoing.put(_with_calls(submission, new[start : start + CALLS_PER_REQUEST]))
+
+    def unfinished(self, timeout: float | None = None) -> int:
+        """Wait until the service has got every call, or for `timeout` seconds; return the number that it has not."""
+        with self._idle:
+            self._idle.wait_for(lambda: not self._unsent, timeout)
+            return self._unsent
+
+    def close(self, kill: bool = False) -> None:
+        """Ask no more. The service goes on with what it was given, and records it."""
+        self._closed = True
+        self._outgoing.put(None)
+
+    def leave(self) -> None:
+        """Let go of everything in a child of this process."""
+        self._closed = True
+
+    def _send(self) -> None:
+        while (submission := self._outgoing.get()) is not None:
+            body = dump(submission)
+            try:
+                self._patiently(functools.partial(_post, body=body))
+            except OffloadError as exc:
+                for call in submission.calls:
+                    self._deliver(Delivery(call.transformation, None, exc))
+            with self._idle:
+                self._unsent -= len(submission.calls)
+                self._idle.notify_all()
+
+    def _receive(self) -> None:
+        path = f"/v1/baskets/{self._basket}?seconds={POLL_SECONDS:.0f}"
+        while not self._closed:
+            with self._idle:
+                # Nothing to ask for: the next call to `add` begins again.
+                if not self._idle.wait_for(lambda: self._waiting or self._closed, POLL_SECONDS):
+                    continue
+            try:
+                answer = self._patiently(lambda service: service.call("GET", path, idle=2 * POLL_SECONDS))
+            except NotFoundError:
+                self._again()
+                continue
+            except OffloadError as exc:
+                self._fail_all(exc)
+                continue
+            for delivery in load(answer.body):
+                self._deliver(delivery)
+
+    def _patiently(self, ask: Callable[[Client], Any]) -> Any:
+        """Ask the service; where it is away, look for it again for a while."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                if self._service is None:
+                    self._service = self._connect()
+                return ask(self._service)
+            except StorageError as exc:
+                # Connection trouble. A service that was started again may be somewhere else.
+                self._service = None
+                if self._closed or time.monotonic() > deadline:
+                    raise OffloadError(
+                        f"the job service has been away for {PATIENCE:.0f} s: {exc.message}",
+                        "offload status, offload logs",
+                    ) from exc
+                time.sleep(PAUSE)
+
+    def _again(self) -> None:
+        """Send everything that still waits once more: a service that was started again knows nothing of it."""
+        time.sleep(PAUSE)  # submissions that are just being sent make the basket known
+        with self._lock:
+            waiting = list(self._waiting.values())
+            self._unsent += len(waiting)
+        for submission, call, _ in waiting:
+            self._outgoing.put(_with_calls(submission, [call]))
+
+    def _deliver(self, delivery: Delivery) -> None:
+        with self._idle:
+            _, _, futures = self._waiting.pop(delivery.transformation, (None, None, []))
+            self._idle.notify_all()
+        for future in futures:
+            if not (future.running() or future.set_running_or_notify_cancel()):
+                continue
+            if delivery.error is not None or delivery.data is None:
+                future.set_exception(delivery.error or OffloadError("the job service gave no result"))
+            else:
+                future.set_buffer(delivery.data, recalled=False)
+
+    def _fail_all(self, error: OffloadError) -> None:
+        with self._lock:
+            waiting = list(self._waiting)
+        for transformation in waiting:
+            self._deliver(Delivery(transformation, None, error))
+
+
+def _post(service: Client, body: bytes) -> object:
+    return service.call("POST", "/v1/calls", body)
+
+
+def _with_calls(submission: Submission, calls: list[SentCall]) -> Submission:
+    return Submission(submission.basket, submission.function, submission.label, submission.scratch, calls)

@@ -1,0 +1,60 @@
+"""Finding the job service of a deployment, and bringing back a head of this machine that has died."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import psutil
+
+from offload.compute.contact import Contact
+from offload.compute.places import Place
+from offload.errors import NotFoundError, OffloadError
+from offload.storage.remote.client import Client
+
+UP_SECONDS = 120.0
+
+
+def connect(place: Place) -> Client:
+    """Return a client of a deployment's job service, where it is now.
+
+    Raises
+    ------
+    OffloadError
+        If the deployment is not up, and cannot be brought up.
+    """
+    contact = Contact.read(place.contact)
+    if contact is None:
+        raise NotFoundError(f"the deployment {place.name} is not up", f"offload up --name {place.name}")
+    if not _head_lives(contact):
+        contact = _revived(place)
+    if contact.jobs is None:
+        raise OffloadError(f"the deployment {place.name} takes no jobs (yet)", f"offload status {place.name}")
+    with open(place.token, encoding="ascii") as file:
+        return Client(contact.jobs, file.read().strip(), place.authority)
+
+
+def _head_lives(contact: Contact) -> bool:
+    try:
+        process = psutil.Process(contact.head["pid"])
+        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - contact.head["started"]) < 1.0
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _revived(place: Place) -> Contact:
+    """Bring a deployment whose head has died up again, as it was."""
+    done = subprocess.run(
+        [sys.executable, "-m", "offload", "up", "--name", place.name],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env={**os.environ, "OFFLOAD_HOME": place.home},
+        timeout=UP_SECONDS,
+        check=False,
+    )
+    contact = Contact.read(place.contact)
+    if done.returncode or contact is None:
+        said = done.stderr.decode(errors="replace").strip()
+        raise OffloadError(f"the head of {place.name} has died and does not come up again: {said}", "offload logs")
+    return contact

@@ -1,0 +1,105 @@
+"""What clients and the job service say to each other.
+
+Messages are pickled: they carry the code of functions anyway, and only who has the deployment's token may send any.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+from offload.compute.shipped import ShippedFunction
+from offload.errors import UsageError
+
+VERSION = 1
+
+
+class SentCall:
+    """A call on its way to the service, complete but for its result.
+
+    Attributes
+    ----------
+    transformation : str
+        Its checksum.
+    record, details : bytes
+        What the database is to keep of it.
+    arguments : bytes or tuple
+        As :func:`offload.compute.shipping.packed` gives them.
+    """
+
+    __slots__ = ("arguments", "details", "record", "transformation")
+
+    def __init__(self, transformation: str, record: bytes, details: bytes, arguments: Any) -> None:
+        self.transformation = transformation
+        self.record = record
+        self.details = details
+        self.arguments = arguments
+
+
+class Submission:
+    """Calls of one function.
+
+    Attributes
+    ----------
+    basket : str
+        Where the client will ask for the results.
+    function : ShippedFunction
+        What is called.
+    label : str
+        Its ``module:qualname``.
+    scratch : bool
+        Whether the bytes of results are kept out of the store.
+    calls : list of SentCall
+        Any number.
+    """
+
+    __slots__ = ("basket", "calls", "function", "label", "scratch")
+
+    def __init__(
+        self, basket: str, function: ShippedFunction, label: str, scratch: bool, calls: list[SentCall]
+    ) -> None:
+        self.basket = basket
+        self.function = function
+        self.label = label
+        self.scratch = scratch
+        self.calls = calls
+
+
+class Delivery:
+    """The end of one call: a result's buffer, or what it raised.
+
+    Attributes
+    ----------
+    transformation : str
+        Which call.
+    data : bytes or None
+        The buffer; None where it failed.
+    error : BaseException or None
+        What was raised.
+    """
+
+    __slots__ = ("data", "error", "transformation")
+
+    def __init__(self, transformation: str, data: bytes | None, error: BaseException | None) -> None:
+        self.transformation = transformation
+        self.data = data
+        self.error = error
+
+
+def dump(message: object) -> bytes:
+    """Return a message's bytes."""
+    return pickle.dumps((VERSION, message), protocol=5)
+
+
+def load(data: bytes) -> Any:
+    """Return the message that bytes stand for.
+
+    Raises
+    ------
+    UsageError
+        If another version of offload has sent it.
+    """
+    version, message = pickle.loads(data)
+    if version != VERSION:
+        raise UsageError("client and job service are of different versions of offload", "update the older one")
+    return message

@@ -1,0 +1,163 @@
+"""The job service itself: what it keeps, and its HTTP routes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from offload.compute.batches import Batcher
+from offload.compute.calls import Call
+from offload.compute.engine import Engine
+from offload.compute.futures import Future
+from offload.compute.jobs.messages import Delivery, SentCall, Submission, dump, load
+from offload.compute.session import Session
+from offload.errors import NotFoundError
+from offload.storage.rows import Entry
+from offload.storage.service.guard import Guard, unnamed
+
+LARGEST = 2**31
+LONGEST_WAIT = 60.0
+ABANDONED = 3600.0  # seconds after which a basket that nobody asks for is dropped; what is in it stays recorded
+
+
+class ReceivedCall(Call):
+    """A call as the service has it: it is only passed on."""
+
+    def __init__(self, sent: SentCall, submission: Submission) -> None:
+        identified: tuple[str, bytes, list[tuple[str, str]]] = (sent.transformation, sent.record, [])
+        super().__init__(submission.label, submission.function.checksum, identified, [], (), {}, submission.scratch)
+        self._sent = sent
+
+    def packed(self) -> Any:
+        """Return the arguments as they came."""
+        return self._sent.arguments
+
+    def changed_file(self) -> str | None:
+        """Return None: the client looks after its files."""
+        return None
+
+    def entry(self, result: str, started: float, seconds: float, where: dict[str, object], parts: str) -> Entry:
+        """Return what the database is to keep, with the client's own details."""
+        status = "scratch" if self.scratch else "complete"
+        return Entry(
+            self.transformation, "python", self.label, self.function, self._sent.record, result, status,
+            started, seconds, self._sent.details,
+        )  # fmt: skip
+
+
+class ReceivedFuture(Future[bytes]):
+    """A future whose result is left as a buffer: only the client can decode it."""
+
+    def set_buffer(self, data: bytes, recalled: bool) -> None:
+        """Keep the buffer."""
+        self.recalled = recalled
+        self.set_result(data)
+
+
+class Basket:
+    """What has ended for one client and was not fetched yet."""
+
+    def __init__(self) -> None:
+        self.deliveries: list[Delivery] = []
+        self.expected = 0
+        self.filled = asyncio.Event()
+        self.asked = time.monotonic()
+
+
+class JobService:
+    """Runs what clients submit.
+
+    Parameters
+    ----------
+    session : Session
+        Where results are looked up and recorded.
+    start : callable
+        Starts the engine.
+    """
+
+    def __init__(self, session: Session, start: Callable[[], Engine]) -> None:
+        self._session = session
+        self._batcher = Batcher(start)
+        self._baskets: dict[str, Basket] = {}
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """Take on calls; their results will be in the client's basket."""
+        submission: Submission = await asyncio.to_thread(load, await request.read())
+        basket = self._baskets.setdefault(submission.basket, Basket())
+        basket.asked = time.monotonic()
+        basket.expected += len(submission.calls)
+        await asyncio.to_thread(self._begin, submission, basket, asyncio.get_running_loop())
+        self._drop_abandoned()
+        return web.Response(body=dump(len(submission.calls)))
+
+    def _begin(self, submission: Submission, basket: Basket, loop: asyncio.AbstractEventLoop) -> None:
+        # Between the client's look-up and now, another client's run may have ended.
+        found = self._session.recall([call.transformation for call in submission.calls])
+        missing: list[tuple[Call, Future[Any]]] = []
+        for sent, data in zip(submission.calls, found, strict=True):
+            if data is not None:
+                loop.call_soon_threadsafe(_put, basket, Delivery(sent.transformation, data, None))
+                continue
+            future = ReceivedFuture()
+            future.transformation = sent.transformation
+            future.add_done_callback(lambda done: loop.call_soon_threadsafe(_put, basket, _delivery(done)))
+            missing.append((ReceivedCall(sent, submission), future))
+        if missing:
+            self._batcher.add(self._session, submission.function, missing)
+
+    async def fetch(self, request: web.Request) -> web.Response:
+        """Give what is in a basket, as soon as there is anything, or nothing after some seconds."""
+        basket = self._baskets.get(request.match_info["basket"])
+        if basket is None:
+            raise NotFoundError("there is no such basket: the job service has been started anew", "submit again")
+        basket.asked = time.monotonic()
+        seconds = min(float(request.query.get("seconds", "20")), LONGEST_WAIT)
+        try:
+            await asyncio.wait_for(basket.filled.wait(), seconds)
+        except TimeoutError:
+            return web.Response(body=dump([]))
+        deliveries, basket.deliveries = basket.deliveries, []
+        basket.filled.clear()
+        return web.Response(body=await asyncio.to_thread(dump, deliveries))
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Tell how much is under way."""
+        return web.json_response({"under_way": self._batcher.unfinished(0), "clients": len(self._baskets)})
+
+    def _drop_abandoned(self) -> None:
+        limit = time.monotonic() - ABANDONED
+        self._baskets = {n: b for n, b in self._baskets.items() if b.asked > limit or b.expected}
+
+    def close(self) -> None:
+        """End the engine; what is running there is not waited for."""
+        self._batcher.close(kill=True)
+
+
+def _put(basket: Basket, delivery: Delivery) -> None:
+    basket.deliveries.append(delivery)
+    basket.expected -= 1
+    basket.filled.set()
+
+
+def _delivery(done: Any) -> Delivery:
+    error = done.exception()
+    return Delivery(done.transformation, None if error is not None else done.result(), error)
+
+
+def application(service: JobService, token: str) -> web.Application:
+    """Return the application that serves jobs; every request needs the token."""
+    guard = Guard(token)
+    app = web.Application(middlewares=[guard.middleware], client_max_size=LARGEST)
+    app.on_response_prepare.append(unnamed)
+    app.add_routes(
+        [
+            web.post("/v1/calls", service.submit),
+            web.get("/v1/baskets/{basket}", service.fetch),
+            web.get("/v1/status", service.status),
+        ]
+    )
+    return app

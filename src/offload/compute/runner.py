@@ -1,0 +1,33 @@
+"""Where calls go: the base of what takes them on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from offload.compute.calls import Call
+    from offload.compute.futures import Future
+    from offload.compute.session import Session
+    from offload.compute.shipped import ShippedFunction
+
+
+class Runner(ABC):
+    """Takes on calls, and sets their futures when they have ended."""
+
+    @abstractmethod
+    def add(self, session: Session, function: ShippedFunction, calls: list[tuple[Call, Future[Any]]]) -> None:
+        """Take on calls of one function. The same call, already on its way, is not begun twice."""
+
+    @abstractmethod
+    def unfinished(self, timeout: float | None = None) -> int:
+        """Wait until this process may end, or for `timeout` seconds; return the number of calls that need it still."""
+
+    @abstractmethod
+    def close(self, kill: bool = False) -> None:
+        """End what was started for the calls; with `kill` without waiting for what is running."""
+
+    def leave(self) -> None:  # noqa: B027 - most have nothing to let go of
+        """Let go of everything in a child of this process: what was begun is the parent's."""

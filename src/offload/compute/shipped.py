@@ -1,0 +1,47 @@
+"""A function on its way to workers: its pickled code, and what its runs are recorded under."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.compute.session import Session
+    from offload.identity.graph import Graph
+
+
+class ShippedFunction:
+    """What a batch needs of a function.
+
+    Attributes
+    ----------
+    checksum : str
+        Of its graph.
+    payload : bytes
+        Pickled.
+    main : str
+        What ``__main__`` goes by where it comes from.
+    """
+
+    def __init__(self, checksum: str, payload: bytes, main: str) -> None:
+        self.checksum = checksum
+        self.payload = payload
+        self.main = main
+
+    def explain(self, session: Session) -> str:
+        """Store what ``why`` shows of it; return the checksum of that. Here nothing: who sent it has done so."""
+        return ""
+
+
+class OwnFunction(ShippedFunction):
+    """A function of this process."""
+
+    def __init__(self, graph: Graph, payload: bytes) -> None:
+        from offload.compute.worker import main_name
+
+        super().__init__(graph.checksum, payload, main_name())
+        self._graph = graph
+
+    def explain(self, session: Session) -> str:
+        """Store what it reaches, with its source; see :func:`offload.compute.calls.explain`."""
+        from offload.compute.calls import explain
+
+        return explain(session, self._graph)

@@ -1,0 +1,90 @@
+"""The job service of a deployment, as a child of its head."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+
+from aiohttp import web
+
+from offload.compute.contact import Contact
+from offload.compute.daskengine import DaskEngine
+from offload.compute.engine import Engine
+from offload.compute.jobs.service import JobService, application
+from offload.compute.places import Place
+from offload.compute.session import session_of
+from offload.deploy import credentials
+from offload.deploy.daskside import dask_security
+from offload.deploy.endpoints import free_port
+from offload.deploy.spec import spec_of
+from offload.deploy.told import until_told
+from offload.errors import OffloadError
+from offload.storage.service.listening import server_context
+
+CONNECT_SECONDS, PAUSE = 60.0, 0.2
+
+
+def connect(place: Place) -> Engine:
+    """Return an engine on the deployment's scheduler, where it is now.
+
+    Raises
+    ------
+    OffloadError
+        If it does not come up in time.
+    """
+    from distributed import Client
+
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while True:
+        contact = Contact.read(place.contact)
+        try:
+            if contact is None or contact.scheduler is None:
+                raise OSError("it is not up yet")
+            client = Client(contact.scheduler, security=dask_security(place.keys), set_as_default=False, timeout=5)
+            return DaskEngine(client, resumes=True)
+        except (OSError, TimeoutError) as exc:
+            if time.monotonic() > deadline:
+                raise OffloadError(f"the scheduler of {place.name} cannot be reached: {exc}", "offload logs") from exc
+        time.sleep(PAUSE)
+
+
+async def serve(place: Place, port: int | None) -> None:
+    """Run the job service until standard input ends.
+
+    Parameters
+    ----------
+    place : Place
+        The deployment.
+    port : int, optional
+        The port it had before, which clients know.
+    """
+    spec = spec_of(place)
+    own = credentials.certificate(place.keys, credentials.SERVER)
+    service = JobService(session_of(place.home), lambda: connect(place))
+    runner = web.AppRunner(application(service, credentials.token(place.keys)), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    port = port or free_port(spec.host, None, spec.ports)
+    await web.TCPSite(
+        runner, spec.host, port, ssl_context=server_context(own.certificate, own.key), reuse_address=True
+    ).start()
+    sys.stdout.write(json.dumps({"url": f"https://{spec.host}:{port}"}) + "\n")
+    sys.stdout.flush()
+    await until_told()
+    await runner.cleanup()
+    service.close()
+
+
+def main(arguments: list[str]) -> int:
+    """Run ``python -m offload.deploy.jobs PLACE [PORT]``, as the head does."""
+    try:
+        asyncio.run(serve(Place(arguments[0]), int(arguments[1]) if len(arguments) > 1 else None))
+    except OffloadError as exc:
+        sys.stderr.write(f"{exc.message}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
