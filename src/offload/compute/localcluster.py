@@ -50,6 +50,7 @@ class LocalCluster(Engine):
         self._pending: set[PlainFuture[list[Outcome]]] = set()
         self._lock = threading.Lock()
         self._client: Any = None
+        self._ending = False
         reading, writing = os.pipe()
         try:
             self._process = self._spawn(writing)
@@ -129,6 +130,9 @@ class LocalCluster(Engine):
 
         outcomes: list[Outcome] | None = None
         error: BaseException | None = None
+        if self._ending or remote.status not in ("finished", "error"):
+            # Its result would be waited for without end.
+            return self._settle(future, None, EngineLostError("the local Dask cluster has been ended"))
         try:
             answer = remote.result()
             if isinstance(answer, OffloadError):
@@ -139,7 +143,7 @@ class LocalCluster(Engine):
             error = WorkerLostError("the worker that ran it ended, and so did the next one")
         except BaseException as exc:
             error = exc
-        self._settle(future, outcomes, error)
+        return self._settle(future, outcomes, error)
 
     def _settle(
         self, future: PlainFuture[list[Outcome]], outcomes: list[Outcome] | None, error: BaseException | None
@@ -179,6 +183,7 @@ class LocalCluster(Engine):
 
     def kill(self) -> None:
         """End everything at once, with the calls that are running."""
+        self._ending = True
         if self._client is not None:
             self._client.close(timeout=1)  # first, or it would complain about the loss
         try:
