@@ -42,12 +42,14 @@ def credentials() -> tuple[str, str, str]:
 class Served(ServiceThread):
     """A directory store and a database behind a service with TLS."""
 
-    def __init__(self, directory: Path, clock: Callable[[], float] = time.time, tls: bool = True) -> None:
+    def __init__(
+        self, directory: Path, clock: Callable[[], float] = time.time, tls: bool = True, port: int = 0
+    ) -> None:
         self.store = DirectoryStore(str(directory / "store"), clock)
         self.database = SqliteDatabase(str(directory / "database.sqlite"), clock)
         _, certificate, key = credentials()
         context = server_context(certificate, key) if tls else None
-        super().__init__(self.store, self.database, TOKEN, bind("127.0.0.1", [0]), context)
+        super().__init__(self.store, self.database, TOKEN, bind("127.0.0.1", [port]), context)
 
     def client(self, **more: float) -> Client:
         return Client(self.url, TOKEN, credentials()[0], **more)  # type: ignore[arg-type]
@@ -85,7 +87,7 @@ class ServedDatabase(HttpDatabase):
 class ServiceProcess:
     """``offload serve storage`` as a user starts it; a context manager."""
 
-    def __init__(self, directory: Path, *options: str, wait: bool = True) -> None:
+    def __init__(self, directory: Path, *options: str) -> None:
         self.directory = directory
         self.status_file = directory / "status.json"
         self.token_file = directory / "token"
@@ -97,7 +99,6 @@ class ServiceProcess:
             *("--token-file", str(self.token_file), "--status-file", str(self.status_file)),
             *(options or ("--insecure",)),
         ]
-        self._wait = wait
 
     def __enter__(self) -> Self:
         self.directory.mkdir(exist_ok=True)
@@ -105,7 +106,7 @@ class ServiceProcess:
         with self.stderr.open("wb") as file:
             self.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stderr=file, env=environ)
         deadline = time.monotonic() + 30
-        while self._wait and self.status().get("status") != "running":
+        while self.status().get("pid") != self.process.pid:
             assert self.process.poll() is None, self.stderr.read_text()
             assert time.monotonic() < deadline, self.stderr.read_text()
             time.sleep(0.02)
@@ -124,7 +125,11 @@ class ServiceProcess:
         return found
 
     def client(self, **more: float) -> Client:
-        return Client(f"http://127.0.0.1:{self.port}", self.token_file.read_text().strip(), **more)  # type: ignore[arg-type]
+        token = self.token_file.read_text().strip()
+        if "--insecure" in self._command:
+            return Client(f"http://127.0.0.1:{self.port}", token, **more)  # type: ignore[arg-type]
+        authority = str(self.directory / "home" / "service" / "ca.pem")
+        return Client(f"https://127.0.0.1:{self.port}", token, authority, **more)  # type: ignore[arg-type]
 
     @property
     def port(self) -> int:

@@ -10,13 +10,16 @@ import select
 import socket
 import time
 
+from offload.errors import StorageError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import io
     import ssl
     from collections.abc import Iterable, Iterator, Mapping
 
     Buffer = bytes | bytearray | memoryview
-    Body = bytes | Iterable[Buffer] | None
+    Body = bytes | Iterable[Buffer] | io.FileIO | None
 
 _READ = 256 * 1024
 _HEAD = 64 * 1024  # no response has longer headers
@@ -87,8 +90,8 @@ class Connection:
         ----------
         method, path, headers
             Of the request; what describes the body is added.
-        body : bytes, or iterable of bytes
-            An iterable is sent in chunks, unless the headers tell its length.
+        body : bytes, iterable of bytes, or file
+            An iterable is sent in chunks. Of a file, so many bytes are sent as the headers tell.
 
         Raises
         ------
@@ -102,7 +105,7 @@ class Connection:
             lines.append("Transfer-Encoding: chunked")
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         try:
-            self._send(head, body, "Content-Length" not in headers)
+            self._send(head, body, int(headers.get("Content-Length", 0)))
         except OSError as error:
             # The server may have said why it stopped reading.
             try:
@@ -111,7 +114,7 @@ class Connection:
                 raise ConnectionLostError(str(error) or type(error).__name__, False) from error
         return self._response(method)
 
-    def _send(self, head: bytes, body: Body, chunked: bool) -> None:
+    def _send(self, head: bytes, body: Body, size: int) -> None:
         if body is None:
             self._socket.sendall(head)
         elif isinstance(body, bytes):
@@ -120,16 +123,27 @@ class Connection:
             else:
                 self._socket.sendall(head)
                 self._socket.sendall(body)
+        elif hasattr(body, "fileno"):
+            self._socket.sendall(head)
+            self._send_file(body, size)  # type: ignore[arg-type]
         else:
             self._socket.sendall(head)
             for part in body:
-                size = len(part) if isinstance(part, bytes) else memoryview(part).nbytes
-                if not chunked:
-                    self._socket.sendall(part)
-                elif size:
-                    self._socket.sendall(b"".join((b"%x\r\n" % size, part, b"\r\n")))
-            if chunked:
-                self._socket.sendall(b"0\r\n\r\n")
+                length = len(part) if isinstance(part, bytes) else memoryview(part).nbytes
+                if length:
+                    self._socket.sendall(b"".join((b"%x\r\n" % length, part, b"\r\n")))
+            self._socket.sendall(b"0\r\n\r\n")
+
+    def _send_file(self, file: io.FileIO, size: int) -> None:
+        if self.plain:
+            sent = self._socket.sendfile(file, 0, size) if size else 0
+        else:
+            sent = 0
+            while sent < size and (data := file.read(min(size - sent, _READ))):
+                self._socket.sendall(data)
+                sent += len(data)
+        if sent < size:
+            raise StorageError(f"a file became shorter while it was sent: {sent} bytes instead of {size}")
 
     def _response(self, method: str) -> Response:
         while True:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HELD = 3600.0
 """Seconds for which a buffer is held for a reader; renewed while it reads."""
 
-_AHEAD = 8  # blocks fetched at once by who reads one after the other
+_AHEAD = 4  # blocks fetched at once by who reads one after the other
 
 
 class RemoteReader(Reader):

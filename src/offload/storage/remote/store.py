@@ -17,6 +17,7 @@ from offload.storage.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
@@ -135,7 +136,7 @@ class HttpStore(Store):
             raise self._changed("the stream was")
         return name
 
-    def _send(self, body: Iterable[bytes], expected: str | None, what: str, headers: dict[str, str]) -> str:
+    def _send(self, body: Iterable[bytes] | io.FileIO, expected: str | None, what: str, headers: dict[str, str]) -> str:
         method, path = ("POST", "/v1/buffers") if expected is None else ("PUT", f"/v1/buffers/{_named(expected)}")
         try:
             with self._client.exchange(method, path, body, headers) as answer:
@@ -152,7 +153,7 @@ class HttpStore(Store):
                 return self.put_stream(iter(lambda: file.read(wire.PIECE), b""))
             if size > wire.PIECE and self._ask("touch", [expected])[0] and self._same(path, expected):
                 return expected
-            return self._send(iter(lambda: file.read(wire.PIECE), b""), expected, path, {})
+            return self._send(file, expected, path, {"Content-Length": str(size)})
 
     @staticmethod
     def _same(path: str, expected: str) -> bool:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from offload.errors import BufferMissingError
 from offload.storage.service import wire
-from offload.storage.service.pipe import STALLED, through_thread
+from offload.storage.service.pipe import STALLED, Pipe, through_thread
 from offload.storage.service.transfer import cut, stream
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from offload.storage.service.transfer import Threads
     from offload.storage.store import Store
 
-AT_ONCE = 16 * wire.PIECE
+AT_ONCE = 4 * wire.PIECE
 """Bytes of the longest range that is read as a whole, to give its digest before it."""
 
 _SLICE = 8 * wire.PIECE  # what the kernel sends before we look whether the client still reads
@@ -56,10 +56,24 @@ class Buffers:
     async def upload(self, request: web.Request) -> web.Response:
         """Keep a buffer; its name is known (PUT) or found out (POST)."""
         expected = request.match_info.get("checksum")
-        name = await through_thread(
-            request, self._threads.uploads, lambda pipe: self._store.put_stream(pipe.chunks(), expected)
-        )
-        return web.Response(status=201, text=name + "\n")
+
+        def work(pipe: Pipe) -> str:
+            there = expected is not None and self._store.has([expected])[0]
+            name = self._store.put_stream(pipe.chunks(), expected)
+            if expected is not None and not there:
+                self._written(name)
+            return name
+
+        return web.Response(status=201, text=await through_thread(request, self._threads.uploads, work) + "\n")
+
+    def _written(self, checksum: str) -> None:
+        """Remember that a file is good, because it was just written and hashed."""
+        try:
+            with self._store.open(checksum) as reader:
+                if reader.descriptor is not None:
+                    self._remember(checksum, _state(reader.descriptor))
+        except BufferMissingError:
+            return  # collected in this very moment
 
     async def head(self, request: web.Request) -> web.Response:
         """Tell a buffer's size."""

@@ -42,6 +42,8 @@ class Guard:
         Requests that are being answered.
     last : float
         When the last one ended (`time.monotonic`).
+    stopping : bool
+        Set when the service is to stop: what comes now is turned away.
     """
 
     def __init__(self, token: str) -> None:
@@ -49,6 +51,7 @@ class Guard:
             raise UsageError("a token needs at least 16 characters")
         self._expected = b"Bearer " + token.encode()
         self.active = 0
+        self.stopping = False
         self.last = time.monotonic()
 
     def refusal(self, request: web.Request) -> web.Response | None:
@@ -75,6 +78,9 @@ class Guard:
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Wrap every handler."""
         refused = self.refusal(request)
+        if refused is None and self.stopping:
+            refused = failure(503, "StorageError", "the storage service is stopping")
+            refused.force_close()
         if refused is not None:
             return refused
         self.active += 1

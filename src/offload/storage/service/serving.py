@@ -26,21 +26,54 @@ if TYPE_CHECKING:
 GRACE = 10.0
 """Seconds that requests have to end when the service stops."""
 
+_LAST = 1.0  # seconds for requests that did not end in time, once they were told so
+_HANDSHAKE = 15.0  # seconds for a client to begin TLS
+_FAREWELL = 0.2  # seconds for a client to say goodbye in TLS; the last bytes have been sent before
+
 KEEP = 75.0
 """Seconds for which an idle connection is kept; clients let go of theirs sooner."""
 
 
-async def _started(app: web.Application, listener: socket.socket, context: ssl.SSLContext | None) -> web.AppRunner:
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        keepalive_timeout=KEEP,
-        shutdown_timeout=GRACE,
-        read_bufsize=1 << 20,
-    )
-    await runner.setup()
-    await web.SockSite(runner, listener, ssl_context=context).start()
-    return runner
+class _Listening:
+    """The app on a socket."""
+
+    def __init__(self, app: web.Application, listener: socket.socket, context: ssl.SSLContext | None) -> None:
+        self._app = app
+        self._listener = listener
+        self._context = context
+        self._runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=KEEP, shutdown_timeout=_LAST, read_bufsize=1 << 20
+        )
+
+    async def start(self) -> None:
+        """Take connections from now on."""
+        await self._runner.setup()
+        # Not through aiohttp's sites, which leave the deadlines of TLS at a minute and more.
+        tls = self._context is not None
+        assert self._runner.server is not None
+        self._server = await asyncio.get_running_loop().create_server(
+            self._runner.server,
+            sock=self._listener,
+            ssl=self._context,
+            backlog=1024,
+            ssl_handshake_timeout=_HANDSHAKE if tls else None,
+            ssl_shutdown_timeout=_FAREWELL if tls else None,
+        )
+
+    async def stop(self) -> None:
+        """Take no more connections, let requests end, send what is left to be sent, and hang up."""
+        self._server.close()
+        # Before aiohttp's own end of things, after which it reads no more of the bodies that are coming in.
+        guard = self._app[GUARD]
+        guard.stopping = True
+        deadline = time.monotonic() + GRACE
+        while guard.active and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        assert self._runner.server is not None
+        open_ones = len(self._runner.server.connections)
+        await self._runner.cleanup()
+        if open_ones:
+            await asyncio.sleep(_FAREWELL + 0.1 if self._context else 0.1)
 
 
 def address(listener: socket.socket) -> tuple[str, int]:
@@ -88,7 +121,8 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number.name)
     app = make_app(store, database, token)
-    runner = await _started(app, listener, context)
+    listening = _Listening(app, listener, context)
+    await listening.start()
     host, port = address(listener)
     try:
         status.write("running", host=host, port=port)
@@ -96,7 +130,7 @@ async def serve(
         await _until(stopping, app, idle)
         log(f"stopping ({why[0]})")
     finally:
-        await runner.cleanup()
+        await listening.stop()
         status.write("stopped")
         log("stopped")
 
@@ -164,12 +198,13 @@ class ServiceThread:
             self._ready.set()
 
     async def _serve(self) -> None:
-        runner = await _started(self._app, self._listener, self._context)
+        listening = _Listening(self._app, self._listener, self._context)
+        await listening.start()
         self._ready.set()
         try:
             await self._stopping.wait()
         finally:
-            await runner.cleanup()
+            await listening.stop()
 
     def start(self) -> Self:
         """Start and wait until requests are answered."""

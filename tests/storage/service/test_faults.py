@@ -1,0 +1,232 @@
+"""What goes wrong on the way: nothing half-written is kept, nothing wrong is given, nobody waits for ever."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from offload.errors import BufferMissingError, StorageError
+from offload.identity.checksums import BLOCK, checksum
+from offload.storage.remote import extraction
+from offload.storage.remote.database import HttpDatabase
+from offload.storage.remote.store import HttpStore
+from offload.storage.rows import Usage
+from offload.storage.service import pipe, transfer
+from tests.storage.service.serving import TOKEN, Served, ServiceProcess
+from tests.storage.test_database_contract import entry
+
+HEAD = f"Host: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with Served(tmp_path, tls=False) as served:
+        yield served
+
+
+@pytest.fixture
+def store(served: Served) -> Iterator[HttpStore]:
+    with HttpStore(served.client()) as store:
+        yield store
+
+
+def send(served: Served, text: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", int(served.url.rpartition(":")[2])), 20)
+    connection.sendall(text)
+    return connection
+
+
+def leftovers(directory: Path) -> list[Path]:
+    """Files of buffers, and of buffers on their way."""
+    return [path for name in ("tmp", "buffers") for path in (directory / name).rglob("*") if path.is_file()]
+
+
+def wait_until_nothing_is_left(directory: Path) -> None:
+    deadline = time.monotonic() + 20
+    while leftovers(directory):
+        assert time.monotonic() < deadline, leftovers(directory)
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        f"PUT /v1/buffers/{checksum(b'x')} HTTP/1.1\r\n{HEAD}Content-Length: 300000\r\n\r\n",
+        f"POST /v1/buffers HTTP/1.1\r\n{HEAD}Content-Length: 300000\r\n\r\n",
+        f"POST /v1/buffers HTTP/1.1\r\n{HEAD}Transfer-Encoding: chunked\r\n\r\n40000\r\n",
+        f"POST /v1/put HTTP/1.1\r\n{HEAD}Content-Length: 300000\r\n\r\n",
+    ],
+)
+def test_a_body_that_breaks_off_leaves_nothing(
+    served: Served, store: HttpStore, tmp_path: Path, request_head: str
+) -> None:
+    with send(served, request_head.encode() + b"\0\x03\0\0" + b"x" * 200_000):
+        pass
+    wait_until_nothing_is_left(tmp_path / "store")
+    assert store.usage() == Usage(0, 0)
+
+
+def test_a_client_that_falls_silent_is_given_up(
+    served: Served, store: HttpStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipe, "STALLED", 0.2)
+    head = f"POST /v1/buffers HTTP/1.1\r\n{HEAD}Content-Length: 300000\r\n\r\n"
+    with send(served, head.encode() + b"x" * 200_000) as connection:
+        assert b"no byte for" in connection.recv(65536)
+    wait_until_nothing_is_left(tmp_path / "store")
+    assert store.usage() == Usage(0, 0)
+
+
+def test_a_client_that_does_not_read_is_given_up(
+    served: Served, store: HttpStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "STALLED", 0.2)
+    [name] = served.store.put([bytes(40 * BLOCK)])
+    count = 0
+    with send(served, f"GET /v1/buffers/{name} HTTP/1.1\r\n{HEAD}\r\n".encode()) as connection:
+        time.sleep(1)
+        try:
+            while data := connection.recv(1 << 20):
+                count += len(data)
+        except ConnectionResetError:
+            pass
+    assert count < 40 * BLOCK
+    assert store.has([name]) == [True]
+
+
+def test_slow_clients_hold_up_nobody(served: Served, store: HttpStore) -> None:
+    head = f"POST /v1/buffers HTTP/1.1\r\n{HEAD}Content-Length: 300000\r\n\r\n".encode()
+    slow = [send(served, head + b"x") for _ in range(40)] + [send(served, b"GET /v1") for _ in range(40)]
+    assert store.put([b"quick"]) == [checksum(b"quick")]
+    assert store.get([checksum(b"quick")]) == [b"quick"]
+    for connection in slow:
+        connection.close()
+
+
+def test_the_source_of_a_stream_fails(store: HttpStore, tmp_path: Path) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"x" * 300_000
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        store.put_stream(chunks())
+    wait_until_nothing_is_left(tmp_path / "store")
+    assert store.usage() == Usage(0, 0)
+
+
+def spoil(path: Path) -> None:
+    """Change one byte, and nothing that a glance would show."""
+    before = path.stat()
+    path.chmod(0o600)
+    with path.open("r+b") as file:
+        file.seek(BLOCK + 5)
+        file.write(b"!")
+    path.chmod(0o444)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("way", ["get", "open", "extract"])
+def test_a_corrupt_buffer_is_missing(served: Served, store: HttpStore, tmp_path: Path, way: str, known: bool) -> None:
+    data = bytes(3 * BLOCK)
+    [name] = served.store.put([data])
+    target = tmp_path / "out"
+    if known:
+        store.extract(name, str(target))
+        target.unlink()
+    spoil(tmp_path / "store" / "buffers" / name[:2] / name)
+    if way == "get":
+        assert store.get([name]) == [None]
+    elif way == "open":
+        with pytest.raises(BufferMissingError), store.open(name) as reader:
+            reader.read()
+    else:
+        with pytest.raises(StorageError):
+            store.extract(name, str(target))
+        assert not target.exists()
+    assert store.has([name]) == [False]
+    assert store.usage() == Usage(0, 0, 1)
+    assert store.put([data]) == [name]
+    assert store.get([name]) == [data]
+
+
+def test_many_clients_at_once(tmp_path: Path) -> None:
+    with Served(tmp_path) as served:
+
+        def work(worker: int) -> None:
+            client = served.client()
+            store, database = HttpStore(client), HttpDatabase(client)
+            for number in range(10):
+                buffers = [b"%d %d" % (worker, number), bytes([number]) * (2 * BLOCK + worker), b"ours %d" % number]
+                names = store.put(buffers)
+                assert store.get(names) == buffers
+                with store.open(names[1]) as reader:
+                    reader.seek(BLOCK)
+                    assert reader.read(10) == buffers[1][:10]
+                database.record([entry(number), entry(worker * 100 + number)])
+                assert None not in database.lookup([entry(number).transformation])
+            client.close()
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(work, range(6)))
+        assert served.store.usage().buffers == 6 * 20 + 10
+
+
+@pytest.mark.real
+def test_the_service_is_killed_while_it_takes_a_buffer(tmp_path: Path) -> None:
+    with ServiceProcess(tmp_path / "one") as first, HttpStore(first.client(idle=10.0)) as store:
+
+        def chunks() -> Iterator[bytes]:
+            for number in range(100):
+                if number == 5:
+                    first.process.kill()
+                    first.process.wait(10)
+                yield b"x" * BLOCK
+
+        with pytest.raises(StorageError, match="does not answer"):
+            store.put_stream(chunks())
+        with pytest.raises(StorageError, match="does not answer"):
+            store.has([checksum(b"")])
+    with ServiceProcess(tmp_path / "one") as second, HttpStore(second.client()) as store:
+        assert store.usage() == Usage(0, 0)
+        assert store.put([b"again"]) == [checksum(b"again")]
+
+
+@pytest.mark.real
+def test_the_service_is_killed_while_it_gives_a_buffer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ServiceProcess(tmp_path / "one") as service:
+        client = service.client(idle=10.0)
+        [name] = HttpStore(client).put([bytes(100 * BLOCK)])
+
+        def write(descriptor: int, chunk: bytes, path: str) -> None:
+            service.process.kill()
+
+        monkeypatch.setattr(extraction, "_write", write)
+        with pytest.raises(StorageError, match="does not answer"):
+            HttpStore(client).extract(name, str(tmp_path / "out"))
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["one"]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("options", [["--insecure"], []], ids=["plain", "tls"])
+def test_large_buffers_take_little_memory(tmp_path: Path, options: list[str]) -> None:
+    size = 200 * BLOCK
+    chunk = os.urandom(BLOCK)
+    service = ServiceProcess(tmp_path / "one", *(options or ["--port", "0"]))
+    with service, HttpStore(service.client()) as store:
+        store.put([chunk, b"small"])
+        before = service.peak()
+        name = store.put_stream(chunk for _ in range(size // BLOCK))
+        count = 0
+        with store.open(name) as reader:
+            while data := reader.read(3 * BLOCK):
+                count += len(data)
+        store.extract(name, str(tmp_path / "out"))
+        assert count == (tmp_path / "out").stat().st_size == size
+        assert service.peak() - before < 64 * BLOCK
