@@ -42,6 +42,7 @@ class Batcher(Runner):
         self._lanes: dict[tuple[str, str, bool], Lane] = {}
         self._works: dict[tuple[str, str], Work] = {}
         self._flying: set[PlainFuture[list[Outcome]]] = set()
+        self._alone = False
         self._events: SimpleQueue[Any] = SimpleQueue()
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
@@ -111,9 +112,12 @@ class Batcher(Runner):
             while lane.waiting:
                 if self._engine is None:
                     self._engine = self._start()
-                if len(self._flying) >= QUEUED_PER_SLOT * self._engine.slots:
+                # Dask blames all that waits on a worker for its end. So who may have ended one flies alone.
+                suspect = lane.waiting[0].suspect
+                if self._alone or len(self._flying) >= (1 if suspect else QUEUED_PER_SLOT * self._engine.slots):
                     return
                 self._send(lane, self._engine)
+                self._alone = suspect and bool(self._flying)
 
     def _send(self, lane: Lane, engine: Engine) -> None:
         works: list[Work] = []
@@ -173,14 +177,15 @@ class Batcher(Runner):
         if done not in self._flying:
             return  # everything has been given up meanwhile
         self._flying.remove(done)
+        self._alone = False
         error = done.exception()
         if isinstance(error, EngineLostError):
             self._lose(engine)
             if engine.resumes:
                 lane.waiting.extendleft(reversed(works))
                 return
-        if isinstance(error, WorkerLostError) and len(works) > 1:
-            # One of them ended the worker; which one shows when each is on its own.
+        if isinstance(error, WorkerLostError) and not works[0].suspect:
+            # One of those on the worker has ended it; which one shows when each is on its own.
             for work in works:
                 work.suspect = True
             lane.waiting.extendleft(reversed(works))
@@ -225,6 +230,7 @@ class Batcher(Runner):
             self._works.clear()
             self._lanes.clear()
             self._flying.clear()
+            self._alone = False
             self._idle.notify_all()
         for future in futures:
             if not future.done() and (future.running() or future.set_running_or_notify_cancel()):
