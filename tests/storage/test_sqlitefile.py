@@ -241,3 +241,59 @@ def test_forked_processes_open_their_own_connections(path: Path) -> None:
         [sys.executable, "-W", "ignore", "-c", FORKED, path], capture_output=True, text=True, timeout=60, check=False
     )
     assert (ended.stdout, ended.stderr) == (f"{[0] * 10} [(200,)] [('ok',)]\n", "")
+
+
+FORKED_WHILE_BUSY = """
+import os, sys, threading
+from offload.errors import StorageError
+from offload.storage import sqlitefile
+
+sqlitefile.BUSY_SECONDS = 0.1
+file = sqlitefile.SqliteFile(sys.argv[1], ("CREATE TABLE word (text TEXT)",), "the word list", "")
+file.wait = 60.0
+started, done = threading.Event(), threading.Event()
+
+def write():
+    with file.writing() as connection:
+        connection.execute("INSERT INTO word VALUES ('thread')")
+        started.set()
+        done.wait()
+
+thread = threading.Thread(target=write)
+thread.start()
+started.wait()
+child = os.fork()
+if child == 0:
+    try:
+        file.query("SELECT * FROM word")
+    except StorageError as error:
+        print(error, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+done.set()
+thread.join()
+print(file.query("SELECT * FROM word"))
+"""
+
+
+def test_a_process_forked_from_the_midst_of_a_statement_is_refused(path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED_WHILE_BUSY, path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.stderr == ""
+    assert ended.stdout.splitlines() == [
+        f"the word list {path} was in use by another thread when this process was forked: spawn processes instead",
+        "[('thread',)]",
+    ]
+
+
+def test_a_connection_in_use_is_closed_when_it_is_given_back(file: SqliteFile) -> None:
+    with file.reading() as connection:
+        file.close()
+        assert connection.execute("SELECT * FROM word").fetchall() == [("one",)]
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")

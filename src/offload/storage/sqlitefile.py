@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 BUSY_SECONDS = 60.0
 """How long a statement waits for other processes before it fails."""
 
-_FORK_SECONDS = 5.0  # how long a fork waits for statements that other threads are running
 _CHUNK = 500  # keys of one IN (...): measured, larger is no faster; every SQLite takes 999
 
 
@@ -53,13 +52,13 @@ class SqliteFile:
         self.wait = BUSY_SECONDS
         self._migrations = migrations
         self._loss = loss
-        self._closed = False
+        self._refusal = ""
         self._reset()
 
     def _reset(self) -> None:
+        self._opened: set[sqlite3.Connection] = set()
         self._idle: list[sqlite3.Connection] = []
         self._resting: list[sqlite3.Connection] = []  # the one connection that writes, while nobody does
-        self._open = 0
         self.turn = allocate_lock()  # held by who writes
 
     # Statements
@@ -161,11 +160,11 @@ class SqliteFile:
             return self._resting.pop()
         except IndexError:
             connection = self._connect()
-            connection.execute("PRAGMA busy_timeout = 0")
             # Without WAL, writing before the commit would have to wait for readers.
             connection.execute("PRAGMA cache_spill = OFF")
             # Batches of random checksums touch many pages: 32 MiB of them are kept.
             connection.execute("PRAGMA cache_size = -32768")
+            connection.execute("PRAGMA busy_timeout = 0")
             return connection
 
     def give_back_writer(self, connection: sqlite3.Connection) -> None:
@@ -173,29 +172,32 @@ class SqliteFile:
         self._resting.append(connection)
 
     def close(self) -> None:
-        """Close the connections that are not in use. A closed file stays closed."""
-        self._closed = True
-        _files.discard(self)
-        self._drain()
+        """Close the connections, those in use when they are given back. A closed file stays closed."""
+        self._refusal = "has been closed"
+        self._drain(self._retire())
 
-    def _drain(self) -> None:
-        for connections in (self._idle, self._resting):
+    def _retire(self) -> tuple[list[sqlite3.Connection], ...]:
+        """Let no connection wait from now on; give those that do."""
+        waiting = self._idle, self._resting
+        self._idle = self._resting = _Closing(self._opened)
+        return waiting
+
+    def _drain(self, waiting: Iterable[list[sqlite3.Connection]]) -> None:
+        for connections in waiting:
             while connections:
-                try:
-                    connections.pop().close()
-                except IndexError:
-                    break
-                self._open -= 1
+                connection = connections.pop()
+                connection.close()
+                self._opened.discard(connection)
 
     def _connect(self) -> sqlite3.Connection:
-        if self._closed:
-            raise StorageError(f"{self.what} {self.path} has been closed")
+        if self._refusal:
+            raise StorageError(f"{self.what} {self.path} {self._refusal}")
         with _opening:
             try:
                 connection = self._connected()
             except sqlite3.Error as error:
                 raise self.translated(error) from error
-            self._open += 1
+            self._opened.add(connection)
             _files.add(self)
             return connection
 
@@ -247,6 +249,18 @@ class SqliteFile:
         return plain(error, self.path, self.what, self._loss, self.wait)
 
 
+class _Closing(list[sqlite3.Connection]):
+    """Stands in for a list of waiting connections when none shall wait: what is put into it is closed."""
+
+    def __init__(self, opened: set[sqlite3.Connection]) -> None:
+        super().__init__()
+        self._opened = opened
+
+    def append(self, connection: sqlite3.Connection) -> None:
+        connection.close()
+        self._opened.discard(connection)
+
+
 def _connection(path: str, uri: bool = False) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=uri)
 
@@ -255,26 +269,34 @@ def _connection(path: str, uri: bool = False) -> sqlite3.Connection:
 
 _opening = allocate_lock()  # held while a connection is opened, and while this process forks
 _files: weakref.WeakSet[SqliteFile] = weakref.WeakSet()
+_inherited: list[sqlite3.Connection] = []  # never to be touched, not even closed
 
 
 def _before_fork() -> None:
     _opening.acquire()
-    deadline = time.monotonic() + _FORK_SECONDS
+    deadline = time.monotonic() + BUSY_SECONDS
     for file in _files:
-        file._drain()
-        while file._open and time.monotonic() < deadline:
+        waiting = file._retire()
+        file._drain(waiting)
+        while file._opened and time.monotonic() < deadline:
             time.sleep(0.001)
-            file._drain()
+            file._drain(waiting)
 
 
 def _after_in_parent() -> None:
+    for file in _files:
+        if not file._refusal:
+            file._idle, file._resting = [], []
     _opening.release()
 
 
 def _after_in_child() -> None:
-    _opening.release()
     for file in _files:
+        if file._opened:
+            file._refusal = "was in use by another thread when this process was forked: spawn processes instead"
+            _inherited.extend(file._opened)
         file._reset()
+    _opening.release()
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
