@@ -26,6 +26,7 @@ START_DEADLINE = 120.0
 END_DEADLINE = 10.0
 LARGE_CALL = 1024 * 1024
 _TAIL = 20
+_AGAIN = "submit again: what has been recorded is recalled, the rest runs on a new cluster"
 # The child must find this package where this process found it, and then gets the same import path.
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from offload.compute.clusterprocess import main; main()"
 
@@ -132,7 +133,7 @@ class LocalCluster(Engine):
         error: BaseException | None = None
         if self._ending or remote.status not in ("finished", "error"):
             # Its result would be waited for without end.
-            return self._settle(future, None, EngineLostError("the local Dask cluster has been ended"))
+            return self._settle(future, None, EngineLostError("the local Dask cluster has ended", _AGAIN))
         try:
             answer = remote.result()
             if isinstance(answer, OffloadError):
@@ -164,10 +165,7 @@ class LocalCluster(Engine):
             self._settle(future, None, self._lost())
 
     def _lost(self) -> EngineLostError:
-        return EngineLostError(
-            f"the local Dask cluster has ended: {self._last_words()}",
-            "submit again: what has been recorded is recalled, the rest runs on a new cluster",
-        )
+        return EngineLostError(f"the local Dask cluster has ended: {self._last_words()}", _AGAIN)
 
     def close(self) -> None:
         """End the workers and the scheduler, and wait for them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 from offload.compute.calls import where
-from offload.errors import EncodeError, NotRecordedWarning, StorageError
+from offload.errors import EncodeError, NotRecordedWarning, OffloadError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def _inputs_stood_still(call: Call) -> bool:
     try:
         changed = call.changed_file()
-    except EncodeError as exc:
+    except OffloadError as exc:  # it is gone, or cannot be read any more
         changed = exc.message
     if changed is not None:
         warnings.warn(

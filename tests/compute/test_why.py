@@ -1,0 +1,194 @@
+"""offload.why: whether a call is a hit, and if not, which part differs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import offload
+from offload.compute import session
+from offload.compute.why import explain_transformation
+from offload.errors import NotFoundError, UsageError
+from tests.compute.conftest import Log
+from tests.compute.test_callables import Square
+from tests.compute.test_calls import FACTOR, add, scaled
+
+pytestmark = pytest.mark.usefixtures("home")
+
+SOURCE = """
+import offload
+
+RATE = 3
+
+def helper(x):
+    return x * RATE
+
+@offload.task
+def work(x, y=1):
+    return helper(x) + y
+"""
+
+
+class Project:
+    """A module of the user's that can be edited and imported again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path / "project_of_why.py"
+        self.version = 0
+
+    def load(self, *replacements: tuple[str, str]) -> Any:
+        text = SOURCE
+        for old, new in replacements:
+            assert old in text
+            text = text.replace(old, new)
+        self.path.write_text(text)
+        module = ModuleType("project_of_why")
+        module.__file__ = str(self.path)
+        sys.modules["project_of_why"] = module
+        exec(compile(text, self.path, "exec"), vars(module))
+        return module.work
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    yield Project(tmp_path)
+    sys.modules.pop("project_of_why", None)
+
+
+def parts(explanation: Any) -> list[tuple[str, str | None, str | None]]:
+    return [(d.part, d.before, d.after) for d in explanation.differences]
+
+
+def test_before_the_first_run(project: Project) -> None:
+    found = offload.why(project.load(), 2)
+    assert not found.hit
+    assert found.nearest is None
+    assert "no earlier run has this label" in str(found)
+    assert session.current().database.runs() == []
+
+
+def test_a_hit(project: Project) -> None:
+    work = project.load()
+    work(2)
+    found = offload.why(work, 2)
+    assert found.hit
+    assert str(found).startswith("hit: project_of_why:work (")
+    assert "function project_of_why:helper" in found.consists_of
+    assert "argument x = 2" in found.consists_of
+    assert not offload.why(work, 3).hit
+
+
+def test_another_argument(project: Project) -> None:
+    work = project.load()
+    work(2)
+    found = offload.why(work, 5)
+    assert parts(found) == [("argument x", "2", "5")]
+    assert "  argument x: 2 -> 5" in str(found).splitlines()
+
+
+def test_the_nearest_of_several_runs(project: Project) -> None:
+    work = project.load()
+    for x, y in (1, 1), (2, 7), (3, 3):
+        work(x, y)
+    found = offload.why(work, 9, 7)
+    assert parts(found) == [("argument x", "2", "9")]
+    assert found.nearest == work.identify((2, 7), {}).transformation
+
+
+def test_large_arguments_are_told_apart(project: Project) -> None:
+    work = project.load()
+    work(1, 10**200)
+    found = offload.why(work, 1, 10**200 + 1)
+    ((part, before, after),) = parts(found)
+    assert part == "argument y"
+    assert before != after
+
+
+def test_a_changed_helper_shows_its_source(project: Project) -> None:
+    project.load()(2)
+    found = offload.why(project.load(("x * RATE", "x * RATE + 1")), 2)
+    (difference,) = found.differences
+    assert difference.part == "code of project_of_why:helper"
+    assert difference.detail is not None
+    assert "-    return x * RATE" in difference.detail.splitlines()
+    assert "+    return x * RATE + 1" in difference.detail.splitlines()
+
+
+def test_a_changed_global(project: Project) -> None:
+    project.load()(2)
+    found = offload.why(project.load(("RATE = 3", "RATE = 4")), 2)
+    assert parts(found) == [("project_of_why:helper reads RATE", "3", "4")]
+
+
+def test_comments_are_no_difference(project: Project) -> None:
+    project.load()(2)
+    assert offload.why(project.load(("RATE = 3", "RATE = 3  # percent")), 2).hit
+
+
+def test_a_helper_that_is_new(project: Project) -> None:
+    project.load()(2)
+    other = ("def helper(x):\n    return x * RATE", "def deep(x):\n    return x\n\ndef helper(x):\n    return deep(x)")
+    labels = {d.part for d in offload.why(project.load(other), 2).differences}
+    assert {"function project_of_why:deep", "code of project_of_why:helper"} <= labels
+
+
+def test_a_new_version_of_a_library(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    numpy_mean = ("return x * RATE", "import numpy\n    return float(numpy.mean([x])) * RATE")
+    project.load(numpy_mean)(2)
+    version = next(line for line in offload.why(project.load(numpy_mean), 2).consists_of if line.startswith("numpy=="))
+    monkeypatch.setattr(
+        "offload.identity.calls.distributions", lambda modules: ["numpy==99.0"] if "numpy" in modules else []
+    )
+    found = offload.why(project.load(numpy_mean), 2)
+    assert not found.hit
+    assert parts(found) == [("numpy", version.removeprefix("numpy=="), "99.0")]
+
+
+def test_json(project: Project) -> None:
+    work = project.load()
+    work(2)
+    told = json.loads(json.dumps(offload.why(work, 5).as_dict()))
+    assert told["hit"] is False
+    assert told["differences"] == [{"part": "argument x", "before": "2", "after": "5", "detail": None}]
+    assert set(told) == {"hit", "label", "transformation", "consists_of", "nearest", "differences"}
+
+
+def test_methods(log: Log) -> None:
+    Square(2).area(log.path)
+    assert offload.why(Square(2).area, log.path).hit
+    assert [d.part for d in offload.why(Square(3).area, log.path).differences] == ["argument self"]
+
+
+def test_a_recorded_call(log: Log) -> None:
+    add(log.path, 1)
+    add(log.path, 2)
+    now = session.current()
+    second, _ = now.database.runs()
+    found = explain_transformation(now, second.transformation[:12])
+    assert found.hit
+    assert parts(found) == [("argument a", "1", "2")]
+    with pytest.raises(NotFoundError):
+        explain_transformation(now, "00" * 32)
+
+
+def test_a_changed_value(log: Log) -> None:
+    scaled(log.path, 1)
+    FACTOR[0] = 9
+    try:
+        ((part, before, after),) = parts(offload.why(scaled, log.path, 1))
+    finally:
+        FACTOR[0] = 2
+    assert part == "tests.compute.test_calls:scaled reads FACTOR"
+    assert before != after
+
+
+@pytest.mark.parametrize("thing", [len, 1, "f"])
+def test_only_tasks_can_be_explained(thing: Any) -> None:
+    with pytest.raises(UsageError, match=r"decorated with @offload\.task"):
+        offload.why(thing, 1)
