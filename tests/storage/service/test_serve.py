@@ -17,7 +17,7 @@ from offload.errors import StorageError
 from offload.identity.checksums import BLOCK, checksum
 from offload.storage.remote.store import HttpStore
 from tests.conftest import Offload
-from tests.storage.service.serving import ServiceProcess
+from tests.storage.service.serving import ServiceProcess, raw
 
 pytestmark = pytest.mark.real
 
@@ -154,3 +154,23 @@ def test_two_services_on_one_store(tmp_path: Path) -> None:
             with one.lease([name]):
                 assert two.collect(0).leased == 1
             assert two.collect(0).buffers == 1
+
+
+def test_one_line_for_whatever_comes(tmp_path: Path) -> None:
+    with ServiceProcess(tmp_path / "one") as service:
+        url = f"http://127.0.0.1:{service.port}"
+        raw(url, b"\x16\x03\x01 this is no HTTP\r\n\r\n")
+        raw(url, b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 20_000 + b"\r\n\r\n")
+        client = service.client()
+        [name] = HttpStore(client).put([bytes(50 * BLOCK)])
+        lost = pytest.raises(ZeroDivisionError)
+        with lost, client.exchange("GET", f"/v1/buffers/{name}") as answer:
+            next(answer.chunks())
+            raise ZeroDivisionError
+        assert client.call("GET", "/healthcheck").body == b"OK"
+        client.close()
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(20) == 0
+        lines = service.stderr.read_text().splitlines()
+        assert all(line.startswith("offload serve: ") and len(line) < 600 for line in lines), lines
+        assert len(lines) <= 6, lines

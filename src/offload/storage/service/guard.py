@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -12,11 +13,14 @@ from aiohttp import web
 
 from offload.errors import OffloadError, UsageError
 from offload.storage.service.failures import to_body
+from offload.storage.service.transfer import cut
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_LINE = 500  # characters of a line in the log
 
 # A browser says where a request comes from. The service has no pages, so every such request is somebody else's.
 _BROWSER = ("Origin", "Sec-Fetch-Site", "Access-Control-Request-Method")
@@ -24,8 +28,25 @@ _BROWSER = ("Origin", "Sec-Fetch-Site", "Access-Control-Request-Method")
 
 def log(text: str) -> None:
     """Write a line for whoever runs the service."""
-    sys.stderr.write(f"offload serve: {text}\n")
+    line = text.encode("unicode_escape").decode("ascii")
+    sys.stderr.write(f"offload serve: {line[:_LINE]}\n")
     sys.stderr.flush()
+
+
+class _OneLine(logging.Handler):
+    """Makes a line, without traceback, of what aiohttp has to say, such as that somebody speaks no HTTP."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        cause = record.exc_info[1] if record.exc_info else None
+        reason = f": {type(cause).__name__}: {cause}" if cause is not None else ""
+        log(f"error: {record.getMessage()}{reason}")
+
+
+def line_logger() -> logging.Logger:
+    """Give the logger for aiohttp's own messages."""
+    logger = logging.Logger("offload.serve", logging.WARNING)
+    logger.addHandler(_OneLine())
+    return logger
 
 
 class Guard:
@@ -94,7 +115,10 @@ class Guard:
         except web.HTTPException as error:
             hint = " (another version of offload?)" if error.status in (404, 405) else ""
             return failure(error.status, "UsageError", f"{request.method} {request.path}: {error.reason}{hint}")
-        except (ConnectionError, asyncio.CancelledError):
+        except ConnectionError:
+            cut(request)
+            return failure(500, "StorageError", "the client went away")
+        except asyncio.CancelledError:
             raise
         except Exception as error:
             log(f"error: {request.method} {request.path}: {type(error).__name__}: {error}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from offload.storage.service.app import GUARD, make_app
-from offload.storage.service.guard import log
+from offload.storage.service.guard import line_logger, log
 
 if TYPE_CHECKING:
     import socket
@@ -42,7 +42,12 @@ class _Listening:
         self._listener = listener
         self._context = context
         self._runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=KEEP, shutdown_timeout=_LAST, read_bufsize=1 << 20
+            app,
+            access_log=None,
+            logger=line_logger(),
+            keepalive_timeout=KEEP,
+            shutdown_timeout=_LAST,
+            read_bufsize=1 << 20,
         )
 
     async def start(self) -> None:
