@@ -70,10 +70,3 @@ def main() -> None:
     workers, contact, path = sys.argv[1:]
     sys.path[:] = json.loads(path)  # the workers get this process's
     serve(int(workers), int(contact))
-
-
-if __name__ == "__main__":
-    # Under its own name, by which the workers can import what it defines.
-    from offload.compute import clusterprocess
-
-    clusterprocess.main()
