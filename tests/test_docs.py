@@ -18,7 +18,11 @@ from pathlib import Path
 import pytest
 from documents import ROOT, Block, Document
 
-PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs" / "tutorial.md",
+    pytest.param(ROOT / "docs" / "deployments.md", marks=pytest.mark.real),
+]
 MARK = "-- end of command --"
 
 
@@ -85,8 +89,12 @@ def test_code_of_the_page(path: Path, tmp_path: Path) -> None:
     checks = {"console": check_console, "python": check_python}
     blocks = [block for block in Document(path).blocks() if block.language in checks]
     assert blocks, "the page shows no code that can be run"
-    for block in blocks:
-        checks[block.language](block, directory)
+    try:
+        for block in blocks:
+            checks[block.language](block, directory)
+    finally:
+        if (tmp_path / "home" / "deployments").exists():
+            run(["offload", "down", "--all"], "", directory)
 
 
 @pytest.mark.parametrize(
