@@ -615,6 +615,67 @@ CHANGES = [
     ),
 ]
 
+CHANGES += [
+    case(
+        "toolz.curry",
+        "import toolz\n@toolz.curry\ndef g(a, b): return a + b\ndef f(x): return g(1)(x)",
+        ("a + b", "a - b"),
+    ),
+    case(
+        "attrs: method of a frozen class",
+        "import attrs\n@attrs.frozen\nclass A:\n n: int = 1\n def m(self): return 1\ndef f(x): return A().m()",
+        ("return 1", "return 2"),
+    ),
+    case(
+        "registry of subclasses",
+        "class B:\n subs = []\n def __init_subclass__(cls): B.subs.append(cls)\nclass A(B):\n"
+        " def m(self): return 1\ndef f(x): return B.subs[0]().m()",
+        ("return 1", "return 2"),
+    ),
+    case(
+        "an object that is pickled by its name",
+        "class A:\n def __init__(self, k): self.k = k\n def __reduce__(self): return 'a'\na = A(1)\n"
+        "def f(x): return a.k",
+        ("A(1)", "A(2)"),
+    ),
+    case(
+        "class of an object that is pickled by its name",
+        "class A:\n def m(self): return 1\n def __reduce__(self): return 'a'\na = A()\ndef f(x): return a.m()",
+        ("return 1", "return 2"),
+    ),
+    case(
+        "an object with a lock and a logger",
+        "import threading, logging\nclass A:\n"
+        " def __init__(self, k): self.k, self.lock, self.log = k, threading.Condition(), logging.getLogger('a')\na = A(1)\ndef f(x): return a.k",
+        ("A(1)", "A(2)"),
+    ),
+    case(
+        "abstract property through super",
+        "from abc import ABC, abstractmethod\nclass B(ABC):\n @property\n @abstractmethod\n"
+        " def m(self): return 1\nclass A(B):\n @property\n def m(self): return super().m\ndef f(x): return A().m",
+        ("return 1", "return 2"),
+    ),
+    case(
+        "generic class",
+        "from typing import Generic, TypeVar\nT = TypeVar('T')\nclass P(Generic[T]):\n def m(self): return 1\n"
+        "def f(x): return P[int]().m()",
+        ("return 1", "return 2"),
+    ),
+    case(
+        "module-level __getattr__",
+        "import conf\ndef f(x): return conf.rate",
+        ("conf", "return 1", "return 2"),
+        conf="def __getattr__(n):\n if n != 'rate': raise AttributeError(n)\n return 1",
+    ),
+    case(
+        "estimators in a pipeline",
+        "from sklearn.pipeline import make_pipeline\n"
+        "from sklearn.preprocessing import StandardScaler as S, MinMaxScaler as M\np = make_pipeline(S())\n"
+        "def f(x): return p.fit(x)",
+        ("(S())", "(M())"),
+    ),
+]
+
 KEEPS = [
     case("comment", "def f(x): return x", ("return x", "return x  # as it is")),
     case("blank lines", "def f(x):\n y = x\n return y", ("y = x\n", "\n\n\n y = x\n\n\n"), ("def f", "\n\n\ndef f")),
@@ -761,6 +822,16 @@ KEEPS = [
         "name of a logger",
         "import logging\nlog = logging.getLogger('a')\ndef f(x): log.info(x); return x",
         ("'a'", "'b'"),
+    ),
+    case(
+        "state of an event",
+        "import threading\ne = threading.Event()\ndef f(x): return 1 if e else x",
+        ("def f", "e._cond.acquire()\ndef f"),
+    ),
+    case(
+        "the environment",
+        "from os import environ\nenviron['A'] = '1'\ndef f(x): return environ.get(x)",
+        ("= '1'", "= '2'"),
     ),
     case(
         "a lock",

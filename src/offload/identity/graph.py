@@ -14,6 +14,7 @@ from types import BuiltinFunctionType, CellType, FunctionType, MethodType, Modul
 
 from offload.errors import EncodeError, IdentityError
 from offload.identity.encoding import Encoder, encode
+from offload.identity.references import is_silent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ MISSING = object()
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), BuiltinFunctionType)
 # What functools.update_wrapper copies from the function that is wrapped.
 _COPIED = {"__annotations__", "__doc__", "__module__", "__name__", "__qualname__", "__type_params__"}
-# They guard and tell, and have no part in the result. Loggers are mostly named by __name__, which a script changes.
-_SILENT = {("_thread", "lock"), ("_thread", "RLock"), ("logging", "Logger"), ("logging", "RootLogger")}
 
 
 class Node:
@@ -183,7 +182,7 @@ class Graph:
         if isinstance(value, type):
             return self.refer(value)
         cls = type(value)
-        if (cls.__module__, cls.__name__) in _SILENT:
+        if is_silent(cls):
             return ["silent", cls.__name__]
         follow = getattr(cls, "__offload_function__", None)
         if follow is not None:

@@ -215,6 +215,8 @@ def _class_contents(graph: Graph, cls: type, label: str) -> list[object]:
     if enumeration:
         members.append([[name, graph.describe(m._value_, label)] for name, m in vars(cls)["_member_map_"].items()])
     for name in sorted(vars(cls)):
+        if name == "__hash__" and "__attrs_attrs__" in vars(cls) and _is_salted(vars(cls)[name]):
+            continue
         if name in _CLASS_NOISE or (enumeration and (name in _ENUM_NOISE or name in vars(cls)["_member_map_"])):
             continue
         where = f"{label}.{name}"
@@ -246,6 +248,11 @@ def _member(graph: Graph, member: object, where: str) -> object:
     if isinstance(member, cached_property):  # besides the function it holds a lock
         return ["cached_property", graph.refer(type(member)), graph.describe(member.func, where)]
     return graph.describe(member, where)
+
+
+def _is_salted(function: Any) -> bool:
+    """Tell whether attrs wrote this ``__hash__``, with a constant that the hash seed decides."""
+    return isinstance(function, FunctionType) and function.__code__.co_filename.startswith("<attrs generated")
 
 
 def _field_contents(graph: Graph, fields: Any, where: str) -> list[object]:

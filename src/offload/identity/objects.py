@@ -16,7 +16,7 @@ from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodTyp
 from offload.errors import DecodeError, EncodeError
 from offload.identity import encoding as tags
 from offload.identity.distributions import PROJECT, STANDARD, origin
-from offload.identity.references import bound_method, find, find_global, module_of, reference_name
+from offload.identity.references import bound_method, curried, find, find_global, is_silent, module_of, reference_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def write_object(encoder: Encoder, value: Any) -> None:
         _write_reference(encoder, tags.MODULE, value)
     elif cls is MethodType:
         _write_parts(encoder, value, (bound_method, (value.__func__, value.__self__)))
+    elif encoder.refer is not None and is_silent(cls):
+        _write_reference(encoder, tags.CLASS, cls)
     else:
         parts = _reduce(value)
         if parts[0] is find_global:
@@ -122,7 +124,11 @@ def _reduce(value: Any) -> tuple[Any, ...]:
             "pass what it is made from, or register an encoding with offload.register",
         ) from exc
     if isinstance(reduced, str):  # a global, by its name
-        return find_global, (getattr(value, "__module__", None) or module_of(value, reduced), reduced)
+        module = getattr(value, "__module__", None) or module_of(value, reduced)
+        counted = (cls, getattr(value, "__dict__", None)) if origin(module) == PROJECT else ()
+        return find_global, (module, reduced, *counted)
+    if cls.__name__ == "curry" and hasattr(value, "keywords"):  # toolz tells the name of the function only
+        return curried, (cls, value.func, value.args, value.keywords)
     function, arguments, *rest = reduced
     if isinstance(value, set | frozenset):
         # A subclass, made from a list of its elements, whose order depends on the hash seed.

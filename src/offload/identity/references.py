@@ -14,6 +14,22 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+# They guard and tell, and have no part in the result. Loggers are mostly named by __name__, which a script changes.
+# Of the environment, `os.environ` does not count, so neither does `from os import environ`.
+_SILENT = {
+    ("_thread", "lock"),
+    ("_thread", "RLock"),
+    ("logging", "Logger"),
+    ("logging", "RootLogger"),
+    ("os", "_Environ"),
+}
+
+
+def is_silent(cls: type) -> bool:
+    """Tell whether instances of a class do not count where code reaches them."""
+    return (cls.__module__, cls.__name__) in _SILENT
+
+
 def reference_name(value: Any) -> tuple[str, str]:
     """Return ``module:qualname`` of a class, function or module, and its module.
 
@@ -59,12 +75,20 @@ def module_of(value: Any, name: str) -> str:
     raise EncodeError(f"{name}, a {type(value).__qualname__}, is not to be found in any module")
 
 
-def find_global(module: str, name: str) -> Any:
-    """Return a global by its name; the counterpart of objects that are pickled so."""
+def find_global(module: str, name: str, *counted: object) -> Any:
+    """Return a global by its name; the counterpart of objects that are pickled so.
+
+    What is `counted` makes up its identity where the name alone does not.
+    """
     found = find(f"{module}:{name}")
     if found is None:
         raise DecodeError(f"{module}.{name} is not to be found here")
     return found
+
+
+def curried(cls: Any, function: Any, arguments: Any, keywords: Any) -> Any:
+    """Return a curried function of toolz."""
+    return cls(function, *arguments, **keywords)
 
 
 def bound_method(function: Callable[..., Any], instance: Any) -> Any:
