@@ -9,6 +9,7 @@ The scheduler listens on loopback, with mutual TLS by a certificate that only th
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -64,6 +65,7 @@ class LocalCluster(Engine):
         ]
         for thread in self._readers:
             thread.start()
+        importlib.import_module("distributed")  # while the cluster starts
         try:
             self._connect(self._contact(reading))
         except BaseException:

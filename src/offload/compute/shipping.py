@@ -20,6 +20,9 @@ from offload.identity.graph import MISSING, Graph
 _lock = threading.RLock()  # cloudpickle keeps one list of modules for all threads
 _ATOMS = {type(None), bool, int, float, complex, str, bytes}
 
+# Longer text and bytes are pickled, so that their size shows.
+LARGE = 64 * 1024
+
 Arguments = tuple[Any, dict[str, Any]]
 
 
@@ -52,7 +55,8 @@ def packed(args: Any, kwargs: dict[str, Any]) -> Arguments | bytes:
     EncodeError
         If they cannot be pickled.
     """
-    if _ATOMS.issuperset(map(type, args)) and (not kwargs or _ATOMS.issuperset(map(type, kwargs.values()))):
+    values = (*args, *kwargs.values()) if kwargs else args
+    if _ATOMS.issuperset(map(type, values)) and not any(type(v) in (str, bytes) and len(v) > LARGE for v in values):
         return args, kwargs
     try:
         return _dumps((args, kwargs))

@@ -85,7 +85,11 @@ def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[
             nested.add(session, OwnFunction(graph, task.payload()), missing)
             nested.run()
         else:
-            runner(session).add(session, OwnFunction(graph, task.payload()), missing)
+            chosen = runner(session)
+            chosen.add(session, OwnFunction(graph, task.payload()), missing)
+            if isinstance(chosen, Batcher):
+                # Its thread imports it, too; if Python came to its end first, the import would be refused there.
+                importlib.import_module("distributed")
 
 
 def _may_hold_futures(kind: type) -> bool:
