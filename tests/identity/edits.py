@@ -646,7 +646,8 @@ CHANGES += [
     case(
         "an object with a lock and a logger",
         "import threading, logging\nclass A:\n"
-        " def __init__(self, k): self.k, self.lock, self.log = k, threading.Condition(), logging.getLogger('a')\na = A(1)\ndef f(x): return a.k",
+        " def __init__(self, k): self.k, self.lock, self.log = k, "
+        "threading.Condition(), logging.getLogger('a')\na = A(1)\ndef f(x): return a.k",
         ("A(1)", "A(2)"),
     ),
     case(
