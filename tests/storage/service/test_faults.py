@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from offload.errors import BufferMissingError, StorageError
+from offload.errors import BufferMissingError, DiskFullError, StorageError
 from offload.identity.checksums import BLOCK, checksum
+from offload.storage.memory import MemoryStore
 from offload.storage.remote import extraction
+from offload.storage.remote.client import Client
 from offload.storage.remote.database import HttpDatabase
 from offload.storage.remote.store import HttpStore
 from offload.storage.rows import Usage
 from offload.storage.service import pipe, transfer
+from offload.storage.service.listening import bind
+from offload.storage.service.serving import ServiceThread
 from tests.storage.service.serving import TOKEN, Served, ServiceProcess
 from tests.storage.test_database_contract import entry
 
@@ -118,6 +122,34 @@ def test_the_source_of_a_stream_fails(store: HttpStore, tmp_path: Path) -> None:
         store.put_stream(chunks())
     wait_until_nothing_is_left(tmp_path / "store")
     assert store.usage() == Usage(0, 0)
+
+
+class Full(MemoryStore):
+    """A store on a disk that is full."""
+
+    def put(self, buffers: object) -> list[str]:
+        raise DiskFullError("no space left in /data", "free some")
+
+    def put_stream(self, chunks: Iterable[bytes | memoryview], expected: str | None = None) -> str:
+        next(iter(chunks))
+        raise DiskFullError("no space left in /data", "free some")
+
+
+def test_a_full_disk_is_told_while_a_body_is_sent() -> None:
+    service = ServiceThread(Full(), None, TOKEN, bind("127.0.0.1", [0]))
+    with service, HttpStore(Client(service.url, TOKEN)) as store:
+        for attempt in (lambda: store.put_stream(bytes(BLOCK) for _ in range(30)), lambda: store.put([b"small"])):
+            with pytest.raises(DiskFullError, match="no space left in /data") as caught:
+                attempt()
+            assert caught.value.hint == "free some"
+        assert store.has([checksum(b"small")]) == [False]
+
+
+def test_a_wrong_token_is_told_while_a_body_is_sent(served: Served) -> None:
+    refused = pytest.raises(StorageError, match="does not know this token")
+    with HttpStore(Client(served.url, "a-token-from-elsewhere")) as store, refused:
+        store.put_stream(bytes(BLOCK) for _ in range(30))
+    assert served.store.usage() == Usage(0, 0)
 
 
 def spoil(path: Path) -> None:

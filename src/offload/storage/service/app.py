@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from offload.storage.store import Store
 
 GUARD = web.AppKey("guard", Guard)
+CALLS = 32
+"""Calls of the store and the database at the same time; most of them wait for a disk."""
+
 UPLOADS = 64
 """Uploads that are written at the same time; more have to wait."""
 
@@ -40,7 +42,7 @@ def make_app(store: Store | None, database: Database | None, token: str) -> web.
     token : str
         What every request has to show.
     """
-    calls = ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1)), "offload-call")
+    calls = ThreadPoolExecutor(CALLS, "offload-call")
     uploads = ThreadPoolExecutor(UPLOADS, "offload-upload")
     threads = Threads(calls, uploads)
     guard = Guard(token)

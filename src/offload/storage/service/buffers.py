@@ -205,7 +205,7 @@ async def _by_kernel(request: web.Request, response: web.StreamResponse, reader:
             raise ConnectionResetError("the client went away")
         with os.fdopen(os.dup(reader.descriptor), "rb", buffering=0) as file:
             while start < stop:
-                async with asyncio.timeout(STALLED):
+                async with asyncio.timeout(5 * STALLED):
                     sent = await loop.sendfile(transport, file, start, min(_SLICE, stop - start))
                 if not sent:
                     raise ConnectionResetError(f"buffer {reader.checksum} became shorter")
