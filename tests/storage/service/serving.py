@@ -144,9 +144,9 @@ class ServiceProcess:
 
 
 def raw(url: str, text: bytes) -> bytes:
-    """Send bytes to a service without TLS and give all that comes back until it closes, or for 5 seconds."""
+    """Send bytes to a service without TLS and give all that comes back until it closes, or for 2 seconds."""
     host, port = url.rpartition("/")[2].rsplit(":", 1)
-    with socket.create_connection((host, int(port)), 5) as connection:
+    with socket.create_connection((host, int(port)), 2) as connection:
         connection.sendall(text)
         answer = b""
         try:
