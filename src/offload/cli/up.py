@@ -56,7 +56,7 @@ def up(target: str, name: str | None, dry_run: bool, as_json: bool, no_nanny: bo
     """
     from offload.compute.places import Registry
     from offload.deploy.launch import up as bring_up
-    from offload.storage.home import Home, home_path
+    from offload.storage.home import home_path
 
     if target != "local":
         raise UsageError(f"{target} is no place that this version can deploy to", "offload up local")
@@ -66,7 +66,6 @@ def up(target: str, name: str | None, dry_run: bool, as_json: bool, no_nanny: bo
         _show_spec(spec, as_json)
         return 0
     began = time.monotonic()
-    Home()
     contact, started = bring_up(registry, spec, keep_quiet if as_json else say)
     seconds = time.monotonic() - began
     if as_json:

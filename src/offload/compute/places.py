@@ -72,6 +72,7 @@ class Registry:
     """
 
     def __init__(self, home: str) -> None:
+        self.home = home
         self._root = os.path.join(home, "deployments")
         self._in_use = os.path.join(home, "deployment")
 

@@ -16,6 +16,7 @@ from offload.deploy.headclient import HeadGoneError, ask
 from offload.deploy.processes import family, is_alive, kill, python, start_detached, started, tail, wait_until_gone
 from offload.deploy.spec import Spec
 from offload.errors import OffloadError
+from offload.storage.home import Home
 
 UP_SECONDS, DOWN_SECONDS, KILL_SECONDS = 90.0, 20.0, 5.0
 INTERVAL = 0.05
@@ -69,6 +70,7 @@ def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
     if state(place) == "dead":
         say("its head has died; starting it again")
         _sweep(place)
+    Home(registry.home)
     registry.create(spec.name, spec.to_json())
     say("making certificates")
     credentials.create(place.keys, [spec.host, "localhost"])

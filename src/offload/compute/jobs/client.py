@@ -21,7 +21,7 @@ from offload.storage.remote.client import Client
 
 CALLS_PER_REQUEST = 1000
 POLL_SECONDS = 20.0
-PATIENCE, PAUSE = 120.0, 0.5
+PATIENCE, PAUSE, END_SECONDS = 120.0, 0.5, 1.0
 
 Connect = Callable[[], Client]
 
@@ -37,7 +37,7 @@ class Jobs(Runner):
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
-        self._service: Client | None = None
+        self._own = threading.local()  # each thread has a connection of its own
         self._basket = secrets.token_hex(8)
         self._waiting: dict[str, tuple[Submission, SentCall, list[Future[Any]]]] = {}
         self._lock = threading.Lock()
@@ -87,8 +87,18 @@ class Jobs(Runner):
 
     def close(self, kill: bool = False) -> None:
         """Ask no more. The service goes on with what it was given, and records it."""
-        self._closed = True
+        with self._idle:
+            self._closed = True
+            self._idle.notify_all()
         self._outgoing.put(None)
+        for thread in self._threads:
+            thread.join(END_SECONDS)  # one that waits for an answer ends with the process
+
+    def _forget_service(self) -> None:
+        """Let go of this thread's connection."""
+        service, self._own.service = getattr(self._own, "service", None), None
+        if service is not None:
+            service.close()
 
     def leave(self) -> None:
         """Let go of everything in a child of this process."""
@@ -105,6 +115,7 @@ class Jobs(Runner):
             with self._idle:
                 self._unsent -= len(submission.calls)
                 self._idle.notify_all()
+        self._forget_service()
 
     def _receive(self) -> None:
         path = f"/v1/baskets/{self._basket}?seconds={POLL_SECONDS:.0f}"
@@ -123,18 +134,19 @@ class Jobs(Runner):
                 continue
             for delivery in load(answer.body):
                 self._deliver(delivery)
+        self._forget_service()
 
     def _patiently(self, ask: Callable[[Client], Any]) -> Any:
         """Ask the service; where it is away, look for it again for a while."""
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                if self._service is None:
-                    self._service = self._connect()
-                return ask(self._service)
+                if getattr(self._own, "service", None) is None:
+                    self._own.service = self._connect()
+                return ask(self._own.service)
             except StorageError as exc:
                 # Connection trouble. A service that was started again may be somewhere else.
-                self._service = None
+                self._forget_service()
                 if self._closed or time.monotonic() > deadline:
                     raise OffloadError(
                         f"the job service has been away for {PATIENCE:.0f} s: {exc.message}",

@@ -1,0 +1,164 @@
+"""Calls on a deployment: run by its workers, recorded there, and finished whatever is killed meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import offload
+from offload.compute import submission
+from offload.compute.contact import Contact
+from offload.compute.places import Place, Registry
+from offload.deploy import launch
+from offload.deploy.processes import family, wait_until_gone
+from offload.deploy.spec import Spec
+from tests.conftest import Offload
+from tests.deploy.test_local import connected, contact_of, eventually
+
+pytestmark = pytest.mark.real
+
+SECONDS = 120.0
+
+
+@pytest.fixture
+def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """A deployment with two workers, which calls go to."""
+    registry = Registry(str(home))
+    launch.up(registry, Spec(name="test", workers=2), print)
+    monkeypatch.setenv("OFFLOAD_DEPLOYMENT", "test")
+    place = registry.get("test")
+    yield place
+    submission.shutdown()
+    launch.down(registry, place, print)
+
+
+@offload.task
+def work(log: str, number: int, seconds: float = 0.0) -> int:
+    """Append to a log, wait, and return what tells that it ran on a worker of the deployment."""
+    with open(log, "a") as file:
+        file.write(f"{number} {os.getpid()}\n")
+    time.sleep(seconds)
+    return 2 * number
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "log"
+    path.touch()
+    return path
+
+
+def numbers(log: Path) -> list[int]:
+    return [int(line.split()[0]) for line in log.read_text().splitlines()]
+
+
+def test_calls_run_on_the_deployment_and_are_recalled_without_it(
+    place: Place, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures = work.map([str(log)] * 50, range(50))
+    assert offload.gather(futures, timeout=SECONDS) == [2 * n for n in range(50)]
+    pids = {int(line.split()[1]) for line in log.read_text().splitlines()}
+    assert pids <= set(family(contact_of(place).head["pid"]))
+    monkeypatch.delenv("OFFLOAD_DEPLOYMENT")
+    assert work(str(log), 7) == 14
+    assert all(f.recalled for f in work.map([str(log)] * 50, range(50)))
+    assert sorted(numbers(log)) == list(range(50))
+
+
+def test_what_was_computed_before_is_recalled_on_the_deployment(place: Place, log: Path) -> None:
+    assert work(str(log), 1) == 2
+    future = work.submit(str(log), 1)
+    assert future.result(SECONDS) == 2
+    assert future.recalled
+
+
+def test_exceptions_come_back(place: Place, log: Path) -> None:
+    @offload.task
+    def fail(n: int) -> None:
+        raise ValueError(f"no {n}")
+
+    with pytest.raises(ValueError, match="no 3"):
+        fail.submit(3).result(SECONDS)
+
+
+def test_a_client_that_goes_away_leaves_its_calls_behind(place: Place, log: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import offload, sys, time\n"
+        "@offload.task\n"
+        "def slow(log, n):\n"
+        "    time.sleep(1)\n"
+        "    open(log, 'a').write(f'{n} 0\\n')\n"
+        "    return n\n"
+        "futures = slow.map([sys.argv[1]] * 4, range(4))\n"
+        "if len(sys.argv) > 2:\n"
+        "    print(offload.gather(futures), sum(f.recalled for f in futures))\n"
+    )
+    began = time.monotonic()
+    subprocess.run([sys.executable, script, log], check=True, timeout=SECONDS)
+    eventually(lambda: sorted(numbers(log)) == [0, 1, 2, 3])
+    assert time.monotonic() - began >= 2
+    time.sleep(1)  # the last ones are being recorded
+    again = subprocess.run([sys.executable, script, log, "x"], check=True, timeout=SECONDS, capture_output=True)
+    assert again.stdout.split()[-1] == b"4"
+    assert sorted(numbers(log)) == [0, 1, 2, 3]
+
+
+def test_two_clients_that_ask_for_the_same_get_one_run(place: Place, log: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import offload, sys, time\n"
+        "@offload.task\n"
+        "def slow(log, n):\n"
+        "    open(log, 'a').write(f'{n} 0\\n')\n"
+        "    time.sleep(3)\n"
+        "    return n\n"
+        "print(offload.gather(slow.map([sys.argv[1]] * 2, range(2))))\n"
+    )
+    clients = [subprocess.Popen([sys.executable, script, log], stdout=subprocess.PIPE) for _ in range(2)]
+    for client in clients:
+        output, _ = client.communicate(timeout=SECONDS)
+        assert output == b"[0, 1]\n"
+    assert sorted(numbers(log)) == [0, 1]
+
+
+@pytest.mark.parametrize("victim", ["scheduler", "jobs", "worker", "head"])
+@pytest.mark.timeout(240)
+def test_a_map_completes_whatever_is_killed(place: Place, log: Path, victim: str) -> None:
+    eventually(lambda: len(connected(place)) == 2)
+    futures = work.map([str(log)] * 40, range(40), [0.2] * 40)
+    eventually(lambda: sum(f.done() for f in futures) >= 8)
+    done = {n for n, f in enumerate(futures) if f.done()}
+    ran = numbers(log)
+    os.kill(_pid(place, victim), signal.SIGKILL)
+    assert offload.gather(futures, timeout=SECONDS) == [2 * n for n in range(40)]
+    again = numbers(log)[len(ran) :]
+    assert not done & set(again)  # what was recorded is not computed again
+
+
+def _pid(place: Place, victim: str) -> int:
+    if victim == "head":
+        return int(contact_of(place).head["pid"])
+    status = launch.status(place)
+    if victim == "worker":
+        return int(status["workers"][0]["pid"])
+    return int(next(s for s in status["services"] if s["name"] == victim)["pid"])
+
+
+def test_nothing_is_left_of_many_deployments(home: Path, offload: Offload) -> None:
+    members: dict[int, float] = {}
+    for _ in range(3):
+        assert offload("up", "--workers", "1", timeout=SECONDS).returncode == 0
+        contact = Contact.read(Registry(str(home)).get("local").contact)
+        assert contact is not None
+        members |= family(contact.head["pid"])
+        assert offload("down", timeout=SECONDS).returncode == 0
+    assert wait_until_gone(members, 5) == {}
+    assert os.listdir(home / "deployments") == []
