@@ -27,6 +27,7 @@ ASKED = 100_000
 """Checksums of one request; more are asked for in several."""
 
 _COLLECTING = 3600.0  # seconds that the service may take to tidy up
+_STORING = 900.0  # and to bring a large buffer to its disk
 
 
 class HttpStore(Store):
@@ -107,7 +108,7 @@ class HttpStore(Store):
             if there:
                 sent.pop(checksum, None)
         if sent:
-            with self._client.exchange("POST", "/v1/put", _body(sent.values())) as answer:
+            with self._client.exchange("POST", "/v1/put", _body(sent.values()), idle=_STORING) as answer:
                 kept = wire.unpack_checksums(answer.read())
             if kept != list(sent):
                 raise self._changed("buffers were")
@@ -139,7 +140,7 @@ class HttpStore(Store):
     def _send(self, body: Iterable[bytes] | io.FileIO, expected: str | None, what: str, headers: dict[str, str]) -> str:
         method, path = ("POST", "/v1/buffers") if expected is None else ("PUT", f"/v1/buffers/{_named(expected)}")
         try:
-            with self._client.exchange(method, path, body, headers) as answer:
+            with self._client.exchange(method, path, body, headers, idle=_STORING) as answer:
                 return answer.read().decode("ascii").strip()
         except ChecksumMismatchError as error:
             raise ChecksumMismatchError(error.message.replace("the stream", what), error.hint) from error
