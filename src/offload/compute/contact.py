@@ -37,6 +37,12 @@ class Contact:
         self.scheduler = scheduler
         self.jobs = jobs
 
+    def head_lives(self) -> bool:
+        """Tell whether the head that wrote the contact file still runs on this machine."""
+        from offload.compute.liveness import is_alive
+
+        return is_alive(self.head["pid"], self.head["started"])
+
     def write(self, path: str) -> None:
         """Write the contact file."""
         write_atomically(path, json.dumps({"version": VERSION, **vars(self)}, indent=1) + "\n")

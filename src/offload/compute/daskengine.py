@@ -7,8 +7,9 @@ import time
 from concurrent.futures import Future as PlainFuture
 from typing import Any
 
-from offload.compute.engine import Engine, EngineLostError, WorkerLostError
+from offload.compute.engine import AGAIN, Engine, EngineLostError, WorkerLostError
 from offload.compute.worker import Batch, Outcome, run_batch
+from offload.errors import OffloadError
 
 END_DEADLINE = 10.0
 LARGE_CALL = 1024 * 1024
@@ -32,6 +33,7 @@ class DaskEngine(Engine):
         self._lock = threading.Lock()
         self._slots = (0.0, 1)
         self.resumes = resumes
+        self.ending = False
 
     @property
     def slots(self) -> int:
@@ -57,26 +59,29 @@ class DaskEngine(Engine):
             remote = self._client.submit(_run, batch, large, *data, pure=False)
         except (OSError, TimeoutError) as exc:
             self._pending.discard(future)
-            raise self.lost(str(exc)) from exc
+            raise EngineLostError(f"Dask's scheduler is gone: {exc}", AGAIN) from exc
         remote.add_done_callback(lambda done: self._arrived(future, done))
         return future
 
     def _arrived(self, future: PlainFuture[list[Outcome]], remote: Any) -> None:
         from distributed import KilledWorker
-        from distributed.client import FutureCancelledError
 
         outcomes: list[Outcome] | None = None
         error: BaseException | None = None
+        if self.ending or remote.status not in ("finished", "error"):
+            # The scheduler has forgotten it. Its result would be waited for without end.
+            return self.settle(future, None, EngineLostError("Dask's scheduler is gone", AGAIN))
         try:
-            outcomes = remote.result()
+            answer = remote.result()
+            if isinstance(answer, OffloadError):
+                error = answer
+            else:
+                outcomes = answer
         except KilledWorker:
             error = WorkerLostError("the worker that ran it ended, and so did the next one")
-        except FutureCancelledError as exc:
-            # Nobody here cancels: the scheduler has forgotten it.
-            error = self.lost(str(exc))
         except BaseException as exc:
             error = exc
-        self.settle(future, outcomes, error)
+        return self.settle(future, outcomes, error)
 
     def settle(
         self, future: PlainFuture[list[Outcome]], outcomes: list[Outcome] | None, error: BaseException | None
@@ -91,16 +96,10 @@ class DaskEngine(Engine):
         else:
             future.set_result(outcomes or [])
 
-    def lose_all(self) -> None:
+    def lose_all(self, error: EngineLostError) -> None:
         """Tell everybody who waits that the scheduler is gone."""
         for future in list(self._pending):
-            self.settle(future, None, self.lost("it has ended"))
-
-    def lost(self, why: str) -> EngineLostError:
-        """Return the error for a scheduler that is gone."""
-        return EngineLostError(
-            f"Dask's scheduler is gone: {why}", "submit again: what has been recorded is recalled, the rest runs anew"
-        )
+            self.settle(future, None, error)
 
     def close(self) -> None:
         """Close the client."""
@@ -108,11 +107,15 @@ class DaskEngine(Engine):
 
     def kill(self) -> None:
         """Close the client, waiting for nothing."""
-        self.lose_all()
+        self.ending = True
+        self.lose_all(EngineLostError("Dask's scheduler is gone", AGAIN))
         self._client.close(timeout=1)
 
 
-def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome]:
+def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome] | OffloadError:
     for position, call in zip(positions, data, strict=True):
         batch.calls[position] = call
-    return run_batch(batch)
+    try:
+        return run_batch(batch)
+    except OffloadError as exc:  # given back: what is raised, Dask logs as a failure of its own
+        return exc

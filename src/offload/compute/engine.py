@@ -12,6 +12,9 @@ from offload.errors import OffloadError
 Done = Callable[[PlainFuture[list[Outcome]]], None]
 
 
+AGAIN = "submit again: what has been recorded is recalled, the rest runs anew"
+
+
 class WorkerLostError(OffloadError):
     """A worker ended while it ran a batch, as it does when a call ends its process or takes all memory."""
 

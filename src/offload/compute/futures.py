@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 from collections.abc import Generator, Iterable
 from typing import Any, Generic, TypeVar
@@ -41,6 +40,8 @@ class Future(concurrent.futures.Future[T], Generic[T]):
             self.set_result(value)
 
     def __await__(self) -> Generator[Any, None, T]:
+        import asyncio
+
         return asyncio.wrap_future(self).__await__()
 
 

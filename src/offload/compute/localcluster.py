@@ -17,22 +17,20 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import Future as PlainFuture
-from typing import IO, Any
+from typing import IO
 
-from offload.compute.engine import Engine, EngineLostError, WorkerLostError
-from offload.compute.worker import Batch, Outcome, run_batch
+from offload.compute.daskengine import END_DEADLINE, DaskEngine
+from offload.compute.engine import AGAIN, EngineLostError
+from offload.compute.worker import Batch, Outcome
 from offload.errors import OffloadError
 
 START_DEADLINE = 120.0
-END_DEADLINE = 10.0
-LARGE_CALL = 1024 * 1024
 _TAIL = 20
-_AGAIN = "submit again: what has been recorded is recalled, the rest runs on a new cluster"
 # The child must find this package where this process found it, and then gets the same import path.
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from offload.compute.clusterprocess import main; main()"
 
 
-class LocalCluster(Engine):
+class LocalCluster(DaskEngine):
     """Workers on this machine: one process for each core, started by the constructor.
 
     Parameters
@@ -49,10 +47,7 @@ class LocalCluster(Engine):
     def __init__(self, workers: int | None = None) -> None:
         self._workers = workers or _cores()
         self._log: list[str] = []
-        self._pending: set[PlainFuture[list[Outcome]]] = set()
-        self._lock = threading.Lock()
-        self._client: Any = None
-        self._ending = False
+        super().__init__(None)  # the client comes when the cluster is up
         reading, writing = os.pipe()
         try:
             self._process = self._spawn(writing)
@@ -113,61 +108,17 @@ class LocalCluster(Engine):
 
     def submit(self, batch: Batch) -> PlainFuture[list[Outcome]]:
         """Send a batch to a worker."""
-        future: PlainFuture[list[Outcome]] = PlainFuture()
-        with self._lock:
-            if self._process.poll() is not None:
-                raise self._lost()
-            self._pending.add(future)
-        # Dask's scheduler is not made for large arguments: they go to a worker by themselves.
-        large = [i for i, call in enumerate(batch.calls) if isinstance(call, bytes) and len(call) > LARGE_CALL]
-        data = [self._client.scatter(batch.calls[i], hash=False) for i in large]
-        for i in large:
-            batch.calls[i] = b""
-        # An identity of its own for each batch: what has been computed before was recalled already.
-        remote = self._client.submit(_run, batch, large, *data, pure=False)
-        remote.add_done_callback(lambda done: self._arrived(future, done))
-        return future
-
-    def _arrived(self, future: PlainFuture[list[Outcome]], remote: Any) -> None:
-        from distributed import KilledWorker
-
-        outcomes: list[Outcome] | None = None
-        error: BaseException | None = None
-        if self._ending or remote.status not in ("finished", "error"):
-            # Its result would be waited for without end.
-            return self._settle(future, None, EngineLostError("the local Dask cluster has ended", _AGAIN))
-        try:
-            answer = remote.result()
-            if isinstance(answer, OffloadError):
-                error = answer
-            else:
-                outcomes = answer
-        except KilledWorker:
-            error = WorkerLostError("the worker that ran it ended, and so did the next one")
-        except BaseException as exc:
-            error = exc
-        return self._settle(future, outcomes, error)
-
-    def _settle(
-        self, future: PlainFuture[list[Outcome]], outcomes: list[Outcome] | None, error: BaseException | None
-    ) -> None:
-        with self._lock:
-            if future not in self._pending:
-                return
-            self._pending.remove(future)
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(outcomes or [])
+        if self._process.poll() is not None:
+            raise self._lost()
+        return super().submit(batch)
 
     def _watch(self) -> None:
         """When the cluster ends before its time, tell those who wait; Dask's client would go on hoping."""
         self._process.wait()
-        for future in list(self._pending):
-            self._settle(future, None, self._lost())
+        self.lose_all(self._lost())
 
     def _lost(self) -> EngineLostError:
-        return EngineLostError(f"the local Dask cluster has ended: {self._last_words()}", _AGAIN)
+        return EngineLostError(f"the local Dask cluster has ended: {self._last_words()}", AGAIN)
 
     def close(self) -> None:
         """End the workers and the scheduler, and wait for them."""
@@ -183,7 +134,7 @@ class LocalCluster(Engine):
 
     def kill(self) -> None:
         """End everything at once, with the calls that are running."""
-        self._ending = True
+        self.ending = True
         if self._client is not None:
             self._client.close(timeout=1)  # first, or it would complain about the loss
         try:
@@ -218,15 +169,6 @@ class LocalCluster(Engine):
         self._process.wait()
         self._readers[1].join(1)
         return "".join(self._log[-5:]).strip() or f"exit status {self._process.returncode}"
-
-
-def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome] | OffloadError:
-    for position, call in zip(positions, data, strict=True):
-        batch.calls[position] = call
-    try:
-        return run_batch(batch)
-    except OffloadError as exc:  # given back: what is raised, Dask logs as a failure of its own
-        return exc
 
 
 def _cores() -> int:

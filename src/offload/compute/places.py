@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 
 from offload.errors import NotFoundError, StorageError, UsageError
 from offload.storage.filesystems import translated
 
 VARIABLE = "OFFLOAD_DEPLOYMENT"
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_LONGEST = 63
+_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
 def check_name(name: str) -> str:
@@ -21,7 +20,7 @@ def check_name(name: str) -> str:
     UsageError
         If it holds anything but lower-case letters, digits, ``-`` and ``_``.
     """
-    if not _NAME.fullmatch(name):
+    if not 0 < len(name) <= _LONGEST or not _CHARACTERS.issuperset(name) or name[0] in "-_":
         raise UsageError(
             f"{name!r} cannot be the name of a deployment",
             "use up to 63 lower-case letters, digits, - and _, beginning with a letter or digit",
@@ -118,6 +117,8 @@ class Registry:
 
     def remove(self, name: str) -> None:
         """Remove a deployment's files."""
+        import shutil
+
         shutil.rmtree(self.place(name).path)
         if self.in_use() == name:
             os.unlink(self._in_use)

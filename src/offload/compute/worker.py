@@ -7,16 +7,14 @@ name.
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import os
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from hashlib import sha256
 from importlib.machinery import ModuleSpec
+from types import CoroutineType
 from typing import Any
 
 from offload.errors import EncodeError, IdentityError, StorageError
@@ -114,7 +112,9 @@ def inside() -> bool:
 def execute(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
     """Call a function; a coroutine is run to its end."""
     result = function(*args, **kwargs)
-    if inspect.iscoroutine(result):
+    if type(result) is CoroutineType:
+        import asyncio
+
         return asyncio.run(result)
     return result
 
@@ -218,6 +218,8 @@ def _keep(outcome: Outcome, batch: Batch, result: object) -> None:
 
 def _fail(outcome: Outcome, error: BaseException) -> None:
     """Note what was raised, with the place where it was raised, in a form that travels."""
+    import traceback
+
     outcome.text = "".join(traceback.format_exception(error))
     error.add_note("\nraised in the worker:\n" + outcome.text)
     # The second way is for exceptions whose constructor takes other arguments than `args` holds.

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from offload.compute.contact import Contact
+from offload.compute.liveness import started
 from offload.compute.places import Place, Registry
 from offload.deploy import credentials
 from offload.deploy.headclient import HeadGoneError, ask
-from offload.deploy.processes import family, is_alive, kill, python, start_detached, started, tail, wait_until_gone
+from offload.deploy.processes import family, kill, python, start_detached, tail, wait_until_gone
 from offload.deploy.spec import Spec
 from offload.errors import OffloadError
 from offload.storage.home import Home
@@ -32,12 +33,7 @@ def state(place: Place) -> str:
     contact = Contact.read(place.contact)
     if contact is None:
         return "down"
-    return contact.state if head_lives(contact) else "dead"
-
-
-def head_lives(contact: Contact) -> bool:
-    """Tell whether the head that wrote the contact file still runs."""
-    return is_alive(contact.head["pid"], contact.head["started"])
+    return contact.state if contact.head_lives() else "dead"
 
 
 def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
@@ -111,7 +107,7 @@ def down(registry: Registry, place: Place, say: Say) -> None:
         If a process of it cannot be ended.
     """
     contact = Contact.read(place.contact)
-    if contact is not None and head_lives(contact):
+    if contact is not None and contact.head_lives():
         members = family(contact.head["pid"])
         try:
             ask(place, contact, "POST", "/v1/down", {})
@@ -143,7 +139,7 @@ def _sweep(place: Place) -> None:
 def status(place: Place) -> dict[str, Any]:
     """Return what the head says of its deployment, or what can be said without one."""
     contact = Contact.read(place.contact)
-    if contact is None or not head_lives(contact):
+    if contact is None or not contact.head_lives():
         return {"name": place.name, "state": state(place), "services": [], "workers": []}
     try:
         return ask(place, contact, "GET", "/v1/status")

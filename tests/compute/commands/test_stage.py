@@ -95,11 +95,11 @@ def test_a_changed_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_reflink_is_verified_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def clone(reader: int, writer: int) -> bool:
+    def reflink(reader: int, writer: int) -> bool:
         os.pwrite(writer, os.pread(reader, 100, 0), 0)
         return True
 
-    monkeypatch.setattr(copying, "clone", clone)
+    monkeypatch.setattr(copying, "reflink", reflink)
     (tmp_path / "x").write_text("content")
     copy_verified(str(tmp_path / "x"), str(tmp_path / "y"), hashlib.sha256(b"content").hexdigest(), True)
     assert (tmp_path / "y").read_text() == "content"

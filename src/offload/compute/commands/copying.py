@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from offload.errors import OffloadError
+from offload.storage.filesystems import reflink
 
 # One moment for all staged files (2000-01-01 UTC): when a copy was made is no property of the input.
 MOMENT = 946_684_800 * 10**9
-FICLONE = 0x40049409
 CHUNK = 1024 * 1024
 
 
@@ -27,7 +27,7 @@ def copy_verified(source: str, target: str, checksum: str, executable: bool) -> 
     try:
         writer = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            cloned = clone(reader, writer)
+            cloned = reflink(reader, writer)
             stream = writer if cloned else reader
             while data := os.read(stream, CHUNK):
                 digest.update(data)
@@ -41,21 +41,6 @@ def copy_verified(source: str, target: str, checksum: str, executable: bool) -> 
         os.close(reader)
     if digest.hexdigest() != checksum:
         raise OffloadError(f"{source} changed while it was read", "run the command again when nothing writes to it")
-
-
-def clone(reader: int, writer: int) -> bool:
-    """Let one file share the blocks of another, and return whether the file system could."""
-    import sys
-
-    if sys.platform != "linux":
-        return False
-    import fcntl
-
-    try:
-        fcntl.ioctl(writer, FICLONE, reader)
-    except OSError:
-        return False
-    return True
 
 
 def write_all(descriptor: int, data: bytes) -> None:

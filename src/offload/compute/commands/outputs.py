@@ -186,7 +186,8 @@ def _files(records: Sequence[OutputRecord]) -> Iterator[OutputRecord]:
 
 def _move(source: str, item: OutputRecord) -> None:
     """Put a scratch file in its place at once: by a second name for it, or else by a copy."""
-    from offload.compute.commands.copying import CHUNK, clone, write_all
+    from offload.compute.commands.copying import CHUNK, write_all
+    from offload.storage.filesystems import reflink
 
     mode = _mode(item.executable)
     temporary = _temporary(item.path)
@@ -197,7 +198,7 @@ def _move(source: str, item: OutputRecord) -> None:
         try:
             writer = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
             try:
-                if not clone(reader, writer):
+                if not reflink(reader, writer):
                     while data := os.read(reader, CHUNK):
                         write_all(writer, data)
             except BaseException:

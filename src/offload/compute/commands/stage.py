@@ -4,6 +4,7 @@
         tree/up2/up1/cwd/   the command's current directory; its parents give `../data/x` its usual place
         home/               HOME
         tmp/                TMPDIR
+        lock                held while the run lives: what a killed run leaves is removed by the next one
 
 Inputs are reflinked or copied, never linked: what the command does to them stays here.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 
 from offload.compute.commands.copying import MOMENT, copy_verified
+from offload.compute.commands.leftovers import PREFIX, abandoned, hold
 from offload.errors import DiskFullError, OffloadError, UsageError
 
 TYPE_CHECKING = False
@@ -33,20 +35,24 @@ class Scratch:
         Where to make it; default ``$TMPDIR``, else ``/tmp``.
     """
 
-    __slots__ = ("_path", "parent", "work")
+    __slots__ = ("_lock", "_path", "parent", "work")
 
     def __init__(self, parent: str | None = None) -> None:
         self.parent = os.path.abspath(parent or os.environ.get("TMPDIR") or "/tmp")
         self.work = ""
         self._path = ""
+        self._lock = -1
 
     @property
     def path(self) -> str:
         """The directory; making it is what reading this does the first time."""
         while not self._path:
-            path = f"{self.parent}/offload-{os.urandom(6).hex()}"
+            path = f"{self.parent}/{PREFIX}{os.urandom(6).hex()}"
             try:
+                for left in abandoned(self.parent):
+                    remove_tree(left)
                 os.mkdir(path, 0o700)
+                self._lock = hold(path)
             except FileExistsError:
                 continue
             except OSError as error:
@@ -77,6 +83,7 @@ class Scratch:
         """Remove everything; safe to call twice."""
         if self._path:
             remove_tree(self._path)
+            os.close(self._lock)
             self._path = ""
 
 

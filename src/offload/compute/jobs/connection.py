@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 
-import psutil
-
 from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.errors import NotFoundError, OffloadError
@@ -27,20 +25,12 @@ def connect(place: Place) -> Client:
     contact = Contact.read(place.contact)
     if contact is None:
         raise NotFoundError(f"the deployment {place.name} is not up", f"offload up --name {place.name}")
-    if not _head_lives(contact):
+    if not contact.head_lives():
         contact = _revived(place)
     if contact.jobs is None:
         raise OffloadError(f"the deployment {place.name} takes no jobs (yet)", f"offload status {place.name}")
     with open(place.token, encoding="ascii") as file:
         return Client(contact.jobs, file.read().strip(), place.authority)
-
-
-def _head_lives(contact: Contact) -> bool:
-    try:
-        process = psutil.Process(contact.head["pid"])
-        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - contact.head["started"]) < 1.0
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _revived(place: Place) -> Contact:

@@ -11,10 +11,11 @@ import time
 from typing import Any
 
 from offload.compute.contact import Contact
+from offload.compute.liveness import started
 from offload.compute.places import Place
 from offload.deploy.daskside import dask_security
 from offload.deploy.head.children import Child
-from offload.deploy.processes import python, started
+from offload.deploy.processes import python
 from offload.deploy.spec import spec_of
 
 RETIRE_SECONDS = 30.0

@@ -1,0 +1,62 @@
+"""Scratch directories that killed runs leave behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from offload.compute.commands import leftovers
+from offload.compute.commands.stage import Scratch
+from offload.errors import UsageError
+
+
+@pytest.fixture(autouse=True)
+def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leftovers, "_JUST_MADE", -1.0)
+
+
+def test_what_is_in_use_is_left_alone(tmp_path: Path) -> None:
+    one = Scratch(str(tmp_path))
+    assert os.path.isdir(one.path)
+    other = Scratch(str(tmp_path))
+    assert os.path.isdir(other.path)
+    assert os.path.isdir(one.path)
+    one.remove()
+    other.remove()
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_a_killed_run_leaves_is_removed_by_the_next(tmp_path: Path, home: Path, command: Path) -> None:
+    started = tmp_path / "started"
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    run = subprocess.Popen(
+        [command, "run", "--no-detect", "--scratch", scratch, "--", "sh", "-c", f"touch {started}; exec sleep 60"],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 30
+    while not started.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (left,) = scratch.iterdir()
+    group = int(subprocess.check_output(["pgrep", "-P", str(run.pid)]).split()[0])
+    run.kill()
+    run.wait()
+    os.killpg(group, signal.SIGKILL)
+    (scratch / "offload-other").mkdir()  # without a lock: not one of ours
+    made = Scratch(str(scratch))
+    assert os.path.isdir(made.path)
+    assert not left.exists()
+    assert (scratch / "offload-other").exists()
+    made.remove()
+
+
+def test_sweeping_an_unreadable_place_is_told_as_any_other(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot make a scratch directory"):
+        assert Scratch(str(tmp_path / "missing")).path
