@@ -7,6 +7,7 @@ import functools
 import math
 import pickle
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -16,6 +17,7 @@ import offload
 from offload.compute import session
 from offload.compute.tasks import Task
 from offload.errors import UsageError
+from offload.identity.encoding import identify
 from tests.compute.conftest import Log
 from tests.compute.test_calls import add, mark
 
@@ -234,3 +236,25 @@ def test_options_before_the_function(log: Log) -> None:
     task = offload.task(scratch=True)(plain)
     assert [task(log.path, 2, 1), task(log.path, 2, 1)] == [1, 1]
     assert log.runs == 2
+
+
+def test_a_task_is_pickled_by_its_name() -> None:
+    copy = pickle.loads(pickle.dumps(named))
+    assert copy is named
+    local = offload.task(lambda x: x)
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        pickle.dumps(local)
+
+
+def test_a_task_within_a_value_counts_by_its_code(home: Path) -> None:
+    def made(rate: int) -> Any:
+        return offload.task(lambda x: x * rate)
+
+    assert identify([made(1)]) == identify([made(1)])
+    assert identify([made(1)]) != identify([made(2)])
+
+
+@offload.task
+def named(x: int) -> int:
+    """Return one more."""
+    return x + 1

@@ -260,6 +260,14 @@ class Rebuilt(Exception):
         super().__init__(f"{a} {b}")
 
 
+def test_exceptions_are_the_same_whether_dask_is_loaded_or_not() -> None:
+    import distributed
+
+    assert distributed.__version__
+    with pytest.raises(DecodeError, match="cannot be rebuilt: TypeError"):
+        decode(encode(Rebuilt(1, 2)))
+
+
 def test_what_cannot_be_rebuilt_is_a_decode_error() -> None:
     with pytest.raises(DecodeError, match="cannot be rebuilt: TypeError"):
         decode(encode(Rebuilt(1, 2)))

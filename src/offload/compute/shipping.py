@@ -12,6 +12,7 @@ from typing import Any
 import cloudpickle
 from cloudpickle.cloudpickle import list_registry_pickle_by_value
 
+from offload.compute.tasks import Task
 from offload.errors import EncodeError, IdentityError
 from offload.identity.distributions import PROJECT, origin
 from offload.identity.functions import closure
@@ -95,6 +96,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reducer_override(self, value: Any) -> Any:
         """Return the parts of a value, as :mod:`pickle` asks for them."""
+        if isinstance(value, Task):
+            return Task, (value.function, value.scratch)
         if isinstance(value, ModuleType):
             if origin(value.__name__) == PROJECT:
                 return ModuleType, (value.__name__,), self._looked_up.get(id(vars(value)), {})

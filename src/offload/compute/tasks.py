@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import time
 import warnings
 from hashlib import sha256
@@ -13,6 +14,7 @@ from offload.compute.values import from_buffer
 from offload.errors import EncodeError, NotRecordedWarning, StorageError, UsageError
 from offload.identity.calls import Recorder, bind
 from offload.identity.graph import Graph
+from offload.identity.objects import register
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +62,14 @@ class Task:
     def __offload_function__(self) -> object:
         return self.function
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> Any:
+        # By its name where it has one, as functions are pickled.
+        name = getattr(self.function, "__qualname__", "")
+        found: Any = sys.modules.get(self.function.__module__ or "")
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is self:
+            return name
         return Task, (self.function, self.scratch)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
@@ -250,3 +259,7 @@ def task(function: Callable[..., Any] | None = None, /, *, scratch: bool = False
     if function is None:
         return functools.partial(task, scratch=scratch)
     return Task(function, scratch)
+
+
+# Within a value, a task counts as its function does, and not as the name that it is pickled under.
+register(Task, encode=lambda t: [t.function, t.scratch], decode=lambda state: Task(*state), name="offload.Task")

@@ -116,7 +116,8 @@ def _reduce(value: Any) -> tuple[Any, ...]:
     """Return the parts that a value is made of, as pickle would ask for them."""
     cls = type(value)
     try:
-        reducer = copyreg.dispatch_table.get(cls)
+        # Dask has exceptions pickled with their tracebacks, from when it is imported: no part of what they are.
+        reducer = None if isinstance(value, BaseException) else copyreg.dispatch_table.get(cls)
         reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
     except Exception as exc:  # whatever a class's own __reduce__ or __getstate__ may raise
         raise EncodeError(

@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from offload.compute.commands import leftovers
@@ -45,10 +46,10 @@ def test_what_a_killed_run_leaves_is_removed_by_the_next(tmp_path: Path, home: P
         assert time.monotonic() < deadline
         time.sleep(0.01)
     (left,) = scratch.iterdir()
-    group = int(subprocess.check_output(["pgrep", "-P", str(run.pid)]).split()[0])
+    (child,) = psutil.Process(run.pid).children()
     run.kill()
     run.wait()
-    os.killpg(group, signal.SIGKILL)
+    os.killpg(child.pid, signal.SIGKILL)
     (scratch / "offload-other").mkdir()  # without a lock: not one of ours
     made = Scratch(str(scratch))
     assert os.path.isdir(made.path)
