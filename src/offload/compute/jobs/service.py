@@ -132,10 +132,6 @@ class JobService:
         limit = time.monotonic() - ABANDONED
         self._baskets = {n: b for n, b in self._baskets.items() if b.asked > limit or b.expected}
 
-    def close(self) -> None:
-        """End the engine; what is running there is not waited for."""
-        self._batcher.close(kill=True)
-
 
 def _put(basket: Basket, delivery: Delivery) -> None:
     basket.deliveries.append(delivery)
