@@ -113,6 +113,10 @@ def _call(record: Document, details: Document) -> Pairs:
 def _command(record: Document, details: Document) -> Pairs:
     sizes = {item["path"]: item["size"] for item in details.get("inputs", ())}
     yield "program", "  ".join(part for part in (details.get("executable"), record["executable"][:12]) if part)
+    for name, checksum in record["programs"].items():
+        yield "program", f"{name}  {checksum[:12]}"
+    if record["software"] is not None:
+        yield "software", record["software"][:12]
     for item in record["inputs"]:
         size = f", {size_text(sizes[item['path']])}" if sizes.get(item["path"]) is not None else ""
         executable = ", executable" if item["executable"] else ""

@@ -58,6 +58,9 @@ def why_lines(why: dict[str, object], whole: bool) -> list[str]:
 def _plan_lines(plan: Plan) -> list[str]:
     request = plan.request
     rows = [("command", quote(request.argv)), ("program", f"{plan.executable}  {plan.executable_checksum[:12]}")]
+    rows += [("program", f"{path}  {plan.program_checksums[name][:12]}") for name, path in plan.programs.items()]
+    if plan.software is not None:
+        rows.append(("software", f"{plan.software[:12]}  what is installed beside the program"))
     for item in plan.inputs:
         size = f"{item.size:,} bytes" + (f" in {len(item.tree.paths()):,} files" if item.tree else "")
         place = ", read in place" if item.in_place else ""
@@ -80,6 +83,8 @@ def _plan_report(plan: Plan) -> dict[str, object]:
     return {
         "executable": plan.executable,
         "executable_checksum": plan.executable_checksum,
+        "programs": plan.program_checksums,
+        "software": plan.software,
         "inputs": [{**item.record(), "size": item.size, "how": item.how} for item in plan.inputs],
         "stdin": plan.stdin.identity,
         "outputs": plan.request.output_paths,

@@ -55,6 +55,8 @@ def command_record(
     argv: Sequence[str],
     *,
     executable: str,
+    programs: Mapping[str, str] | None = None,
+    software: str | None = None,
     inputs: Iterable[CommandInput] = (),
     stdin: str | None = None,
     outputs: Iterable[str] = (),
@@ -68,6 +70,10 @@ def command_record(
         The command and its arguments, as given.
     executable : str
         Checksum of the file that ``argv[0]`` stands for.
+    programs : mapping, optional
+        The user's own programs that a program text names, and the checksums of their files.
+    software : str, optional
+        Checksum of what is installed in the environments of these programs.
     inputs : iterable of CommandInput
         Input files and directories, in any order.
     stdin : str, optional
@@ -88,6 +94,8 @@ def command_record(
         "kind": "command",
         "argv": list(argv),
         "executable": executable,
+        "programs": {name: programs[name] for name in sorted(programs or {})} if programs else {},
+        "software": software,
         "inputs": [item.record() for item in sorted(inputs, key=_path)],
         "stdin": stdin,
         "outputs": sorted(outputs),

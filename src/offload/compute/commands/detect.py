@@ -68,6 +68,12 @@ def absent_paths(argv: Sequence[str]) -> list[str]:
     return sorted(word for word in found if not is_system(os.path.normpath(word)))
 
 
+def shell_names(argv: Sequence[str]) -> list[str]:
+    """Return the words of program texts (``sh -c TEXT``) that may be names of programs, without repeats."""
+    words = (word for position in _scripts(argv) for word in argv[position].translate(_BREAKS).split())
+    return [word for word in dict.fromkeys(words) if "/" not in word and word[0] not in "-0123456789"]
+
+
 def _is_output(path: str, outputs: Collection[str]) -> bool:
     """Return whether a path is a declared output, or in one: there since the last time, and no input."""
     return any(path == output or path.startswith(output + "/") for output in outputs)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 
-from offload.compute.commands.detect import detect
-from offload.compute.commands.programs import resolve
+from offload.compute.commands.detect import detect, shell_names
+from offload.compute.commands.programs import own_program, resolve
+from offload.compute.commands.software import installed
 from offload.errors import UsageError
 from offload.identity.commands import CommandInput, command_record, identify
 from offload.identity.trees import TreeLimitError, scan
@@ -91,14 +92,24 @@ class Plan:
         All that was detected or declared.
     stdin : Stdin
         Its standard input.
+    programs : dict
+        The user's own programs that a program text names, and their paths.
     """
 
-    __slots__ = ("data", "executable", "executable_checksum", "inputs", "record", "request", "stdin", "transformation")
+    __slots__ = (
+        "data", "executable", "executable_checksum", "inputs", "program_checksums", "programs", "record", "request",
+        "software", "stdin", "transformation",
+    )  # fmt: skip
 
-    def __init__(self, request: Request, executable: str, inputs: list[PlannedInput], stdin: Stdin) -> None:
+    def __init__(
+        self, request: Request, executable: str, inputs: list[PlannedInput], stdin: Stdin, programs: dict[str, str]
+    ) -> None:
         self.request = request
         self.executable = executable
         self.executable_checksum = ""
+        self.programs = programs
+        self.program_checksums: dict[str, str] = {}
+        self.software: str | None = None
         self.inputs = inputs
         self.stdin = stdin
         self.record: dict[str, object] = {}
@@ -110,6 +121,8 @@ class Plan:
         self.record = command_record(
             self.request.argv,
             executable=self.executable_checksum,
+            programs=self.program_checksums,
+            software=self.software,
             inputs=self.inputs,
             stdin=stdin,
             outputs=self.request.output_paths,
@@ -142,6 +155,8 @@ class Planner:
             raise UsageError("the current directory does not exist any more", "cd to one that does") from None
         self._known: dict[tuple[str, str, tuple[str, ...]], PlannedInput] = {}
         self._programs: dict[str, str] = {}
+        self._own: dict[str, str | None] = {}
+        self._installed: dict[str, list[str]] = {}
 
     def plan(self, requests: Sequence[Request], stdin: Stdin) -> list[Plan]:
         """Return a plan for each request.
@@ -179,7 +194,28 @@ class Planner:
         if request.detect:
             for word in detect(request.argv, request.output_paths):
                 self._add(found, word, "detected", request)
-        return Plan(request, program, list(found.values()), stdin)
+        programs = {word: path for word in shell_names(request.argv) if (path := self._own_program(word)) is not None}
+        return Plan(request, program, list(found.values()), stdin, programs)
+
+    def _own_program(self, name: str) -> str | None:
+        if name not in self._own:
+            self._own[name] = own_program(name)
+        return self._own[name]
+
+    def _software(self, plan: Plan) -> str | None:
+        """Return the checksum of what is installed where the programs of a command lie; None where that is nothing."""
+        names: set[str] = set()
+        for program in (plan.executable, *plan.programs.values()):
+            folder = os.path.dirname(program)
+            key = program if folder.startswith("/usr") else folder
+            if key not in self._installed:
+                self._installed[key] = installed(program)
+            names.update(self._installed[key])
+        if not names:
+            return None
+        from offload.identity.checksums import checksum
+
+        return checksum("\n".join(sorted(names)).encode("utf-8", "surrogateescape"))
 
     def _add(self, found: dict[str, PlannedInput], word: str, how: str, request: Request) -> None:
         path = os.path.normpath(word) if word else ""
@@ -210,6 +246,7 @@ class Planner:
         paths: dict[str, None] = {}
         for plan in plans:
             paths[plan.executable] = None
+            paths.update(dict.fromkeys(plan.programs.values()))
         for item in inputs:
             if item.tree is None:
                 paths[item.source] = None
@@ -229,6 +266,8 @@ class Planner:
                 item.checksum = checksum(item.tree.manifest(checksums))
         for plan in plans:
             plan.executable_checksum = checksums[plan.executable]
+            plan.program_checksums = {name: checksums[path] for name, path in plan.programs.items()}
+            plan.software = self._software(plan)
 
     def is_unchanged(self, item: PlannedInput) -> bool:
         """Return whether an input that is read in place still is what it was when it was planned."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from offload.storage.rows import Transformation
 
 DIGITS = 12
-_BY_CONTENT = ("input", "executable", "stdin")
+_BY_CONTENT = ("input", "executable", "program", "software", "stdin")
 
 
 def explain_recorded(session: Session, found: Transformation) -> Explanation:
@@ -55,6 +55,10 @@ def _is_hit(session: Session, transformation: str) -> bool:
 def _parts(record: dict[str, Any]) -> Iterator[str]:
     yield f"command {quote(record['argv'])}"
     yield f"program {record['executable'][:DIGITS]}"
+    for name, checksum in record["programs"].items():
+        yield f"program {name} {checksum[:DIGITS]}"
+    if record["software"] is not None:
+        yield f"software {record['software'][:DIGITS]}"
     for item in record["inputs"]:
         yield f"input {item['path']} {item['checksum'][:DIGITS]}{', executable' if item['executable'] else ''}"
     if record["stdin"] is not None:

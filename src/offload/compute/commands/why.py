@@ -80,7 +80,8 @@ def compare(earlier: Record, now: Record) -> list[Difference]:
     Returns
     -------
     list of dict
-        Each has ``what`` (argument, input, variable, output, stdin, executable, environment, version), most have
+        Each has ``what`` (argument, input, variable, output, stdin, executable, program, software,
+        environment, version), most have
         ``name``, and ``earlier`` and ``now``, None where there is none.
     """
     return [
@@ -89,9 +90,10 @@ def compare(earlier: Record, now: Record) -> list[Difference]:
         *_mapping("variable", earlier["variables"], now["variables"]),
         *_outputs(_strings(earlier["outputs"]), _strings(now["outputs"])),
         *_mapping("environment", earlier["environment"], now["environment"]),
+        *_mapping("program", earlier["programs"], now["programs"]),
         *(
             {"what": what, "earlier": earlier[what], "now": now[what]}
-            for what in ("stdin", "executable", "version")
+            for what in ("stdin", "executable", "software", "version")
             if earlier[what] != now[what]
         ),
     ]
@@ -107,8 +109,10 @@ def describe(difference: Difference) -> str:
     """
     what, name = difference["what"], difference.get("name")
     earlier, now = difference["earlier"], difference["now"]
+    if what == "software":
+        return "other packages are installed beside the program"
     subject = f"argument {name}" if what == "argument" else f"the {what} {name}" if name is not None else f"the {what}"
-    if what in ("input", "executable", "stdin") and earlier is not None and now is not None:
+    if what in ("input", "executable", "program", "stdin") and earlier is not None and now is not None:
         aspect = difference.get("aspect")
         return f"{subject} has other content" if aspect is None else f"{subject}: {aspect}"
     if earlier is None:

@@ -1,0 +1,56 @@
+"""What a program brings along besides its own file: the packages of the environment that it lies in.
+
+An upgraded package leaves the file of ``python``, or the few lines of an installed script, as they were. So a program
+in a virtual or conda environment counts together with the names and versions of all that is installed there, and so
+does the system's Python. It costs a listing or two.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_METADATA = (".dist-info", ".egg-info", ".egg-link", ".pth")
+_SYSTEM_PYTHONS = ("/usr", "/usr/local")
+
+
+def installed(program: str) -> list[str]:
+    """Return what is installed in the environment of a program.
+
+    Parameters
+    ----------
+    program : str
+        Its path, links not followed: an environment's ``bin/python`` is a link to another place.
+
+    Returns
+    -------
+    list of str
+        Names that tell distributions and their versions, such as ``numpy-2.1.0.dist-info``, sorted; empty for a program
+        that lies in no environment.
+    """
+    prefix = os.path.dirname(os.path.dirname(os.path.abspath(program)))
+    if prefix in _SYSTEM_PYTHONS or prefix == "/":
+        if not os.path.basename(program).startswith("python"):
+            return []
+        return sorted({name for each in _SYSTEM_PYTHONS for name in _names(each)})
+    return sorted(set(_names(prefix)))
+
+
+def _names(prefix: str) -> Iterator[str]:
+    for name in _listed(f"{prefix}/conda-meta"):
+        if name.endswith(".json"):
+            yield name
+    for library in _listed(f"{prefix}/lib"):
+        if library.startswith("python"):
+            for folder in ("site-packages", "dist-packages"):
+                yield from (n for n in _listed(f"{prefix}/lib/{library}/{folder}") if n.endswith(_METADATA))
+
+
+def _listed(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:  # it is no environment
+        return []
