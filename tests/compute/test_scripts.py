@@ -199,7 +199,7 @@ print(square.submit(3).result(60))
         cluster.kill()
         out, _ = process.communicate(timeout=60)  # Dask has its say on stderr
     assert out == (
-        "EngineLostError submit again: what has been recorded is recalled, the rest runs on a new cluster\n9\n"
+        "EngineLostError submit again: what has been recorded is recalled, the rest runs anew\n9\n"
     )
 
 

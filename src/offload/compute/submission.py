@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
@@ -89,7 +90,8 @@ def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[
             chosen.add(session, OwnFunction(graph, task.payload()), missing)
             if isinstance(chosen, Batcher):
                 # Its thread imports it, too; if Python came to its end first, the import would be refused there.
-                importlib.import_module("distributed")
+                with contextlib.suppress(ImportError):  # the futures will tell
+                    importlib.import_module("distributed")
 
 
 def _may_hold_futures(kind: type) -> bool:
