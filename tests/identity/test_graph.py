@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import importlib
 import runpy
@@ -72,6 +73,7 @@ APP = """
     def table(x): return TABLE[x](x)
     def attribute(x): return helper.rate
     def elsewhere(x): return helpers.RATE
+    def octal(x): return oct(x)
     def all_of_it(x): return getattr(helpers, x)
     def late(x):
         try:
@@ -159,6 +161,23 @@ def test_what_does_not_change_stays_current_and_does_not_grow(app: Any, name: st
         assert graph.is_current()
     assert sizes == [len(part) for part in (graph._names, graph._sizes, graph._cells, graph._values, graph.nodes)]
     assert Graph(function).checksum == graph.checksum
+
+
+def test_a_builtin_that_is_replaced_is_noticed(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = closure(app.octal)
+    assert before.is_current()
+    monkeypatch.setattr(builtins, "oct", other_code)
+    assert not before.is_current()
+    assert closure(app.octal).checksum != before.checksum
+    monkeypatch.undo()
+    assert before.is_current()
+
+
+def test_a_new_builtin_is_noticed(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = closure(app.late)
+    monkeypatch.setattr(builtins, "NOT_YET", 1, raising=False)
+    assert not before.is_current()
+    assert closure(app.late).checksum != before.checksum
 
 
 def test_use_changes_nothing(app: Any) -> None:

@@ -143,7 +143,7 @@ def _read(graph: Graph, function: FunctionType, cells: dict[str, Any], read: Rea
         value = graph.look(function.__globals__, read.name)
         if value is MISSING:
             # As the interpreter does: builtins come after globals.
-            value = getattr(builtins, read.name, MISSING)
+            value = graph.look(vars(builtins), read.name)
     else:
         name = _absolute(function, read)
         if _whose(graph, name) != PROJECT:  # perhaps not loaded yet, and not needed to recall
