@@ -326,6 +326,34 @@ def test_an_absolute_path_that_changes_meanwhile_is_not_recorded(offload: Offloa
         assert b"not recorded: " + os.fsencode(path) + b" changed while the command ran" in done.stderr, number
 
 
+@pytest.mark.parametrize("how", ["absolute", "path", "named"])
+@pytest.mark.parametrize("each", [False, True])
+def test_a_program_that_changes_meanwhile_is_not_recorded(
+    offload: Offload, work: Path, tmp_path: Path, how: str, each: bool
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    program = programs / "tool"
+    first = {"absolute": [str(program)], "path": ["tool"], "named": ["sh", "-c", "tool"]}[how]
+    command = ["run", "--", *first, *([":::", "a"] if each else [])]
+    path = {"PATH": f"{programs}:{os.environ['PATH']}"}
+    for number in range(2):
+        program.write_text(f"#!/bin/sh\necho 1\necho '# edited' >> {program}\n")
+        program.chmod(0o755)
+        done = offload(*command, env=path)
+        assert done.stdout == b"1\n"
+        assert b"not recorded: " + os.fsencode(program) + b" changed while the command ran" in done.stderr, number
+
+
+def test_a_program_that_is_gone_afterwards_has_changed(offload: Offload, work: Path, tmp_path: Path) -> None:
+    program = tmp_path / "tool"
+    program.write_text(f"#!/bin/sh\nrm {program}\n")
+    program.chmod(0o755)
+    done = offload("run", "--", str(program))
+    assert done.returncode == 0
+    assert os.fsencode(program) + b" changed while the command ran" in done.stderr
+
+
 def test_large_directories_have_to_be_meant(
     work: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

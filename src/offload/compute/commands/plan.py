@@ -269,8 +269,17 @@ class Planner:
             plan.program_checksums = {name: checksums[path] for name, path in plan.programs.items()}
             plan.software = self._software(plan)
 
-    def is_unchanged(self, item: PlannedInput) -> bool:
-        """Return whether an input that is read in place still is what it was when it was planned."""
+    def changed(self, plan: Plan) -> list[str]:
+        """Return what a command executed or read in place, and is no longer what it was when the plan was made."""
+        before = {path: plan.program_checksums[name] for name, path in plan.programs.items()}
+        if plan.executable.startswith("/"):  # what a relative path leads to was copied
+            before[plan.executable] = plan.executable_checksum
+        there = [path for path in before if os.path.isfile(path) and os.access(path, os.R_OK)]
+        now = dict(zip(there, self._files.checksums(there), strict=True))
+        programs = [path for path, checksum in before.items() if now.get(path) != checksum]
+        return programs + [item.path for item in plan.in_place() if not self._is_unchanged(item)]
+
+    def _is_unchanged(self, item: PlannedInput) -> bool:
         try:
             again = _look(item.source, item.path, item.how, item.excluded)
         except UsageError:

@@ -126,8 +126,8 @@ def compute(
 
 
 def changed_in_place(plan: Plan, planner: Planner) -> str:
-    """Return why a result does not count, when an input that was read in place changed; else ""."""
-    names = [item.path for item in plan.in_place() if not planner.is_unchanged(item)]
+    """Return why a result does not count, when a program or an input that was used in place changed; else ""."""
+    names = planner.changed(plan)
     return f"{names[0]} changed while the command ran" if names else ""
 
 
