@@ -13,6 +13,7 @@ import pytest
 
 from offload.cli.main import main
 from offload.compute.session import close_sessions
+from offload.errors import DiskFullError
 
 if TYPE_CHECKING:
     from tests.conftest import Offload
@@ -245,3 +246,17 @@ def test_errors_in_threads_are_heard_of(
     assert main(["run", "--", "echo", ":::", "a"]) == 1
     close_sessions()
     assert "echo a: internal error: ZeroDivisionError: what now" in capfd.readouterr().err
+
+
+def test_results_that_cannot_be_recorded_are_an_error(
+    work: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> list[str]:
+        raise DiskFullError("no space is left")
+
+    monkeypatch.setattr("offload.compute.session.Session.record", fail)
+    assert main(["run", "--", "echo", ":::", "a", "b"]) == 125
+    close_sessions()
+    out, err = capfd.readouterr()
+    assert out == "a\nb\n"
+    assert err.splitlines()[-1] == "offload: 2 not recorded: no space is left"

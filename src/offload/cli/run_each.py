@@ -48,16 +48,15 @@ def run_each(parsed: Parsed) -> int:
     if parsed.dry_run:
         return _show(parsed, batch)
     failures: list[tuple[int, Job]] = []
-    unrecorded: list[Job] = []
     with interruptible(), closing(batch.run(keep_quiet if quiet else say, progress.tick)) as jobs:
         for number, job in enumerate(jobs, 1):
             if job.state == "failed":
                 failures.append((number, job))
-            if job.unrecorded:
-                unrecorded.append(job)
             if not _write(job, session, progress):
                 return PIPE_CLOSED
     progress.end()
+    # Results are recorded in batches, the last of them after the last output has been written.
+    unrecorded = [job for job in batch.jobs if job.unrecorded]
     _report(parsed, progress, arguments, failures, unrecorded)
     if failures:
         return 1
