@@ -17,6 +17,7 @@ from offload._version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.compute.commands.api import CommandResult, run
+    from offload.compute.engine import EngineLostError, WorkerLostError
     from offload.compute.futures import Future, gather
     from offload.compute.inputs import Directory, File
     from offload.compute.tasks import Task, task
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         DecodeError,
         EncodeError,
         IdentityError,
+        NotFoundError,
         NotRecordedWarning,
         OffloadError,
         StorageError,
@@ -40,14 +42,17 @@ _WHERE = {
     "DecodeError": "offload.errors",
     "Directory": "offload.compute.inputs",
     "EncodeError": "offload.errors",
+    "EngineLostError": "offload.compute.engine",
     "File": "offload.compute.inputs",
     "Future": "offload.compute.futures",
     "IdentityError": "offload.errors",
+    "NotFoundError": "offload.errors",
     "NotRecordedWarning": "offload.errors",
     "OffloadError": "offload.errors",
     "StorageError": "offload.errors",
     "Task": "offload.compute.tasks",
     "UsageError": "offload.errors",
+    "WorkerLostError": "offload.compute.engine",
     "client": "offload.deploy.client",
     "gather": "offload.compute.futures",
     "register": "offload.identity.objects",
@@ -62,14 +67,17 @@ __all__ = [
     "DecodeError",
     "Directory",
     "EncodeError",
+    "EngineLostError",
     "File",
     "Future",
     "IdentityError",
+    "NotFoundError",
     "NotRecordedWarning",
     "OffloadError",
     "StorageError",
     "Task",
     "UsageError",
+    "WorkerLostError",
     "__version__",
     "client",
     "gather",
