@@ -43,6 +43,10 @@ class NotFoundError(OffloadError):
     """The asked-for checksum, run or name is not there."""
 
 
+class BasketGoneError(NotFoundError):
+    """A job service does not know a client's basket: it has been started anew."""
+
+
 class StorageError(OffloadError):
     """The store or the database cannot do what it was asked."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
@@ -21,6 +22,8 @@ from offload.compute.worker import Arguments, Batch, Outcome
 from offload.errors import EncodeError, StorageError
 
 QUEUED_PER_SLOT = 2
+MOST_LANES = 100  # remembered for what they know of their calls
+LOST_PAUSE = 0.5
 LARGEST_BYTES = 4 * 1024 * 1024
 
 
@@ -51,11 +54,18 @@ class Batcher(Runner):
     def add(self, session: Session, function: ShippedFunction, calls: list[tuple[Call, Future[Any]]]) -> None:
         """Take on calls of one function. The same call, already on its way, is not run twice."""
         new: list[Work] = []
+        packed: list[tuple[Call, Future[Any], Arguments | bytes]] = []
+        for call, future in calls:
+            try:
+                packed.append((call, future, call.packed()))
+            except EncodeError as exc:
+                if future.set_running_or_notify_cancel():
+                    future.set_exception(exc)
         with self._lock:
-            for call, future in calls:
+            for call, future, arguments in packed:
                 work = self._works.get((session.home.path, call.transformation))
                 if work is None:
-                    work = self._works[session.home.path, call.transformation] = Work(call, future)
+                    work = self._works[session.home.path, call.transformation] = Work(call, future, arguments)
                     new.append(work)
                 else:
                     work.futures.append(future)
@@ -108,32 +118,40 @@ class Batcher(Runner):
         self._lanes.setdefault(key, lane).waiting.extend(works)
 
     def _dispatch(self) -> None:
-        for lane in list(self._lanes.values()):
-            while lane.waiting:
+        """Send as much as the engine takes, one batch of each function in turn."""
+        while lanes := [lane for lane in self._lanes.values() if lane.waiting]:
+            for lane in lanes:
                 if self._engine is None:
                     self._engine = self._start()
+                engine = self._engine
+                try:
+                    slots = engine.slots
+                except EngineLostError:
+                    self._lose(engine)
+                    if not engine.resumes:
+                        raise
+                    time.sleep(LOST_PAUSE)
+                    continue
                 # Dask blames all that waits on a worker for its end. So who may have ended one flies alone.
-                suspect = lane.waiting[0].suspect
-                if self._alone or len(self._flying) >= (1 if suspect else QUEUED_PER_SLOT * self._engine.slots):
+                suspect = bool(lane.waiting) and lane.waiting[0].suspect
+                if self._alone or len(self._flying) >= (1 if suspect else QUEUED_PER_SLOT * slots):
                     return
-                self._send(lane, self._engine)
+                self._send(lane, engine, slots)
                 self._alone = suspect and bool(self._flying)
+        if not self._flying and len(self._lanes) > MOST_LANES:
+            self._lanes.clear()
 
-    def _send(self, lane: Lane, engine: Engine) -> None:
+    def _send(self, lane: Lane, engine: Engine, slots: int) -> None:
         works: list[Work] = []
         calls: list[Arguments | bytes] = []
-        size, taken = 0, deque(lane.take(engine.slots))
+        size, taken = 0, deque(lane.take(slots))
         while taken and size < LARGEST_BYTES:
             work = taken.popleft()
             if not self._begin(lane, work):
                 continue
-            try:
-                calls.append(work.call.packed())
-            except EncodeError as exc:
-                self._deliver(lane, work, error=exc)
-            else:
-                works.append(work)
-                size += len(calls[-1]) if isinstance(calls[-1], bytes) else 0
+            calls.append(work.arguments)
+            works.append(work)
+            size += len(work.arguments) if isinstance(work.arguments, bytes) else 0
         lane.waiting.extendleft(reversed(taken))
         if not works:
             return

@@ -8,7 +8,7 @@ from functools import cache
 
 from offload import _version
 from offload.compute.session import Session
-from offload.identity.encoding import encode, identify
+from offload.identity.encoding import encode
 from offload.storage.rows import Entry
 
 TYPE_CHECKING = False
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from offload.identity.calls import Bound
+    from offload.identity.files import File
     from offload.identity.graph import Graph
 
 SUMMARY_LENGTH = 120
@@ -37,9 +38,13 @@ class Call:
         What to call the function with.
     arguments : list of (str, str)
         Parameter and checksum.
+    files : sequence of (File, str)
+        The files among the arguments, at any depth, and their checksums.
     """
 
-    __slots__ = ("args", "arguments", "bound", "function", "kwargs", "label", "record", "scratch", "transformation")
+    __slots__ = (
+        "args", "arguments", "bound", "files", "function", "kwargs", "label", "record", "scratch", "transformation",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -54,6 +59,7 @@ class Call:
         self.label = label
         self.function = function
         self.transformation, self.record, self.arguments = identified
+        self.files: Sequence[tuple[File, str]] = ()
         self.bound = bound
         self.args = args
         self.kwargs = kwargs
@@ -61,11 +67,7 @@ class Call:
 
     def changed_file(self) -> str | None:
         """Return a file among the arguments that is not what it was when the call was identified, or None."""
-        checksums = dict(self.arguments)
-        for name, value in self.bound:
-            if _holds_file(value) and identify(value) != checksums[name]:
-                return f"{value}"
-        return None
+        return next((f"{file}" for file, checksum in self.files if file.checksum() != checksum), None)
 
     def packed(self) -> Any:
         """Return the arguments in the form in which they travel to a worker.
@@ -99,14 +101,6 @@ class Call:
             seconds,
             self.details(where, parts),
         )
-
-
-def _holds_file(value: object) -> bool:
-    if isinstance(value, (list, tuple)):
-        return any(map(_holds_file, value))
-    if isinstance(value, dict):
-        return any(map(_holds_file, value.values()))
-    return hasattr(value, "__fspath__") and type(value).__module__ == "offload.identity.files"
 
 
 def summary(value: object) -> str:

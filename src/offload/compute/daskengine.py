@@ -37,10 +37,19 @@ class DaskEngine(Engine):
 
     @property
     def slots(self) -> int:
-        """The number of threads of all workers; one while there are none yet."""
+        """The number of threads of all workers; one while there are none yet.
+
+        Raises
+        ------
+        EngineLostError
+            If the scheduler does not answer.
+        """
         asked, slots = self._slots
         if time.monotonic() - asked > SLOTS_FRESH:
-            slots = max(1, sum(self._client.nthreads().values()))
+            try:
+                slots = max(1, sum(self._client.nthreads().values()))
+            except Exception as exc:  # a client that has given up raises what comes along
+                raise EngineLostError(f"Dask's scheduler is gone: {exc}", AGAIN) from exc
             self._slots = time.monotonic(), slots
         return slots
 
@@ -57,8 +66,9 @@ class DaskEngine(Engine):
                 batch.calls[i] = b""
             # An identity of its own for each batch: what has been computed before was recalled already.
             remote = self._client.submit(_run, batch, large, *data, pure=False)
-        except (OSError, TimeoutError) as exc:
-            self._pending.discard(future)
+        except Exception as exc:  # as above
+            with self._lock:
+                self._pending.discard(future)
             raise EngineLostError(f"Dask's scheduler is gone: {exc}", AGAIN) from exc
         remote.add_done_callback(lambda done: self._arrived(future, done))
         return future
@@ -69,8 +79,12 @@ class DaskEngine(Engine):
         outcomes: list[Outcome] | None = None
         error: BaseException | None = None
         if self.ending or remote.status not in ("finished", "error"):
-            # The scheduler has forgotten it. Its result would be waited for without end.
-            return self.settle(future, None, EngineLostError("Dask's scheduler is gone", AGAIN))
+            # Its result would be waited for without end.
+            gone: OffloadError = EngineLostError("Dask's scheduler is gone", AGAIN)
+            if not self.ending and self._client.status == "running":
+                # The scheduler is there: a large argument has gone down with the worker that held it.
+                gone = WorkerLostError("the worker that ran it ended")
+            return self.settle(future, None, gone)
         try:
             answer = remote.result()
             if isinstance(answer, OffloadError):
@@ -98,7 +112,9 @@ class DaskEngine(Engine):
 
     def lose_all(self, error: EngineLostError) -> None:
         """Tell everybody who waits that the scheduler is gone."""
-        for future in list(self._pending):
+        with self._lock:
+            pending = list(self._pending)
+        for future in pending:
             self.settle(future, None, error)
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable
 from typing import Any, Generic, TypeVar
 
 from offload.compute.values import from_buffer
+from offload.errors import UsageError
 
 T = TypeVar("T")
 
@@ -71,7 +72,12 @@ def gather(futures: Iterable[Future[T]], *, progress: bool | None = None, timeou
     """
     from offload.compute.progress import following
 
+    if isinstance(futures, concurrent.futures.Future):
+        raise UsageError("gather takes a list of futures", "gather([future]), or future.result()")
     futures = list(futures)
+    wrong = next((f for f in futures if not isinstance(f, concurrent.futures.Future)), None)
+    if wrong is not None:
+        raise UsageError(f"gather takes futures, not a {type(wrong).__name__}", "what submit and map return")
     try:
         with following(futures, progress):
             done, pending = concurrent.futures.wait(

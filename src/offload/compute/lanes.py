@@ -13,19 +13,23 @@ from offload.compute.calls import Call
 from offload.compute.futures import Future
 from offload.compute.session import Session
 from offload.compute.shipped import ShippedFunction
-from offload.compute.worker import Outcome
+from offload.compute.worker import Arguments, Outcome
 
 TARGET_SECONDS = 0.1
 LARGEST, GROWTH = 2000, 8
 
 
 class Work:
-    """A call on its way: what to run, the futures that wait for it, and whether it has ended a worker's batch."""
+    """A call on its way: what to run, the futures that wait for it, and whether it has ended a worker's batch.
 
-    __slots__ = ("call", "futures", "suspect")
+    Its arguments are packed, as they were when the call was identified: the caller may change them from then on.
+    """
 
-    def __init__(self, call: Call, future: Future[Any]) -> None:
+    __slots__ = ("arguments", "call", "futures", "suspect")
+
+    def __init__(self, call: Call, future: Future[Any], arguments: Arguments | bytes) -> None:
         self.call = call
+        self.arguments = arguments
         self.futures = [future]
         self.suspect = False
 

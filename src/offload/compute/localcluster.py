@@ -9,6 +9,7 @@ The scheduler listens on loopback, with mutual TLS by a certificate that only th
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -60,7 +61,8 @@ class LocalCluster(DaskEngine):
         ]
         for thread in self._readers:
             thread.start()
-        importlib.import_module("distributed")  # while the cluster starts
+        with contextlib.suppress(ImportError):  # then the cluster does not start, either, and says why
+            importlib.import_module("distributed")  # while the cluster starts
         try:
             self._connect(self._contact(reading))
         except BaseException:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from offload.compute.worker import Outcome
 
 
-def _inputs_stood_still(call: Call) -> bool:
+def _all_stood_still(call: Call, outcome: Outcome) -> bool:
+    """Tell whether the call computed from what it was identified by; if not, say what has changed."""
     try:
-        changed = call.changed_file()
+        changed = outcome.changed or call.changed_file()
     except OffloadError as exc:  # it is gone, or cannot be read any more
         changed = exc.message
     if changed is not None:
@@ -40,7 +41,7 @@ def record(session: Session, explain: Callable[[Session], str], done: list[tuple
     done : list of (Call, Outcome)
         Those that failed are passed over.
     """
-    done = [(call, outcome) for call, outcome in done if outcome.error is None and _inputs_stood_still(call)]
+    done = [(call, outcome) for call, outcome in done if outcome.error is None and _all_stood_still(call, outcome)]
     if not done:
         return
     try:

@@ -21,14 +21,18 @@ from offload.compute.session import Session, current
 from offload.compute.shipped import OwnFunction
 from offload.compute.tasks import Task
 from offload.compute.worker import inside
+from offload.errors import IdentityError
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 NOTE_AFTER = 2.0
+ATTEMPTS = 5
 
 _lock = threading.Lock()
 _runners: dict[str | None, Runner] = {}
 _registered = False
+_dependents = 0  # calls that wait for the results of others, and are no runner's yet
+_begun = threading.Condition()
 
 
 def submit(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
@@ -57,7 +61,7 @@ def submit_many(task: Task, rows: Sequence[Arguments]) -> list[Future[Any]]:
     for future, (args, kwargs) in zip(futures, rows, strict=True):
         waiting = [] if simple else _futures_in((args, kwargs))
         if waiting:
-            _when_done(waiting, future, lambda f=future, a=args, k=kwargs: _resume(task, f, a, k))
+            _when_done(waiting, lambda f=future, a=args, k=kwargs: _resume(task, f, a, k))
         else:
             ready.append((future, args, kwargs))
     _start(task, ready)
@@ -68,8 +72,12 @@ def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[
     session = current()
     rows = [(args, kwargs) for _, args, kwargs in ready]
     calls, graph = task.identify_many(rows), task.graph()
-    while calls and calls[0].function != graph.checksum:  # another thread has changed what the function reaches
-        calls, graph = task.identify_many(rows), task.graph()
+    for _ in range(ATTEMPTS):
+        if not calls or calls[0].function == graph.checksum:
+            break
+        calls, graph = task.identify_many(rows), task.graph()  # another thread has changed what the function reaches
+    else:
+        raise IdentityError(f"what {task.label} reaches is changed all the time by another thread")
     missing = []
     for call, (future, _, _), data in zip(
         calls, ready, session.recall([call.transformation for call in calls]), strict=True
@@ -122,17 +130,26 @@ def _resolved(value: Any) -> Any:
     return value
 
 
-def _when_done(waiting: list[Future[Any]], dependent: Future[Any], go_on: Any) -> None:
+def _when_done(waiting: list[Future[Any]], go_on: Any) -> None:
+    global _dependents
     remaining = len(waiting)
     lock = threading.Lock()
+    with _begun:
+        _dependents += 1
 
     def one_done(_: Any) -> None:
+        global _dependents
         nonlocal remaining
         with lock:
             remaining -= 1
             last = remaining == 0
         if last:
-            go_on()
+            try:
+                go_on()
+            finally:
+                with _begun:
+                    _dependents -= 1
+                    _begun.notify_all()
 
     for future in waiting:
         future.add_done_callback(one_done)
@@ -182,8 +199,9 @@ def _jobs_of(place: Place) -> Runner:
 
 def _leave() -> None:
     """In a child of this process: the runners, their threads and their clusters are the parent's."""
-    global _runners, _lock
+    global _runners, _lock, _dependents, _begun
     left, _runners, _lock = _runners, {}, threading.Lock()
+    _dependents, _begun = 0, threading.Condition()
     for each in left.values():
         each.leave()
 
@@ -195,9 +213,11 @@ def shutdown() -> None:
     ended the program, nothing is waited for.
     """
     global _runners
+    interrupted = _ended_by_interrupt()
+    if not interrupted:
+        interrupted = not _all_begun()
     with _lock:
         ending, _runners = _runners, {}
-    interrupted = _ended_by_interrupt()
     for each in ending.values():
         try:
             left = 0 if interrupted else each.unfinished(NOTE_AFTER)
@@ -207,6 +227,18 @@ def shutdown() -> None:
         except KeyboardInterrupt:
             interrupted = True
         each.close(kill=interrupted)
+
+
+def _all_begun() -> bool:
+    """Wait for the calls that wait for others to be begun; False when Ctrl-C ended that."""
+    try:
+        with _begun:
+            if not _begun.wait_for(lambda: not _dependents, NOTE_AFTER):
+                sys.stderr.write(f"offload: waiting for {_dependents} calls that wait for others (Ctrl-C ends them)\n")
+                _begun.wait_for(lambda: not _dependents)
+    except KeyboardInterrupt:
+        return False
+    return True
 
 
 def _ended_by_interrupt() -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from offload.compute.futures import Future
     from offload.compute.worker import Outcome
+    from offload.identity.files import File
 
 _GENERATORS = 0x20 | 0x200  # CO_GENERATOR, CO_ASYNC_GENERATOR
 _COROUTINE = 0x80
@@ -109,8 +110,16 @@ class Task:
         calls = []
         for args, kwargs in rows:
             bound = bind(self.function, args, kwargs)
-            identified = recorder.record(bound)
-            calls.append(Call(self.label, recorder.function, identified, bound, args, kwargs, self.scratch))
+            files = sys.modules.get("offload.identity.files")
+            met: Sequence[tuple[File, str]] = ()
+            if files is None:  # then there is none among the arguments
+                identified = recorder.record(bound)
+            else:
+                with files.noting() as met:
+                    identified = recorder.record(bound)
+            call = Call(self.label, recorder.function, identified, bound, args, kwargs, self.scratch)
+            call.files = met
+            calls.append(call)
         return calls
 
     def graph(self) -> Graph:
@@ -135,6 +144,7 @@ class Task:
         began = time.perf_counter()
         result = await self.function(*args, **kwargs)
         outcome.seconds = time.perf_counter() - began
+        outcome.changed = graph.changed()
         self._keep(session, graph, call, outcome, result)
         return result
 
@@ -146,6 +156,7 @@ class Task:
         began = time.perf_counter()
         result = execute(self.function, call.args, call.kwargs)
         outcome.seconds = time.perf_counter() - began
+        outcome.changed = graph.changed()
         self._keep(session, graph, call, outcome, result)
         return result
 
@@ -154,6 +165,9 @@ class Task:
         from offload.compute.recording import record
         from offload.compute.values import to_buffer
 
+        if outcome.changed is not None:
+            record(session, functools.partial(explain, graph=graph), [(call, outcome)])
+            return
         try:
             chunks = to_buffer(result)
             if call.scratch:

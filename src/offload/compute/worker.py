@@ -76,14 +76,17 @@ class Outcome:
         Its traceback, for those who cannot load it.
     started, seconds : float
         Unix time, and how long the function ran.
+    changed : str or None
+        What of all that the function reaches was changed while it ran, so that nothing is to be recorded.
     """
 
-    __slots__ = ("buffer", "checksum", "error", "seconds", "started", "text")
+    __slots__ = ("buffer", "changed", "checksum", "error", "seconds", "started", "text")
 
     def __init__(self, started: float) -> None:
         self.checksum: str | None = None
         self.buffer: bytes | None = None
         self.error: bytes | None = None
+        self.changed: str | None = None
         self.text = ""
         self.started = started
         self.seconds = 0.0
@@ -135,8 +138,8 @@ def run_batch(batch: Batch) -> list[Outcome]:
     home = os.environ.get("OFFLOAD_HOME")
     os.environ["OFFLOAD_HOME"] = batch.home  # calls that the function makes are recorded there, too
     try:
-        function = _load(batch)
-        return [_run(function, batch, call) for call in batch.calls]
+        # Loaded anew where an earlier call has changed what the function reaches.
+        return [_run(*_load(batch), batch, call) for call in batch.calls]
     finally:
         if home is None:
             del os.environ["OFFLOAD_HOME"]
@@ -154,12 +157,12 @@ def main_name() -> str:
     return reference_name(sys.modules["__main__"])[0].removesuffix(":")
 
 
-def _load(batch: Batch) -> Callable[..., Any]:
+def _load(batch: Batch) -> tuple[Callable[..., Any], Graph]:
     import pickle
 
     known = _functions.get(batch.function)
     if known is not None and known[1].is_current():
-        return known[0]
+        return known
     if batch.main != main_name():
         # What the user's script defines is called here as it is there.
         sys.modules["__main__"].__spec__ = ModuleSpec(batch.main, None)
@@ -172,10 +175,10 @@ def _load(batch: Batch) -> Callable[..., Any]:
             f"a module may have been edited or changed after its import ({names or 'none of its own'}): restart Python",
         )
     _functions[batch.function] = function, graph
-    return function
+    return function, graph
 
 
-def _run(function: Callable[..., Any], batch: Batch, call: Arguments | bytes) -> Outcome:
+def _run(function: Callable[..., Any], graph: Graph, batch: Batch, call: Arguments | bytes) -> Outcome:
     import pickle
 
     outcome = Outcome(time.time())
@@ -192,6 +195,7 @@ def _run(function: Callable[..., Any], batch: Batch, call: Arguments | bytes) ->
     finally:
         _state.busy = nested
     outcome.seconds = time.perf_counter() - began
+    outcome.changed = graph.changed()
     _keep(outcome, batch, result)
     return outcome
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from offload.errors import EncodeError, UsageError
 from offload.identity.checksums import checksum_of_chunks
@@ -10,7 +13,7 @@ from offload.identity.objects import register
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 CHUNK = 1024 * 1024
@@ -112,5 +115,27 @@ def _not_a_result(state: Any) -> Any:
     raise EncodeError("a File is an argument, not a result", "return the file's content")
 
 
+_noting = threading.local()
+
+
+@contextmanager
+def noting() -> Iterator[list[tuple[File, str]]]:
+    """Collect the files that are encoded in this thread meanwhile, with their checksums."""
+    met: list[tuple[File, str]] = []
+    _noting.met = met
+    try:
+        yield met
+    finally:
+        del _noting.met
+
+
+def _state(file: File) -> list[str]:
+    checksum = file.checksum()
+    met = getattr(_noting, "met", None)
+    if met is not None:
+        met.append((file, checksum))
+    return [file.name, checksum]
+
+
 for _cls in (File, Directory):
-    register(_cls, encode=lambda f: [f.name, f.checksum()], decode=_not_a_result, name=f"offload.{_cls.__name__}")
+    register(_cls, encode=_state, decode=_not_a_result, name=f"offload.{_cls.__name__}")

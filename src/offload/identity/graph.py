@@ -99,6 +99,15 @@ class Graph:
         """Return the bytes whose checksum is the identity."""
         return encode([self.content, [[node.kind, node.content] for node in self.nodes]])
 
+    def changed(self) -> str | None:
+        """Return the name of something that is not what it was when it was looked at, or None."""
+        if self.is_current():
+            return None
+        for names, name, seen in self._names:
+            if names.get(name, MISSING) is not seen:
+                return str(name)
+        return "what a global or a default holds"
+
     def is_current(self) -> bool:
         """Tell whether everything that was looked at is still what it was."""
         for names, name, seen in self._names:

@@ -16,7 +16,7 @@ from offload.compute.jobs.messages import Delivery, SentCall, Submission, dump, 
 from offload.compute.runner import Runner
 from offload.compute.session import Session
 from offload.compute.shipped import ShippedFunction
-from offload.errors import EncodeError, NotFoundError, OffloadError, StorageError
+from offload.errors import BasketGoneError, EncodeError, OffloadError, StorageError
 from offload.storage.remote.client import Client
 
 CALLS_PER_REQUEST = 1000
@@ -109,7 +109,7 @@ class Jobs(Runner):
             body = dump(submission)
             try:
                 self._patiently(functools.partial(_post, body=body))
-            except OffloadError as exc:
+            except Exception as exc:  # whatever it is, nobody must wait for these calls any more
                 for call in submission.calls:
                     self._deliver(Delivery(call.transformation, None, exc))
             with self._idle:
@@ -118,22 +118,25 @@ class Jobs(Runner):
         self._forget_service()
 
     def _receive(self) -> None:
-        path = f"/v1/baskets/{self._basket}?seconds={POLL_SECONDS:.0f}"
+        had = 0
         while not self._closed:
             with self._idle:
                 # Nothing to ask for: the next call to `add` begins again.
                 if not self._idle.wait_for(lambda: self._waiting or self._closed, POLL_SECONDS):
                     continue
             try:
-                answer = self._patiently(lambda service: service.call("GET", path, idle=2 * POLL_SECONDS))
-            except NotFoundError:
+                answer = self._patiently(functools.partial(_fetch, basket=self._basket, had=had))
+                first, deliveries = load(answer.body)
+            except BasketGoneError:
+                had = 0
                 self._again()
                 continue
-            except OffloadError as exc:
+            except Exception as exc:  # as above
                 self._fail_all(exc)
                 continue
-            for delivery in load(answer.body):
+            for delivery in deliveries[max(0, had - first) :]:
                 self._deliver(delivery)
+            had = max(had, first + len(deliveries))
         self._forget_service()
 
     def _patiently(self, ask: Callable[[Client], Any]) -> Any:
@@ -175,11 +178,16 @@ class Jobs(Runner):
             else:
                 future.set_buffer(delivery.data, recalled=False)
 
-    def _fail_all(self, error: OffloadError) -> None:
+    def _fail_all(self, error: Exception) -> None:
         with self._lock:
             waiting = list(self._waiting)
         for transformation in waiting:
             self._deliver(Delivery(transformation, None, error))
+
+
+def _fetch(service: Client, basket: str, had: int) -> Any:
+    path = f"/v1/baskets/{basket}?had={had}&seconds={POLL_SECONDS:.0f}"
+    return service.call("GET", path, idle=2 * POLL_SECONDS)
 
 
 def _post(service: Client, body: bytes) -> object:

@@ -29,13 +29,28 @@ def connect(place: Place) -> Client:
         contact = _revived(place)
     if contact.jobs is None:
         raise OffloadError(f"the deployment {place.name} takes no jobs (yet)", f"offload status {place.name}")
-    with open(place.token, encoding="ascii") as file:
-        return Client(contact.jobs, file.read().strip(), place.authority)
+    try:
+        with open(place.token, encoding="ascii") as file:
+            return Client(contact.jobs, file.read().strip(), place.authority)
+    except OSError as exc:
+        raise OffloadError(f"{place.token} cannot be read: {exc.strerror}", f"offload up --name {place.name}") from exc
 
 
 def _revived(place: Place) -> Contact:
     """Bring a deployment whose head has died up again, as it was."""
-    done = subprocess.run(
+    try:
+        done = _brought_up(place)
+    except subprocess.TimeoutExpired as exc:
+        raise OffloadError(f"{place.name} was not up again after {UP_SECONDS:.0f} s", "offload logs") from exc
+    contact = Contact.read(place.contact)
+    if done.returncode or contact is None:
+        said = done.stderr.decode(errors="replace").strip()
+        raise OffloadError(f"the head of {place.name} has died and does not come up again: {said}", "offload logs")
+    return contact
+
+
+def _brought_up(place: Place) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
         [sys.executable, "-m", "offload", "up", "--name", place.name],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -43,8 +58,3 @@ def _revived(place: Place) -> Contact:
         timeout=UP_SECONDS,
         check=False,
     )
-    contact = Contact.read(place.contact)
-    if done.returncode or contact is None:
-        said = done.stderr.decode(errors="replace").strip()
-        raise OffloadError(f"the head of {place.name} has died and does not come up again: {said}", "offload logs")
-    return contact

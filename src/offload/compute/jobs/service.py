@@ -15,7 +15,7 @@ from offload.compute.engine import Engine
 from offload.compute.futures import Future
 from offload.compute.jobs.messages import Delivery, SentCall, Submission, dump, load
 from offload.compute.session import Session
-from offload.errors import NotFoundError
+from offload.errors import BasketGoneError
 from offload.storage.rows import Entry
 from offload.storage.service.guard import Guard, unnamed
 
@@ -59,10 +59,19 @@ class ReceivedFuture(Future[bytes]):
 
 
 class Basket:
-    """What has ended for one client and was not fetched yet."""
+    """What has ended for one client, kept until the client says that it has it.
+
+    Attributes
+    ----------
+    deliveries : list of Delivery
+        In the order in which the calls ended.
+    first : int
+        The number of the first of them; they are counted from 0.
+    """
 
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
+        self.first = 0
         self.expected = 0
         self.filled = asyncio.Event()
         self.asked = time.monotonic()
@@ -110,19 +119,26 @@ class JobService:
             self._batcher.add(self._session, submission.function, missing)
 
     async def fetch(self, request: web.Request) -> web.Response:
-        """Give what is in a basket, as soon as there is anything, or nothing after some seconds."""
+        """Give what is in a basket, as soon as there is anything, or nothing after some seconds.
+
+        The client says how many deliveries it had before; only these are dropped, so a lost answer is given again.
+        """
         basket = self._baskets.get(request.match_info["basket"])
         if basket is None:
-            raise NotFoundError("there is no such basket: the job service has been started anew", "submit again")
+            raise BasketGoneError("there is no such basket: the job service has been started anew", "submit again")
         basket.asked = time.monotonic()
+        had = int(request.query.get("had", "0"))
+        del basket.deliveries[: max(0, had - basket.first)]
+        basket.first = max(basket.first, had)
+        if not basket.deliveries:
+            basket.filled.clear()
         seconds = min(float(request.query.get("seconds", "20")), LONGEST_WAIT)
         try:
             await asyncio.wait_for(basket.filled.wait(), seconds)
         except TimeoutError:
-            return web.Response(body=dump([]))
-        deliveries, basket.deliveries = basket.deliveries, []
-        basket.filled.clear()
-        return web.Response(body=await asyncio.to_thread(dump, deliveries))
+            return web.Response(body=dump((basket.first, [])))
+        told = basket.first, list(basket.deliveries)
+        return web.Response(body=await asyncio.to_thread(dump, told))
 
     async def status(self, request: web.Request) -> web.Response:
         """Tell how much is under way."""

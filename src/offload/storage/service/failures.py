@@ -8,6 +8,7 @@ from offload.errors import OffloadError, StorageError
 # What a client may be told, and the status that says it.
 STATUS: dict[str, int] = {
     "UsageError": 400,
+    "BasketGoneError": 410,
     "NotFoundError": 404,
     "BufferMissingError": 404,
     "ChecksumMismatchError": 422,
