@@ -30,6 +30,19 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def damage(path: Path, kind: str) -> None:
+    """Corrupt, shorten or remove the file of a large buffer."""
+    path.chmod(0o644)
+    if kind == "removed":
+        path.unlink()
+    elif kind == "cut":
+        os.truncate(path, 2_000_000)
+    else:
+        with path.open("r+b") as file:
+            file.seek(2_000_000)
+            file.write(b"!")
+
+
 def test_computed_then_recalled(offload: Offload, work: Path) -> None:
     first = offload("run", "--", "sh", "-c", "seq 1 10 | tac; echo oops >&2")
     second = offload("run", "--", "sh", "-c", "seq 1 10 | tac; echo oops >&2")
@@ -439,6 +452,51 @@ def test_a_lost_buffer_is_computed_again(offload: Offload, work: Path, home: Pat
             path.unlink()
     assert offload(*command).stdout == first.stdout
     assert b"recalled" in offload("run", *command[2:]).stderr
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("kind", ["corrupt", "cut", "removed"])
+def test_lost_parts_of_large_output_are_found_before_the_first_byte(
+    offload: Offload, work: Path, home: Path, stream: str, kind: str
+) -> None:
+    words = [sys.executable, "-c", f"import sys; sys.{stream}.write('0123456789' * 300_000)"]
+    expected = b"0123456789" * 300_000
+    assert getattr(offload("run", "-q", "--", *words), stream) == expected
+    [path] = [path for path in (home / "store" / "buffers").rglob("*") if path.is_file()]
+    damage(path, kind)
+    again = offload("run", "--", *words)
+    assert again.returncode == 0
+    assert b"offload: computed in " in again.stderr
+    assert b"recalled" not in again.stderr
+    assert getattr(again, stream).startswith(expected)
+    assert getattr(again, stream).count(b"0123456789") == 300_000
+    assert b"recalled" in offload("run", "--", *words).stderr
+
+
+def test_a_large_output_survives_its_removal_while_it_is_passed_on(
+    offload: Offload, command: Path, work: Path, home: Path
+) -> None:
+    words = ["run", "-q", "--", sys.executable, "-c", "print('x' * 8_000_000)"]
+    expected = offload(*words).stdout
+    with subprocess.Popen([command, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        first = process.stdout.read(1)
+        assert offload("gc", "--max-size", "0").returncode == 0
+        assert not [path for path in (home / "store" / "buffers").rglob("*") if path.is_file()]
+        assert first + process.stdout.read() == expected
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["corrupt", "removed"])
+def test_lost_parts_of_large_outputs_of_many(offload: Offload, work: Path, home: Path, kind: str) -> None:
+    words = ["run", "--", "seq", ":::", "400000", "500000"]
+    first = offload(*words)
+    path = next(path for path in (home / "store" / "buffers").rglob("*") if path.is_file())
+    damage(path, kind)
+    again = offload(*words)
+    assert (again.returncode, again.stdout) == (0, first.stdout)
+    assert [path for path in (home / "store" / "buffers").rglob("*") if path.is_file()].count(path) == 1
+    assert offload(*words).stdout == first.stdout
 
 
 def test_a_home_that_cannot_be_used(offload: Offload, work: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from offload.compute.commands.api import run
-from offload.compute.session import close_sessions
+from offload.compute.session import close_sessions, current
 from offload.errors import CommandError, OffloadError, UsageError
 
 
@@ -90,3 +90,15 @@ def test_fresh_computes_again() -> None:
     assert not again.recalled
     assert again.stdout != first.stdout
     assert run(["date", "+%N"]).stdout == first.stdout
+
+
+def test_large_output_that_is_corrupt_is_computed_again() -> None:
+    first = run(["seq", "400000"])
+    [path] = [path for path in Path(current().home.store, "buffers").rglob("*") if path.is_file()]
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.seek(2_000_000)
+        file.write(b"!")
+    again = run(["seq", "400000"])
+    assert (again.stdout, again.recalled) == (first.stdout, False)
+    assert run(["seq", "400000"]).recalled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from offload.compute.commands.plan import Plan, Planner
-from offload.compute.commands.result import CommandRecord, chunks, fetch, load
+from offload.compute.commands.result import CommandRecord, chunks, fetch, load, secure
 from offload.compute.commands.stdin import find
 from offload.errors import BufferMissingError
 
@@ -32,7 +32,7 @@ def plan_one(request: Request, session: Session, scratch: Scratch, say: Callable
 def recall(plan: Plan, session: Session) -> CommandRecord | None:
     """Return what is recorded for a plan, with its outputs brought back; None when it has to be computed."""
     record = load(session.recall([plan.transformation]), session.store)[0]
-    if record is None or not fetch([record], session.store)[0]:
+    if record is None or not fetch([record], session.store)[0] or not secure(record, session.store):
         return None
     if record.outputs:
         from offload.compute.commands.outputs import deliver_stored

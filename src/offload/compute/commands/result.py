@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offload.errors import DecodeError
+from offload.errors import BufferMissingError, DecodeError
 from offload.identity.decoding import decode
 from offload.identity.encoding import encode
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from offload.identity.trees import TreeEntry
+    from offload.storage.reader import Reader
     from offload.storage.store import Store
 
 RESULT_VERSION = 1
@@ -53,6 +54,11 @@ class CommandRecord:
         Checksums.
     outputs : list of OutputRecord
         In the order of their paths.
+
+    Attributes
+    ----------
+    stdout_data, stderr_data : bytes, Reader or None
+        What `fetch` and `secure` have brought: the whole, or an open buffer.
     """
 
     __slots__ = ("outputs", "stderr", "stderr_data", "stdout", "stdout_data")
@@ -61,8 +67,8 @@ class CommandRecord:
         self.stdout = stdout
         self.stderr = stderr
         self.outputs = outputs
-        self.stdout_data: bytes | None = None
-        self.stderr_data: bytes | None = None
+        self.stdout_data: bytes | Reader | None = None
+        self.stderr_data: bytes | Reader | None = None
 
     def encode(self) -> bytes:
         """Return the buffer whose checksum is the command's result."""
@@ -126,12 +132,45 @@ def fetch(records: Sequence[CommandRecord], store: Store) -> list[bool]:
     return [record.stdout not in lost and record.stderr not in lost for record in records]
 
 
-def chunks(data: bytes | None, checksum: str, store: Store) -> Iterator[bytes]:
-    """Yield a buffer that is already here, or else read it from the store."""
-    if data is not None:
+def secure(record: CommandRecord, store: Store) -> bool:
+    """Make sure, before the first byte is passed on, that all of a fetched record's output can be.
+
+    What is too large to be held is opened, and read through once to verify it. What is open can be read to its end,
+    whatever becomes of its name, so it has to be done right before the output is passed on: each holds a descriptor.
+
+    Returns
+    -------
+    bool
+        False when the command has to run again, since a part is gone or corrupt.
+    """
+    try:
+        if not isinstance(record.stdout_data, bytes):
+            record.stdout_data = _verified(record.stdout, store)
+        if not isinstance(record.stderr_data, bytes):
+            record.stderr_data = _verified(record.stderr, store)
+    except BufferMissingError:
+        return False
+    return True
+
+
+def _verified(checksum: str, store: Store) -> Reader:
+    reader = store.open(checksum)
+    try:
+        while reader.read(IN_MEMORY):
+            continue
+        reader.seek(0)
+    except BaseException:
+        reader.close()
+        raise
+    return reader
+
+
+def chunks(data: bytes | Reader | None, checksum: str, store: Store) -> Iterator[bytes]:
+    """Yield a buffer that is already here, or else read it from the store; one that is open is closed at its end."""
+    if isinstance(data, bytes):
         yield data
         return
-    with store.open(checksum) as reader:
+    with store.open(checksum) if data is None else data as reader:
         while chunk := reader.read(IN_MEMORY):
             yield chunk
 
