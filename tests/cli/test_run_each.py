@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -242,7 +243,7 @@ def test_errors_in_threads_are_heard_of(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("what now")
 
-    monkeypatch.setattr("offload.compute.commands.execution.prepare", fail)
+    monkeypatch.setattr("offload.compute.commands.execution.execute_aside", fail)
     assert main(["run", "--", "echo", ":::", "a"]) == 1
     close_sessions()
     assert "echo a: internal error: ZeroDivisionError: what now" in capfd.readouterr().err
@@ -260,3 +261,14 @@ def test_results_that_cannot_be_recorded_are_an_error(
     out, err = capfd.readouterr()
     assert out == "a\nb\n"
     assert err.splitlines()[-1] == "offload: 2 not recorded: no space is left"
+
+
+def test_what_does_not_come_back_is_named(offload: Offload, work: Path, tmp_path: Path) -> None:
+    command = ("--", "sh", "-c", "touch same $1", "_", ":::", "a", "b")
+    assert offload("run", *command).stderr.splitlines()[-1] == (
+        b"offload: made a, same, b, which does not come back: --output a"
+    )
+    assert summary(offload("run", "--fresh", "--json", *command))["strays"] == ["a", "same", "b"]
+    assert b"come back" not in offload("run", "-o", "{}", "--", "touch", ":::", "c", "d").stderr
+    target = tmp_path / "written"
+    assert os.fsencode(f"wrote {target}, which is not recorded") in offload("run", "--", "touch", ":::", target).stderr

@@ -9,7 +9,7 @@ from contextlib import closing
 from offload.cli.options import Parsed
 from offload.cli.output import keep_quiet, print_line, report_json, say
 from offload.cli.progress import Progress
-from offload.cli.run import FAILED, PIPE_CLOSED, describe_exit, exit_code_of, variables_of
+from offload.cli.run import FAILED, PIPE_CLOSED, describe_exit, describe_strays, exit_code_of, variables_of
 from offload.cli.signals import interruptible
 from offload.compute.commands.each import Batch, Job
 from offload.compute.commands.request import Request, quote
@@ -57,7 +57,7 @@ def run_each(parsed: Parsed) -> int:
     progress.end()
     # Results are recorded in batches, the last of them after the last output has been written.
     unrecorded = [job for job in batch.jobs if job.unrecorded]
-    _report(parsed, progress, arguments, failures, unrecorded)
+    _report(parsed, progress, arguments, failures, unrecorded, _strays(batch))
     if failures:
         return 1
     return FAILED if unrecorded else 0
@@ -145,6 +145,10 @@ def _chunks(job: Job, which: int, session: Session) -> Iterator[bytes]:
     return (job.execution.stdout if which == 1 else job.execution.stderr).chunks()
 
 
+def _strays(batch: Batch) -> list[str]:
+    return list(dict.fromkeys(path for job in batch.jobs for path in job.strays))
+
+
 def _exit_code(job: Job) -> int:
     if job.error is not None:
         return exit_code_of(job.error)
@@ -157,6 +161,7 @@ def _report(
     arguments: list[str],
     failures: list[tuple[int, Job]],
     unrecorded: list[Job],
+    strays: list[str],
 ) -> None:
     if parsed.json:
         report_json(
@@ -164,6 +169,7 @@ def _report(
                 "commands": len(arguments),
                 **progress.counts,
                 "unrecorded": len(unrecorded),
+                "strays": strays,
                 "seconds": progress.seconds,
                 "failures": [
                     {"number": number, "argument": arguments[number - 1], "exit_code": _exit_code(job)}
@@ -181,6 +187,8 @@ def _report(
     reasons = {job.unrecorded: None for job in unrecorded}
     for reason in list(reasons)[:3]:
         say(f"{sum(job.unrecorded == reason for job in unrecorded):,} not recorded: {reason}")
+    if strays:
+        say(describe_strays(strays))
 
 
 def _show(parsed: Parsed, batch: Batch) -> int:

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 
 from offload.compute.commands.outputs import deliver_stored
 from offload.compute.commands.recall import planner_for
-from offload.compute.commands.result import CommandRecord, fetch, load, secure
+from offload.compute.commands.result import CommandRecord, fetch, load
 from offload.compute.commands.stage import Scratch
 from offload.errors import BufferMissingError, OffloadError, StorageError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from offload.compute.commands.execution import Execution, Running
     from offload.compute.commands.plan import Plan
     from offload.compute.commands.request import Request
+    from offload.compute.commands.stage import Stager
     from offload.compute.commands.stdin import Stdin
     from offload.compute.session import Session
     from offload.storage.rows import Entry
@@ -47,11 +48,13 @@ class Job:
         Why a failed one could not be run to its end, where that is offload's own finding.
     unrecorded : str
         Why the result of a computed one is not recorded.
+    strays : list of str
+        What a computed one made or changed beside its outputs, as in `Computed`.
     uses : int
         How often it stands in the list.
     """
 
-    __slots__ = ("entry", "error", "execution", "outcome", "plan", "record", "state", "unrecorded", "uses")
+    __slots__ = ("entry", "error", "execution", "outcome", "plan", "record", "state", "strays", "unrecorded", "uses")
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -62,6 +65,7 @@ class Job:
         self.error: OffloadError | None = None
         self.unrecorded = ""
         self.outcome = ""
+        self.strays: list[str] = []
         self.uses = 0
 
 
@@ -141,8 +145,6 @@ class Batch:
                 if position >= fetched:
                     fetched = position + AHEAD
                     self._fetch(self.jobs[position:fetched])
-                if job.record is not None and job.state == "recalled" and not secure(job.record, self._session.store):
-                    self._run_again(job)
                 while job.state == "waiting":
                     self._collect(tick)
                 tick()
@@ -178,13 +180,9 @@ class Batch:
                 self._set(job, "failed")
                 continue
             if not whole:
-                self._run_again(job)
-
-    def _run_again(self, job: Job) -> None:
-        """Run a command whose recorded result is not stored any more."""
-        job.record = None
-        self._set(job, "waiting")
-        self._start([job], lambda text: None)
+                job.record = None
+                self._set(job, "waiting")
+                self._start([job], lambda text: None)
 
     def _start(self, jobs: Sequence[Job], say: Callable[[str], None]) -> None:
         from concurrent.futures import ThreadPoolExecutor
@@ -213,13 +211,13 @@ class Batch:
             if self._running.stopping:
                 state = "cancelled"
                 return
-            prepare(job.plan, scratch)
+            stager = prepare(job.plan, scratch)
             place = self._aside.file(job.plan.transformation)
             job.execution = execute_aside(job.plan, scratch, self._running, place)
             if job.execution is None:
                 state = "cancelled"
             elif job.execution.exit_code == 0:
-                self._finish(job, job.execution, scratch)
+                self._finish(job, job.execution, scratch, stager)
                 state = "computed"
         except OffloadError as error:
             job.error = error
@@ -233,18 +231,13 @@ class Batch:
             finally:
                 self._finished.put((job, state if job.error is None else "failed"))
 
-    def _finish(self, job: Job, execution: Execution, scratch: Scratch) -> None:
-        from offload.compute.commands.outputs import deliver_found, find
-        from offload.compute.commands.single import changed_in_place, keep
+    def _finish(self, job: Job, execution: Execution, scratch: Scratch, stager: Stager) -> None:
+        from offload.compute.commands.outputs import deliver_found
+        from offload.compute.commands.single import take_in
 
-        found = find(job.plan.request.output_paths, scratch)
-        job.unrecorded = execution.unrecordable or changed_in_place(job.plan, self._planner)
-        if not job.unrecorded:
-            try:
-                job.entry = keep(job.plan, execution, found, self._session)
-            except StorageError as error:
-                job.unrecorded = error.message
-        deliver_found(found, self._session.files)
+        computed = take_in(job.plan, self._planner, execution, self._session, scratch, stager)
+        job.entry, job.unrecorded, job.strays = computed.entry, computed.unrecorded, computed.strays
+        deliver_found(computed.found, self._session.files)
 
     def _collect(self, tick: Callable[[], None]) -> None:
         """Take in what has finished; record results in batches."""

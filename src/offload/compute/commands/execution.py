@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from offload.compute.commands.detect import absent_paths
 from offload.compute.commands.execute import (
     GRACE,
     KILL_NOW,
@@ -62,7 +63,7 @@ class Execution:
 def prepare(plan: Plan, scratch: Scratch) -> Stager:
     """Make the scratch directory of a command, with its inputs in it; return what knows which they are."""
     scratch.prepare(depth_of([item.path for item in plan.inputs] + plan.request.output_paths))
-    stager = Stager(scratch)
+    stager = Stager(scratch, absent_paths(plan.request.argv))
     stager.stage(plan.inputs, plan.request.outputs)
     return stager
 

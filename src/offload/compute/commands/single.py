@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from offload.compute.commands.detect import absent_paths
 from offload.compute.commands.execution import Execution, execute, prepare
 from offload.compute.commands.outputs import check_places, deliver_found, find, store_outputs
 from offload.compute.commands.recall import is_lost
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from offload.compute.commands.outputs import FoundOutput
     from offload.compute.commands.plan import Plan, Planner
     from offload.compute.commands.pump import Sink
-    from offload.compute.commands.stage import Scratch
+    from offload.compute.commands.stage import Scratch, Stager
     from offload.compute.session import Session
 
 
@@ -31,30 +30,39 @@ class Computed:
     ----------
     execution : Execution
         The run.
+
+    Attributes
+    ----------
     outcome : str
         What the database said (``"recorded"``, ``"same"``, ``"irreproducible"``, ``"replaced"``), or "".
     unrecorded : str
         Why the result is not recorded, where the command itself ended well.
     problem : OffloadError, optional
         The storage trouble behind that.
-
-    Attributes
-    ----------
+    found : list of FoundOutput
+        Its outputs, still in the scratch directory.
+    entry : Entry, optional
+        What the database is to keep; None when the result is not to be recorded.
     strays : list of str
         What the command made or changed beside its outputs: relative paths are lost, absolute ones were written
         this time only.
     """
 
-    __slots__ = ("execution", "outcome", "problem", "strays", "unrecorded")
+    __slots__ = ("entry", "execution", "found", "outcome", "problem", "strays", "unrecorded")
 
-    def __init__(
-        self, execution: Execution, outcome: str = "", unrecorded: str = "", problem: OffloadError | None = None
-    ) -> None:
+    def __init__(self, execution: Execution) -> None:
         self.execution = execution
-        self.outcome = outcome
-        self.unrecorded = unrecorded
-        self.problem = problem
+        self.outcome = ""
+        self.unrecorded = ""
+        self.problem: OffloadError | None = None
+        self.found: list[FoundOutput] = []
+        self.entry: Entry | None = None
         self.strays: list[str] = []
+
+    def miss(self, problem: StorageError) -> None:
+        """Note that the result cannot be recorded."""
+        self.problem = problem
+        self.unrecorded = problem.message
 
 
 def check_before(plans: Sequence[Plan], session: Session, say: Callable[[str], None]) -> None:
@@ -105,23 +113,36 @@ def compute(
         Tells the user what goes on.
     """
     check_before([plan], session, say)
-    absent = absent_paths(plan.request.argv)
     stager = prepare(plan, scratch)
     execution = execute(plan, scratch, sinks, say)
     if execution.exit_code:
         return Computed(execution)
-    found = find(plan.request.output_paths, scratch)
+    computed = take_in(plan, planner, execution, session, scratch, stager)
+    if computed.entry is not None:
+        try:
+            computed.outcome = session.record([computed.entry])[0]
+        except StorageError as error:
+            computed.miss(error)
+    deliver_found(computed.found, session.files)
+    return computed
+
+
+def take_in(
+    plan: Plan, planner: Planner, execution: Execution, session: Session, scratch: Scratch, stager: Stager
+) -> Computed:
+    """Look at what a command that ended well has left in its scratch directory, and store it.
+
+    What is to be recorded is the result's `entry`: recording it, and bringing the outputs back, is left to the caller.
+    """
     computed = Computed(execution)
-    computed.strays = stager.strays(plan.request.output_paths) + [path for path in absent if os.path.exists(path)]
+    computed.found = find(plan.request.output_paths, scratch)
+    computed.strays = stager.strays(plan.request.output_paths)
     computed.unrecorded = execution.unrecordable or changed_in_place(plan, planner)
     if not computed.unrecorded:
         try:
-            entry = keep(plan, execution, found, session)
-            computed.outcome = session.record([entry])[0]
+            computed.entry = keep(plan, execution, computed.found, session)
         except StorageError as error:
-            computed.problem = error
-            computed.unrecorded = error.message
-    deliver_found(found, session.files)
+            computed.miss(error)
     return computed
 
 

@@ -128,11 +128,14 @@ class Stager:
     ----------
     scratch : Scratch
         Already prepared.
+    absent : sequence of str
+        Absolute paths that the command names, and that do not exist yet.
     """
 
-    def __init__(self, scratch: Scratch) -> None:
+    def __init__(self, scratch: Scratch, absent: Sequence[str] = ()) -> None:
         self._work = scratch.work
         self._top = f"{scratch.path}/tree"
+        self._absent = absent
         self._placed: dict[str, str] = {}
         self._directories: set[str] = set()
 
@@ -164,10 +167,11 @@ class Stager:
             raise _staging_error(error) from error
 
     def strays(self, outputs: Sequence[str]) -> list[str]:
-        """Return what a command has made or changed in its tree, beside its outputs: nobody will see it.
+        """Return what a command has made or changed beside its outputs: next time, nobody will see it.
 
-        Paths are relative to the command's current directory; a new directory ends with a slash and stands for all
-        that is in it. Hidden files and Python's caches are passed over, and so is what is beyond some thousand files.
+        In its tree, paths are relative to the command's current directory; a new directory ends with a slash and stands
+        for all that is in it. Hidden files and Python's caches are passed over, and so is what is beyond some thousand
+        files.
         """
         expected = {os.path.normpath(os.path.join(self._work, output)) for output in outputs}
         found: list[str] = []
@@ -191,7 +195,7 @@ class Stager:
                         found.append(name + "/")
                 elif entry.path not in self._placed or _is_changed(entry):
                     found.append(name)
-        return sorted(found)
+        return sorted(found) + [path for path in self._absent if os.path.exists(path)]
 
     def _stage_input(self, item: PlannedInput) -> None:
         target = os.path.normpath(os.path.join(self._work, item.path))
