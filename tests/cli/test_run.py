@@ -220,6 +220,27 @@ def test_a_missing_output_is_an_error_and_nothing_is_recorded(offload: Offload, 
         assert b"its declared output made.txt is not there" in done.stderr
 
 
+@pytest.mark.parametrize("text", ["rmdir d; ln -s {} d; echo mine > d/x", "echo mine > {}/x; ln -s {}/x d/x"])
+def test_an_output_that_a_link_leads_elsewhere_is_refused(
+    offload: Offload, work: Path, tmp_path: Path, text: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for _ in range(2):
+        done = offload("run", "-o", "d/x", "--", "sh", "-c", text.replace("{}", str(outside)))
+        assert done.returncode == 125
+        message = f"the output d/x leads to {outside.resolve() / 'x'}, outside the scratch directory"
+        assert os.fsencode(message) in done.stderr
+        assert not (work / "d").exists()
+        (outside / "x").unlink()
+
+
+def test_an_output_may_be_reached_through_a_link_within(offload: Offload, work: Path) -> None:
+    done = offload("run", "-o", "d/x", "--", "sh", "-c", "rmdir d; mkdir e; ln -s e d; echo mine > d/x")
+    assert done.returncode == 0, done.stderr
+    assert (work / "d" / "x").read_text() == "mine\n"
+
+
 def test_variables_count_and_are_set(offload: Offload, work: Path) -> None:
     command = ("--", "sh", "-c", "echo $SEED")
     assert offload("run", "--var", "SEED=1", *command).stdout == b"1\n"

@@ -55,7 +55,7 @@ def find(paths: Sequence[str], scratch: Scratch) -> list[FoundOutput]:
     Raises
     ------
     OffloadError
-        For one that is missing, special, or a link that leads out of the scratch directory.
+        For one that is missing, special, or that a link leads out of the scratch directory.
     """
     found = []
     for path in paths:
@@ -67,8 +67,8 @@ def find(paths: Sequence[str], scratch: Scratch) -> list[FoundOutput]:
                 f"the command ended well, but its declared output {path} is not there: {error.strerror}",
                 "nothing is recorded; compare the name with what the command writes, relative to where it starts",
             ) from error
-        if os.path.islink(source) and not scratch.holds(source):
-            raise OffloadError(f"the output {path} is a link to {os.readlink(source)}, outside the scratch directory")
+        if not scratch.holds(source):
+            raise OffloadError(f"the output {path} leads to {os.path.realpath(source)}, outside the scratch directory")
         if stat.S_ISREG(status.st_mode):
             record = OutputRecord(path, "file", "", bool(status.st_mode & 0o100))
             found.append(FoundOutput(record, source, None))
