@@ -181,6 +181,24 @@ def test_what_crashed_processes_left_is_swept_when_old(path: Path) -> None:
         assert store.get([NAME]) == [LARGE]
 
 
+def test_two_may_collect_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The other is always first: a file that was listed is gone when it is this one's turn.
+    def first_another_one(file: str) -> None:
+        unlink(file)
+        unlink(file)
+
+    unlink = os.unlink
+    clock = Clock()
+    with DirectoryStore(str(path), clock) as store:
+        store.put([LARGE])
+        clock.now = path.stat().st_ctime + 100_000
+        execute(path, "DELETE FROM buffer")
+        (path / "tmp" / "left").write_bytes(b"half")
+        monkeypatch.setattr(os, "unlink", first_another_one)
+        assert store.collect(0).leftovers == 0
+        assert not place(path).exists() and not (path / "tmp" / "left").exists()
+
+
 def test_collecting_gives_space_back(store: DirectoryStore, path: Path) -> None:
     store.put([Random(number).randbytes(PACKED - 1) for number in range(100)])
     store.collect(10**9)

@@ -73,8 +73,8 @@ def _remove(index: Index, candidates: Sequence[tuple[str, float | None]]) -> lis
                 continue
             index.drop(connection, checksum)
             # Before the commit: after it, another process may have put the same buffer again.
-            if row[1] is None and os.path.exists(index.place(checksum)):
-                os.unlink(index.place(checksum))
+            if row[1] is None:
+                _unlinked(index.place(checksum))
             removed.append(checksum)
     return removed
 
@@ -117,9 +117,7 @@ def _sweep(index: Index, dry_run: bool) -> int:
     swept = 0
     for directory, age in ((index.temporary, _STALE), (index.corrupt, _EVIDENCE)):
         for path in _old_files(directory, now - age):
-            swept += 1
-            if not dry_run:
-                os.unlink(path)
+            swept += dry_run or _unlinked(path)
     try:
         directories = sorted(os.listdir(index.buffers))
     except FileNotFoundError:
@@ -128,14 +126,24 @@ def _sweep(index: Index, dry_run: bool) -> int:
         old = list(_old_files(os.path.join(index.buffers, name), now - _STALE))
         known = index.present([os.path.basename(path) for path in old])
         orphans = [path for path in old if os.path.basename(path) not in known]
-        swept += len(orphans)
-        if orphans and not dry_run:
+        if dry_run:
+            swept += len(orphans)
+        elif orphans:
             with index.file.writing() as connection:
                 for path in orphans:
                     statement = "SELECT 1 FROM buffer WHERE checksum = ?"
                     if not connection.execute(statement, (os.path.basename(path),)).fetchone():
-                        os.unlink(path)
+                        swept += _unlinked(path)
     return swept
+
+
+def _unlinked(path: str) -> bool:
+    """Remove a file; False when somebody else, who collects at the same time, was first."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _old_files(directory: str, before: float) -> Iterator[str]:
