@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import pytest
 from offload import __version__
 from offload.cli.app import COMMANDS
 from offload.compute.session import current
+from offload.storage.directory import DirectoryStore
 from tests.cli.conftest import Inside
 from tests.conftest import Offload
 
@@ -140,6 +142,53 @@ def test_the_version_is_told_without_click() -> None:
     code = "import sys; from offload.cli.main import main; main(['--version']); sys.exit('click' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=60)
     assert (done.returncode, done.stdout.decode()) == (0, f"offload {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["history"], 3),
+        (["status"], 3),
+        (["status", "--json"], 3),
+        (["put", "words"], 3),
+        (["get", "BUFFER"], 3),
+        (["--help"], 3),
+        (["--version"], 3),
+        (["run", "--dry-run", "--", "true"], 125),
+    ],
+)
+def test_output_that_cannot_be_written_is_told_in_a_line(
+    offload: Offload, command: Path, tmp_path: Path, words: list[str], code: int
+) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    (tmp_path / "words").write_bytes(bytes(5_000_000))
+    checksum = offload("put", "words", cwd=tmp_path).stdout.decode().split()[0]
+    assert offload("run", "--", "echo", "x").returncode == 0
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [command, *(checksum if word == "BUFFER" else word for word in words)],
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            check=False,
+            timeout=60,
+        )
+    told = b"offload: standard output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (code, told)
+
+
+def test_other_errors_of_the_system_are_not_blamed_on_the_output(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(store: DirectoryStore) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    inside("run", "--", "true")
+    monkeypatch.setattr(DirectoryStore, "usage", fail)
+    done = inside("status")
+    assert (done.returncode, b"internal error: OSError" in done.stderr) == (1, True)
 
 
 def test_deployments_are_named(inside: Inside, home: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from offload.cli.output import print_error, print_internal_error
+from offload.cli.output import print_error, print_internal_error, say
 from offload.errors import OffloadError
 
 INTERRUPTED = 130
@@ -54,12 +54,35 @@ def _main(words: list[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader went away. What is still buffered has nowhere to go when Python shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop_output()
         return PIPE_CLOSED
     except Exception as error:
+        if isinstance(error, OSError) and _is_of_output(error):
+            _drop_output()
+            say(f"standard output cannot be written: {error.strerror}")
+            return 125 if words[:1] == ["run"] else 3
         print_internal_error(error)
         return 125 if words[:1] == ["run"] else 1
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Return whether writing to stdout failed: no file has a name, and neither storage nor work was about it."""
+    import errno
+
+    if error.filename is not None or error.errno not in (
+        errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EAGAIN, errno.EBADF
+    ):  # fmt: skip
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__"))
+    return where.startswith(("offload.cli.", "click.", "rich."))
+
+
+def _drop_output() -> None:
+    """Let what is still buffered go nowhere when Python shuts down."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _open_standard_streams() -> None:
