@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,6 +158,33 @@ def test_a_reading_transaction_sees_one_state(file: SqliteFile) -> None:
         with file.writing() as other:
             other.execute("INSERT INTO word VALUES ('two')")
         assert connection.execute("SELECT count(*) FROM word").fetchone() == (1,)
+
+
+class Failing(sqlite3.Connection):
+    """A connection on a disk that fails when a transaction begins."""
+
+    def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:
+        if statement == "BEGIN":
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
+        return super().execute(statement, *parameters)
+
+
+def test_a_reading_transaction_that_cannot_begin_gives_its_connection_back(file: SqliteFile, path: Path) -> None:
+    connection = sqlite3.connect(path, factory=Failing, isolation_level=None)
+    file.give_back(connection)
+    with pytest.raises(StorageError, match="cannot be read or written"), file.reading():
+        pass
+    assert file.take() is connection
+    connection.close()
+
+
+def test_a_reading_transaction_that_sqlite_ended_gives_its_connection_back(file: SqliteFile) -> None:
+    with file.reading() as connection:
+        connection.execute("ROLLBACK")
+    assert file.take() is connection
+    connection.close()
 
 
 def test_an_attempt_does_not_wait(file: SqliteFile) -> None:

@@ -26,14 +26,24 @@ class Reading:
 
     def __enter__(self) -> sqlite3.Connection:
         self._connection = self._file.take()
-        self._connection.execute("BEGIN")
+        try:
+            self._connection.execute("BEGIN")
+        except BaseException as error:
+            self._file.give_back(self._connection)
+            if isinstance(error, sqlite3.Error):
+                raise self._file.translated(error) from error
+            raise
         return self._connection
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._connection.execute("ROLLBACK")
-        self._file.give_back(self._connection)
+        try:
+            # SQLite has rolled back by itself after some errors.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        finally:
+            self._file.give_back(self._connection)
         if isinstance(error, sqlite3.Error):
             raise self._file.translated(error) from error
 
