@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 
 from offload.compute.commands.outputs import deliver_stored
 from offload.compute.commands.recall import planner_for
-from offload.compute.commands.result import CommandRecord, fetch, load
+from offload.compute.commands.result import CommandRecord, fetch, load, secure
 from offload.compute.commands.stage import Scratch
 from offload.errors import BufferMissingError, OffloadError, StorageError
 
@@ -145,6 +145,8 @@ class Batch:
                 if position >= fetched:
                     fetched = position + AHEAD
                     self._fetch(self.jobs[position:fetched])
+                if job.record is not None and job.state == "recalled" and not secure(job.record, self._session.store):
+                    self._run_again(job)
                 while job.state == "waiting":
                     self._collect(tick)
                 tick()
@@ -180,9 +182,13 @@ class Batch:
                 self._set(job, "failed")
                 continue
             if not whole:
-                job.record = None
-                self._set(job, "waiting")
-                self._start([job], lambda text: None)
+                self._run_again(job)
+
+    def _run_again(self, job: Job) -> None:
+        """Run a command whose recorded result is not stored any more."""
+        job.record = None
+        self._set(job, "waiting")
+        self._start([job], lambda text: None)
 
     def _start(self, jobs: Sequence[Job], say: Callable[[str], None]) -> None:
         from concurrent.futures import ThreadPoolExecutor
