@@ -104,6 +104,34 @@ def test_a_home_that_is_none(offload: Offload, home: Path) -> None:
     assert (done.returncode, b"is not a directory" in done.stderr) == (3, True)
 
 
+def test_a_home_below_a_file(offload: Offload, home: Path) -> None:
+    home.write_text("a file")
+    done = offload("status", env={"OFFLOAD_HOME": f"{home}/sub"})
+    assert (done.returncode, b"is not a directory" in done.stderr) == (3, True)
+    assert b"health: 1 problem" in done.stdout
+
+
+def test_a_small_disk_is_no_full_one(inside: Inside, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = list(os.statvfs("/"))
+    room[1:5] = 1, 1_000_000, 958_000, 958_000
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result(room))
+    done = inside("status")
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("words", [["list"], ["use", "--none"], ["env"], ["logs"], ["down"], ["up", "--dry-run"]])
+@pytest.mark.parametrize("kind", ["file", "below a file", "format"])
+def test_deployments_of_a_home_that_is_none(offload: Offload, home: Path, words: list[str], kind: str) -> None:
+    if kind == "format":
+        (home / "FORMAT").mkdir(parents=True)
+    else:
+        home.write_text("a file")
+    done = offload(*words, env={"OFFLOAD_HOME": f"{home}/sub" if kind == "below a file" else str(home)})
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert (b"FORMAT does not say" if kind == "format" else b"is not a directory") in done.stderr
+    assert done.stderr.count(b"\n") == 2
+
+
 def test_a_newer_home(offload: Offload, home: Path) -> None:
     offload("run", "--", "true")
     (home / "FORMAT").write_text("offload home 99\n")

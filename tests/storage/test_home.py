@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from offload.errors import DamagedError, NotWritableError, StorageError
-from offload.storage.home import Home, home_path
+from offload.storage.home import Home, checked_home, home_path
 
 
 def test_where_the_home_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -71,6 +71,21 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="newer offload") as caught:
         Home(str(tmp_path))
     assert "update" in (caught.value.hint or "")
+
+
+def test_a_format_that_is_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "FORMAT").mkdir()
+    with pytest.raises(DamagedError, match="FORMAT does not say") as caught:
+        Home(str(tmp_path))
+    assert "OFFLOAD_HOME" in (caught.value.hint or "")
+
+
+def test_looking_makes_nothing(home: Path) -> None:
+    assert checked_home() == str(home)
+    assert not home.exists()
+    home.write_text("a file")
+    with pytest.raises(StorageError, match="is not a directory"):
+        checked_home()
 
 
 @pytest.mark.parametrize("text", [b"", b"something", b"offload home x", b"\xff\xfe"])

@@ -24,9 +24,9 @@ POLL = 0.2
 def registry() -> Registry:
     """Return the registry of the user's home."""
     from offload.compute.places import Registry
-    from offload.storage.home import home_path
+    from offload.storage.home import checked_home
 
-    return Registry(home_path())
+    return Registry(checked_home())
 
 
 def running(name: str | None) -> tuple[Place, Contact]:

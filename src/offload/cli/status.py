@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Part = dict[str, Any]
 
-_ENOUGH = 1_000_000  # bytes
+_ENOUGH = 100_000  # bytes: a few small results and SQLite's logs
 _ELSEWHERE = "check its owner and mode, or set OFFLOAD_HOME to another place"
 
 EPILOG = """\b
@@ -44,7 +44,7 @@ def status(as_json: bool) -> int:
     report: Part = {"version": __version__, "home": path, "exists": os.path.exists(os.path.join(path, "FORMAT"))}
     report.update(_place(path, problems))
     # Nothing is made by looking.
-    parts = _parts(problems) if report["exists"] or os.path.lexists(path) else {}
+    parts = _parts(problems) if report["exists"] or os.path.lexists(path) else _no_parts(problems)
     report.update({name: parts.get(name) for name in ("store", "database", "file_cache")})
     report["deployments"] = _deployments(path) if report["exists"] else []
     report["problems"] = [{"message": problem.message, "hint": problem.hint} for problem in problems]
@@ -69,7 +69,7 @@ def _place(path: str, problems: list[OffloadError]) -> Part:
         problems.append(NotWritableError(f"{path} cannot be written: no new result can be recorded", _ELSEWHERE))
     elif room.f_bavail * room.f_frsize < _ENOUGH:
         problems.append(
-            DiskFullError(f"no space is left where {path} lies", "free some, or: offload gc --max-size SIZE")
+            DiskFullError(f"almost no space is left where {path} lies", "free some, or: offload gc --max-size SIZE")
         )
     return {
         "file_system": kind or None,
@@ -100,6 +100,17 @@ def _parts(problems: list[OffloadError]) -> Part:
         except StorageError as error:
             problems.append(error)
     return parts
+
+
+def _no_parts(problems: list[OffloadError]) -> Part:
+    """Return nothing, where there is no home; where there could not be one, that is a problem."""
+    from offload.storage.home import checked_home
+
+    try:
+        checked_home()
+    except StorageError as error:
+        problems.append(error)
+    return {}
 
 
 def _deployments(home: str) -> list[Part]:

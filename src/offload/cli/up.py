@@ -56,11 +56,11 @@ def up(target: str, name: str | None, dry_run: bool, as_json: bool, no_nanny: bo
     """
     from offload.compute.places import Registry
     from offload.deploy.launch import up as bring_up
-    from offload.storage.home import home_path
+    from offload.storage.home import checked_home
 
     if target != "local":
         raise UsageError(f"{target} is no place that this version can deploy to", "offload up local")
-    registry = Registry(home_path())
+    registry = Registry(checked_home())
     spec = _spec(registry, name or "local", no_nanny, choices)
     if dry_run:
         _show_spec(spec, as_json)

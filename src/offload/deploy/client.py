@@ -8,7 +8,7 @@ from offload.compute.contact import Contact
 from offload.compute.places import Registry
 from offload.deploy.launch import state
 from offload.errors import OffloadError
-from offload.storage.home import home_path
+from offload.storage.home import checked_home
 
 
 def client(name: str | None = None, **options: Any) -> Any:
@@ -35,7 +35,7 @@ def client(name: str | None = None, **options: Any) -> Any:
 
     from offload.deploy.daskside import dask_security
 
-    place = Registry(home_path()).only(name)
+    place = Registry(checked_home()).only(name)
     contact = Contact.read(place.contact)
     if contact is None or contact.scheduler is None or state(place) != "running":
         raise OffloadError(f"the deployment {place.name} is {state(place)}", f"offload up --name {place.name}")

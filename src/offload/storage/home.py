@@ -32,6 +32,19 @@ def home_path() -> str:
     return os.path.join(base, "offload")
 
 
+def checked_home() -> str:
+    """Give the path of the user's home for looking only: it is not made, but if it is there, it can be used.
+
+    Raises
+    ------
+    DamagedError, StorageError
+        As for `Home`.
+    """
+    path = home_path()
+    _is_home(path)
+    return path
+
+
 class Home:
     """A home that exists and has a format this program knows.
 
@@ -64,39 +77,8 @@ class Home:
         self.store = os.path.join(self.path, "store")
         self.database = os.path.join(self.path, "database.sqlite")
         self.files = os.path.join(self.path, "files.sqlite")
-        text = self._format()
-        if text is None:
+        if not _is_home(self.path):
             self._create()
-        else:
-            self._check(text)
-
-    def _format(self) -> str | None:
-        """Read the FORMAT file; None when there is none yet."""
-        try:
-            descriptor = os.open(os.path.join(self.path, "FORMAT"), os.O_RDONLY)
-        except FileNotFoundError:
-            return None
-        except NotADirectoryError:
-            raise StorageError(f"{self.path} is not a directory", "set OFFLOAD_HOME to a directory") from None
-        except OSError as error:
-            raise StorageError(f"{self.path} cannot be read: {error.strerror}", "check its owner and mode") from error
-        try:
-            return os.read(descriptor, 100).decode("ascii", "replace")
-        finally:
-            os.close(descriptor)
-
-    def _check(self, text: str) -> None:
-        version = text.removeprefix(_PREFIX).strip()
-        if not text.startswith(_PREFIX) or not version.isdigit():
-            raise DamagedError(
-                f"{self.path}/FORMAT does not say that this is an offload home",
-                "set OFFLOAD_HOME to another directory, or move this one aside",
-            )
-        if int(version) > FORMAT:
-            raise StorageError(
-                f"{self.path} was written by a newer offload (format {version}; this one knows {FORMAT})",
-                "update offload, or set OFFLOAD_HOME to another directory",
-            )
 
     def _create(self) -> None:
         """Make the home. Any number of processes may do so at once: each writes the same FORMAT."""
@@ -109,9 +91,8 @@ class Home:
                 if not os.path.isdir(self.path):
                     raise StorageError(f"{self.path} is not a directory", "set OFFLOAD_HOME to a directory") from None
                 others = [name for name in os.listdir(self.path) if not name.startswith(".FORMAT-")]
-                text = self._format()
-                if text is not None:
-                    return self._check(text)
+                if _is_home(self.path):
+                    return
                 if others:
                     raise DamagedError(
                         f"{self.path} is not an offload home: it has no FORMAT file, but holds {sorted(others)[0]!r}",
@@ -133,3 +114,36 @@ class Home:
             raise StorageError(f"{self.path} lies below a file", "set OFFLOAD_HOME to another place") from error
         except OSError as error:
             raise translated(error, self.path) from error
+
+
+def _is_home(path: str) -> bool:
+    """Tell whether there is a home that this program knows; False when there is no FORMAT file yet."""
+    marker = os.path.join(path, "FORMAT")
+    try:
+        descriptor = os.open(marker, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except NotADirectoryError:
+        raise StorageError(f"{path} is not a directory", "set OFFLOAD_HOME to a directory") from None
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}", "check its owner and mode") from error
+    try:
+        text = os.read(descriptor, 100).decode("ascii", "replace")
+    except IsADirectoryError:
+        text = ""
+    except OSError as error:
+        raise StorageError(f"{marker} cannot be read: {error.strerror}", "check the disk") from error
+    finally:
+        os.close(descriptor)
+    version = text.removeprefix(_PREFIX).strip()
+    if not text.startswith(_PREFIX) or not version.isdigit():
+        raise DamagedError(
+            f"{marker} does not say that this is an offload home",
+            "set OFFLOAD_HOME to another directory, or move this one aside",
+        )
+    if int(version) > FORMAT:
+        raise StorageError(
+            f"{path} was written by a newer offload (format {version}; this one knows {FORMAT})",
+            "update offload, or set OFFLOAD_HOME to another directory",
+        )
+    return True
