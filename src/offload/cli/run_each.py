@@ -11,7 +11,7 @@ from offload.cli.output import keep_quiet, print_line, report_json, say
 from offload.cli.progress import Progress
 from offload.cli.run import FAILED, PIPE_CLOSED, describe_exit, describe_strays, exit_code_of, variables_of
 from offload.cli.signals import interruptible
-from offload.compute.commands.each import Batch, Job
+from offload.compute.commands.each import Job, ManyCommands
 from offload.compute.commands.request import Request, quote
 from offload.compute.commands.result import chunks
 from offload.compute.commands.sinks import sink_to
@@ -42,13 +42,13 @@ def run_each(parsed: Parsed) -> int:
     quiet = parsed.quiet or parsed.json
     session = current()
     progress = Progress(len(arguments), shown=not quiet)
-    batch = Batch(requests, session, _stdin(parsed, session), _workers(parsed.jobs), parsed.fail_fast)
-    batch.look_up()
-    progress.counts = batch.counts
+    commands = ManyCommands(requests, session, _stdin(parsed, session), _workers(parsed.jobs), parsed.fail_fast)
+    commands.look_up()
+    progress.counts = commands.counts
     if parsed.dry_run:
-        return _show(parsed, batch)
+        return _show(parsed, commands)
     failures: list[tuple[int, Job]] = []
-    with interruptible(), closing(batch.run(keep_quiet if quiet else say, progress.tick)) as jobs:
+    with interruptible(), closing(commands.run(keep_quiet if quiet else say, progress.tick)) as jobs:
         for number, job in enumerate(jobs, 1):
             if job.state == "failed":
                 failures.append((number, job))
@@ -56,8 +56,8 @@ def run_each(parsed: Parsed) -> int:
                 return PIPE_CLOSED
     progress.end()
     # Results are recorded in batches, the last of them after the last output has been written.
-    unrecorded = [job for job in batch.jobs if job.unrecorded]
-    _report(parsed, progress, arguments, failures, unrecorded, _strays(batch))
+    unrecorded = [job for job in commands.jobs if job.unrecorded]
+    _report(parsed, progress, arguments, failures, unrecorded, _strays(commands))
     if failures:
         return 1
     return FAILED if unrecorded else 0
@@ -145,8 +145,8 @@ def _chunks(job: Job, which: int, session: Session) -> Iterator[bytes]:
     return (job.execution.stdout if which == 1 else job.execution.stderr).chunks()
 
 
-def _strays(batch: Batch) -> list[str]:
-    return list(dict.fromkeys(path for job in batch.jobs for path in job.strays))
+def _strays(commands: ManyCommands) -> list[str]:
+    return list(dict.fromkeys(path for job in commands.jobs for path in job.strays))
 
 
 def _exit_code(job: Job) -> int:
@@ -191,22 +191,22 @@ def _report(
         say(describe_strays(strays))
 
 
-def _show(parsed: Parsed, batch: Batch) -> int:
+def _show(parsed: Parsed, commands: ManyCommands) -> int:
     """Say what would be recalled and what would be run."""
     if parsed.json:
         import json
 
-        commands = [
+        described = [
             {
                 "command": job.plan.request.argv,
                 "transformation": job.plan.transformation,
                 "recalled": job.state == "recalled",
             }
-            for job in batch.jobs
+            for job in commands.jobs
         ]
-        print_line(json.dumps({"commands": commands}))
+        print_line(json.dumps({"commands": described}))
         return 0
-    for job in batch.jobs:
+    for job in commands.jobs:
         print_line(f"{'recall ' if job.state == 'recalled' else 'compute'}  {quote(job.plan.request.argv)}")
     return 0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from offload.compute.commands.execute import end_group, exit_code, group_is_alive
-from offload.compute.commands.programs import NotExecutableError, NotFoundCommandError, resolve
+from offload.compute.commands.programs import CommandNotFoundError, NotExecutableError, resolve
 
 Process = subprocess.Popen[bytes]
 STEPS = ((signal.SIGINT, 0.2), (signal.SIGTERM, 0.2), (signal.SIGKILL, 10.0))
@@ -90,9 +90,9 @@ def test_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NotExecutableError, match="bin/plain is not executable"):
         resolve("plain")
     for name in ("directory", "missing", "./missing"):
-        with pytest.raises(NotFoundCommandError, match="command not found"):
+        with pytest.raises(CommandNotFoundError, match="command not found"):
             resolve(name)
-    with pytest.raises(NotFoundCommandError) as caught:
+    with pytest.raises(CommandNotFoundError) as caught:
         resolve("here")
     assert caught.value.hint == "a file of that name is here: ./here"
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{tmp_path}/later")

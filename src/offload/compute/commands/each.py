@@ -69,7 +69,7 @@ class Job:
         self.uses = 0
 
 
-class Batch:
+class ManyCommands:
     """Runs or recalls many commands.
 
     Parameters

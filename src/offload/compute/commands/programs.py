@@ -7,7 +7,7 @@ import os
 from offload.errors import OffloadError
 
 
-class NotFoundCommandError(OffloadError):
+class CommandNotFoundError(OffloadError):
     """There is no such command."""
 
     exit_code = 127
@@ -35,12 +35,12 @@ def resolve(name: str) -> str:
 
     Raises
     ------
-    NotFoundCommandError, NotExecutableError
+    CommandNotFoundError, NotExecutableError
         With exit codes 127 and 126.
     """
     if "/" in name:
         if not os.path.exists(name):
-            raise NotFoundCommandError(f"command not found: {name}")
+            raise CommandNotFoundError(f"command not found: {name}")
         if os.path.isdir(name) or not os.access(name, os.X_OK):
             raise NotExecutableError(f"{name} is not executable", None if os.path.isdir(name) else f"chmod +x {name}")
         return name
@@ -55,4 +55,4 @@ def resolve(name: str) -> str:
     if refused:
         raise NotExecutableError(f"{refused} is not executable", f"chmod +x {refused}")
     hint = f"a file of that name is here: ./{name}" if os.path.isfile(name) else None
-    raise NotFoundCommandError(f"command not found: {name}", hint)
+    raise CommandNotFoundError(f"command not found: {name}", hint)
