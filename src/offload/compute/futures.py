@@ -78,6 +78,8 @@ def gather(futures: Iterable[Future[T]], *, progress: bool | None = None, timeou
     wrong = next((f for f in futures if not isinstance(f, concurrent.futures.Future)), None)
     if wrong is not None:
         raise UsageError(f"gather takes futures, not a {type(wrong).__name__}", "what submit and map return")
+    if all(map(concurrent.futures.Future.done, futures)):  # all recalled: nothing to wait for
+        return [future.result() for future in futures]
     try:
         with following(futures, progress):
             done, pending = concurrent.futures.wait(
