@@ -20,7 +20,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 # Each part may import itself and the parts to its left; everyone may import the leaves.
 ORDER = ("identity", "storage", "compute", "deploy")
 TOPS = ("cli", "web")
-LEAVES = ("errors", "_version")
+LEAVES = ("errors", "notices", "_version")
 
 # What recalling must not load: each of these costs a good part of the start of Python itself.
 HEAVY = set(

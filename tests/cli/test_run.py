@@ -475,6 +475,20 @@ def test_a_lost_buffer_is_computed_again(offload: Offload, work: Path, home: Pat
     assert b"recalled" in offload("run", *command[2:]).stderr
 
 
+def test_a_damaged_file_cache_is_told_in_a_line(offload: Offload, work: Path, home: Path) -> None:
+    (work / "words").write_text("b\na\n")
+    offload("run", "--", "sort", "words")
+    for suffix in ("-wal", "-shm"):
+        (home / f"files.sqlite{suffix}").unlink(missing_ok=True)
+    (home / "files.sqlite").write_bytes(b"no database " * 1000)
+    done = offload("run", "--", "sort", "words")
+    assert (done.returncode, done.stdout) == (0, b"a\nb\n")
+    first, second = done.stderr.decode().splitlines()
+    assert first.startswith(f"offload: the file-checksum cache {home}/files.sqlite is damaged")
+    assert first.endswith("; made anew")
+    assert second.startswith("offload: recalled")
+
+
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 @pytest.mark.parametrize("kind", ["corrupt", "cut", "removed"])
 def test_lost_parts_of_large_output_are_found_before_the_first_byte(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 HEAVY = {
     "asyncio", "cbor2", "click", "cloudpickle", "concurrent.futures", "dask", "dataclasses", "distributed", "enum",
     "inspect", "json", "logging", "pathlib", "platformdirs", "re", "rich", "shutil", "subprocess", "tempfile", "typing",
+    "warnings",
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from offload import notices
 from offload.cli.output import print_error, print_internal_error, say
 from offload.errors import OffloadError
 
@@ -31,6 +32,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
+    notices.listener = say
     try:
         if words[:1] == ["run"] and "_OFFLOAD_COMPLETE" not in os.environ:
             from offload.cli.run import run
@@ -63,6 +65,8 @@ def _main(words: list[str]) -> int:
             return 125 if words[:1] == ["run"] else 3
         print_internal_error(error)
         return 125 if words[:1] == ["run"] else 1
+    finally:
+        notices.listener = None
 
 
 def _is_of_output(error: OSError) -> bool:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import stat
 import time
-import warnings
 from hashlib import sha256
 
 from offload.errors import DamagedError, NotFoundError, StorageError
 from offload.identity.checksums import BLOCK
+from offload.notices import warn
 from offload.storage.files import open_file
 from offload.storage.filesystems import on_network
 from offload.storage.sqlitefile import SqliteFile
@@ -152,7 +152,7 @@ class FileChecksums:
             return
 
     def _start_again(self, error: StorageError) -> None:
-        warnings.warn(f"{error.message}; made anew", RuntimeWarning, stacklevel=4)
+        warn(f"{error.message}; made anew", stacklevel=4)
         self._file.close()
         for suffix in ("", "-wal", "-shm", "-journal"):
             try:
