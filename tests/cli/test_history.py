@@ -120,7 +120,7 @@ def test_all_of_a_command(inside: Inside, tmp_path: Path, home: Path) -> None:
     assert inside("get", result["stderr"]["checksum"]).stdout == b"noise\n"
     assert result["outputs"][0]["path"] == "sorted"
     [only] = document["runs"]
-    assert only["details"]["cwd"] == os.path.realpath(tmp_path)
+    assert only["details"]["directory"] == os.path.realpath(tmp_path)
     assert {"host", "user", "python", "offload"} <= set(only["details"])
 
     text = inside("history", run["transformation"]).stdout.decode()

@@ -94,8 +94,7 @@ def _row(run: Document, details: Document) -> tuple[str, ...]:
         duration(run["seconds"]),
         run["outcome"] + (", forgotten" if run["forgotten"] else ""),
         run["result"][:12],
-        *(str(details.get(name, "")) for name in ("host", "user", "python", "offload")),
-        str(details.get("directory") or details.get("cwd") or ""),
+        *(str(details.get(name, "")) for name in ("host", "user", "python", "offload", "directory")),
     )
 
 

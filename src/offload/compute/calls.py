@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from functools import cache
-
-from offload import _version
+from offload.compute.provenance import where as where
 from offload.compute.session import Session
 from offload.identity.encoding import encode
 from offload.storage.rows import Entry
@@ -130,32 +126,6 @@ def _few(value: Any) -> str:
     items = [*value.keys(), *value.values()] if isinstance(value, dict) else list(value)
     plain = all(type(i) in (bool, int, float, str, type(None)) and (type(i) is not str or len(i) < 80) for i in items)
     return repr(value) if plain else f"{len(value)} items"
-
-
-@cache
-def _host() -> str:
-    import socket
-
-    return socket.gethostname()
-
-
-def where() -> dict[str, object]:
-    """Return where this process runs, for the history."""
-    return {
-        "host": _host(),
-        "pid": os.getpid(),
-        "user": os.environ.get("USER") or str(os.getuid()),
-        "directory": _directory(),
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "offload": _version.__version__,
-    }
-
-
-def _directory() -> str:
-    try:
-        return os.getcwd()
-    except FileNotFoundError:  # somebody has removed it
-        return ""
 
 
 _explained: dict[tuple[str, str], str] = {}

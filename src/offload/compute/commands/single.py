@@ -8,6 +8,7 @@ from offload.compute.commands.execution import Execution, execute, prepare
 from offload.compute.commands.outputs import check_places, deliver_found, find, store_outputs
 from offload.compute.commands.recall import is_lost
 from offload.compute.commands.result import CommandRecord
+from offload.compute.provenance import where
 from offload.errors import NotWritableError, OffloadError, StorageError
 from offload.identity.encoding import encode
 from offload.storage.rows import Entry
@@ -174,17 +175,8 @@ def keep(plan: Plan, execution: Execution, found: list[FoundOutput], session: Se
 
 def details(plan: Plan) -> dict[str, object]:
     """Return where and how a command ran: for people, not part of what it is."""
-    import platform
-
-    from offload._version import __version__
-
     return {
-        "host": platform.node(),
-        "user": _user(),
-        "pid": os.getpid(),
-        "cwd": os.fsencode(os.getcwd()).decode("utf-8", "replace"),
-        "python": platform.python_version(),
-        "offload": __version__,
+        **where(),
         "argv": plan.request.argv,
         "executable": plan.executable,
         "inputs": [
@@ -194,12 +186,3 @@ def details(plan: Plan) -> dict[str, object]:
         "stdin": plan.stdin.size if plan.stdin.identity else None,
         "outputs": plan.request.output_paths,
     }
-
-
-def _user() -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
