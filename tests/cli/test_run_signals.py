@@ -80,7 +80,7 @@ def test_signals_end_the_whole_group(start: Start, tmp_path: Path, number: signa
     assert process.wait(30) == 130
     assert not [pid for pid in pids if is_alive(pid)]
     assert process.stderr is not None
-    assert process.stderr.read() == b""
+    assert process.stderr.read() == b"offload: interrupted; not recorded\n"
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
@@ -91,6 +91,15 @@ def test_a_command_that_ignores_signals_is_killed(start: Start) -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
     assert not is_alive(pid)
+
+
+def test_a_quiet_interruption(start: Start) -> None:
+    process = start("-q", "--", "sh", "-c", "echo ready; sleep 30")
+    assert lines(process, 1) == [b"ready"]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
 
 
 def test_a_second_interruption_kills_at_once(start: Start) -> None:

@@ -117,8 +117,12 @@ def run_one(parsed: Parsed, request: Request, tell: Say) -> int:
         from offload.cli.signals import interruptible
         from offload.compute.commands.single import compute
 
-        with interruptible():
-            computed = compute(plan, planner, session, scratch, (sink_to(1), sink_to(2)), tell)
+        try:
+            with interruptible():
+                computed = compute(plan, planner, session, scratch, (sink_to(1), sink_to(2)), tell)
+        except KeyboardInterrupt:
+            tell("interrupted; not recorded")
+            raise
         return _report_computed(parsed, plan, computed, tell)
     finally:
         scratch.remove()
