@@ -198,9 +198,7 @@ print(square.submit(3).result(60))
         (cluster,) = psutil.Process(process.pid).children()
         cluster.kill()
         out, _ = process.communicate(timeout=60)  # Dask has its say on stderr
-    assert out == (
-        "EngineLostError submit again: what has been recorded is recalled, the rest runs anew\n9\n"
-    )
+    assert out == ("EngineLostError submit again: what has been recorded is recalled, the rest runs anew\n9\n")
 
 
 def test_a_cluster_that_cannot_start(script: Script, log: Log) -> None:
