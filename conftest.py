@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -13,8 +14,16 @@ _directory = pytest.StashKey[Path]()
 _deselected = pytest.StashKey[int]()
 
 
+# The signals that tests send. `nohup` and shells that start something in the background have them ignored, from which
+# every process below would inherit it.
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Point everything that says where a home lies at a directory of this run."""
+    """Point everything that says where a home lies at a directory of this run, and let signals do what they do."""
+    for number in SIGNALS:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     directory = Path(tempfile.mkdtemp(prefix="offload-tests-"))
     config.stash[_directory] = directory
     for name in list(os.environ):
