@@ -158,8 +158,8 @@ def test_public_names() -> None:
     """Whoever changes this list changes what users rely on: it goes to CHANGELOG.md too."""
     assert sorted(offload.__all__) == sorted(
         "CommandError CommandResult DecodeError Directory EncodeError EngineLostError File Future IdentityError "
-        "NotFoundError NotRecordedWarning OffloadError StorageError Task UsageError WorkerLostError __version__ "
-        "client gather register run task why".split()
+        "NotFoundError NotRecordedWarning OffloadError StorageError Task UsageError WorkerLostError "
+        "__version__ client connect gather register run task why".split()
     )
     for name in offload.__all__:
         assert getattr(offload, name) is not None

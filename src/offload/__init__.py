@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from offload.compute.tasks import Task, task
     from offload.compute.why import why
     from offload.deploy.client import client
+    from offload.deploy.connection import connect
     from offload.errors import (
         CommandError,
         DecodeError,
@@ -54,6 +55,7 @@ _WHERE = {
     "UsageError": "offload.errors",
     "WorkerLostError": "offload.compute.engine",
     "client": "offload.deploy.client",
+    "connect": "offload.deploy.connection",
     "gather": "offload.compute.futures",
     "register": "offload.identity.objects",
     "run": "offload.compute.commands.api",
@@ -80,6 +82,7 @@ __all__ = [
     "WorkerLostError",
     "__version__",
     "client",
+    "connect",
     "gather",
     "register",
     "run",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from offload.compute.choices import EMBEDDED, innermost
 from offload.errors import NotFoundError, StorageError, UsageError
 from offload.storage.filesystems import translated
 
@@ -18,8 +19,10 @@ def check_name(name: str) -> str:
     Raises
     ------
     UsageError
-        If it holds anything but lower-case letters, digits, ``-`` and ``_``.
+        If it holds anything but lower-case letters, digits, ``-`` and ``_``, or is ``none``.
     """
+    if name == EMBEDDED:
+        raise UsageError(f"{name!r} cannot be the name of a deployment", "it stands for using none")
     if not 0 < len(name) <= _LONGEST or not _CHARACTERS.issuperset(name) or name[0] in "-_":
         raise UsageError(
             f"{name!r} cannot be the name of a deployment",
@@ -145,15 +148,18 @@ class Registry:
         Parameters
         ----------
         chosen : str, optional
-            A name that was given for just this; else ``$OFFLOAD_DEPLOYMENT`` counts, and then `use`.
+            A name that was given for just this, or ``"none"``; else :func:`offload.connect` counts, then
+            ``$OFFLOAD_DEPLOYMENT``, and then `use`.
 
         Raises
         ------
         NotFoundError
             If the one that is asked for does not exist.
         """
-        name = chosen or os.environ.get(VARIABLE) or self.in_use()
-        return self.get(name) if name else None
+        choice = innermost()
+        connected = choice.name if choice is not None else None
+        name = chosen or connected or os.environ.get(VARIABLE) or self.in_use()
+        return self.get(name) if name and name != EMBEDDED else None
 
     def only(self, chosen: str | None) -> Place:
         """Return the deployment that a command is about: the chosen one, else the active one, else the only one."""

@@ -14,6 +14,7 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 from offload.compute.batches import Batcher
+from offload.compute.choices import Choice, innermost
 from offload.compute.engine import Engine, InlineEngine
 from offload.compute.futures import Future
 from offload.compute.places import Place, Registry
@@ -31,7 +32,7 @@ ATTEMPTS = 5
 MANY = 1000
 
 _lock = threading.Lock()
-_runners: dict[str | None, Runner] = {}
+_runners: dict[str | Choice | None, Runner] = {}
 _registered = False
 _dependents = 0  # calls that wait for the results of others, and are no runner's yet
 _begun = threading.Condition()
@@ -183,8 +184,9 @@ def _resume(task: Task, future: Future[Any], args: tuple[Any, ...], kwargs: dict
 def runner(session: Session) -> Runner:
     """Return where this process's calls go now: the active deployment, or else a cluster of its own."""
     global _registered
+    choice = innermost()
     place = Registry(session.home.path).active()
-    key = place.path if place is not None else None
+    key = choice if choice is not None and choice.here else place.path if place is not None else None
     with _lock:
         if not _registered:
             # Before the executors of this process end, on which Dask's client stands: `atexit` would be too late. They
@@ -196,8 +198,14 @@ def runner(session: Session) -> Runner:
             _registered = True
         found = _runners.get(key)
         if found is None:
-            found = _runners[key] = Batcher(_start_cluster) if place is None else _jobs_of(place)
+            found = _runners[key] = _new_runner(key, place)
         return found
+
+
+def _new_runner(key: str | Choice | None, place: Place | None) -> Runner:
+    if isinstance(key, Choice):
+        return Batcher(key.engine)
+    return Batcher(_start_cluster) if place is None else _jobs_of(place)
 
 
 def _start_cluster() -> Engine:

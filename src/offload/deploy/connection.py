@@ -1,0 +1,88 @@
+"""``offload.connect()``: which deployment the work of this process goes to."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from offload.compute.choices import EMBEDDED, Choice, choose, drop
+from offload.compute.contact import Contact
+from offload.compute.places import Registry
+from offload.errors import OffloadError
+from offload.storage.home import checked_home
+
+
+class Connection(Choice):
+    """A choice of where work goes, for all threads of this process, until it is closed.
+
+    Made by :func:`connect`; ``with`` and ``async with`` close it at the end of the block. Connections nest: the last
+    one that is open counts.
+
+    Attributes
+    ----------
+    name : str
+        The deployment, or ``"none"``.
+    """
+
+    def close(self) -> None:
+        """Let count again what counted before. What was submitted goes on. To close twice is no error."""
+        drop(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<offload.connect {self.name}>"
+
+
+def connect(name: str | None) -> Connection:
+    """Send the work of this process to a deployment, from now on or within a ``with`` block.
+
+    It counts for all threads, and more than ``$OFFLOAD_DEPLOYMENT`` and ``offload use``.
+
+    Parameters
+    ----------
+    name : str or None
+        The deployment; None or ``"none"`` for none of them: work then runs within this process or in a cluster of
+        its own.
+
+    Returns
+    -------
+    Connection
+        To be closed, or used with ``with``.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such deployment.
+    OffloadError
+        If it is down.
+
+    Examples
+    --------
+    >>> import offload
+    >>> with offload.connect(None):
+    ...     pass
+    """
+    if name is None or name == EMBEDDED:
+        connection = Connection(EMBEDDED)
+    else:
+        place = Registry(checked_home()).get(name)
+        if Contact.read(place.contact) is None:
+            raise OffloadError(f"the deployment {name} is down", f"bring it up: offload up --name {name}")
+        connection = Connection(name)
+    choose(connection)
+    return connection
