@@ -154,9 +154,8 @@ def test_no_port_says_anything_to_strangers(place: Place) -> None:
     contact = contact_of(place)
     members = family(contact.head["pid"])
     ports = listening(members)
-    assert len(ports) >= 4  # head, scheduler, jobs, worker
-    assert contact.jobs is not None
-    own = {int(url.rpartition(":")[2]) for url in (contact.head["url"], contact.jobs)}
+    assert len(ports) >= 5  # head, scheduler, jobs, storage, worker
+    own = {int(str(url).rpartition(":")[2]) for url in (contact.head["url"], contact.jobs, contact.storage)}
     for pid in members:
         for c in psutil.Process(pid).net_connections("tcp"):
             assert c.laddr.ip == "127.0.0.1"
@@ -175,7 +174,7 @@ def test_no_port_says_anything_to_strangers(place: Place) -> None:
             # Mutual TLS: the server hangs up on who shows no certificate of this deployment.
             assert not said_to_stranger(port, stranger)
             continue
-        for path in ("/v1/status", "/status", "/", "/login", "/login?token=x", "/status/ws", "/v1/baskets/x"):
+        for path in ("/v1/status", "/status", "/", "/login", "/login?token=x", "/status/ws", "/v1/usage"):
             request = urllib.request.Request(f"https://127.0.0.1:{port}{path}", headers={"Authorization": "Bearer x"})
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(request, context=stranger, timeout=5)

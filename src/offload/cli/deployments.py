@@ -138,6 +138,8 @@ def dashboard(name: str | None, only_print: bool) -> int:
     from offload.deploy import credentials
 
     place, contact = running(name)
+    if contact.scheduler is None:
+        raise OffloadError(f"the deployment {place.name} is storage only: it has no dashboard", "offload list")
     link = f"{contact.head['url']}/login?token={credentials.token(place.keys)}"
     write_line(link)
     if not only_print:

@@ -46,10 +46,11 @@ Examples:
 @click.option("--ports", metavar="A-B", help="Take every listening port of head and scheduler from this range.")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on. Default: 127.0.0.1.")
 @click.option("--scratch", metavar="DIR", help="Where workers keep temporary files.")
+@click.option("--storage-only", is_flag=True, help="Only the storage service: no scheduler, no workers.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be started.")
 @json_option
 def up(target: str, name: str | None, dry_run: bool, as_json: bool, no_nanny: bool, **choices: object) -> int:
-    """Bring up a Dask deployment on this machine: a scheduler, workers, the dashboard.
+    """Bring up a Dask deployment on this machine: a scheduler, workers, the dashboard, and storage beside them.
 
     TARGET is `local`. Run again, it says that the deployment is up. All of it listens on loopback, with mutual TLS
     by certificates that only you can read.
@@ -79,7 +80,7 @@ def up(target: str, name: str | None, dry_run: bool, as_json: bool, no_nanny: bo
 def _spec(registry: Registry, name: str, no_nanny: bool, choices: dict[str, object]) -> Spec:
     from offload.deploy.spec import Spec, parse_ports, spec_of
 
-    given = {key: value for key, value in choices.items() if value is not None}
+    given = {key: value for key, value in choices.items() if value not in (None, False)}
     if not given and not no_nanny and name in registry.names():
         return spec_of(registry.place(name))  # as it was
     if "ports" in given:
@@ -97,13 +98,17 @@ def _show_spec(spec: Spec, as_json: bool) -> None:
 
 
 def _show(name: str, contact: Contact) -> None:
-    lines = [
-        ("scheduler", contact.scheduler or "none"),
-        ("dashboard", f"offload dashboard {name}"),
-        ("plain Dask", f'eval "$(offload env {name})", then dask.distributed.Client(); or offload.client("{name}")'),
-        ("see", f"offload status {name}, offload logs {name}"),
-        ("end it", f"offload down {name}"),
-    ]
+    lines = [("storage", contact.storage or "none")]
+    if contact.scheduler is not None:
+        plain = f'eval "$(offload env {name})", then dask.distributed.Client(); or offload.client("{name}")'
+        lines = [
+            ("scheduler", contact.scheduler),
+            ("jobs", contact.jobs or "none"),
+            *lines,
+            ("dashboard", f"offload dashboard {name}"),
+            ("plain Dask", plain),
+        ]
+    lines += [("see", f"offload status {name}, offload logs {name}"), ("end it", f"offload down {name}")]
     for title, text in lines:
         write_line(f"{title + ':':<11} {text}")
 

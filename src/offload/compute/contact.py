@@ -29,13 +29,23 @@ class Contact:
         Dask's address, such as ``tls://127.0.0.1:8786``.
     jobs : str or None
         URL of the job service.
+    storage : str or None
+        URL of the storage service.
     """
 
-    def __init__(self, state: str, head: dict[str, Any], scheduler: str | None = None, jobs: str | None = None) -> None:
+    def __init__(
+        self,
+        state: str,
+        head: dict[str, Any],
+        scheduler: str | None = None,
+        jobs: str | None = None,
+        storage: str | None = None,
+    ) -> None:
         self.state = state
         self.head = head
         self.scheduler = scheduler
         self.jobs = jobs
+        self.storage = storage
 
     def head_lives(self) -> bool:
         """Tell whether the head that wrote the contact file still runs on this machine."""

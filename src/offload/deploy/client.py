@@ -37,6 +37,8 @@ def client(name: str | None = None, **options: Any) -> Any:
 
     place = Registry(checked_home()).only(name)
     contact = Contact.read(place.contact)
-    if contact is None or contact.scheduler is None or state(place) != "running":
+    if contact is None or state(place) != "running":
         raise OffloadError(f"the deployment {place.name} is {state(place)}", f"offload up --name {place.name}")
+    if contact.scheduler is None:
+        raise OffloadError(f"the deployment {place.name} is storage only: it has no scheduler", "offload list")
     return Client(contact.scheduler, security=dask_security(place.keys), **options)

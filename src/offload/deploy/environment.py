@@ -15,8 +15,9 @@ def variables(place: Place, contact: Contact) -> dict[str, str]:
     """
     own = credentials.certificate(place.keys, credentials.DASK)
     found = {VARIABLE: place.name}
-    if contact.scheduler is not None:
-        found["DASK_SCHEDULER_ADDRESS"] = contact.scheduler
+    if contact.scheduler is None:
+        return found
+    found["DASK_SCHEDULER_ADDRESS"] = contact.scheduler
     found["DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION"] = "True"
     found["DASK_DISTRIBUTED__COMM__TLS__CA_FILE"] = credentials.authority(place.keys)
     for party in ("CLIENT", "WORKER", "SCHEDULER"):

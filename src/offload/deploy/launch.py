@@ -81,9 +81,10 @@ def _wait_for(place: Place, pid: int, say: Say) -> Contact:
     while time.monotonic() < deadline:
         contact = Contact.read(place.contact)
         if contact is not None and contact.head["pid"] == pid:
-            if contact.scheduler and "scheduler" not in told:
-                told.add("scheduler")
-                say(f"the scheduler is at {contact.scheduler}")
+            for what, address in (("storage", contact.storage), ("scheduler", contact.scheduler)):
+                if address and what not in told:
+                    told.add(what)
+                    say(f"the {what} is at {address}")
             if contact.state == "running":
                 return contact
         if started(pid) is None:
@@ -91,9 +92,9 @@ def _wait_for(place: Place, pid: int, say: Say) -> Contact:
             raise OffloadError(f"the head of {place.name} ended at once: {reason}", f"its log: {place.log('head')}")
         time.sleep(INTERVAL)
     kill(family(pid), signal.SIGKILL)
-    log = place.log("scheduler")
+    said = filter(None, (tail(place.log(who), 1) for who in ("scheduler", "jobs", "storage")))
     raise OffloadError(
-        f"{place.name} was not up after {UP_SECONDS:.0f} s: {tail(log, 1) or 'the scheduler said nothing'}",
+        f"{place.name} was not up after {UP_SECONDS:.0f} s: {next(said, 'nothing was said')}",
         f"its logs: {place.logs}",
     )
 
@@ -113,7 +114,7 @@ def down(registry: Registry, place: Place, say: Say) -> None:
             ask(place, contact, "POST", "/v1/down", {})
         except HeadGoneError:
             kill({contact.head["pid"]: contact.head["started"]}, signal.SIGTERM)
-        say("waiting for the workers and the scheduler to end")
+        say("waiting for its processes to end")
         left = wait_until_gone(members, DOWN_SECONDS)
         if left:
             say(f"{len(left)} processes did not end by themselves; ending them")

@@ -27,6 +27,8 @@ def connect(place: Place) -> Client:
         raise NotFoundError(f"the deployment {place.name} is not up", f"offload up --name {place.name}")
     if not contact.head_lives():
         contact = _revived(place)
+    if contact.jobs is None and contact.state == "running":
+        raise OffloadError(f"the deployment {place.name} is storage only: it runs no jobs", "offload use another one")
     if contact.jobs is None:
         raise OffloadError(f"the deployment {place.name} takes no jobs (yet)", f"offload status {place.name}")
     try:

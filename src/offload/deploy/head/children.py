@@ -60,6 +60,10 @@ class Child:
         self._task: asyncio.Task[None] | None = None
         self.ready = asyncio.Event()
 
+    def described(self) -> dict[str, Any]:
+        """Return how it is, as plain values."""
+        return {"name": self.name, "state": self.state, "pid": self.pid, "restarts": self.restarts}
+
     def start(self) -> None:
         """Begin to keep it alive."""
         self._task = asyncio.create_task(self._keep_alive(), name=self.name)

@@ -1,4 +1,4 @@
-"""What the head does: bring the services up, keep them up, change their number, bring them down."""
+"""What the head does: bring the services up, keep them up, change the number of workers, bring everything down."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 from offload.compute.contact import Contact
 from offload.compute.liveness import started
 from offload.compute.places import Place
-from offload.deploy.daskside import dask_security
 from offload.deploy.head.children import Child
-from offload.deploy.processes import python
+from offload.deploy.head.link import SchedulerLink
+from offload.deploy.head.services import Services
+from offload.deploy.head.workers import Workers
 from offload.deploy.spec import spec_of
-
-RETIRE_SECONDS = 30.0
+from offload.errors import UsageError
 
 
 class Head:
@@ -44,29 +44,31 @@ class Head:
             "starting",
             {"pid": pid, "started": started(pid), "host": socket.gethostname(), "url": url, "runtime": runtime},
         )
-        self.scheduler = Child(
-            "scheduler",
-            self._scheduler_command,
-            place.log("scheduler"),
-            announces=True,
-            announced=self._scheduler_is_at,
-        )
-        self.jobs = Child("jobs", self._jobs_command, place.log("jobs"), announces=True, announced=self._jobs_are_at)
-        self.workers: dict[str, Child] = {}
-        self._next_worker = 0
+        self.link = SchedulerLink(place, self.contact)
+        self.services = Services(place, self.contact, self.socket)
+        self.workers = Workers(place, self.link)
         self.stopping: asyncio.Task[None] | None = None
         self.stopped = asyncio.Event()
         self.began = time.time()
 
+    @property
+    def running(self) -> list[Child]:
+        """The services that this deployment has."""
+        known = self.services
+        return [known.storage] if self.spec.storage_only else [known.scheduler, known.jobs, known.storage]
+
     async def start(self) -> None:
         """Bring everything up, and say in the contact file when it is."""
         self.contact.write(self.place.contact)
+        services = self.services
+        services.storage.start()
         if not self.spec.storage_only:
-            self.scheduler.start()
-            await self.scheduler.first_ready()
-            self.jobs.start()
-            await self.scale(self.spec.workers)
-            await self.jobs.first_ready()
+            services.scheduler.start()
+            await services.scheduler.first_ready()
+            services.jobs.start()
+            self.workers.grow(self.spec.workers)
+            await services.jobs.first_ready()
+        await services.storage.first_ready()
         self.contact.state = "running"
         self.contact.write(self.place.contact)
 
@@ -79,29 +81,22 @@ class Head:
         """Bring everything down, workers first."""
         self.contact.state = "stopping"
         self.contact.write(self.place.contact)
-        await asyncio.gather(*(worker.end() for worker in self.workers.values()))
-        await self.jobs.end()
-        await self.scheduler.end()
+        await self.workers.end()
+        await asyncio.gather(self.services.jobs.end(), self.services.storage.end())
+        await self.link.close()
+        await self.services.scheduler.end()
         self._runtime.cleanup()
         os.unlink(self.place.contact)
         self.stopped.set()
 
     async def scale(self, count: int) -> None:
-        """Have so many workers; those that go hand over what they hold."""
-        while len(self.workers) < count:
-            name = f"worker-{self._next_worker}"
-            self._next_worker += 1
-            command = python("offload.deploy.worker", self.place.path, name)
-            child = self.workers[name] = Child(name, lambda command=command: command, self.place.log(name))  # type: ignore[misc]
-            child.start()
-        leaving = list(self.workers)[count:]
-        if leaving:
-            await self._call("retire_workers", names=leaving, close_workers=False)
-            await asyncio.gather(*(self.workers.pop(name).end() for name in leaving))
+        """Have so many workers."""
+        if self.spec.storage_only:
+            raise UsageError(f"{self.place.name} is storage only: it has no workers", "offload up, under another name")
+        await self.workers.scale(count)
 
     async def status(self) -> dict[str, Any]:
         """Return what runs and what is waited for, as plain values."""
-        services = [] if self.spec.storage_only else [_described(self.scheduler), _described(self.jobs)]
         return {
             "name": self.place.name,
             "state": self.contact.state,
@@ -109,57 +104,10 @@ class Head:
             "head": self.contact.head,
             "scheduler": self.contact.scheduler,
             "jobs": self.contact.jobs,
-            "services": services,
-            "workers": [await self._worker_status(child) for child in self.workers.values()],
+            "storage": self.contact.storage,
+            "services": [child.described() for child in self.running],
+            "workers": await self.workers.status() if self.services.scheduler.ready.is_set() else [],
         }
-
-    async def _worker_status(self, child: Child) -> dict[str, Any]:
-        described = _described(child)
-        try:
-            identity = await self._call("identity") if self.scheduler.ready.is_set() else {"workers": {}}
-        except (TimeoutError, OSError):
-            identity = {"workers": {}}
-        for address, worker in identity["workers"].items():
-            if worker["name"] == child.name:
-                metrics = worker.get("metrics", {})
-                return {
-                    **described,
-                    "state": "connected",
-                    "address": address,
-                    "threads": worker["nthreads"],
-                    "memory": metrics.get("memory"),
-                    "memory_limit": worker.get("memory_limit"),
-                    "executing": metrics.get("task_counts", {}).get("executing", 0),
-                }
-        return described
-
-    async def _call(self, what: str, **arguments: Any) -> Any:
-        from distributed.core import rpc
-
-        security = dask_security(self.place.keys)
-        async with rpc(self.contact.scheduler, connection_args=security.get_connection_args("client")) as scheduler:
-            return await asyncio.wait_for(getattr(scheduler, what)(**arguments), RETIRE_SECONDS)
-
-    def _scheduler_command(self) -> list[str]:
-        # One that is started again listens where its workers and clients know it to be.
-        known = [self.contact.scheduler.rpartition(":")[2]] if self.contact.scheduler else []
-        return python("offload.deploy.scheduler", self.place.path, self.socket, *known)
-
-    def _jobs_command(self) -> list[str]:
-        known = [self.contact.jobs.rpartition(":")[2]] if self.contact.jobs else []
-        return python("offload.deploy.jobs", self.place.path, *known)
-
-    def _jobs_are_at(self, announced: dict[str, Any]) -> None:
-        self.contact.jobs = announced["url"]
-        self.contact.write(self.place.contact)
-
-    def _scheduler_is_at(self, announced: dict[str, Any]) -> None:
-        self.contact.scheduler = announced["address"]
-        self.contact.write(self.place.contact)
-
-
-def _described(child: Child) -> dict[str, Any]:
-    return {"name": child.name, "state": child.state, "pid": child.pid, "restarts": child.restarts}
 
 
 def log(text: str) -> None:

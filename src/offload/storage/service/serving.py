@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from offload.storage.database import Database
-    from offload.storage.service.status import StatusFile
+    from offload.storage.service.status import Status
     from offload.storage.store import Store
 
 GRACE = 10.0
@@ -93,8 +94,9 @@ async def serve(
     token: str,
     listener: socket.socket,
     context: ssl.SSLContext | None,
-    status: StatusFile,
+    status: Status,
     idle: float | None = None,
+    attached: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until nobody has asked for anything for some time.
 
@@ -106,10 +108,12 @@ async def serve(
         Where to listen.
     context : SSLContext, optional
         None: without TLS.
-    status : StatusFile
+    status : Status
         Told when the service is ready and when it has stopped.
     idle : float, optional
         Stop after so many seconds without a request.
+    attached : bool
+        Stop also when standard input ends, as it does when whoever started the service is gone.
     """
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
@@ -125,6 +129,14 @@ async def serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number.name)
+    if attached:
+        standard_input = sys.stdin.fileno()
+
+        def ended() -> None:
+            loop.remove_reader(standard_input)
+            stop("the head has let go of it")
+
+        loop.add_reader(standard_input, ended)
     app = make_app(store, database, token)
     listening = _Listening(app, listener, context)
     await listening.start()

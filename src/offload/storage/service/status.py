@@ -1,14 +1,23 @@
-"""The status file: how whoever started a service learns where it listens."""
+"""How whoever started a service learns where it listens: from a status file, for one."""
 
 from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 
 from offload.storage.filesystems import translated
 
 
-class StatusFile:
+class Status(ABC):
+    """Is told how a service is."""
+
+    @abstractmethod
+    def write(self, status: str, **more: object) -> None:
+        """Tell how things stand: ``running`` (with ``host`` and ``port``), ``stopped`` or ``failed``."""
+
+
+class StatusFile(Status):
     """A JSON file that is always whole: ``status`` (running, stopped or failed), ``host``, ``port``, ``pid``.
 
     What else a launcher has written into it stays there.

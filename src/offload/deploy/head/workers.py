@@ -1,0 +1,91 @@
+"""The head's workers: how many there are, and how some of them go."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from offload.compute.places import Place
+from offload.deploy.head.children import Child
+from offload.deploy.head.link import SchedulerLink
+from offload.deploy.processes import python
+
+BUSY_POLL = 0.2
+
+
+class Workers:
+    """Workers on this machine, each a child.
+
+    Parameters
+    ----------
+    place : Place
+        The deployment.
+    link : SchedulerLink
+        Asked what workers do, and told which of them go.
+    """
+
+    def __init__(self, place: Place, link: SchedulerLink) -> None:
+        self._place = place
+        self._link = link
+        self._children: dict[str, Child] = {}
+        self._next = 0
+        self._changing = asyncio.Lock()
+
+    def __len__(self) -> int:
+        return len(self._children)
+
+    async def scale(self, count: int) -> None:
+        """Have so many workers; those that go hand over what they hold, idle ones first."""
+        async with self._changing:
+            self.grow(count)
+            surplus = len(self) - count
+            if surplus <= 0:
+                return
+            idle: list[str] = await self._link.call("workers_to_close", n=surplus, attribute="name")
+            named = [name for name in idle if name in self._children]
+            others = [name for name in self._children if name not in named]
+            leaving = (named + others[::-1])[:surplus]
+            await self._link.call("retire_workers", names=leaving, close_workers=False)
+            await self._end(leaving)
+
+    def grow(self, count: int) -> None:
+        """Have at least so many workers."""
+        while len(self) < count:
+            name = f"worker-{self._next}"
+            self._next += 1
+            command = python("offload.deploy.worker", self._place.path, name)
+            child = Child(name, lambda command=command: command, self._place.log(name))  # type: ignore[misc]
+            self._children[name] = child
+            child.start()
+
+    async def end(self) -> None:
+        """End all of them at once."""
+        await self._end(list(self._children))
+
+    async def _end(self, names: list[str]) -> None:
+        await asyncio.gather(*(self._children.pop(name).end() for name in names))
+
+    async def status(self) -> list[dict[str, Any]]:
+        """Return what each worker is and does, as plain values; also of those that somebody else has started."""
+        known = await self._connected()
+        own = [{**child.described(), **known.pop(child.name, {})} for child in self._children.values()]
+        return own + [{"pid": None, "restarts": 0, "joined": True, **worker} for worker in known.values()]
+
+    async def _connected(self) -> dict[str, dict[str, Any]]:
+        """Return by their names the workers that the scheduler knows."""
+        try:
+            identity = await self._link.call("identity")
+        except (TimeoutError, OSError):
+            return {}
+        return {
+            str(worker["name"]): {
+                "name": str(worker["name"]),
+                "state": "connected",
+                "address": address,
+                "threads": worker["nthreads"],
+                "memory": worker.get("metrics", {}).get("memory"),
+                "memory_limit": worker.get("memory_limit"),
+                "executing": worker.get("metrics", {}).get("task_counts", {}).get("executing", 0),
+            }
+            for address, worker in identity["workers"].items()
+        }

@@ -1,0 +1,84 @@
+"""The storage service of a deployment, as a child of its head: what ``offload serve storage`` runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from offload.compute.places import Place
+from offload.deploy import credentials
+from offload.deploy.spec import spec_of
+from offload.errors import OffloadError, StorageError
+from offload.storage.directory import DirectoryStore
+from offload.storage.home import Home
+from offload.storage.results import SqliteDatabase
+from offload.storage.service.listening import bind, server_context
+from offload.storage.service.serving import serve
+from offload.storage.service.status import Status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+
+    from offload.deploy.spec import Spec
+
+
+class Announcement(Status):
+    """Tells the head where the service listens, as one line of JSON on standard output."""
+
+    def write(self, status: str, **more: object) -> None:
+        """Tell it when the service runs; that it has ended, the head sees."""
+        if status == "running":
+            sys.stdout.write(json.dumps({"url": f"https://{more['host']}:{more['port']}"}) + "\n")
+            sys.stdout.flush()
+
+
+def run(place: Place, port: int | None) -> None:
+    """Serve the store and the database of a deployment until standard input ends.
+
+    Parameters
+    ----------
+    place : Place
+        The deployment.
+    port : int, optional
+        The port it had before, which clients know; another one is taken when it is not free any more.
+    """
+    spec = spec_of(place)
+    own = credentials.certificate(place.keys, credentials.SERVER)
+    home = Home(place.home)
+    store, database = DirectoryStore(home.store), SqliteDatabase(home.database)
+    try:
+        store.usage()  # what is wrong with it is to be known now
+        database.statistics()
+        listener = _listen(spec, port)
+        context = server_context(own.certificate, own.key)
+        token = credentials.token(place.keys)
+        asyncio.run(serve(store, database, token, listener, context, Announcement(), attached=True))
+    finally:
+        store.close()
+        database.close()
+
+
+def _listen(spec: Spec, port: int | None) -> socket.socket:
+    allowed = range(spec.ports[0], spec.ports[1] + 1) if spec.ports else [0]
+    if port is not None:
+        try:
+            return bind(spec.host, [port])
+        except StorageError:
+            return bind(spec.host, allowed)
+    return bind(spec.host, allowed)
+
+
+def main(arguments: list[str]) -> int:
+    """Run ``python -m offload.deploy.storage PLACE [PORT]``, as the head does."""
+    try:
+        run(Place(arguments[0]), int(arguments[1]) if len(arguments) > 1 else None)
+    except OffloadError as exc:
+        sys.stderr.write(f"{exc.message}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
