@@ -87,20 +87,36 @@ def use(name: str | None, nothing: bool) -> int:
     return 0
 
 
-@click.command(epilog="Example: offload scale local 8")
+@click.command(
+    epilog="""\b
+Examples:
+    offload scale local 8
+    offload scale local 0-16
+"""
+)
 @click.argument("name")
-@click.argument("workers", type=int)
+@click.argument("workers", metavar="N|A-B")
 @json_option
-def scale(name: str, workers: int, as_json: bool) -> int:
-    """Change the number of workers. Those that go hand over what they hold."""
-    from offload.deploy.headclient import ask
+def scale(name: str, workers: str, as_json: bool) -> int:
+    """Change the number of workers: to N, or to what the work asks for, from A to B.
 
-    place, contact = running(name)
-    told = ask(place, contact, "POST", "/v1/scale", {"workers": workers})
+    With N, those that go hand over what they hold, idle ones first. With A-B, workers come as soon as there is more to
+    do, and idle ones go after some calm.
+    """
+    from offload.deploy import scaling
+    from offload.deploy.spec import parse_limits
+
+    minimum, maximum = parse_limits(workers)
+    place, _ = running(name)
+    if maximum is None:
+        told = scaling.scale(place, minimum)
+    else:
+        told = scaling.adapt(place, minimum, maximum)
     if as_json:
         write_json(told)
     else:
-        say(f"{name} has {len(told['workers'])} workers")
+        limits = "" if maximum is None else f", from {minimum} to {maximum} from now on"
+        say(f"{name} has {len(told['workers'])} workers{limits}")
     return 0
 
 

@@ -22,6 +22,7 @@ UP_EPILOG = """\b
 Examples:
     offload up
     offload up --name big --workers 16 --memory-limit 4GB
+    offload up --minimum 0 --maximum 16
     offload up --ports 60001-60100
     eval "$(offload env)" && python plain_dask_script.py
     offload down
@@ -39,6 +40,8 @@ Examples:
 @click.argument("target", default="local", metavar="[TARGET]")
 @click.option("--name", metavar="NAME", help="What to call the deployment. Default: local.")
 @click.option("--workers", type=int, metavar="N", help="Worker processes. Default: one for each core.")
+@click.option("--minimum", type=int, metavar="A", help="At least so many workers; more come with the work.")
+@click.option("--maximum", type=int, metavar="B", help="At most so many workers. Default with --minimum: the cores.")
 @click.option("--threads", type=int, metavar="N", help="Threads of each worker. Default: 1.")
 @click.option("--memory-limit", metavar="SIZE", help="Of each worker: 4GB, auto, or 0 for none. Default: auto.")
 @click.option("--no-nanny", is_flag=True, help="Run workers without a nanny that starts them again.")
@@ -78,11 +81,15 @@ def up(target: str, name: str | None, dry_run: bool, as_json: bool, no_nanny: bo
 
 
 def _spec(registry: Registry, name: str, no_nanny: bool, choices: dict[str, object]) -> Spec:
-    from offload.deploy.spec import Spec, parse_ports, spec_of
+    from offload.deploy.spec import Spec, cores, parse_ports, spec_of
 
-    given = {key: value for key, value in choices.items() if value not in (None, False)}
+    given = {key: value for key, value in choices.items() if value is not None and value is not False}
     if not given and not no_nanny and name in registry.names():
         return spec_of(registry.place(name))  # as it was
+    if {"minimum", "maximum"} & set(given):
+        if "workers" in given:
+            raise UsageError("give --workers, or --minimum and --maximum", "offload up --minimum 0 --maximum 8")
+        given.setdefault("maximum", max(cores(), given.get("minimum", 0)))  # type: ignore[call-overload]
     if "ports" in given:
         given["ports"] = parse_ports(str(given["ports"]))
     return Spec(name=name, nanny=not no_nanny, **given)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
 from queue import SimpleQueue
@@ -24,6 +24,7 @@ from offload.errors import EncodeError, StorageError
 QUEUED_PER_SLOT = 2
 MOST_LANES = 100  # remembered for what they know of their calls
 LOST_PAUSE = 0.5
+UNKNOWN_SECONDS = 0.5  # what a call may take of which nothing is known yet; Dask's own guess
 LARGEST_BYTES = 4 * 1024 * 1024
 
 
@@ -86,6 +87,14 @@ class Batcher(Runner):
         with self._idle:
             self._idle.wait_for(lambda: not self._works, timeout)
             return len(self._works)
+
+    def load(self) -> tuple[int, float]:
+        """Return how many calls are under way, and how many seconds they may take by what is known of their kinds."""
+        with self._lock:
+            counts = Counter(work.call.function for work in self._works.values())
+        known = {lane.function.checksum: lane.seconds for lane in list(self._lanes.values())}
+        seconds = sum(count * (known.get(function) or UNKNOWN_SECONDS) for function, count in counts.items())
+        return counts.total(), seconds
 
     def close(self, kill: bool = False) -> None:
         """End the thread and the engine; with `kill` also what is running, which then is not waited for."""

@@ -30,6 +30,25 @@ def parse_ports(text: str) -> tuple[int, int]:
     return low, high
 
 
+def parse_limits(text: str) -> tuple[int, int | None]:
+    """Return the number of workers, or the least and the most of a range.
+
+    Examples
+    --------
+    >>> parse_limits("4"), parse_limits("0-16")
+    ((4, None), (0, 16))
+    """
+    first, dash, last = text.partition("-")
+    if not first.isdigit() or bool(dash) != last.isdigit() or (dash and int(first) > int(last)):
+        raise UsageError(f"{text!r} is no number of workers", "write 4, or 0-16 for as many as the work asks for")
+    return int(first), int(last) if dash else None
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 @dataclasses.dataclass(frozen=True)
 class Spec:
     """The choices for one deployment.
@@ -40,6 +59,10 @@ class Spec:
         What it is called.
     workers : int
         Worker processes at the start. The default is one for each core.
+    minimum : int
+        Workers that there are always, where their number follows the work.
+    maximum : int or None
+        The most that there may be; None where their number is fixed, and `workers` counts.
     threads : int
         Threads of each worker.
     memory_limit : str
@@ -59,7 +82,9 @@ class Spec:
     """
 
     name: str = "local"
-    workers: int = dataclasses.field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    workers: int = dataclasses.field(default_factory=cores)
+    minimum: int = 0
+    maximum: int | None = None
     threads: int = 1
     memory_limit: str = "auto"
     nanny: bool = True
@@ -73,6 +98,9 @@ class Spec:
         check_name(self.name)
         if self.workers < 0:
             raise UsageError(f"{self.workers} workers are not possible", "give 0 or more")
+        most = self.minimum if self.maximum is None else self.maximum
+        if not 0 <= self.minimum <= most:
+            raise UsageError(f"from {self.minimum} to {most} workers is not possible", "the smaller one comes first")
         if self.threads < 1:
             raise UsageError(f"{self.threads} threads are not possible", "give 1 or more")
 

@@ -142,7 +142,9 @@ class JobService:
 
     async def status(self, request: web.Request) -> web.Response:
         """Tell how much is under way."""
-        return web.json_response({"under_way": self._batcher.unfinished(0), "clients": len(self._baskets)})
+        calls, seconds = self._batcher.load()
+        told = {"under_way": calls, "clients": len(self._baskets), "calls": calls, "call_seconds": seconds}
+        return web.json_response(told)
 
     def _drop_abandoned(self) -> None:
         limit = time.monotonic() - ABANDONED

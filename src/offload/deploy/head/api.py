@@ -49,6 +49,15 @@ def application(head: Head, token: str) -> web.Application:
         await head.scale(workers)
         return web.json_response(await head.status())
 
+    async def adapt(request: web.Request) -> web.Response:
+        told = await request.json()
+        minimum, maximum = told.get("minimum"), told.get("maximum")
+        if type(minimum) is not int or type(maximum) is not int or not 0 <= minimum <= maximum <= MOST_WORKERS:
+            reason = f"minimum and maximum are numbers from 0 to {MOST_WORKERS}, the smaller one first"
+            return web.json_response({"error": reason}, status=400)
+        await head.adapt(minimum, maximum)
+        return web.json_response(await head.status())
+
     async def down(request: web.Request) -> web.Response:
         head.stop()
         return web.json_response({"state": "stopping"})
@@ -58,6 +67,7 @@ def application(head: Head, token: str) -> web.Application:
         [
             web.get("/v1/status", status),
             web.post("/v1/scale", scale),
+            web.post("/v1/adapt", adapt),
             web.post("/v1/down", down),
             web.route("*", "/{path:.*}", proxy.handle),
         ]

@@ -1,12 +1,16 @@
-"""The head's line to Dask's scheduler: questions and requests by its public RPC."""
+"""The head's lines to what it runs: to Dask's scheduler by its public RPC, to the job service by HTTPS."""
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any
+
+import aiohttp
 
 from offload.compute.contact import Contact
 from offload.compute.places import Place
+from offload.deploy import credentials
 
 SECONDS = 30.0
 
@@ -61,3 +65,47 @@ def _imported() -> tuple[Any, Any]:
     from offload.deploy import daskside
 
     return distributed, daskside
+
+
+class JobsLink:
+    """Asks the job service how much there is to do.
+
+    Parameters
+    ----------
+    place : Place
+        The deployment, whose certificates are trusted and whose token is shown.
+    contact : Contact
+        Says where the service is now.
+    """
+
+    def __init__(self, place: Place, contact: Contact) -> None:
+        self._place = place
+        self._contact = contact
+        self._session: aiohttp.ClientSession | None = None
+
+    async def status(self) -> dict[str, Any]:
+        """Return the service's own account.
+
+        Raises
+        ------
+        OSError, TimeoutError
+            If it does not answer.
+        """
+        if self._session is None:
+            context = ssl.create_default_context(cafile=credentials.authority(self._place.keys))
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=context),
+                headers={"Authorization": f"Bearer {credentials.token(self._place.keys)}"},
+                timeout=aiohttp.ClientTimeout(SECONDS),
+            )
+        try:
+            async with self._session.get(f"{self._contact.jobs}/v1/status", raise_for_status=True) as answer:
+                told: dict[str, Any] = await answer.json()
+                return told
+        except aiohttp.ClientError as exc:
+            raise OSError(f"the job service does not answer: {exc}") from exc
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        if self._session is not None:
+            await self._session.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import socket
 import sys
@@ -12,12 +13,13 @@ from typing import Any
 
 from offload.compute.contact import Contact
 from offload.compute.liveness import started
-from offload.compute.places import Place
+from offload.compute.places import Place, write_atomically
+from offload.deploy.head.adaptive import Adaptive
 from offload.deploy.head.children import Child
-from offload.deploy.head.link import SchedulerLink
+from offload.deploy.head.link import JobsLink, SchedulerLink
 from offload.deploy.head.services import Services
 from offload.deploy.head.workers import Workers
-from offload.deploy.spec import spec_of
+from offload.deploy.spec import Spec, spec_of
 from offload.errors import UsageError
 
 
@@ -45,8 +47,10 @@ class Head:
             {"pid": pid, "started": started(pid), "host": socket.gethostname(), "url": url, "runtime": runtime},
         )
         self.link = SchedulerLink(place, self.contact)
+        self.jobs_link = JobsLink(place, self.contact)
         self.services = Services(place, self.contact, self.socket)
         self.workers = Workers(place, self.link)
+        self.adaptive = Adaptive(self.workers, self.link, self.jobs_link, self.spec.threads)
         self.stopping: asyncio.Task[None] | None = None
         self.stopped = asyncio.Event()
         self.began = time.time()
@@ -66,8 +70,10 @@ class Head:
             services.scheduler.start()
             await services.scheduler.first_ready()
             services.jobs.start()
-            self.workers.grow(self.spec.workers)
+            self.workers.grow(self.spec.workers if self.spec.maximum is None else self.spec.minimum)
             await services.jobs.first_ready()
+            if self.spec.maximum is not None:
+                await self.adaptive.begin(self.spec.minimum, self.spec.maximum)
         await services.storage.first_ready()
         self.contact.state = "running"
         self.contact.write(self.place.contact)
@@ -81,7 +87,9 @@ class Head:
         """Bring everything down, workers first."""
         self.contact.state = "stopping"
         self.contact.write(self.place.contact)
+        await self.adaptive.end()
         await self.workers.end()
+        await self.jobs_link.close()
         await asyncio.gather(self.services.jobs.end(), self.services.storage.end())
         await self.link.close()
         await self.services.scheduler.end()
@@ -90,13 +98,29 @@ class Head:
         self.stopped.set()
 
     async def scale(self, count: int) -> None:
-        """Have so many workers."""
+        """Have so many workers, also when this head is started again."""
+        self._check_scaling()
+        await self.adaptive.end()
+        await self.workers.scale(count)
+        self._keep(dataclasses.replace(self.spec, workers=count, minimum=0, maximum=None))
+
+    async def adapt(self, minimum: int, maximum: int) -> None:
+        """Have as many workers as the work asks for, also when this head is started again."""
+        self._check_scaling()
+        await self.adaptive.begin(minimum, maximum)
+        self._keep(dataclasses.replace(self.spec, minimum=minimum, maximum=maximum))
+
+    def _check_scaling(self) -> None:
         if self.spec.storage_only:
             raise UsageError(f"{self.place.name} is storage only: it has no workers", "offload up, under another name")
-        await self.workers.scale(count)
+
+    def _keep(self, spec: Spec) -> None:
+        self.spec = spec
+        write_atomically(self.place.spec, spec.to_json())
 
     async def status(self) -> dict[str, Any]:
         """Return what runs and what is waited for, as plain values."""
+        limits = self.adaptive.limits
         return {
             "name": self.place.name,
             "state": self.contact.state,
@@ -105,6 +129,7 @@ class Head:
             "scheduler": self.contact.scheduler,
             "jobs": self.contact.jobs,
             "storage": self.contact.storage,
+            "adaptive": None if limits is None else {"minimum": limits.minimum, "maximum": limits.maximum},
             "services": [child.described() for child in self.running],
             "workers": await self.workers.status() if self.services.scheduler.ready.is_set() else [],
         }

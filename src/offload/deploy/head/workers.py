@@ -28,6 +28,8 @@ class Workers:
         self._place = place
         self._link = link
         self._children: dict[str, Child] = {}
+        self._leaving: dict[str, Child] = {}
+        self._departures: set[asyncio.Task[None]] = set()
         self._next = 0
         self._changing = asyncio.Lock()
 
@@ -58,8 +60,42 @@ class Workers:
             self._children[name] = child
             child.start()
 
+    async def shrink(self, surplus: int) -> None:
+        """Let so many idle workers go; fewer where fewer are idle, or where what they hold has no other place.
+
+        They take nothing on from now, and one that has got something to do in the last moment finishes it.
+        """
+        async with self._changing:
+            idle: list[str] = await self._link.call("workers_to_close", attribute="name")
+            names = [name for name in idle if name in self._children][:surplus]
+            if not names:
+                return
+            retired = await self._link.call("retire_workers", names=names, close_workers=False, remove=False)
+            for address, worker in retired.items():
+                name = str(worker["name"])
+                self._leaving[name] = self._children.pop(name)
+                departure = asyncio.create_task(self._depart(name, address))
+                self._departures.add(departure)
+                departure.add_done_callback(self._departures.discard)
+
+    async def _depart(self, name: str, address: str) -> None:
+        try:
+            while any((await self._link.call("processing", workers=[address])).values()):
+                await asyncio.sleep(BUSY_POLL)
+        except (OSError, TimeoutError):
+            pass  # the scheduler is gone, and with it what this worker had to do
+        await self._leaving[name].end()
+        del self._leaving[name]
+
+    async def joined(self) -> int:
+        """Return how many workers there are that somebody else has started."""
+        return sum(name not in self._children and name not in self._leaving for name in await self._connected())
+
     async def end(self) -> None:
         """End all of them at once."""
+        for departure in self._departures:
+            departure.cancel()
+        self._children.update(self._leaving)
         await self._end(list(self._children))
 
     async def _end(self, names: list[str]) -> None:
@@ -67,16 +103,18 @@ class Workers:
 
     async def status(self) -> list[dict[str, Any]]:
         """Return what each worker is and does, as plain values; also of those that somebody else has started."""
-        known = await self._connected()
+        try:
+            known = await self._connected()
+        except (TimeoutError, OSError):
+            known = {}  # the scheduler is being started again
         own = [{**child.described(), **known.pop(child.name, {})} for child in self._children.values()]
+        for child in self._leaving.values():
+            own.append({**child.described(), **known.pop(child.name, {}), "state": "leaving"})
         return own + [{"pid": None, "restarts": 0, "joined": True, **worker} for worker in known.values()]
 
     async def _connected(self) -> dict[str, dict[str, Any]]:
         """Return by their names the workers that the scheduler knows."""
-        try:
-            identity = await self._link.call("identity")
-        except (TimeoutError, OSError):
-            return {}
+        identity = await self._link.call("identity")
         return {
             str(worker["name"]): {
                 "name": str(worker["name"]),
