@@ -154,7 +154,7 @@ def test_the_record_is_the_encoding_of_a_plain_dict(modules: set[str]) -> None:
     for count in (0, 1, 2, 30):
         values = list(itertools.islice(itertools.cycle(VALUES), count))
         bound = [(f"p{number}", value) for number, value in enumerate(values)]
-        transformation, data, arguments = recorder.record(bound)
+        transformation, data, arguments, _ = recorder.record(bound)
         held: set[str] = set()
         checksums = {name: identify(value, held) for name, value in bound}
         record = {

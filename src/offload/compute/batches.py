@@ -20,6 +20,7 @@ from offload.compute.session import Session
 from offload.compute.shipped import ShippedFunction
 from offload.compute.worker import Arguments, Batch, Outcome
 from offload.errors import EncodeError, StorageError
+from offload.identity.environment import Environment
 
 QUEUED_PER_SLOT = 2
 MOST_LANES = 100  # remembered for what they know of their calls
@@ -43,7 +44,7 @@ class Batcher(Runner):
         self._start = start
         self._here = here
         self._engine: Engine | None = None
-        self._lanes: dict[tuple[str, str, bool], Lane] = {}
+        self._lanes: dict[tuple[str, str, Environment, bool], Lane] = {}
         self._works: dict[tuple[str, str], Work] = {}
         self._flying: set[PlainFuture[list[Outcome]]] = set()
         self._alone = False
@@ -123,7 +124,7 @@ class Batcher(Runner):
             self._fail_all(exc)
 
     def _queue(self, lane: Lane, works: list[Work]) -> None:
-        key = lane.session.home.path, lane.function.checksum, lane.scratch
+        key = lane.session.home.path, lane.function.checksum, lane.function.environment, lane.scratch
         self._lanes.setdefault(key, lane).waiting.extend(works)
 
     def _dispatch(self) -> None:

@@ -34,19 +34,22 @@ class Call:
         What to call the function with.
     arguments : list of (str, str)
         Parameter and checksum.
+    modules : frozenset of str
+        Modules of installed distributions that the arguments reach, beyond those of the function.
     files : sequence of (File, str)
         The files among the arguments, at any depth, and their checksums.
     """
 
     __slots__ = (
-        "args", "arguments", "bound", "files", "function", "kwargs", "label", "record", "scratch", "transformation",
+        "args", "arguments", "bound", "files", "function", "kwargs", "label", "modules", "record", "scratch",
+        "transformation",
     )  # fmt: skip
 
     def __init__(
         self,
         label: str,
         function: str,
-        identified: tuple[str, bytes, list[tuple[str, str]]],
+        identified: tuple[str, bytes, list[tuple[str, str]], frozenset[str]],
         bound: Bound,
         args: Sequence[Any],
         kwargs: dict[str, Any],
@@ -54,7 +57,7 @@ class Call:
     ) -> None:
         self.label = label
         self.function = function
-        self.transformation, self.record, self.arguments = identified
+        self.transformation, self.record, self.arguments, self.modules = identified
         self.files: Sequence[tuple[File, str]] = ()
         self.bound = bound
         self.args = args

@@ -129,9 +129,12 @@ class DaskEngine(Engine):
 
 
 def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome] | OffloadError:
+    from distributed import get_worker
+
     for position, call in zip(positions, data, strict=True):
         batch.calls[position] = call
     try:
-        return run_batch(batch)
+        name = get_worker().name
+        return run_batch(batch, name if isinstance(name, str) else f"worker {name}")
     except OffloadError as exc:  # given back: what is raised, Dask logs as a failure of its own
         return exc

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from offload.compute.session import Session
+    from offload.identity.environment import Environment
     from offload.identity.graph import Graph
 
 
@@ -16,15 +19,18 @@ class ShippedFunction:
     checksum : str
         Of its graph.
     payload : bytes
-        Pickled.
+        Pickled, with its parts.
     main : str
         What ``__main__`` goes by where it comes from.
+    environment : Environment
+        Where its calls may run.
     """
 
-    def __init__(self, checksum: str, payload: bytes, main: str) -> None:
+    def __init__(self, checksum: str, payload: bytes, main: str, environment: Environment) -> None:
         self.checksum = checksum
         self.payload = payload
         self.main = main
+        self.environment = environment
 
     def explain(self, session: Session) -> str:
         """Store what ``why`` shows of it; return the checksum of that. Here nothing: who sent it has done so."""
@@ -32,12 +38,13 @@ class ShippedFunction:
 
 
 class OwnFunction(ShippedFunction):
-    """A function of this process."""
+    """A function of this process, for calls whose arguments reach modules beyond its own, or none."""
 
-    def __init__(self, graph: Graph, payload: bytes) -> None:
+    def __init__(self, graph: Graph, payload: bytes, modules: Iterable[str] = ()) -> None:
         from offload.compute.worker import main_name
+        from offload.identity.environment import environment
 
-        super().__init__(graph.checksum, payload, main_name())
+        super().__init__(graph.checksum, payload, main_name(), environment(graph.modules.union(modules)))
         self._graph = graph
 
     def explain(self, session: Session) -> str:

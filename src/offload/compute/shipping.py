@@ -17,6 +17,7 @@ from offload.errors import EncodeError, IdentityError
 from offload.identity.distributions import PROJECT, origin
 from offload.identity.functions import closure
 from offload.identity.graph import MISSING, Graph
+from offload.identity.parts import parts
 
 _lock = threading.RLock()  # cloudpickle keeps one list of modules for all threads
 _ATOMS = {type(None), bool, int, float, complex, str, bytes}
@@ -28,9 +29,10 @@ Arguments = tuple[Any, dict[str, Any]]
 
 
 def pickled(function: Callable[..., Any], graph: Graph) -> bytes:
-    """Return the pickled function, with what it reaches of the project by value.
+    """Return the pickled function, its parts, and the project's modules that its code imports when it runs.
 
-    By reference, a worker would import the file as it is on disk by then, or without what was set after the import.
+    What it reaches of the project goes by value. By reference, a worker would import the file as it is on disk by then,
+    or without what was set after the import; or it would not find it.
 
     Raises
     ------
@@ -38,12 +40,21 @@ def pickled(function: Callable[..., Any], graph: Graph) -> bytes:
         If it cannot be pickled.
     """
     try:
-        return _dumps(function, graph)
+        return _dumps((function, parts(graph), _imported(graph)), graph)
     except Exception as exc:  # whatever the parts of the function may raise
         raise IdentityError(
             f"the function {getattr(function, '__qualname__', function)!s} cannot be sent to a worker: {exc}",
             "call it directly, or create what cannot be pickled inside it",
         ) from exc
+
+
+def _imported(graph: Graph) -> dict[str, ModuleType]:
+    """Return the project's modules that imports within the code of a graph find, by their names."""
+    return {
+        found.__name__: found
+        for names, _, found in graph._names
+        if names is sys.modules and isinstance(found, ModuleType) and origin(found.__name__) == PROJECT
+    }
 
 
 def packed(args: Any, kwargs: dict[str, Any]) -> Arguments | bytes:

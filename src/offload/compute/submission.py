@@ -112,7 +112,9 @@ def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[
             nested.run()
         else:
             chosen = runner(session)
-            chosen.add(session, OwnFunction(graph, task.payload()), missing)
+            for modules in {call.modules for call, _ in missing}:
+                function = OwnFunction(graph, task.payload(), modules)
+                chosen.add(session, function, [one for one in missing if one[0].modules == modules])
             if isinstance(chosen, Batcher):
                 # Its thread imports it, too; if Python came to its end first, the import would be refused there.
                 with contextlib.suppress(ImportError):  # the futures will tell

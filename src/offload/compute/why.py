@@ -11,6 +11,7 @@ from offload.compute.session import Session, current
 from offload.compute.tasks import MethodTask, Task
 from offload.errors import NotFoundError, UsageError
 from offload.identity.decoding import decode
+from offload.identity.parts import named
 from offload.storage.rows import Transformation
 
 Summaries = dict[str, str]
@@ -93,7 +94,7 @@ class _Side:
         nodes = parts["nodes"] if parts else []
         labels = [node[1] for node in nodes]
         for kind, label, content, source in nodes:
-            self.nodes.append((kind, label, _named(decode(content)[1], labels), source))
+            self.nodes.append((kind, label, named(decode(content)[1], labels), source))
 
     def consists_of(self) -> list[str]:
         lines = [f"{kind} {label}" for kind, label, _, _ in self.nodes]
@@ -114,15 +115,6 @@ def _side(session: Session, found: Transformation) -> _Side:
         parts = decode(buffer) if buffer is not None else None
         summaries = {name: text for name, _, _, text in details["arguments"]}
     return _Side(decode(found.record), parts, summaries)
-
-
-def _named(content: Any, labels: list[str]) -> Any:
-    """Return a node's content with the numbers of other nodes, which shift, replaced by their labels."""
-    if isinstance(content, list):
-        if len(content) == 2 and content[0] == "node" and type(content[1]) is int:
-            return ["node", labels[content[1]]]
-        return [_named(item, labels) for item in content]
-    return content
 
 
 def _explain(session: Session, label: str, transformation: str, hit: bool, here: _Side) -> Explanation:

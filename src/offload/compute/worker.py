@@ -23,6 +23,7 @@ from offload.identity.graph import Graph
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.compute.shipped import ShippedFunction
+    from offload.identity.environment import Environment
 
 Arguments = tuple[Any, dict[str, Any]]
 
@@ -31,6 +32,7 @@ LARGE = 64 * 1024
 
 _state = threading.local()
 _functions: dict[str, tuple[Callable[..., Any], Graph]] = {}
+_present: set[Environment] = set()  # found to be what this process has
 
 
 class Batch:
@@ -48,7 +50,7 @@ class Batch:
         Whether results are kept out of the store.
     """
 
-    __slots__ = ("calls", "function", "home", "main", "payload", "scratch")
+    __slots__ = ("calls", "environment", "function", "home", "main", "payload", "scratch")
 
     def __init__(
         self, home: str, function: ShippedFunction, calls: list[Arguments | bytes], scratch: bool = False
@@ -57,6 +59,7 @@ class Batch:
         self.function = function.checksum
         self.payload = function.payload
         self.main = function.main
+        self.environment = function.environment
         self.calls = calls
         self.scratch = scratch
 
@@ -122,8 +125,15 @@ def execute(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> 
     return result
 
 
-def run_batch(batch: Batch) -> list[Outcome]:
+def run_batch(batch: Batch, where: str = "the worker") -> list[Outcome]:
     """Run the calls of a batch.
+
+    Parameters
+    ----------
+    batch : Batch
+        The calls.
+    where : str
+        What this process is called in messages.
 
     Returns
     -------
@@ -133,13 +143,15 @@ def run_batch(batch: Batch) -> list[Outcome]:
     Raises
     ------
     IdentityError
-        If the function is not here what it was where it was identified.
+        If this process has not the environment that the calls need, or the function is not here what it was where it
+        was identified. Nothing has run then.
     """
+    _check_environment(batch.environment, where)
     home = os.environ.get("OFFLOAD_HOME")
     os.environ["OFFLOAD_HOME"] = batch.home  # calls that the function makes are recorded there, too
     try:
         # Loaded anew where an earlier call has changed what the function reaches.
-        return [_run(*_load(batch), batch, call) for call in batch.calls]
+        return [_run(*_load(batch, where), batch, call) for call in batch.calls]
     finally:
         if home is None:
             del os.environ["OFFLOAD_HOME"]
@@ -157,7 +169,22 @@ def main_name() -> str:
     return reference_name(sys.modules["__main__"])[0].removesuffix(":")
 
 
-def _load(batch: Batch) -> tuple[Callable[..., Any], Graph]:
+def _check_environment(needed: Environment, where: str) -> None:
+    """Refuse what is identified by another environment, before anything of it is loaded."""
+    if needed in _present:
+        return
+    from offload.identity.environment import lacking
+
+    differences = lacking(needed)
+    if differences:
+        raise IdentityError(
+            f"{where} has another environment than this process: {'; '.join(differences)}",
+            "bring the deployment up from this environment (offload down, offload up), or install the same in its",
+        )
+    _present.add(needed)
+
+
+def _load(batch: Batch, where: str) -> tuple[Callable[..., Any], Graph]:
     import pickle
 
     known = _functions.get(batch.function)
@@ -166,13 +193,21 @@ def _load(batch: Batch) -> tuple[Callable[..., Any], Graph]:
     if batch.main != main_name():
         # What the user's script defines is called here as it is there.
         sys.modules["__main__"].__spec__ = ModuleSpec(batch.main, None)
-    function: Callable[..., Any] = pickle.loads(batch.payload)
+    function: Callable[..., Any]
+    function, theirs, modules = pickle.loads(batch.payload)
+    if modules:
+        from offload.compute.provided import provide
+
+        provide(modules)
     graph = Graph(function)
     if graph.checksum != batch.function:
-        names = ", ".join(sorted({n.label.partition(":")[0] for n in graph.nodes} - {"__main__"}))
+        from offload.identity.parts import different_parts, parts
+
+        differences = "; ".join(different_parts(theirs, parts(graph)))
         raise IdentityError(
-            f"the function {getattr(function, '__qualname__', function)!s} is not the same on the worker as here",
-            f"a module may have been edited or changed after its import ({names or 'none of its own'}): restart Python",
+            f"the function {getattr(function, '__qualname__', function)!s} is not the same on {where} as here: "
+            f"{differences or 'what it reaches has another order there'}",
+            "a module may have been changed after its import: restart Python, and bring the deployment up again",
         )
     _functions[batch.function] = function, graph
     return function, graph

@@ -125,8 +125,10 @@ class Recorder:
         common = {"version": RECORD_VERSION, "kind": "python", "function": self.function, "environment": environment}
         return head(5, len(common) + 1) + encode(common)[1:] + encode("arguments")
 
-    def record(self, bound: Bound) -> tuple[str, bytes, list[tuple[str, str]]]:
-        """Return the transformation's checksum, its record, and the checksum of each argument.
+    def record(self, bound: Bound) -> tuple[str, bytes, list[tuple[str, str]], frozenset[str]]:
+        """Return the transformation's checksum, its record, the checksum of each argument, and the modules it needs.
+
+        These are the modules of installed distributions that the arguments reach, beyond those of the function.
 
         Raises
         ------
@@ -149,7 +151,7 @@ class Recorder:
                 encoded = self._names[name] = encode(name) + head(3, len(checksum))
             parts += (encoded, checksum.encode())
         data = b"".join(parts)
-        return sha256(data).hexdigest(), data, arguments
+        return sha256(data).hexdigest(), data, arguments, key
 
 
 def _identify(name: str, value: Any, modules: set[str]) -> str:

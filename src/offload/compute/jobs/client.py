@@ -50,7 +50,7 @@ class Jobs(Runner):
     def add(self, session: Session, function: ShippedFunction, calls: list[tuple[Call, Future[Any]]]) -> None:
         """Take on calls of one function. The same call, already on its way, is not sent twice."""
         place, parts = where(), function.explain(session)
-        plain = ShippedFunction(function.checksum, function.payload, function.main)
+        plain = ShippedFunction(function.checksum, function.payload, function.main, function.environment)
         sent = []
         for call, future in calls:
             try:

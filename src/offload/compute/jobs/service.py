@@ -28,7 +28,7 @@ class ReceivedCall(Call):
     """A call as the service has it: it is only passed on."""
 
     def __init__(self, sent: SentCall, submission: Submission) -> None:
-        identified: tuple[str, bytes, list[tuple[str, str]]] = (sent.transformation, sent.record, [])
+        identified = sent.transformation, sent.record, list[tuple[str, str]](), frozenset[str]()
         super().__init__(submission.label, submission.function.checksum, identified, [], (), {}, submission.scratch)
         self._sent = sent
 
