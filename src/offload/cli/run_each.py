@@ -11,18 +11,20 @@ from offload.cli.output import keep_quiet, print_line, report_json, say
 from offload.cli.progress import Progress
 from offload.cli.run import FAILED, PIPE_CLOSED, describe_exit, describe_strays, exit_code_of, variables_of
 from offload.cli.signals import interruptible
-from offload.compute.commands.each import Job, ManyCommands
+from offload.compute.commands.each import ManyCommands
 from offload.compute.commands.request import Request, quote
 from offload.compute.commands.result import chunks
 from offload.compute.commands.sinks import sink_to
 from offload.compute.commands.stdin import Stdin
 from offload.compute.commands.template import expand, uses
+from offload.compute.commands.threads import ThreadExecutor
 from offload.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from offload.compute.commands.executor import Job
     from offload.compute.commands.sinks import Sink
     from offload.compute.session import Session
 
@@ -42,7 +44,8 @@ def run_each(parsed: Parsed) -> int:
     quiet = parsed.quiet or parsed.json
     session = current()
     progress = Progress(len(arguments), shown=not quiet)
-    commands = ManyCommands(requests, session, _stdin(parsed, session), _workers(parsed.jobs), parsed.fail_fast)
+    executor = ThreadExecutor(session, _workers(parsed.jobs), parsed.scratch)
+    commands = ManyCommands(requests, session, _stdin(parsed, session), executor, parsed.fail_fast)
     commands.look_up()
     progress.counts = commands.counts
     if parsed.dry_run:

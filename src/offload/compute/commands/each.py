@@ -4,69 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from queue import Empty, SimpleQueue
 
+from offload.compute.commands.executor import Job
 from offload.compute.commands.outputs import deliver_stored
 from offload.compute.commands.recall import planner_for
-from offload.compute.commands.result import CommandRecord, fetch, load, secure
-from offload.compute.commands.stage import Scratch
+from offload.compute.commands.result import fetch, load, secure
 from offload.errors import BufferMissingError, OffloadError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
-    from concurrent.futures import ThreadPoolExecutor
 
-    from offload.compute.commands.execution import Execution, Running
-    from offload.compute.commands.plan import Plan
+    from offload.compute.commands.executor import CommandExecutor
     from offload.compute.commands.request import Request
-    from offload.compute.commands.stage import Stager
     from offload.compute.commands.stdin import Stdin
     from offload.compute.session import Session
-    from offload.storage.rows import Entry
 
 # Recorded output is fetched for so many commands at a time, and new results are recorded in such batches.
 AHEAD = 500
 RECORD_EVERY = 0.5
 TICK = 0.2
-
-
-class Job:
-    """One command among many, and what became of it.
-
-    Attributes
-    ----------
-    plan : Plan
-        What to run.
-    state : str
-        ``"waiting"``, then ``"recalled"``, ``"computed"``, ``"failed"`` or ``"cancelled"``.
-    record : CommandRecord, optional
-        Of a recalled one.
-    execution : Execution, optional
-        Of one that was run.
-    error : OffloadError, optional
-        Why a failed one could not be run to its end, where that is offload's own finding.
-    unrecorded : str
-        Why the result of a computed one is not recorded.
-    strays : list of str
-        What a computed one made or changed beside its outputs, as in `Computed`.
-    uses : int
-        How often it stands in the list.
-    """
-
-    __slots__ = ("entry", "error", "execution", "outcome", "plan", "record", "state", "strays", "unrecorded", "uses")
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.state = "waiting"
-        self.record: CommandRecord | None = None
-        self.execution: Execution | None = None
-        self.entry: Entry | None = None
-        self.error: OffloadError | None = None
-        self.unrecorded = ""
-        self.outcome = ""
-        self.strays: list[str] = []
-        self.uses = 0
 
 
 class ManyCommands:
@@ -80,8 +37,8 @@ class ManyCommands:
         Where to look up and record.
     stdin : Stdin
         The standard input of each.
-    workers : int
-        How many run at once.
+    executor : CommandExecutor
+        Runs what is not recorded.
     fail_fast : bool
         Whether the first failure ends the others.
 
@@ -94,24 +51,24 @@ class ManyCommands:
     """
 
     def __init__(
-        self, requests: Sequence[Request], session: Session, stdin: Stdin, workers: int, fail_fast: bool
+        self,
+        requests: Sequence[Request],
+        session: Session,
+        stdin: Stdin,
+        executor: CommandExecutor,
+        fail_fast: bool = False,
     ) -> None:
         self._session = session
-        self._workers = workers
+        self._executor = executor
         self._fail_fast = fail_fast
-        self._planner = planner_for(session)
         unique: dict[str, Job] = {}
         self.jobs: list[Job] = []
         self.counts = dict.fromkeys(("recalled", "computed", "failed", "cancelled"), 0)
-        for plan in self._planner.plan(requests, stdin):
+        for plan in planner_for(session).plan(requests, stdin):
             job = unique.setdefault(plan.transformation, Job(plan))
             job.uses += 1
             self.jobs.append(job)
         self._unique = list(unique.values())
-        self._aside: Scratch | None = None
-        self._pool: ThreadPoolExecutor | None = None
-        self._running: Running | None = None
-        self._finished: SimpleQueue[tuple[Job, str]] = SimpleQueue()
         self._entries: list[Job] = []
         self._recorded = time.monotonic()
         self._failed = False
@@ -119,7 +76,9 @@ class ManyCommands:
 
     def look_up(self) -> None:
         """Find out which results are recorded."""
-        wanted = [job for job in self._unique if not job.plan.request.fresh]
+        self._look_up([job for job in self._unique if not job.plan.request.fresh])
+
+    def _look_up(self, wanted: Sequence[Job]) -> None:
         buffers = self._session.recall([job.plan.transformation for job in wanted])
         for job, record in zip(wanted, load(buffers, self._session.store), strict=True):
             if record is not None:
@@ -145,10 +104,10 @@ class ManyCommands:
                 if position >= fetched:
                     fetched = position + AHEAD
                     self._fetch(self.jobs[position:fetched])
-                if job.record is not None and job.state == "recalled" and not secure(job.record, self._session.store):
-                    self._run_again(job)
+                self._secure(job)
                 while job.state == "waiting":
                     self._collect(tick)
+                    self._secure(job)
                 tick()
                 yield job
                 job.uses -= 1
@@ -162,10 +121,11 @@ class ManyCommands:
             self._record()
             raise
         finally:
-            if self._pool is not None:
-                self._pool.shutdown(cancel_futures=True)
-            if self._aside is not None:
-                self._aside.remove()
+            self._executor.close()
+
+    def _secure(self, job: Job) -> None:
+        if job.record is not None and job.state == "recalled" and not secure(job.record, self._session.store):
+            self._run_again(job)
 
     def _fetch(self, jobs: Sequence[Job]) -> None:
         """Get the output of recalled commands, and bring back their files; what is lost has to be computed."""
@@ -191,78 +151,38 @@ class ManyCommands:
         self._start([job], lambda text: None)
 
     def _start(self, jobs: Sequence[Job], say: Callable[[str], None]) -> None:
-        from concurrent.futures import ThreadPoolExecutor
-
-        from offload.compute.commands.execution import Running
         from offload.compute.commands.single import check_before
 
         check_before([job.plan for job in jobs], self._session, say)
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._workers)
-            self._running = Running()
-            self._aside = Scratch(self.jobs[0].plan.request.scratch)
-            self._aside.file("")
-        for job in jobs:
-            self._pool.submit(self._compute, job)
-
-    def _compute(self, job: Job) -> None:
-        """Run one command, in a thread."""
-        from offload.compute.commands.execution import execute_aside, prepare
-
-        assert self._aside is not None
-        assert self._running is not None
-        scratch = Scratch(job.plan.request.scratch)
-        state = "failed"
-        try:
-            if self._running.stopping:
-                state = "cancelled"
-                return
-            stager = prepare(job.plan, scratch)
-            place = self._aside.file(job.plan.transformation)
-            job.execution = execute_aside(job.plan, scratch, self._running, place)
-            if job.execution is None:
-                state = "cancelled"
-            elif job.execution.exit_code == 0:
-                self._finish(job, job.execution, scratch, stager)
-                state = "computed"
-        except OffloadError as error:
-            job.error = error
-        except OSError as error:
-            job.error = OffloadError(f"{error.filename or job.plan.request.argv[0]}: {error.strerror}")
-        except Exception as error:
-            job.error = OffloadError(f"internal error: {type(error).__name__}: {error}")
-        finally:
-            try:
-                scratch.remove()
-            finally:
-                self._finished.put((job, state if job.error is None else "failed"))
-
-    def _finish(self, job: Job, execution: Execution, scratch: Scratch, stager: Stager) -> None:
-        from offload.compute.commands.outputs import deliver_found
-        from offload.compute.commands.single import take_in
-
-        computed = take_in(job.plan, self._planner, execution, self._session, scratch, stager)
-        job.entry, job.unrecorded, job.strays = computed.entry, computed.unrecorded, computed.strays
-        deliver_found(computed.found, self._session.files)
+        self._executor.start(jobs, say)
 
     def _collect(self, tick: Callable[[], None]) -> None:
         """Take in what has finished; record results in batches."""
-        try:
-            self._take(*self._finished.get(timeout=TICK))
-            if self._failed and self._fail_fast and not self._stopped:
-                self._stop()
-        except Empty:
-            pass
+        self._take(self._executor.finished(TICK))
+        if self._failed and self._fail_fast and not self._stopped:
+            self._stop()
         if len(self._entries) >= AHEAD or time.monotonic() - self._recorded > RECORD_EVERY:
             self._record()
         tick()
 
-    def _take(self, job: Job, state: str) -> None:
+    def _take(self, finished: Sequence[tuple[Job, str]]) -> None:
         """Only here, in the main thread, does a job that was started change its state."""
-        self._set(job, state)
-        self._failed = self._failed or state == "failed"
-        if job.entry is not None:
-            self._entries.append(job)
+        recorded = []
+        for job, state in finished:
+            if state == "recalled":
+                recorded.append(job)
+                continue
+            self._set(job, state)
+            self._failed = self._failed or state == "failed"
+            if job.entry is not None:
+                self._entries.append(job)
+        if recorded:
+            self._look_up(recorded)
+            for job in recorded:
+                if job.state == "waiting":
+                    job.error = OffloadError("its result is recorded, but not stored any more", "offload run --fresh")
+                    self._set(job, "failed")
+            self._fetch(recorded)
 
     def _set(self, job: Job, state: str) -> None:
         for name, change in ((job.state, -job.uses), (state, job.uses)):
@@ -287,13 +207,8 @@ class ManyCommands:
 
     def _stop(self) -> None:
         self._stopped = True
-        if self._running is not None:
-            self._running.stop()
-        while True:
-            try:
-                self._take(*self._finished.get_nowait())
-            except Empty:
-                return
+        self._executor.stop()
+        self._take(self._executor.finished(0))
 
 
 def _forget(job: Job) -> None:

@@ -1,0 +1,119 @@
+"""Commands in processes of this machine, several at once, each watched by a thread."""
+
+from __future__ import annotations
+
+from queue import Empty, SimpleQueue
+
+from offload.compute.commands.executor import CommandExecutor, Job
+from offload.compute.commands.recall import planner_for
+from offload.compute.commands.stage import Scratch
+from offload.errors import OffloadError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import ThreadPoolExecutor
+
+    from offload.compute.commands.execution import Execution, Running
+    from offload.compute.commands.stage import Stager
+    from offload.compute.session import Session
+
+
+class ThreadExecutor(CommandExecutor):
+    """Runs commands here.
+
+    Parameters
+    ----------
+    session : Session
+        Where results are stored. They are recorded by the caller, in batches.
+    most : int
+        How many run at once.
+    scratch : str, optional
+        Where to put output aside.
+    """
+
+    def __init__(self, session: Session, most: int, scratch: str | None = None) -> None:
+        self._session = session
+        self._most = most
+        self._planner = planner_for(session)
+        self._aside = Scratch(scratch)
+        self._pool: ThreadPoolExecutor | None = None
+        self._running: Running | None = None
+        self._finished: SimpleQueue[tuple[Job, str]] = SimpleQueue()
+
+    def start(self, jobs: Sequence[Job], say: Callable[[str], None]) -> None:
+        """Take on jobs."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from offload.compute.commands.execution import Running
+
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._most)
+            self._running = Running()
+            self._aside.file("")
+        for job in jobs:
+            self._pool.submit(self._compute, job)
+
+    def finished(self, seconds: float) -> list[tuple[Job, str]]:
+        """Return the jobs that have come to their end since."""
+        found: list[tuple[Job, str]] = []
+        try:
+            found.append(self._finished.get(timeout=seconds))
+            while True:
+                found.append(self._finished.get_nowait())
+        except Empty:
+            return found
+        except BaseException:  # an interruption: what has ended is still to be recorded
+            for one in found:
+                self._finished.put(one)
+            raise
+
+    def stop(self) -> None:
+        """End all processes."""
+        if self._running is not None:
+            self._running.stop()
+
+    def close(self) -> None:
+        """Wait for the threads."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._aside.remove()
+
+    def _compute(self, job: Job) -> None:
+        """Run one command, in a thread."""
+        from offload.compute.commands.execution import execute_aside, prepare
+
+        assert self._running is not None
+        scratch = Scratch(job.plan.request.scratch)
+        state = "failed"
+        try:
+            if self._running.stopping:
+                state = "cancelled"
+                return
+            stager = prepare(job.plan, scratch)
+            place = self._aside.file(job.plan.transformation)
+            job.execution = execute_aside(job.plan, scratch, self._running, place)
+            if job.execution is None:
+                state = "cancelled"
+            elif job.execution.exit_code == 0:
+                self._finish(job, job.execution, scratch, stager)
+                state = "computed"
+        except OffloadError as error:
+            job.error = error
+        except OSError as error:
+            job.error = OffloadError(f"{error.filename or job.plan.request.argv[0]}: {error.strerror}")
+        except Exception as error:
+            job.error = OffloadError(f"internal error: {type(error).__name__}: {error}")
+        finally:
+            try:
+                scratch.remove()
+            finally:
+                self._finished.put((job, state if job.error is None else "failed"))
+
+    def _finish(self, job: Job, execution: Execution, scratch: Scratch, stager: Stager) -> None:
+        from offload.compute.commands.outputs import deliver_found
+        from offload.compute.commands.single import take_in
+
+        computed = take_in(job.plan, self._planner, execution, self._session, scratch, stager)
+        job.entry, job.unrecorded, job.strays = computed.entry, computed.unrecorded, computed.strays
+        deliver_found(computed.found, self._session.files)
