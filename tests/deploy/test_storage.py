@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import offload as api
+from offload.compute import submission
 from offload.compute.contact import Contact
 from offload.compute.places import Place, Registry
 from offload.deploy import credentials, launch
@@ -21,10 +25,12 @@ from offload.identity.checksums import checksum
 from offload.storage.remote.client import Client
 from offload.storage.remote.database import HttpDatabase
 from offload.storage.remote.store import HttpStore
+from offload.storage.results import SqliteDatabase
 from tests.conftest import Offload
 from tests.deploy.test_local import contact_of, eventually
 
 SECONDS = 60.0
+ROOT = Path(__file__).parent.parent.parent
 
 
 def storage_client(place: Place) -> Client:
@@ -83,6 +89,77 @@ def test_storage_alone(offload: Offload, home: Path, monkeypatch: pytest.MonkeyP
         down = offload("down", "kept", timeout=SECONDS)
     assert down.returncode == 0, down.stderr
     assert wait_until_gone(members, 5) == {}
+
+
+def labels(database: Path) -> list[str]:
+    with contextlib.closing(SqliteDatabase(str(database))) as opened:
+        return sorted(run.label.rpartition(":")[2] for run in opened.runs(limit=100))
+
+
+@api.task
+def half(number: int) -> float:
+    return number / 2
+
+
+@api.task
+def halves(count: int) -> bytes:
+    return bytes(100_000) if sum(half(n) for n in range(count)) else b""
+
+
+@pytest.mark.real
+def test_a_deployment_with_storage_of_its_own(
+    offload: Offload, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffers, database = tmp_path / "kept" / "buffers", tmp_path / "kept" / "results.sqlite"
+    words = ["--buffers", str(buffers), "--database", str(database)]
+    up = offload("up", "--name", "own", "--workers", "1", *words, timeout=SECONDS)
+    assert up.returncode == 0, up.stderr
+    try:
+        assert add(1, 1) == 2  # nothing is in use yet: this goes to the home
+        monkeypatch.setenv("OFFLOAD_DEPLOYMENT", "own")
+        future = halves.submit(4)  # a call with a large result, that makes calls
+        assert future.result(SECONDS) == bytes(100_000)
+        assert add.submit(1, 1).result(SECONDS) == 2
+        assert add(2, 2) == 4  # computed here
+        assert labels(database) == ["add", "add", "half", "half", "half", "half", "halves"]
+        assert future.transformation is not None
+        shown = offload("history", future.transformation)
+        assert b"halves" in shown.stdout
+        with HttpDatabase(storage_client(Registry(str(home)).get("own"))) as served:
+            assert len(served.runs(limit=100)) == 7
+        script = "import tests.deploy.test_storage as t; f = t.halves.submit(4); f.result(60); print(f.recalled)"
+        second = subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, timeout=SECONDS, check=True
+        )
+        assert second.stdout == b"True\n"
+        monkeypatch.delenv("OFFLOAD_DEPLOYMENT")
+        assert labels(home / "database.sqlite") == ["add"]
+        assert offload("history", future.transformation).returncode == 1
+        assert offload("use", "own").returncode == 0
+        assert b"halves" in offload("history", future.transformation).stdout
+        # A head that comes back, as it was, has the same storage.
+        os.kill(contact_of(Registry(str(home)).get("own")).head["pid"], signal.SIGKILL)
+        assert halves.submit(5).result(SECONDS) == bytes(100_000)
+        assert labels(database).count("halves") == 2
+    finally:
+        submission.shutdown()
+        assert offload("down", "own", timeout=SECONDS).returncode == 0
+    assert offload("history", future.transformation).returncode == 1
+    variables = {"OFFLOAD_BUFFERS": str(buffers), "OFFLOAD_DATABASE": str(database)}
+    assert b"halves" in offload("history", future.transformation, env=variables).stdout
+    (put,) = offload("put", str(ROOT / "LICENSE"), env=variables).stdout.split()[:1]
+    assert offload("get", put.decode(), env=variables).stdout == (ROOT / "LICENSE").read_bytes()
+    assert offload("get", put.decode()).returncode == 1
+
+
+@pytest.mark.real
+def test_storage_that_cannot_be_is_told_at_once(offload: Offload, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no directory")
+    refused = offload("up", "--buffers", tmp_path / "file" / "x")
+    assert refused.returncode == 3
+    assert b"file" in refused.stderr
+    assert b"Traceback" not in refused.stderr
+    assert b"there are no deployments" in offload("list").stderr
 
 
 @pytest.mark.real

@@ -62,6 +62,7 @@ def command(
     """
     import asyncio
 
+    from offload.storage.home import Home
     from offload.storage.service.listening import bind
     from offload.storage.service.serving import serve
     from offload.storage.service.status import StatusFile
@@ -72,18 +73,18 @@ def command(
     store = database = None
     try:
         ports = _ports(port, port_range)
-        place = credentials or os.path.join(_home(), "service")
+        place = credentials or os.path.join(Home().path, "service")
         context = _context(host, place, certificate, key, insecure, i_know)
         token = _token(token_file or os.path.join(place, "token"))
         if what != "database":
             from offload.storage.directory import DirectoryStore
 
-            store = DirectoryStore(buffers or os.path.join(_home(), "store"), sync=not no_sync)
+            store = DirectoryStore(buffers or Home().store, sync=not no_sync)
             store.usage()  # what is wrong with it is to be known now
         if what != "store":
             from offload.storage.results import SqliteDatabase
 
-            database = SqliteDatabase(database_file or os.path.join(_home(), "database.sqlite"))
+            database = SqliteDatabase(database_file or Home().database)
             database.statistics()
         listener = bind(host, ports)
     except OffloadError:
@@ -95,12 +96,6 @@ def command(
         for backend in (store, database):
             if backend is not None:
                 backend.close()
-
-
-def _home() -> str:
-    from offload.storage.home import Home
-
-    return Home().path
 
 
 def _ports(port: int | None, port_range: str | None) -> Sequence[int]:

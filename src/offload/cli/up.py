@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 
 import click
@@ -49,6 +50,8 @@ Examples:
 @click.option("--ports", metavar="A-B", help="Take every listening port of head and scheduler from this range.")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on. Default: 127.0.0.1.")
 @click.option("--scratch", metavar="DIR", help="Where workers keep temporary files.")
+@click.option("--buffers", metavar="DIR", help="Where the store keeps buffers. Default: OFFLOAD_BUFFERS, or the home.")
+@click.option("--database", metavar="FILE", help="The database. Default: OFFLOAD_DATABASE, or the home's.")
 @click.option("--storage-only", is_flag=True, help="Only the storage service: no scheduler, no workers.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be started.")
 @json_option
@@ -86,6 +89,10 @@ def _spec(registry: Registry, name: str, no_nanny: bool, choices: dict[str, obje
     given = {key: value for key, value in choices.items() if value is not None and value is not False}
     if not given and not no_nanny and name in registry.names():
         return spec_of(registry.place(name))  # as it was
+    for key in ("buffers", "database"):
+        path = given.get(key) or os.environ.get(f"OFFLOAD_{key.upper()}")
+        if path:
+            given[key] = os.path.abspath(os.path.expanduser(str(path)))
     if {"minimum", "maximum"} & set(given):
         if "workers" in given:
             raise UsageError("give --workers, or --minimum and --maximum", "offload up --minimum 0 --maximum 8")

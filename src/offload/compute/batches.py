@@ -44,8 +44,8 @@ class Batcher(Runner):
         self._start = start
         self._here = here
         self._engine: Engine | None = None
-        self._lanes: dict[tuple[str, str, Environment, bool], Lane] = {}
-        self._works: dict[tuple[str, str], Work] = {}
+        self._lanes: dict[tuple[Any, ...], Lane] = {}
+        self._works: dict[tuple[str, ...], Work] = {}
         self._flying: set[PlainFuture[list[Outcome]]] = set()
         self._alone = False
         self._events: SimpleQueue[Any] = SimpleQueue()
@@ -65,9 +65,9 @@ class Batcher(Runner):
                     future.set_exception(exc)
         with self._lock:
             for call, future, arguments in packed:
-                work = self._works.get((session.home.path, call.transformation))
+                work = self._works.get((*session.home.key, call.transformation))
                 if work is None:
-                    work = self._works[session.home.path, call.transformation] = Work(call, future, arguments)
+                    work = self._works[*session.home.key, call.transformation] = Work(call, future, arguments)
                     new.append(work)
                 else:
                     work.futures.append(future)
@@ -124,7 +124,7 @@ class Batcher(Runner):
             self._fail_all(exc)
 
     def _queue(self, lane: Lane, works: list[Work]) -> None:
-        key = lane.session.home.path, lane.function.checksum, lane.function.environment, lane.scratch
+        key = *lane.session.home.key, lane.function.checksum, lane.function.environment, lane.scratch
         self._lanes.setdefault(key, lane).waiting.extend(works)
 
     def _dispatch(self) -> None:
@@ -165,7 +165,7 @@ class Batcher(Runner):
         lane.waiting.extendleft(reversed(taken))
         if not works:
             return
-        batch = Batch(lane.session.home.path, lane.function, calls, lane.scratch)
+        batch = Batch(lane.session.home, lane.function, calls, lane.scratch)
         try:
             sent = engine.submit(batch)
         except EngineLostError as exc:
@@ -197,7 +197,7 @@ class Batcher(Runner):
             return bool(work.futures)
 
     def _forget(self, lane: Lane, work: Work) -> None:
-        self._works.pop((lane.session.home.path, work.call.transformation), None)
+        self._works.pop((*lane.session.home.key, work.call.transformation), None)
         if not self._works:
             self._idle.notify_all()
 

@@ -131,7 +131,7 @@ def _few(value: Any) -> str:
     return repr(value) if plain else f"{len(value)} items"
 
 
-_explained: dict[tuple[str, str], str] = {}
+_explained: dict[tuple[str, ...], str] = {}
 
 
 def explain(session: Session, graph: Graph) -> str:
@@ -140,7 +140,7 @@ def explain(session: Session, graph: Graph) -> str:
     It is stored once in a process for each home. The text is what is on disk now, which an edit may have changed since
     the import: it is shown, and never counted.
     """
-    key = session.home.path, graph.checksum
+    key = *session.home.key, graph.checksum
     if key not in _explained:
         import inspect
 

@@ -46,6 +46,8 @@ class Place:
         Paths of the spec, of the contact file, of the directory of logs, and of that of certificates and token.
     authority, token : str
         Paths of the certificate that a client trusts, and of the token that it shows.
+    storage : str
+        Path of the file that names its store and its database, a line each, where they are not the home's.
     """
 
     def __init__(self, path: str) -> None:
@@ -58,6 +60,7 @@ class Place:
         self.keys = os.path.join(path, "keys")
         self.authority = os.path.join(self.keys, "ca.pem")
         self.token = os.path.join(self.keys, "token")
+        self.storage = os.path.join(path, "storage")
 
     def log(self, who: str) -> str:
         """Return the path of a process's log."""
@@ -71,24 +74,31 @@ class Registry:
     ----------
     home : str
         The home directory.
+
+    Attributes
+    ----------
+    root : str
+        The directory that holds their places.
+    in_use_file : str
+        The file that holds the name that `use` has set.
     """
 
     def __init__(self, home: str) -> None:
         self.home = home
-        self._root = os.path.join(home, "deployments")
-        self._in_use = os.path.join(home, "deployment")
+        self.root = os.path.join(home, "deployments")
+        self.in_use_file = os.path.join(home, "deployment")
 
     def place(self, name: str) -> Place:
         """Return the place of a deployment, whether it exists or not."""
-        return Place(os.path.join(self._root, check_name(name)))
+        return Place(os.path.join(self.root, check_name(name)))
 
     def names(self) -> list[str]:
         """Return the names of all deployments, sorted."""
         try:
-            found = os.listdir(self._root)
+            found = os.listdir(self.root)
         except FileNotFoundError:
             return []
-        return sorted(name for name in found if os.path.exists(os.path.join(self._root, name, "spec.json")))
+        return sorted(name for name in found if os.path.exists(os.path.join(self.root, name, "spec.json")))
 
     def get(self, name: str) -> Place:
         """Return the place of a deployment that exists.
@@ -107,13 +117,21 @@ class Registry:
             )
         return place
 
-    def create(self, name: str, spec: str) -> Place:
-        """Make the place of a deployment and keep the text of its spec there, over an earlier one of the same name."""
+    def create(self, name: str, spec: str, buffers: str | None = None, database: str | None = None) -> Place:
+        """Make the place of a deployment and keep the text of its spec there, over an earlier one of the same name.
+
+        Where its store or its database is not the home's, this is kept, too, in a form that is read in no time.
+        """
         place = self.place(name)
         try:
             os.makedirs(place.logs, 0o700, exist_ok=True)
             os.chmod(place.path, 0o700)
             write_atomically(place.spec, spec)
+            if buffers or database:
+                write_atomically(place.storage, f"{buffers or ''}\n{database or ''}\n")
+            elif os.path.exists(place.storage):
+                os.unlink(place.storage)
+            _changed()
         except OSError as exc:
             raise translated(exc, place.path) from exc
         return place
@@ -124,20 +142,22 @@ class Registry:
 
         shutil.rmtree(self.place(name).path)
         if self.in_use() == name:
-            os.unlink(self._in_use)
+            os.unlink(self.in_use_file)
+        _changed()
 
     def use(self, name: str | None) -> None:
         """Make a deployment the one that is used by default; None for none."""
         if name is None:
-            if os.path.exists(self._in_use):
-                os.unlink(self._in_use)
+            if os.path.exists(self.in_use_file):
+                os.unlink(self.in_use_file)
         else:
-            write_atomically(self._in_use, self.get(name).name + "\n")
+            write_atomically(self.in_use_file, self.get(name).name + "\n")
+        _changed()
 
     def in_use(self) -> str | None:
         """Return the name that `use` has set, or None."""
         try:
-            with open(self._in_use, encoding="utf-8") as file:
+            with open(self.in_use_file, encoding="utf-8") as file:
                 return file.read().strip() or None
         except FileNotFoundError:
             return None
@@ -175,12 +195,18 @@ class Registry:
         )
 
 
+def _changed() -> None:
+    from offload.compute.kept import look_again
+
+    look_again()
+
+
 def write_atomically(path: str, text: str) -> None:
     """Write a small file, for its owner alone, so that a reader sees the old or the new text."""
     temporary = f"{path}.{os.getpid()}"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:
+        with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
         os.replace(temporary, path)
     except OSError as exc:

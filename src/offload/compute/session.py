@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import threading
 
+from offload.compute.kept import home, kept
 from offload.storage.directory import DirectoryStore
 from offload.storage.filecache import FileChecksums
-from offload.storage.home import Home, home_path
+from offload.storage.home import Home
 from offload.storage.results import SqliteDatabase
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from offload.compute.kept import Kept
     from offload.storage.database import Database
     from offload.storage.rows import Entry
     from offload.storage.store import Store
 
 
 class Session:
-    """Embedded storage, opened once for each home.
+    """Embedded storage, opened once for each home, store and database.
 
     Parameters
     ----------
-    path : str
-        The home directory; it is made when it does not exist.
+    home : Home
+        Says where all of it is.
 
     Attributes
     ----------
@@ -41,8 +43,8 @@ class Session:
         If the home cannot be used.
     """
 
-    def __init__(self, path: str) -> None:
-        self.home = Home(path)
+    def __init__(self, home: Home) -> None:
+        self.home = home
         self.store: Store = DirectoryStore(self.home.store)
         self.database: Database = SqliteDatabase(self.home.database)
         self._files: FileChecksums | None = None
@@ -104,23 +106,28 @@ class Session:
             self._files.close()
 
 
-_sessions: dict[str, Session] = {}
+_sessions: dict[tuple[str, Kept], Session] = {}
 _lock = threading.Lock()
 
 
 def current() -> Session:
-    """Return the session of the user's home; ``OFFLOAD_HOME`` is read at each call."""
-    return session_of(home_path())
+    """Return the session of this process: of the user's home, with the store and the database that are in use.
+
+    What says so (``OFFLOAD_HOME``, ``OFFLOAD_BUFFERS``, ``OFFLOAD_DATABASE``, the active deployment) is looked at each
+    time.
+    """
+    path = home()
+    return session_of(path, kept(path))
 
 
-def session_of(path: str) -> Session:
-    """Return the session of a home, opening it when it is first asked for."""
-    session = _sessions.get(path)
+def session_of(path: str, storage: Kept) -> Session:
+    """Return the session of a home with a store and a database, opening it when it is first asked for."""
+    session = _sessions.get((path, storage))
     if session is None:
         with _lock:
-            session = _sessions.get(path)
+            session = _sessions.get((path, storage))
             if session is None:
-                session = _sessions[path] = Session(path)
+                session = _sessions[path, storage] = Session(Home(path, *storage))
     return session
 
 

@@ -19,16 +19,20 @@ from typing import Any
 
 from offload.errors import EncodeError, IdentityError, StorageError
 from offload.identity.graph import Graph
+from offload.storage.home import BUFFERS, DATABASE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.compute.shipped import ShippedFunction
     from offload.identity.environment import Environment
+    from offload.storage.home import Home
 
 Arguments = tuple[Any, dict[str, Any]]
 
 # Results of more bytes are put into the store by the worker; smaller ones travel with the batch.
 LARGE = 64 * 1024
+
+_HOME = ("OFFLOAD_HOME", BUFFERS, DATABASE)
 
 _state = threading.local()
 _functions: dict[str, tuple[Callable[..., Any], Graph]] = {}
@@ -40,8 +44,8 @@ class Batch:
 
     Parameters
     ----------
-    home : str
-        The home whose store takes large results.
+    home : Home
+        Where calls record that the function makes, and the store that takes large results.
     function : ShippedFunction
         What is called.
     calls : list
@@ -53,9 +57,9 @@ class Batch:
     __slots__ = ("calls", "environment", "function", "home", "main", "payload", "scratch")
 
     def __init__(
-        self, home: str, function: ShippedFunction, calls: list[Arguments | bytes], scratch: bool = False
+        self, home: Home, function: ShippedFunction, calls: list[Arguments | bytes], scratch: bool = False
     ) -> None:
-        self.home = home
+        self.home = home.key
         self.function = function.checksum
         self.payload = function.payload
         self.main = function.main
@@ -147,16 +151,17 @@ def run_batch(batch: Batch, where: str = "the worker") -> list[Outcome]:
         was identified. Nothing has run then.
     """
     _check_environment(batch.environment, where)
-    home = os.environ.get("OFFLOAD_HOME")
-    os.environ["OFFLOAD_HOME"] = batch.home  # calls that the function makes are recorded there, too
+    before = {name: os.environ.get(name) for name in _HOME}
+    os.environ.update(zip(_HOME, batch.home, strict=True))  # calls that the function makes are recorded there, too
     try:
         # Loaded anew where an earlier call has changed what the function reaches.
         return [_run(*_load(batch, where), batch, call) for call in batch.calls]
     finally:
-        if home is None:
-            del os.environ["OFFLOAD_HOME"]
-        else:
-            os.environ["OFFLOAD_HOME"] = home
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
@@ -247,7 +252,7 @@ def _keep(outcome: Outcome, batch: Batch, result: object) -> None:
         return
     if sum(map(len, chunks)) >= LARGE and not batch.scratch:
         try:
-            outcome.checksum = session_of(batch.home).store.put([chunks])[0]
+            outcome.checksum = session_of(batch.home[0], batch.home[1:]).store.put([chunks])[0]
             return
         except StorageError:
             pass  # it goes back with the batch instead, and the client says that it is not recorded

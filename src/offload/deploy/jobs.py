@@ -15,11 +15,11 @@ from offload.compute.daskengine import DaskEngine
 from offload.compute.engine import Engine
 from offload.compute.jobs.service import JobService, application
 from offload.compute.places import Place
-from offload.compute.session import session_of
+from offload.compute.session import current
 from offload.deploy import credentials
 from offload.deploy.daskside import dask_security
 from offload.deploy.endpoints import free_port
-from offload.deploy.spec import spec_of
+from offload.deploy.spec import take_part
 from offload.deploy.told import until_told
 from offload.errors import OffloadError
 from offload.storage.service.listening import server_context
@@ -61,9 +61,9 @@ async def serve(place: Place, port: int | None) -> None:
     port : int, optional
         The port it had before, which clients know.
     """
-    spec = spec_of(place)
+    spec = take_part(place)
     own = credentials.certificate(place.keys, credentials.SERVER)
-    service = JobService(session_of(place.home), lambda: connect(place))
+    service = JobService(current(), lambda: connect(place))
     runner = web.AppRunner(application(service, credentials.token(place.keys)), access_log=None, shutdown_timeout=1)
     await runner.setup()
     port = port or free_port(spec.host, None, spec.ports)

@@ -66,13 +66,25 @@ def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
     if state(place) == "dead":
         say("its head has died; starting it again")
         _sweep(place)
-    Home(registry.home)
-    registry.create(spec.name, spec.to_json())
+    _check_storage(Home(registry.home, spec.buffers, spec.database))
+    registry.create(spec.name, spec.to_json(), spec.buffers, spec.database)
     say("making certificates")
     credentials.create(place.keys, [spec.host, "localhost"])
     say("starting the head")
     pid = start_detached(python("offload.deploy.head", place.path), place.log("head"))
     return _wait_for(place, pid, say), True
+
+
+def _check_storage(home: Home) -> None:
+    """Open the store and the database: what is wrong with them is to be known before anything is started."""
+    from offload.compute.session import Session
+
+    session = Session(home)
+    try:
+        session.store.has([])
+        session.database.lookup([])
+    finally:
+        session.close()
 
 
 def _wait_for(place: Place, pid: int, say: Say) -> Contact:

@@ -9,6 +9,7 @@ from typing import Any
 
 from offload.compute.places import Place, check_name
 from offload.errors import UsageError
+from offload.storage.home import BUFFERS, DATABASE, Home
 
 VERSION = 1
 
@@ -77,6 +78,8 @@ class Spec:
         Every listening port comes from this range, where one is given.
     scratch : str or None
         Where workers keep temporary files.
+    buffers, database : str or None
+        Directory of the store, and file of the database, that all of it uses; None for those of the home.
     storage_only : bool
         Bring up storage without scheduler and workers.
     """
@@ -92,6 +95,8 @@ class Spec:
     port: int | None = None
     ports: tuple[int, int] | None = None
     scratch: str | None = None
+    buffers: str | None = None
+    database: str | None = None
     storage_only: bool = False
 
     def __post_init__(self) -> None:
@@ -101,6 +106,9 @@ class Spec:
         most = self.minimum if self.maximum is None else self.maximum
         if not 0 <= self.minimum <= most:
             raise UsageError(f"from {self.minimum} to {most} workers is not possible", "the smaller one comes first")
+        for path in (self.buffers, self.database):
+            if path is not None and (not os.path.isabs(path) or not path.isprintable()):
+                raise UsageError(f"{path!r} is no absolute path of plain text")
         if self.threads < 1:
             raise UsageError(f"{self.threads} threads are not possible", "give 1 or more")
 
@@ -130,3 +138,15 @@ def spec_of(place: Place) -> Spec:
     """Return the spec that is kept in a place."""
     with open(place.spec, encoding="utf-8") as file:
         return Spec.from_json(file.read())
+
+
+def take_part(place: Place) -> Spec:
+    """Let this process, and those that it starts, keep results where a deployment does; return its spec."""
+    spec = spec_of(place)
+    names = ("OFFLOAD_HOME", BUFFERS, DATABASE)
+    os.environ["OFFLOAD_HOME"] = place.home
+    # What the environment says otherwise is for other processes.
+    os.environ.pop(BUFFERS, None)
+    os.environ.pop(DATABASE, None)
+    os.environ.update(zip(names, Home(place.home, spec.buffers, spec.database).key, strict=True))
+    return spec

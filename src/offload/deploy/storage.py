@@ -8,7 +8,7 @@ import sys
 
 from offload.compute.places import Place
 from offload.deploy import credentials
-from offload.deploy.spec import spec_of
+from offload.deploy.spec import take_part
 from offload.errors import OffloadError, StorageError
 from offload.storage.directory import DirectoryStore
 from offload.storage.home import Home
@@ -44,9 +44,9 @@ def run(place: Place, port: int | None) -> None:
     port : int, optional
         The port it had before, which clients know; another one is taken when it is not free any more.
     """
-    spec = spec_of(place)
+    spec = take_part(place)
     own = credentials.certificate(place.keys, credentials.SERVER)
-    home = Home(place.home)
+    home = Home()
     store, database = DirectoryStore(home.store), SqliteDatabase(home.database)
     try:
         store.usage()  # what is wrong with it is to be known now

@@ -20,7 +20,7 @@ from distributed.core import Status
 from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.deploy.daskside import QuietWorker, dask_security
-from offload.deploy.spec import spec_of
+from offload.deploy.spec import spec_of, take_part
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 CONNECT_SECONDS = 30.0
@@ -65,6 +65,7 @@ async def work(place: Place, name: str, attached: bool) -> None:
     attached : bool
         Whether to end when standard input does.
     """
+    take_part(place)
     stop = Stop(attached)
     pause, told = FIRST_PAUSE, ""
     while not stop.is_told():

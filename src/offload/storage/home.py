@@ -1,6 +1,7 @@
 """The home: the directory that holds a user's store, database and file-checksum cache.
 
-``OFFLOAD_HOME`` names it; else it is ``offload`` in the user's data directory.
+``OFFLOAD_HOME`` names it; else it is ``offload`` in the user's data directory. ``OFFLOAD_BUFFERS`` and
+``OFFLOAD_DATABASE`` name another store's directory and another database.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from offload.storage.filesystems import translated
 
 FORMAT = 1
 """The version of the layout that this program reads and writes."""
+
+BUFFERS, DATABASE = "OFFLOAD_BUFFERS", "OFFLOAD_DATABASE"
+"""The variables that name another store and another database than the home's."""
 
 _PREFIX = "offload home "
 
@@ -52,6 +56,8 @@ class Home:
     ----------
     path : str, optional
         Its directory; by default the user's. Made when it does not exist, with mode 0700.
+    buffers, database : str, optional
+        A store's directory and a database to use instead of its own, and instead of what the environment names.
 
     Attributes
     ----------
@@ -59,6 +65,8 @@ class Home:
         Its absolute path.
     store, database, files : str
         Paths of the store's directory, the database and the file-checksum cache.
+    key : (str, str, str)
+        Its path, and those of store and database: what tells it from others.
 
     Raises
     ------
@@ -70,12 +78,13 @@ class Home:
         It does not exist and cannot be made.
     """
 
-    __slots__ = ("database", "files", "path", "store")
+    __slots__ = ("database", "files", "key", "path", "store")
 
-    def __init__(self, path: str | None = None) -> None:
+    def __init__(self, path: str | None = None, buffers: str | None = None, database: str | None = None) -> None:
         self.path = os.path.abspath(path) if path else home_path()
-        self.store = os.path.join(self.path, "store")
-        self.database = os.path.join(self.path, "database.sqlite")
+        self.store = _chosen(buffers, BUFFERS) or os.path.join(self.path, "store")
+        self.database = _chosen(database, DATABASE) or os.path.join(self.path, "database.sqlite")
+        self.key = (self.path, self.store, self.database)
         self.files = os.path.join(self.path, "files.sqlite")
         if not _is_home(self.path):
             self._create()
@@ -114,6 +123,12 @@ class Home:
             raise StorageError(f"{self.path} lies below a file", "set OFFLOAD_HOME to another place") from error
         except OSError as error:
             raise translated(error, self.path) from error
+
+
+def _chosen(path: str | None, variable: str) -> str | None:
+    """Return the absolute path that was given, or else the one that a variable names."""
+    path = path or os.environ.get(variable)
+    return os.path.abspath(os.path.expanduser(path)) if path else None
 
 
 def _is_home(path: str) -> bool:

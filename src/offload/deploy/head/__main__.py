@@ -16,7 +16,7 @@ from offload.deploy import credentials
 from offload.deploy.endpoints import free_port
 from offload.deploy.head.api import application
 from offload.deploy.head.supervisor import Head, log
-from offload.deploy.spec import spec_of
+from offload.deploy.spec import take_part
 from offload.errors import OffloadError
 
 PREFERRED = 8787
@@ -24,7 +24,7 @@ PREFERRED = 8787
 
 async def serve(place: Place) -> None:
     """Run a head until it is told to end."""
-    spec = spec_of(place)
+    spec = take_part(place)
     port = free_port(spec.host, None, spec.ports, PREFERRED)
     head = Head(place, f"https://{spec.host}:{port}")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,0 +1,87 @@
+"""Where results are kept: as the environment says, or the deployment in use, or else in the home.
+
+This is asked at every recall, of which it may not be a part worth mentioning: what files say is believed for some
+milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from offload.compute.choices import EMBEDDED, innermost
+from offload.compute.places import VARIABLE, Registry
+from offload.storage.home import BUFFERS, DATABASE, home_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Asking `os.environ` for what it does not hold takes longer than all else here.
+_environment: Mapping[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]
+_BUFFERS, _DATABASE, _VARIABLE = BUFFERS.encode(), DATABASE.encode(), VARIABLE.encode()
+_HOME = b"OFFLOAD_HOME"
+
+Kept = tuple[str | None, str | None]
+"""Paths of a store and a database; None for those of the home."""
+
+NOTHING: Kept = (None, None)
+LOOK_EVERY = 0.005
+"""Seconds for which it is believed which deployment is in use, and where that keeps its storage."""
+
+_homes: dict[bytes, str] = {}
+_named: dict[tuple[str, str], tuple[float, Kept]] = {}
+
+
+def home() -> str:
+    """Return the home of this process, as :func:`offload.storage.home.home_path` does, sooner."""
+    raw = _environment.get(_HOME, b"")
+    path = _homes.get(raw)
+    if path is None:
+        path = home_path()
+        if os.path.isabs(raw):  # else other things count as well
+            _homes[raw] = path
+    return path
+
+
+def kept(home: str) -> Kept:
+    """Return where the results of this process are kept now.
+
+    What ``OFFLOAD_BUFFERS`` and ``OFFLOAD_DATABASE`` name comes first; where neither is set, the active deployment's.
+
+    Parameters
+    ----------
+    home : str
+        The home directory.
+    """
+    buffers, database = _environment.get(_BUFFERS), _environment.get(_DATABASE)
+    if buffers or database:
+        return os.fsdecode(buffers or b"") or None, os.fsdecode(database or b"") or None
+    choice = innermost()
+    named = _environment.get(_VARIABLE)
+    name = choice.name if choice is not None else os.fsdecode(named) if named else ""
+    known = _named.get((home, name))
+    now = time.monotonic()
+    if known is None or not known[0] <= now < known[0] + LOOK_EVERY:
+        known = _named[home, name] = now, _of_deployment(home, name)
+    return known[1]
+
+
+def look_again() -> None:
+    """Believe nothing that was seen before."""
+    _named.clear()
+
+
+def _of_deployment(home: str, name: str) -> Kept:
+    """Return what the deployment of this name keeps its storage in; without a name, the one in use."""
+    registry = Registry(home)
+    name = name or registry.in_use() or EMBEDDED
+    if name == EMBEDDED:
+        return NOTHING
+    path = os.path.join(registry.root, name, "storage")
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            buffers, _, rest = file.read().partition("\n")
+    except FileNotFoundError:
+        return NOTHING
+    return buffers or None, rest.partition("\n")[0] or None
