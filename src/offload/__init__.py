@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from offload.compute.why import why
     from offload.deploy.client import client
     from offload.deploy.connection import connect
+    from offload.deploy.deployment import Deployment
     from offload.errors import (
         CommandError,
         DecodeError,
@@ -41,6 +42,7 @@ _WHERE = {
     "CommandError": "offload.errors",
     "CommandResult": "offload.compute.commands.api",
     "DecodeError": "offload.errors",
+    "Deployment": "offload.deploy.deployment",
     "Directory": "offload.compute.inputs",
     "EncodeError": "offload.errors",
     "EngineLostError": "offload.compute.engine",
@@ -67,6 +69,7 @@ __all__ = [
     "CommandError",
     "CommandResult",
     "DecodeError",
+    "Deployment",
     "Directory",
     "EncodeError",
     "EngineLostError",

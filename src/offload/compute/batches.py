@@ -107,6 +107,11 @@ class Batcher(Runner):
         if engine is not None:
             engine.kill() if kill else engine.close()
 
+    def give_up(self, error: Exception) -> None:
+        """End thread and engine, and fail all that is under way."""
+        self.close(kill=True)
+        self._fail_all(error)
+
     def leave(self) -> None:
         """Let go of everything in a child of this process: what was begun is the parent's."""
         if self._engine is not None:

@@ -31,6 +31,11 @@ class Choice:
     def __init__(self, name: str) -> None:
         self.name = name
 
+    @property
+    def deployment(self) -> str:
+        """The name of the deployment that work goes to, or `EMBEDDED`."""
+        return EMBEDDED if self.here else self.name
+
     def engine(self) -> Engine:
         """Return a new engine on the cluster of this process, where there is one."""
         raise NotImplementedError
@@ -61,6 +66,14 @@ def innermost() -> Choice | None:
     """Return the choice that counts, or None: then the environment and ``offload use`` decide."""
     choices = _choices[-1:]  # in one step: another thread may end one
     return choices[0] if choices else None
+
+
+def here(name: str | None) -> Choice | None:
+    """Return the open choice of a cluster within this process that has a name; with None, the one that counts."""
+    if name is None:
+        choice = innermost()
+        return choice if choice is not None and choice.here else None
+    return next((choice for choice in reversed(_choices) if choice.here and choice.name == name), None)
 
 
 def _leave() -> None:

@@ -59,7 +59,7 @@ def kept(home: str) -> Kept:
         return os.fsdecode(buffers or b"") or None, os.fsdecode(database or b"") or None
     choice = innermost()
     named = _environment.get(_VARIABLE)
-    name = choice.name if choice is not None else os.fsdecode(named) if named else ""
+    name = choice.deployment if choice is not None else os.fsdecode(named) if named else ""
     known = _named.get((home, name))
     now = time.monotonic()
     if known is None or not known[0] <= now < known[0] + LOOK_EVERY:

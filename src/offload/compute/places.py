@@ -177,7 +177,7 @@ class Registry:
             If the one that is asked for does not exist.
         """
         choice = innermost()
-        connected = choice.name if choice is not None else None
+        connected = choice.deployment if choice is not None else None
         name = chosen or connected or os.environ.get(VARIABLE) or self.in_use()
         return self.get(name) if name and name != EMBEDDED else None
 

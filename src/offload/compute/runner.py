@@ -29,5 +29,9 @@ class Runner(ABC):
     def close(self, kill: bool = False) -> None:
         """End what was started for the calls; with `kill` without waiting for what is running."""
 
+    @abstractmethod
+    def give_up(self, error: Exception) -> None:
+        """End, and let all calls that are not done fail with this error."""
+
     def leave(self) -> None:  # noqa: B027 - most have nothing to let go of
         """Let go of everything in a child of this process: what was begun is the parent's."""

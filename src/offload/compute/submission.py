@@ -232,6 +232,14 @@ def _leave() -> None:
         each.leave()
 
 
+def give_up(key: str | Choice | None, error: Exception) -> None:
+    """End the runner of a deployment that goes away; the calls that it has not done fail with the error."""
+    with _lock:
+        found = _runners.pop(key, None)
+    if found is not None:
+        found.give_up(error)
+
+
 def shutdown() -> None:
     """Wait for what needs this process, saying so when it takes long, and end it. The next call starts another.
 

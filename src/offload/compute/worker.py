@@ -7,7 +7,6 @@ name.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -17,9 +16,9 @@ from importlib.machinery import ModuleSpec
 from types import CoroutineType
 from typing import Any
 
+from offload.compute.athome import at_home
 from offload.errors import EncodeError, IdentityError, StorageError
 from offload.identity.graph import Graph
-from offload.storage.home import BUFFERS, DATABASE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ Arguments = tuple[Any, dict[str, Any]]
 # Results of more bytes are put into the store by the worker; smaller ones travel with the batch.
 LARGE = 64 * 1024
 
-_HOME = ("OFFLOAD_HOME", BUFFERS, DATABASE)
 
 _state = threading.local()
 _functions: dict[str, tuple[Callable[..., Any], Graph]] = {}
@@ -151,17 +149,11 @@ def run_batch(batch: Batch, where: str = "the worker") -> list[Outcome]:
         was identified. Nothing has run then.
     """
     _check_environment(batch.environment, where)
-    before = {name: os.environ.get(name) for name in _HOME}
-    os.environ.update(zip(_HOME, batch.home, strict=True))  # calls that the function makes are recorded there, too
     try:
-        # Loaded anew where an earlier call has changed what the function reaches.
-        return [_run(*_load(batch, where), batch, call) for call in batch.calls]
+        with at_home(batch.home):  # calls that the function makes are recorded there, too
+            # Loaded anew where an earlier call has changed what the function reaches.
+            return [_run(*_load(batch, where), batch, call) for call in batch.calls]
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()

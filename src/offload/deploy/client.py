@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from offload.compute.choices import here
 from offload.compute.contact import Contact
 from offload.compute.places import Registry
 from offload.deploy.launch import state
@@ -17,7 +18,8 @@ def client(name: str | None = None, **options: Any) -> Any:
     Parameters
     ----------
     name : str, optional
-        The deployment. By default ``$OFFLOAD_DEPLOYMENT``, else the one that ``offload use`` named, else the only one.
+        The deployment. By default that of :func:`offload.connect`, else ``$OFFLOAD_DEPLOYMENT``, else the one that
+        ``offload use`` named, else the only one.
     **options
         For ``distributed.Client``, such as ``asynchronous=True``.
 
@@ -35,6 +37,9 @@ def client(name: str | None = None, **options: Any) -> Any:
 
     from offload.deploy.daskside import dask_security
 
+    choice = here(name)
+    if choice is not None:
+        return choice.client(**options)
     place = Registry(checked_home()).only(name)
     contact = Contact.read(place.contact)
     if contact is None or state(place) != "running":

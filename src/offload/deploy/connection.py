@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from offload.compute.choices import EMBEDDED, Choice, choose, drop
 from offload.compute.contact import Contact
@@ -48,7 +48,7 @@ class Connection(Choice):
         return f"<offload.connect {self.name}>"
 
 
-def connect(name: str | None) -> Connection:
+def connect(name: str | None) -> Any:
     """Send the work of this process to a deployment, from now on or within a ``with`` block.
 
     It counts for all threads, and more than ``$OFFLOAD_DEPLOYMENT`` and ``offload use``.
@@ -61,8 +61,9 @@ def connect(name: str | None) -> Connection:
 
     Returns
     -------
-    Connection
-        To be closed, or used with ``with``.
+    Deployment
+        To be closed, which leaves the deployment up, or used with ``with``. For none of them, a choice that can only be
+        closed.
 
     Raises
     ------
@@ -83,6 +84,8 @@ def connect(name: str | None) -> Connection:
         place = Registry(checked_home()).get(name)
         if Contact.read(place.contact) is None:
             raise OffloadError(f"the deployment {name} is down", f"bring it up: offload up --name {name}")
-        connection = Connection(name)
+        from offload.deploy.deployment import Deployment
+
+        return Deployment.running(name)
     choose(connection)
     return connection

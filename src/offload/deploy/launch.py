@@ -72,7 +72,12 @@ def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
     credentials.create(place.keys, [spec.host, "localhost"])
     say("starting the head")
     pid = start_detached(python("offload.deploy.head", place.path), place.log("head"))
-    return _wait_for(place, pid, say), True
+    try:
+        return _wait_for(place, pid, say), True
+    except BaseException:  # also Ctrl-C: what was begun does not stay half-way
+        kill(family(pid), signal.SIGKILL)
+        _sweep(place)
+        raise
 
 
 def _check_storage(home: Home) -> None:

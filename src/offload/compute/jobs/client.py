@@ -94,6 +94,14 @@ class Jobs(Runner):
         for thread in self._threads:
             thread.join(END_SECONDS)  # one that waits for an answer ends with the process
 
+    def give_up(self, error: Exception) -> None:
+        """Ask no more, and fail what waits. The threads end when the service does."""
+        with self._idle:
+            self._closed = True
+            self._idle.notify_all()
+        self._outgoing.put(None)
+        self._fail_all(error)
+
     def _forget_service(self) -> None:
         """Let go of this thread's connection."""
         service, self._own.service = getattr(self._own, "service", None), None

@@ -1,0 +1,114 @@
+"""A deployment as ``offload up`` starts it, in the hands of a Python program."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from offload.compute.contact import Contact
+from offload.compute.places import Registry
+from offload.deploy import credentials, scaling
+from offload.deploy.client import client
+from offload.deploy.cluster import Cluster
+from offload.deploy.launch import down, state, status, up
+from offload.deploy.processes import tail
+from offload.deploy.spec import Spec
+from offload.errors import NotFoundError, OffloadError
+from offload.storage.home import checked_home
+
+LOG_LINES = 1000
+
+
+class Separate(Cluster):
+    """Head, services and workers in processes of their own.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the registry.
+    spec : Spec, optional
+        What to start; None for one that runs already, which is left alone.
+
+    Attributes
+    ----------
+    place : Place
+        Where it keeps its files.
+    """
+
+    here = False
+
+    def __init__(self, name: str, spec: Spec | None = None) -> None:
+        super().__init__(name)
+        self._spec = spec
+        self._registry = Registry(checked_home())
+        self.place = self._registry.place(name)
+        self.path = self.place.path
+
+    def contact(self) -> Contact:
+        """Return where it is now.
+
+        Raises
+        ------
+        OffloadError
+            If it is not up.
+        """
+        contact = Contact.read(self.place.contact)
+        if contact is None:
+            raise OffloadError(f"the deployment {self.name} is down", f"offload up --name {self.name}")
+        return contact
+
+    def start(self) -> None:
+        """Bring it up, unless it is up already; then it is left up at the end, too."""
+        if self._spec is None or state(self.place) == "running":
+            return
+        known = self.name in self._registry.names()
+        self.owned = True
+        try:
+            _, self.owned = up(self._registry, self._spec, _nobody)
+        except BaseException:
+            if not known and self.name in self._registry.names():
+                down(self._registry, self.place, _nobody)
+            raise
+
+    def stop(self) -> None:
+        """Bring it down, if it was brought up here."""
+        if not self.owned:
+            return
+        try:
+            place = self._registry.get(self.name)
+        except NotFoundError:
+            return  # somebody else did
+        down(self._registry, place, _nobody)
+
+    def scheduler_address(self) -> str | None:
+        """Return the address."""
+        return self.contact().scheduler
+
+    def dashboard_link(self) -> str:
+        """Return the link. It holds the deployment's token."""
+        return f"{self.contact().head['url']}/login?token={credentials.token(self.place.keys)}"
+
+    def status(self) -> dict[str, Any]:
+        """Return what its head says."""
+        return status(self.place)
+
+    def scale(self, workers: int) -> None:
+        """Ask the head for so many workers."""
+        scaling.scale(self.place, workers)
+
+    def adapt(self, minimum: int, maximum: int) -> None:
+        """Ask the head to follow the load."""
+        scaling.adapt(self.place, minimum, maximum)
+
+    def logs(self) -> dict[str, str]:
+        """Return the last lines of each log file."""
+        found = sorted(name for name in os.listdir(self.place.logs) if name.endswith(".log"))
+        return {name.removesuffix(".log"): tail(os.path.join(self.place.logs, name), LOG_LINES) for name in found}
+
+    def client(self, **options: Any) -> Any:
+        """Return a client with its certificates."""
+        return client(self.name, **options)
+
+
+def _nobody(text: str) -> None:
+    """Take a line about what happens, and show it to nobody: a program that wants to know asks for the status."""

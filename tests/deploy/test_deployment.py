@@ -1,0 +1,102 @@
+"""`Deployment` objects whose processes are their own: who ends them, and when."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import offload
+from offload.compute.liveness import started
+from offload.compute.places import Place, Registry
+from offload.deploy import launch
+from offload.deploy.processes import family, wait_until_gone
+from tests.deploy.test_jobs import place, work
+from tests.deploy.test_local import contact_of, eventually
+
+pytestmark = pytest.mark.real
+
+__all__ = ["place"]
+
+SECONDS = 90.0
+
+SCRIPT = """
+import sys, time, offload
+from offload.compute.contact import Contact
+deployment = offload.Deployment(workers=1).start()
+print(Contact.read(deployment._cluster.place.contact).head["pid"], flush=True)
+{then}
+"""
+
+
+def head_of(script: subprocess.Popen[str]) -> dict[int, float]:
+    """Return the processes of the deployment that a script has started."""
+    assert script.stdout is not None
+    pid = int(script.stdout.readline())
+    eventually(lambda: len(family(pid)) > 3)
+    return family(pid)
+
+
+@pytest.mark.parametrize(
+    ("then", "how"),
+    [
+        ("time.sleep(3)", "forgotten"),
+        ("time.sleep(3); raise ValueError('x')", "error"),
+        ("time.sleep(100)", "interrupted"),
+        ("deployment.get_client(); time.sleep(3)", "client left open"),
+    ],
+)
+def test_none_is_left_when_the_program_ends(home: Path, then: str, how: str) -> None:
+    command = [sys.executable, "-c", SCRIPT.format(then=then)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as script:
+        members = head_of(script)
+        if how == "interrupted":
+            script.send_signal(signal.SIGINT)
+        script.communicate(timeout=SECONDS)
+    assert wait_until_gone(members, 5) == {}
+    assert Registry(str(home)).names() == []
+
+
+def test_a_forked_child_leaves_its_parents_deployment_alone(home: Path) -> None:
+    then = "import os\nif os.fork() == 0:\n    sys.exit()\nos.wait()\nprint(deployment.status()['state'])"
+    command = [sys.executable, "-W", "ignore", "-c", SCRIPT.format(then=then)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True)
+    assert done.stdout.split()[1:] == ["running"]
+    assert Registry(str(home)).names() == []
+
+
+def test_one_that_was_up_already_is_left_up(place: Place) -> None:
+    with offload.Deployment(name="test", workers=5) as deployment:
+        assert deployment.name == "test"
+        assert work.submit(os.devnull, 1).result(SECONDS) == 2
+    assert launch.state(place) == "running"
+
+
+def test_connecting_gives_an_object(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OFFLOAD_DEPLOYMENT")
+    log = tmp_path / "log"
+    with offload.connect("test") as connection:
+        assert connection.status()["state"] == "running"
+        assert connection.scheduler_address == contact_of(place).scheduler
+        assert work.submit(str(log), 1).result(SECONDS) == 2
+    assert int(log.read_text().split()[1]) in family(contact_of(place).head["pid"])
+    assert launch.state(place) == "running"
+
+
+def test_ctrl_c_while_it_comes_up_leaves_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def interrupted(place: Place, pid: int, say: launch.Say) -> None:
+        begun.append(pid)
+        eventually(lambda: len(family(pid)) > 1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launch, "_wait_for", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        offload.Deployment(workers=1).start()
+    eventually(lambda: started(begun[0]) is None)
+    assert Registry(str(home)).names() == []
