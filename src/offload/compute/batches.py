@@ -20,7 +20,6 @@ from offload.compute.session import Session
 from offload.compute.shipped import ShippedFunction
 from offload.compute.worker import Arguments, Batch, Outcome
 from offload.errors import EncodeError, StorageError
-from offload.identity.environment import Environment
 
 QUEUED_PER_SLOT = 2
 MOST_LANES = 100  # remembered for what they know of their calls
