@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import time
 
 import click
@@ -11,13 +12,16 @@ import click
 from offload.cli.arguments import json_option
 from offload.cli.output import duration, keep_quiet, say
 from offload.cli.tables import write_json, write_line
-from offload.errors import UsageError
+from offload.errors import OffloadError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.compute.contact import Contact
     from offload.compute.places import Registry
+    from offload.deploy.foreground import Foreground
     from offload.deploy.spec import Spec
+
+OTHERS_SECONDS, POLL = 30.0, 0.1
 
 UP_EPILOG = """\b
 Examples:
@@ -25,6 +29,7 @@ Examples:
     offload up --name big --workers 16 --memory-limit 4GB
     offload up --minimum 0 --maximum 16
     offload up --ports 60001-60100
+    offload up --foreground --idle 2h
     eval "$(offload env)" && python plain_dask_script.py
     offload down
 """
@@ -53,9 +58,19 @@ Examples:
 @click.option("--buffers", metavar="DIR", help="Where the store keeps buffers. Default: OFFLOAD_BUFFERS, or the home.")
 @click.option("--database", metavar="FILE", help="The database. Default: OFFLOAD_DATABASE, or the home's.")
 @click.option("--storage-only", is_flag=True, help="Only the storage service: no scheduler, no workers.")
+@click.option("--idle", metavar="TIME", help="End when nothing was under way for so long: 30s, 10m, 2h.")
+@click.option("--foreground", is_flag=True, help="Stay here until Ctrl-C or SIGTERM, and bring it down then.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be started.")
 @json_option
-def up(target: str, name: str | None, dry_run: bool, as_json: bool, no_nanny: bool, **choices: object) -> int:
+def up(
+    target: str,
+    name: str | None,
+    dry_run: bool,
+    foreground: bool,
+    as_json: bool,
+    no_nanny: bool,
+    **choices: object,
+) -> int:
     """Bring up a Dask deployment on this machine: a scheduler, workers, the dashboard, and storage beside them.
 
     TARGET is `local`. Run again, it says that the deployment is up. All of it listens on loopback, with mutual TLS
@@ -72,23 +87,65 @@ def up(target: str, name: str | None, dry_run: bool, as_json: bool, no_nanny: bo
     if dry_run:
         _show_spec(spec, as_json)
         return 0
+    from offload.deploy.foreground import Foreground
+    from offload.deploy.processes import start_detached
+
     began = time.monotonic()
-    contact, started = bring_up(registry, spec, keep_quiet if as_json else say)
+    attached = Foreground() if foreground else None
+    start = attached.start if attached is not None else start_detached
+    try:
+        contact, started = bring_up(registry, spec, keep_quiet if as_json else say, start)
+    except BaseException:
+        if attached is not None:
+            attached.end()
+        raise
     seconds = time.monotonic() - began
     if as_json:
         write_json({"name": spec.name, "started": started, "seconds": seconds, **vars(contact)})
+    else:
+        say(f"{spec.name} is up, after {duration(seconds)}" if started else f"{spec.name} is up already")
+        _show(spec.name, contact)
+    if attached is None:
         return 0
-    say(f"{spec.name} is up, after {duration(seconds)}" if started else f"{spec.name} is up already")
-    _show(spec.name, contact)
+    if not started:
+        raise OffloadError(f"{spec.name} runs in the background", f"end it first: offload down {spec.name}")
+    return _stay(registry, spec.name, attached)
+
+
+def _stay(registry: Registry, name: str, attached: Foreground) -> int:
+    """Wait for the end of a deployment that this process holds, and remove what is left of it."""
+    from offload.deploy.launch import down as bring_down
+    from offload.deploy.launch import state
+
+    sys.stdout.flush()
+    attached.wait()
+    place = registry.place(name)
+    how = state(place)
+    if how.startswith("ended"):
+        say(f"{name} has {how}")
+        return 0
+    deadline = time.monotonic() + OTHERS_SECONDS
+    while not attached.told and how != "dead" and time.monotonic() < deadline:
+        # Another process has begun to bring it down, and is about to remove its files.
+        if not os.path.exists(place.spec):
+            say(f"{name} was brought down")
+            return 0
+        time.sleep(POLL)
+    bring_down(registry, place, keep_quiet)
+    if how == "dead":
+        raise OffloadError(f"the head of {name} has died; what was left of {name} has been ended")
+    say(f"{name} is down")
     return 0
 
 
 def _spec(registry: Registry, name: str, no_nanny: bool, choices: dict[str, object]) -> Spec:
-    from offload.deploy.spec import Spec, cores, parse_ports, spec_of
+    from offload.deploy.spec import Spec, cores, parse_duration, parse_ports, spec_of
 
     given = {key: value for key, value in choices.items() if value is not None and value is not False}
     if not given and not no_nanny and name in registry.names():
         return spec_of(registry.place(name))  # as it was
+    if "idle" in given:
+        given["idle"] = parse_duration(str(given["idle"]))
     for key in ("buffers", "database"):
         path = given.get(key) or os.environ.get(f"OFFLOAD_{key.upper()}")
         if path:

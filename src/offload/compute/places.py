@@ -46,8 +46,9 @@ class Place:
         Paths of the spec, of the contact file, of the directory of logs, and of that of certificates and token.
     authority, token : str
         Paths of the certificate that a client trusts, and of the token that it shows.
-    storage : str
-        Path of the file that names its store and its database, a line each, where they are not the home's.
+    storage, ended : str
+        Path of the file that names its store and its database, a line each, where they are not the home's; and of the
+        one that tells why it has ended by itself, where it has.
     """
 
     def __init__(self, path: str) -> None:
@@ -61,6 +62,15 @@ class Place:
         self.authority = os.path.join(self.keys, "ca.pem")
         self.token = os.path.join(self.keys, "token")
         self.storage = os.path.join(path, "storage")
+        self.ended = os.path.join(path, "ended")
+
+    def end_reason(self) -> str | None:
+        """Return why the deployment has ended by itself, or None where it has not."""
+        try:
+            with open(self.ended, encoding="utf-8") as file:
+                return file.read().strip()
+        except FileNotFoundError:
+            return None
 
     def log(self, who: str) -> str:
         """Return the path of a process's log."""
@@ -126,6 +136,8 @@ class Registry:
         try:
             os.makedirs(place.logs, 0o700, exist_ok=True)
             os.chmod(place.path, 0o700)
+            if os.path.exists(place.ended):
+                os.unlink(place.ended)
             write_atomically(place.spec, spec)
             if buffers or database:
                 write_atomically(place.storage, f"{buffers or ''}\n{database or ''}\n")
@@ -187,8 +199,10 @@ class Registry:
         if place is not None:
             return place
         names = self.names()
-        if len(names) == 1:
-            return self.place(names[0])
+        # Those that have ended by themselves stand in nobody's way.
+        here = [name for name in names if self.place(name).end_reason() is None]
+        if len(here or names) == 1:
+            return self.place((here or names)[0])
         raise NotFoundError(
             "no deployment is active" if names else "there is no deployment",
             f"name one of: {', '.join(names)}" if names else "start one: offload up",

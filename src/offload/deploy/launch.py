@@ -23,20 +23,23 @@ UP_SECONDS, DOWN_SECONDS, KILL_SECONDS = 90.0, 20.0, 5.0
 INTERVAL = 0.05
 
 Say = Callable[[str], None]
+Start = Callable[[list[str], str], int]
 
 
 def state(place: Place) -> str:
     """Return how a deployment is: ``"running"``, ``"starting"``, ``"stopping"``, ``"dead"`` or ``"down"``.
 
+    One that has ended by itself is ``"ended: "`` and why.
     ``"dead"`` means that its head ended without being told to; `up` starts it again.
     """
     contact = Contact.read(place.contact)
     if contact is None:
-        return "down"
+        reason = place.end_reason()
+        return f"ended: {reason}" if reason else "down"
     return contact.state if contact.head_lives() else "dead"
 
 
-def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
+def up(registry: Registry, spec: Spec, say: Say, start: Start = start_detached) -> tuple[Contact, bool]:
     """Bring a deployment up, unless it is.
 
     Parameters
@@ -47,6 +50,8 @@ def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
         What it is to be. One that is up already stays as it is.
     say : callable
         Is told each step as it happens.
+    start : callable
+        Starts the head by its command and log, and returns its process id.
 
     Returns
     -------
@@ -71,7 +76,7 @@ def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
     say("making certificates")
     credentials.create(place.keys, [spec.host, "localhost"])
     say("starting the head")
-    pid = start_detached(python("offload.deploy.head", place.path), place.log("head"))
+    pid = start(python("offload.deploy.head", place.path), place.log("head"))
     try:
         return _wait_for(place, pid, say), True
     except BaseException:  # also Ctrl-C: what was begun does not stay half-way

@@ -45,6 +45,37 @@ def parse_limits(text: str) -> tuple[int, int | None]:
     return int(first), int(last) if dash else None
 
 
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that a time stands for.
+
+    Examples
+    --------
+    >>> parse_duration("30s"), parse_duration("1.5h"), parse_duration("90")
+    (30.0, 5400.0, 90.0)
+    """
+    number, unit = (text[:-1], _UNITS[text[-1]]) if text[-1:] in _UNITS else (text, 1)
+    if not number.replace(".", "", 1).isdecimal() or not number.isascii():
+        raise UsageError(f"{text!r} is no length of time", "write it as 30s, 10m or 2h")
+    return float(number) * unit
+
+
+def duration_text(seconds: float) -> str:
+    """Return a length of time in the largest unit that it is a number of.
+
+    Examples
+    --------
+    >>> duration_text(30), duration_text(600), duration_text(5400)
+    ('30 s', '10 min', '90 min')
+    """
+    for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds % size == 0:
+            return f"{seconds / size:g} {name}"
+    return f"{seconds:g} s"
+
+
 def cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
@@ -80,6 +111,8 @@ class Spec:
         Where workers keep temporary files.
     buffers, database : str or None
         Directory of the store, and file of the database, that all of it uses; None for those of the home.
+    idle : float or None
+        End when there was nothing to do for so many seconds, and nobody asked for anything.
     storage_only : bool
         Bring up storage without scheduler and workers.
     """
@@ -97,6 +130,7 @@ class Spec:
     scratch: str | None = None
     buffers: str | None = None
     database: str | None = None
+    idle: float | None = None
     storage_only: bool = False
 
     def __post_init__(self) -> None:
@@ -106,6 +140,8 @@ class Spec:
         most = self.minimum if self.maximum is None else self.maximum
         if not 0 <= self.minimum <= most:
             raise UsageError(f"from {self.minimum} to {most} workers is not possible", "the smaller one comes first")
+        if self.idle is not None and self.idle <= 0:
+            raise UsageError(f"it cannot end after {self.idle:g} s of idleness", "give a time like 10m")
         for path in (self.buffers, self.database):
             if path is not None and (not os.path.isabs(path) or not path.isprintable()):
                 raise UsageError(f"{path!r} is no absolute path of plain text")

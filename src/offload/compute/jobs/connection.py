@@ -24,7 +24,9 @@ def connect(place: Place) -> Client:
     """
     contact = Contact.read(place.contact)
     if contact is None:
-        raise NotFoundError(f"the deployment {place.name} is not up", f"offload up --name {place.name}")
+        reason = place.end_reason()
+        how = f"has ended: {reason}" if reason else "is not up"
+        raise NotFoundError(f"the deployment {place.name} {how}", f"offload up --name {place.name}")
     if not contact.head_lives():
         contact = _revived(place)
     if contact.jobs is None and contact.state == "running":

@@ -92,6 +92,7 @@ class JobService:
         self._session = session
         self._batcher = Batcher(start)
         self._baskets: dict[str, Basket] = {}
+        self._busy = time.monotonic()
 
     async def submit(self, request: web.Request) -> web.Response:
         """Take on calls; their results will be in the client's basket."""
@@ -143,7 +144,10 @@ class JobService:
     async def status(self, request: web.Request) -> web.Response:
         """Tell how much is under way."""
         calls, seconds = self._batcher.load()
+        if calls:
+            self._busy = time.monotonic()
         told = {"under_way": calls, "clients": len(self._baskets), "calls": calls, "call_seconds": seconds}
+        told["idle_seconds"] = time.monotonic() - self._busy
         return web.json_response(told)
 
     def _drop_abandoned(self) -> None:

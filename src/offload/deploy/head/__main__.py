@@ -1,9 +1,10 @@
-"""``python -m offload.deploy.head PLACE``: run the head of a deployment, in the foreground."""
+"""``python -m offload.deploy.head PLACE [--attached]``: run the head of a deployment, in the foreground."""
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
+import functools
 import os
 import signal
 import ssl
@@ -22,7 +23,7 @@ from offload.errors import OffloadError
 PREFERRED = 8787
 
 
-async def serve(place: Place) -> None:
+async def serve(place: Place, attached: bool) -> None:
     """Run a head until it is told to end."""
     spec = take_part(place)
     port = free_port(spec.host, None, spec.ports, PREFERRED)
@@ -36,6 +37,8 @@ async def serve(place: Place) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, head.stop)
+    if attached:
+        loop.add_reader(sys.stdin.fileno(), functools.partial(_let_go, loop, head))
     log(f"{place.name} begins, process {os.getpid()}, {head.contact.head['url']}")
     try:
         await head.start()
@@ -49,8 +52,21 @@ async def serve(place: Place) -> None:
     log(f"{place.name} has ended")
 
 
-def main(path: str) -> int:
-    """Run the head of the deployment in a directory, unless one runs already."""
+def _let_go(loop: asyncio.AbstractEventLoop, head: Head) -> None:
+    loop.remove_reader(sys.stdin.fileno())
+    head.stop()
+
+
+def main(path: str, attached: bool = False) -> int:
+    """Run the head of the deployment in a directory, unless one runs already.
+
+    Parameters
+    ----------
+    path : str
+        The directory.
+    attached : bool
+        End also when standard input does.
+    """
     place = Place(path)
     lock = os.open(os.path.join(path, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -59,7 +75,7 @@ def main(path: str) -> int:
         log(f"{place.name} has a head already")
         return 1
     try:
-        asyncio.run(serve(place))
+        asyncio.run(serve(place, attached))
     except OffloadError as exc:
         log(f"{place.name} cannot go on: {exc.message}")
         return 1
@@ -67,4 +83,4 @@ def main(path: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], "--attached" in sys.argv[2:]))

@@ -7,7 +7,7 @@ import math
 import time
 from typing import Any
 
-from offload.deploy.head.link import JobsLink, SchedulerLink
+from offload.deploy.head.link import SchedulerLink, ServiceLink
 from offload.deploy.head.workers import Workers
 
 CALM = 5.0
@@ -70,13 +70,13 @@ class Adaptive:
     ----------
     workers : Workers
         Are changed.
-    scheduler, jobs : SchedulerLink, JobsLink
+    scheduler, jobs : SchedulerLink, ServiceLink
         Asked what there is to do.
     threads : int
         Of each worker.
     """
 
-    def __init__(self, workers: Workers, scheduler: SchedulerLink, jobs: JobsLink, threads: int) -> None:
+    def __init__(self, workers: Workers, scheduler: SchedulerLink, jobs: ServiceLink, threads: int) -> None:
         self._workers = workers
         self._scheduler = scheduler
         self._jobs = jobs
@@ -113,7 +113,7 @@ class Adaptive:
     async def _wanted(self) -> int:
         """Return how many workers the work asks for: what Dask knows of, and calls that the job service holds back."""
         dask: int = await self._scheduler.call("adaptive_target", target_duration=f"{WORTH}s")
-        load: dict[str, Any] = await self._jobs.status()
+        load: dict[str, Any] = await self._jobs.get("/v1/status")
         calls: int = min(load["calls"], math.ceil(load["call_seconds"] / WORTH))
         # Workers that others have started do their part.
         return max(dask - await self._workers.joined(), math.ceil(calls / self._threads))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import time
 
 from aiohttp import web
 
@@ -33,6 +34,8 @@ def application(head: Head, token: str) -> web.Application:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ") or request.cookies.get(COOKIE, "")
         if not hmac.compare_digest(given.encode(), token.encode()):
             return web.json_response({"error": "this needs the deployment's token"}, status=401)
+        if request.path != "/v1/status":  # whoever only watches keeps nothing alive
+            head.asked = time.monotonic()
         try:
             response: web.StreamResponse = await handler(request)
         except OffloadError as exc:

@@ -1,9 +1,10 @@
-"""The head's lines to what it runs: to Dask's scheduler by its public RPC, to the job service by HTTPS."""
+"""The head's lines to what it runs: to Dask's scheduler by its public RPC, to other services by HTTPS."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -67,24 +68,24 @@ def _imported() -> tuple[Any, Any]:
     return distributed, daskside
 
 
-class JobsLink:
-    """Asks the job service how much there is to do.
+class ServiceLink:
+    """Asks one of the HTTP services.
 
     Parameters
     ----------
     place : Place
         The deployment, whose certificates are trusted and whose token is shown.
-    contact : Contact
+    url : callable
         Says where the service is now.
     """
 
-    def __init__(self, place: Place, contact: Contact) -> None:
+    def __init__(self, place: Place, url: Callable[[], str | None]) -> None:
         self._place = place
-        self._contact = contact
+        self._url = url
         self._session: aiohttp.ClientSession | None = None
 
-    async def status(self) -> dict[str, Any]:
-        """Return the service's own account.
+    async def get(self, path: str) -> dict[str, Any]:
+        """Return what the service has to say.
 
         Raises
         ------
@@ -99,11 +100,11 @@ class JobsLink:
                 timeout=aiohttp.ClientTimeout(SECONDS),
             )
         try:
-            async with self._session.get(f"{self._contact.jobs}/v1/status", raise_for_status=True) as answer:
+            async with self._session.get(f"{self._url()}{path}", raise_for_status=True) as answer:
                 told: dict[str, Any] = await answer.json()
                 return told
         except aiohttp.ClientError as exc:
-            raise OSError(f"the job service does not answer: {exc}") from exc
+            raise OSError(f"{self._url()} does not answer: {exc}") from exc
 
     async def close(self) -> None:
         """Let go of the connection."""

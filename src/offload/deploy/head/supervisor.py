@@ -16,10 +16,11 @@ from offload.compute.liveness import started
 from offload.compute.places import Place, write_atomically
 from offload.deploy.head.adaptive import Adaptive
 from offload.deploy.head.children import Child
-from offload.deploy.head.link import JobsLink, SchedulerLink
+from offload.deploy.head.idle import Idle, of_scheduler, of_service
+from offload.deploy.head.link import SchedulerLink, ServiceLink
 from offload.deploy.head.services import Services
 from offload.deploy.head.workers import Workers
-from offload.deploy.spec import Spec, spec_of
+from offload.deploy.spec import Spec, duration_text, spec_of
 from offload.errors import UsageError
 
 
@@ -47,13 +48,16 @@ class Head:
             {"pid": pid, "started": started(pid), "host": socket.gethostname(), "url": url, "runtime": runtime},
         )
         self.link = SchedulerLink(place, self.contact)
-        self.jobs_link = JobsLink(place, self.contact)
+        self.jobs_link = ServiceLink(place, lambda: self.contact.jobs)
+        self.storage_link = ServiceLink(place, lambda: self.contact.storage)
         self.services = Services(place, self.contact, self.socket)
         self.workers = Workers(place, self.link)
         self.adaptive = Adaptive(self.workers, self.link, self.jobs_link, self.spec.threads)
         self.stopping: asyncio.Task[None] | None = None
         self.stopped = asyncio.Event()
         self.began = time.time()
+        self.asked = time.monotonic()
+        self._idle: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> list[Child]:
@@ -77,6 +81,21 @@ class Head:
         await services.storage.first_ready()
         self.contact.state = "running"
         self.contact.write(self.place.contact)
+        if self.spec.idle is not None:
+            self._idle = asyncio.create_task(self._end_when_idle(self.spec.idle), name="idle")
+
+    async def _end_when_idle(self, seconds: float) -> None:
+        async def asked() -> float:
+            return time.monotonic() - self.asked
+
+        looks = [asked, of_service(self.storage_link, "/v1/idle")]
+        if not self.spec.storage_only:
+            looks += [of_service(self.jobs_link, "/v1/status"), of_scheduler(self.link)]
+        await Idle(seconds, looks).wait()
+        reason = f"idle for {duration_text(seconds)}"
+        log(f"{self.place.name} ends: {reason}")
+        write_atomically(self.place.ended, reason + "\n")
+        self.stop()
 
     def stop(self) -> None:
         """Begin to bring everything down, once."""
@@ -87,9 +106,12 @@ class Head:
         """Bring everything down, workers first."""
         self.contact.state = "stopping"
         self.contact.write(self.place.contact)
+        if self._idle is not None:
+            self._idle.cancel()
+            await asyncio.gather(self._idle, return_exceptions=True)
         await self.adaptive.end()
         await self.workers.end()
-        await self.jobs_link.close()
+        await asyncio.gather(self.jobs_link.close(), self.storage_link.close())
         await asyncio.gather(self.services.jobs.end(), self.services.storage.end())
         await self.link.close()
         await self.services.scheduler.end()

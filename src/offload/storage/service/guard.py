@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+IDLE = "/v1/idle"
+"""Where a service says for how long nobody has asked for anything; asking for that does not count."""
+
 _LINE = 500  # characters of a line in the log
 
 # A browser says where a request comes from. The service has no pages, so every such request is somebody else's.
@@ -104,6 +107,8 @@ class Guard:
             refused.force_close()
         if refused is not None:
             return refused
+        if request.path == IDLE:
+            return web.json_response({"idle_seconds": 0.0 if self.active else time.monotonic() - self.last})
         self.active += 1
         try:
             return await handler(request)
