@@ -225,3 +225,10 @@ def test_deployments_are_named(inside: Inside, home: Path) -> None:
     (home / "deployments" / "big" / "spec.json").write_text("{}")
     assert b"deployments: big (down)\n" in inside("status").stdout
     assert json.loads(inside("status", "--json").stdout)["deployments"] == [{"name": "big", "state": "down"}]
+
+
+@pytest.mark.parametrize("name", ["", "x"])
+def test_a_home_that_is_none_with_a_deployment_chosen(offload: Offload, home: Path, name: str) -> None:
+    home.write_text("a file")
+    done = offload("status", env={"OFFLOAD_DEPLOYMENT": name})
+    assert (done.returncode, b"is not a directory" in done.stderr) == (3, True)

@@ -8,36 +8,49 @@ import click
 
 from offload._version import __version__
 from offload.cli.arguments import json_option
+from offload.cli.deploymentstatus import look as look_at
+from offload.cli.deploymentstatus import tell_problems, write_deployment
 from offload.cli.output import print_error
 from offload.cli.quantities import counted, size_text
 from offload.cli.tables import write_json, write_line
-from offload.errors import DiskFullError, NotWritableError, OffloadError, StorageError
+from offload.errors import DiskFullError, NotFoundError, NotWritableError, OffloadError, StorageError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from offload.compute.places import Place
+
     Part = dict[str, Any]
 
+_COUNTED = (StorageError, NotFoundError, UsageError)  # others do not make the exit code
 _ENOUGH = 100_000  # bytes: a few small results and SQLite's logs
 _ELSEWHERE = "check its owner and mode, or set OFFLOAD_HOME to another place"
 
 EPILOG = """\b
 Examples:
     offload status
+    offload status big
     offload status --json | python -m json.tool
 """
 
 
 @click.command(epilog=EPILOG)
+@click.argument("name", required=False)
 @json_option
-def status(as_json: bool) -> int:
-    """Show what offload keeps and where, and whether all is well.
+def status(name: str | None, as_json: bool) -> int:
+    """Show what offload keeps and where, how a deployment is, and whether all is well.
 
-    What is damaged is reported, and makes the exit code 3.
+    With NAME it is about that deployment: its services and workers, what is under way, what waits and why, what was
+    restarted. Without, it is about the home, and about the active deployment if there is one.
+
+    Whatever is wrong with a deployment makes the exit code 1; what is damaged in the home makes it 3.
     """
     from offload.storage.home import home_path
+
+    if name is not None:
+        return _of_one(name, as_json)
 
     path = home_path()
     problems: list[OffloadError] = []
@@ -47,6 +60,8 @@ def status(as_json: bool) -> int:
     parts = _parts(problems) if report["exists"] or os.path.lexists(path) else _no_parts(problems)
     report.update({name: parts.get(name) for name in ("store", "database", "file_cache")})
     report["deployments"] = _deployments(path) if report["exists"] else []
+    active = _active(path, problems) if report["exists"] else None
+    report["deployment"] = look_at(active) if active is not None else None
     report["problems"] = [{"message": problem.message, "hint": problem.hint} for problem in problems]
     if as_json:
         write_json(report)
@@ -54,7 +69,31 @@ def status(as_json: bool) -> int:
         _write(report)
     for problem in problems:
         print_error(problem)
-    return max((problem.exit_code for problem in problems if isinstance(problem, StorageError)), default=0)
+    code = tell_problems(report["deployment"]) if report["deployment"] else 0
+    return max(code, *(problem.exit_code for problem in problems if isinstance(problem, _COUNTED)), 0)
+
+
+def _of_one(name: str, as_json: bool) -> int:
+    from offload.compute.places import Registry
+    from offload.storage.home import checked_home
+
+    told = look_at(Registry(checked_home()).get(name))
+    if as_json:
+        write_json(told)
+    else:
+        write_deployment(told)
+    return tell_problems(told)
+
+
+def _active(home: str, problems: list[OffloadError]) -> Place | None:
+    """Return the active deployment; one that is asked for and not there is a problem."""
+    from offload.compute.places import Registry
+
+    try:
+        return Registry(home).active()
+    except OffloadError as error:
+        problems.append(error)
+        return None
 
 
 def _place(path: str, problems: list[OffloadError]) -> Part:
@@ -158,3 +197,6 @@ def _write(report: Part) -> None:
     lines.append(("health", counted(len(report["problems"]), "problem") if report["problems"] else "good"))
     for name, text in lines:
         write_line(f"{name}: {text}")
+    if report["deployment"] is not None:
+        write_line("")
+        write_deployment(report["deployment"])

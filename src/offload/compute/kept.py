@@ -82,6 +82,6 @@ def _of_deployment(home: str, name: str) -> Kept:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             buffers, _, rest = file.read().partition("\n")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return NOTHING
     return buffers or None, rest.partition("\n")[0] or None

@@ -171,7 +171,7 @@ class Registry:
         try:
             with open(self.in_use_file, encoding="utf-8") as file:
                 return file.read().strip() or None
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def active(self, chosen: str | None = None) -> Place | None:

@@ -98,6 +98,7 @@ class InProcess(Cluster):
             "state": "running",
             "since": self._since,
             "scheduler": self.scheduler_address(),
+            "problems": [],
             "services": [{"name": "scheduler", "state": "running", "pid": os.getpid(), "restarts": 0}],
             "workers": [
                 {

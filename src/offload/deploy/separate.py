@@ -10,8 +10,9 @@ from offload.compute.places import Registry
 from offload.deploy import credentials, scaling
 from offload.deploy.client import client
 from offload.deploy.cluster import Cluster
-from offload.deploy.launch import down, state, status, up
+from offload.deploy.launch import down, state, up
 from offload.deploy.processes import tail
+from offload.deploy.report import report
 from offload.deploy.spec import Spec
 from offload.errors import NotFoundError, OffloadError
 from offload.storage.home import checked_home
@@ -89,8 +90,8 @@ class Separate(Cluster):
         return f"{self.contact().head['url']}/login?token={credentials.token(self.place.keys)}"
 
     def status(self) -> dict[str, Any]:
-        """Return what its head says."""
-        return status(self.place)
+        """Return what its head and its job service say."""
+        return report(self.place)
 
     def scale(self, workers: int) -> None:
         """Ask the head for so many workers."""

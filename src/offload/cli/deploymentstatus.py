@@ -1,0 +1,113 @@
+"""What ``offload status`` shows of one deployment."""
+
+from __future__ import annotations
+
+import time
+
+from offload.cli.output import duration, print_error
+from offload.cli.quantities import counted, moment_text, size_text
+from offload.cli.tables import write_line, write_table
+from offload.errors import OffloadError, StorageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from offload.compute.places import Place
+
+    Part = dict[str, Any]
+
+LABELS = 5
+WRONG = 1
+
+
+def look(place: Place) -> Part:
+    """Return all that is to be shown of a deployment."""
+    from offload.deploy.report import report, storage
+
+    told = report(place)
+    try:
+        told["kept"] = storage(place)
+    except StorageError as error:
+        told["kept"] = None
+        told["problems"].append({"message": error.message, "hint": error.hint})
+    return told
+
+
+def write_deployment(told: Part) -> None:
+    """Write it for people."""
+    lines = [("deployment", told["name"]), ("state", _state(told))]
+    if told["dashboard"] and told["scheduler"]:
+        lines.append(("dashboard", f"offload dashboard {told['name']}"))
+    if told["kept"] is not None:
+        store, database = told["kept"]["store"], told["kept"]["database"]
+        lines.append(("store", f"{store['path']}: {counted(store['buffers'], 'buffer')}, {size_text(store['bytes'])}"))
+        lines.append(("database", f"{database['path']}: {counted(database['results'], 'result')}"))
+    if told["jobs"] is not None:
+        lines.append(("under way", _under_way(told["jobs"])))
+    lines += [("waits", text) for text in told["waits"]]
+    lines.append(("health", counted(len(told["problems"]), "problem") if told["problems"] else "good"))
+    for title, text in lines:
+        write_line(f"{title}: {text}")
+    if told["state"] != "running":
+        return
+    write_line("")
+    write_table(("SERVICE", "STATE", "PID", "RESTARTS", "SINCE", "ADDRESS"), [_service(s) for s in told["services"]])
+    if told["workers"]:
+        write_line("")
+        header = ("WORKER", "STATE", "PID", "RESTARTS", "THREADS", "RUNS", "MEMORY", "ADDRESS OR LAST WORDS")
+        write_table(header, [_worker(worker) for worker in told["workers"]])
+
+
+def tell_problems(told: Part) -> int:
+    """Write what is wrong to stderr, and return the exit code."""
+    for problem in told["problems"]:
+        print_error(OffloadError(problem["message"], problem["hint"]))
+    return WRONG if told["problems"] else 0
+
+
+def _state(told: Part) -> str:
+    if not told.get("since"):
+        return str(told["state"])
+    age = duration(max(0.0, time.time() - told["since"]))
+    follows = told.get("adaptive")
+    limits = f", {follows['minimum']} to {follows['maximum']} workers as the work asks for" if follows else ""
+    return f"{told['state']}, for {age}{limits}"
+
+
+def _under_way(jobs: Part) -> str:
+    """Return what is under way in words, by label."""
+    parts = []
+    calls = sorted(jobs["calls"].items(), key=lambda item: -item[1])
+    if calls:
+        shown = ", ".join(f"{label} {count:,}" for label, count in calls[:LABELS])
+        parts.append(f"{counted(sum(count for _, count in calls), 'call')} ({shown}{', ...' * (len(calls) > LABELS)})")
+    commands = jobs["commands"]
+    if sum(commands.values()):
+        states = ", ".join(f"{count:,} {state}" for state, count in commands.items() if count)
+        parts.append(f"{counted(sum(commands.values()), 'command')} ({states})")
+    return "; ".join(parts) or "nothing"
+
+
+def _service(service: Part) -> tuple[str, ...]:
+    since = moment_text(service["since"]) if service["since"] else ""
+    restarts = "" if service["restarts"] is None else str(service["restarts"])
+    return (service["name"], service["state"], str(service["pid"] or ""), restarts, since, service["address"] or "")
+
+
+def _worker(worker: Part) -> tuple[str, ...]:
+    memory = ""
+    if worker.get("memory") is not None:
+        memory = size_text(worker["memory"])
+        if worker.get("memory_limit"):
+            memory += f" of {size_text(worker['memory_limit'])}"
+    return (
+        worker["name"],
+        worker["state"],
+        str(worker["pid"] or ""),
+        str(worker["restarts"]),
+        str(worker.get("threads", "")),
+        str(worker.get("executing", "")),
+        memory,
+        worker.get("address") or worker.get("says") or "",
+    )

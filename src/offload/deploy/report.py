@@ -1,0 +1,174 @@
+"""All that can be said of a deployment, also of one whose head is gone: what runs, what waits, and what is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from offload.compute.contact import Contact
+from offload.compute.liveness import started
+from offload.compute.places import Place
+from offload.deploy import launch
+from offload.deploy.processes import tail
+from offload.errors import OffloadError, StorageError
+from offload.storage.remote.client import Client
+
+JOBS_SECONDS = 10.0
+_NEXT = {
+    "down": ("is down", "bring it up: offload up --name {name}"),
+    "dead": ("has lost its head, and with it all that ran", "start it again, as it was: offload up --name {name}"),
+    "starting": ("is still starting", "wait a little; offload logs {name} shows how far it is"),
+    "stopping": ("is being brought down", "wait a little"),
+}
+
+
+def report(place: Place) -> dict[str, Any]:
+    """Return how a deployment is, as plain values.
+
+    Parameters
+    ----------
+    place : Place
+        The deployment.
+
+    Returns
+    -------
+    dict
+        What :func:`offload.deploy.launch.status` gives, with ``services`` that begin with the head and tell ``address``
+        and ``since``; ``jobs``, what is under way; ``waits``, what waits and why; ``problems``, each with ``message``
+        and ``hint``. Whatever is not running has ``says``, the last line of its log.
+    """
+    contact = Contact.read(place.contact)
+    told = launch.status(place)
+    told.pop("head", None)
+    told["jobs"] = _jobs(place, contact) if told["state"] == "running" else None
+    told["dashboard"] = contact.head["url"] if contact is not None and told["state"] == "running" else None
+    told["services"] = [_service(place, contact, service) for service in [_head(contact, told), *told["services"]]]
+    for worker in told["workers"]:
+        if worker["state"] == "running":
+            worker["state"] = "connecting"
+        if worker["state"] != "connected":
+            worker["says"] = _last_line(place, worker["name"])
+    told["waits"] = _waits(told)
+    told["problems"] = [{"message": error.message, "hint": error.hint} for error in _problems(told)]
+    return told
+
+
+def _head(contact: Contact | None, told: dict[str, Any]) -> dict[str, Any]:
+    alive = contact is not None and contact.head_lives()
+    return {
+        "name": "head",
+        "state": told["state"],
+        "pid": contact.head["pid"] if contact is not None and alive else None,
+        "restarts": None,  # whoever needs it starts it again, and nobody counts that
+    }
+
+
+def _service(place: Place, contact: Contact | None, service: dict[str, Any]) -> dict[str, Any]:
+    name, pid = service["name"], service["pid"]
+    addresses = {} if contact is None else {**vars(contact), "head": contact.head["url"]}
+    found = {**service, "address": addresses.get(name), "since": started(pid) if pid else None}
+    if service["state"] != "running":
+        found["says"] = _last_line(place, name)
+    return found
+
+
+def _last_line(place: Place, who: str) -> str | None:
+    return tail(place.log(who), 1) or None
+
+
+def _jobs(place: Place, contact: Contact | None) -> dict[str, Any] | None:
+    """Return what the job service says, or None where there is none that answers."""
+    if contact is None or contact.jobs is None:
+        return None
+    try:
+        with open(place.token, encoding="ascii") as file:
+            service = Client(contact.jobs, file.read().strip(), place.authority)
+        try:
+            told: dict[str, Any] = json.loads(service.call("GET", "/v1/status", idle=JOBS_SECONDS).body)
+        finally:
+            service.close()
+    except (StorageError, OSError):
+        return None  # its state is told among the services
+    if not isinstance(told["calls"], dict):
+        told["calls"] = {"calls": told["calls"]} if told["calls"] else {}
+    return {"commands": {}, **told}
+
+
+def _waits(told: dict[str, Any]) -> list[str]:
+    """Return what waits although something could be done, with the reason."""
+    jobs, waiting = told["jobs"], []
+    if jobs is None or not jobs["under_way"]:
+        return []
+    what = f"{jobs['under_way']} call{'' if jobs['under_way'] == 1 else 's'}"
+    if sum(jobs["commands"].values()):
+        what = f"{jobs['under_way']} calls and commands"
+    verb = "waits" if jobs["under_way"] == 1 else "wait"
+    for service in told["services"]:
+        if service["state"] != "running":
+            waiting.append(f"{what} {verb}: the {service['name']} is {service['state']}{_said(service)}")
+    workers = told["workers"]
+    if any(worker["state"] == "connected" for worker in workers):
+        return waiting
+    if not workers:
+        return [*waiting, f"{what} {verb}: there are no workers{' yet' if told.get('adaptive') else ''}"]
+    reasons = "; ".join(_not_connected(worker) for worker in workers[:3])
+    return [*waiting, f"{what} {verb}: no workers are connected: {reasons}"]
+
+
+def _not_connected(worker: dict[str, Any]) -> str:
+    ended = {0: f"is {worker['state']}", 1: "ended once"}.get(worker["restarts"], f"ended {worker['restarts']} times")
+    return f"{worker['name']} {ended}{_said(worker)}"
+
+
+def _said(what: dict[str, Any]) -> str:
+    return f": {what['says']}" if what.get("says") else ""
+
+
+def _problems(told: dict[str, Any]) -> list[OffloadError]:
+    name, state = told["name"], told["state"]
+    if state == "silent":
+        return [OffloadError(told["reason"], f"its log: offload logs {name}; to start it anew: offload down {name}")]
+    if state != "running":
+        what, hint = _NEXT[state]
+        said = _said(told["services"][0]) if state == "dead" else ""
+        return [OffloadError(f"the deployment {name} {what}{said}", hint.format(name=name))]
+    logs = f"offload logs {name} --worker"
+    found = [
+        OffloadError(
+            f"the {service['name']} of {name} is {service['state']}{_said(service)}", f"{logs} {service['name']}"
+        )
+        for service in told["services"]
+        if service["state"] != "running"
+    ]
+    found += [
+        OffloadError(_not_connected(worker), f"{logs} {worker['name']}")
+        for worker in told["workers"]
+        if worker["state"] != "connected" and worker["restarts"]
+    ]
+    if told["waits"] and not told["workers"] and not told.get("adaptive"):
+        found.append(OffloadError(told["waits"][-1], f"offload scale {name} N"))
+    return found
+
+
+def storage(place: Place) -> dict[str, Any]:
+    """Return where a deployment of this machine keeps results, and how much there is.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be read.
+    """
+    from offload.compute.session import Session
+    from offload.deploy.spec import spec_of
+    from offload.storage.home import Home
+
+    spec = spec_of(place)
+    session = Session(Home(place.home, spec.buffers, spec.database))
+    try:
+        usage, kept = session.store.usage(), session.database.statistics()
+        return {
+            "store": {"path": session.home.store, "buffers": usage.buffers, "bytes": usage.bytes},
+            "database": {"path": session.home.database, "results": kept["complete"], "runs": kept["runs"]},
+        }
+    finally:
+        session.close()
