@@ -33,7 +33,7 @@ print(Contact.read(deployment._cluster.place.contact).head["pid"], flush=True)
 """
 
 
-def head_of(script: subprocess.Popen[str]) -> dict[int, float]:
+def head_of(script: subprocess.Popen[str]) -> dict[int, str]:
     """Return the processes of the deployment that a script has started."""
     assert script.stdout is not None
     pid = int(script.stdout.readline())

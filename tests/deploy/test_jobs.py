@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,13 +13,11 @@ import pytest
 
 import offload
 from offload.compute import submission
-from offload.compute.contact import Contact
 from offload.compute.places import Place, Registry
 from offload.deploy import launch
-from offload.deploy.processes import family, wait_until_gone
+from offload.deploy.processes import family
 from offload.deploy.spec import Spec
-from tests.conftest import Offload
-from tests.deploy.test_local import connected, contact_of, eventually
+from tests.deploy.test_local import contact_of, eventually
 
 pytestmark = pytest.mark.real
 
@@ -127,38 +124,3 @@ def test_two_clients_that_ask_for_the_same_get_one_run(place: Place, log: Path, 
         output, _ = client.communicate(timeout=SECONDS)
         assert output == b"[0, 1]\n"
     assert sorted(numbers(log)) == [0, 1]
-
-
-@pytest.mark.parametrize("victim", ["scheduler", "jobs", "worker", "head"])
-@pytest.mark.timeout(240)
-def test_a_map_completes_whatever_is_killed(place: Place, log: Path, victim: str) -> None:
-    eventually(lambda: len(connected(place)) == 2)
-    futures = work.map([str(log)] * 40, range(40), [0.2] * 40)
-    eventually(lambda: sum(f.done() for f in futures) >= 8)
-    done = {n for n, f in enumerate(futures) if f.done()}
-    ran = numbers(log)
-    os.kill(_pid(place, victim), signal.SIGKILL)
-    assert offload.gather(futures, timeout=SECONDS) == [2 * n for n in range(40)]
-    again = numbers(log)[len(ran) :]
-    assert not done & set(again)  # what was recorded is not computed again
-
-
-def _pid(place: Place, victim: str) -> int:
-    if victim == "head":
-        return int(contact_of(place).head["pid"])
-    status = launch.status(place)
-    if victim == "worker":
-        return int(status["workers"][0]["pid"])
-    return int(next(s for s in status["services"] if s["name"] == victim)["pid"])
-
-
-def test_nothing_is_left_of_many_deployments(home: Path, offload: Offload) -> None:
-    members: dict[int, float] = {}
-    for _ in range(3):
-        assert offload("up", "--workers", "1", timeout=SECONDS).returncode == 0
-        contact = Contact.read(Registry(str(home)).get("local").contact)
-        assert contact is not None
-        members |= family(contact.head["pid"])
-        assert offload("down", timeout=SECONDS).returncode == 0
-    assert wait_until_gone(members, 5) == {}
-    assert os.listdir(home / "deployments") == []

@@ -126,7 +126,7 @@ def test_scaling(place: Place) -> None:
     eventually(lambda: len(family(contact.head["pid"])) < len(members) - 2)
 
 
-def listening(members: dict[int, float]) -> set[int]:
+def listening(members: dict[int, str]) -> set[int]:
     """Return the TCP ports on which any of the processes listens."""
     found = set()
     for pid in members:

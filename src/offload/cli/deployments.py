@@ -52,7 +52,7 @@ def running(name: str | None) -> tuple[Place, Contact]:
 @json_option
 def listing(as_json: bool) -> int:
     """List the deployments: their names, how they are, where they are."""
-    from offload.compute.contact import Contact
+    from offload.deploy.launch import known as contact_of
     from offload.deploy.launch import state
 
     known = registry()
@@ -60,7 +60,7 @@ def listing(as_json: bool) -> int:
     rows = []
     for name in known.names():
         place = known.place(name)
-        contact = Contact.read(place.contact)
+        contact = contact_of(place)
         where = contact.scheduler if contact is not None else None
         rows.append({"name": name, "state": state(place), "scheduler": where, "in_use": name == in_use})
     if as_json:

@@ -51,7 +51,7 @@ class Contact:
         """Tell whether the head that wrote the contact file still runs on this machine."""
         from offload.compute.liveness import is_alive
 
-        return is_alive(self.head["pid"], self.head["started"])
+        return is_alive(self.head["pid"], self.head.get("started", ""))
 
     def write(self, path: str) -> None:
         """Write the contact file."""
@@ -70,6 +70,7 @@ class Contact:
             with open(path, encoding="utf-8") as file:
                 values = json.load(file)
             values.pop("version")
+            int(values["head"]["pid"])  # without it, nobody could tell whether the rest is true
             return cls(**values)
         except FileNotFoundError:
             return None

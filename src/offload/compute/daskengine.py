@@ -75,6 +75,7 @@ class DaskEngine(Engine):
 
     def _arrived(self, future: PlainFuture[list[Outcome]], remote: Any) -> None:
         from distributed import KilledWorker
+        from distributed.comm.core import CommClosedError
 
         outcomes: list[Outcome] | None = None
         error: BaseException | None = None
@@ -93,6 +94,8 @@ class DaskEngine(Engine):
                 outcomes = answer
         except KilledWorker:
             error = WorkerLostError("the worker that ran it ended, and so did the next one")
+        except CommClosedError:  # between the news of the result and the result itself
+            error = EngineLostError("Dask's scheduler is gone", AGAIN)
         except BaseException as exc:
             error = exc
         return self.settle(future, outcomes, error)

@@ -18,7 +18,7 @@ from offload.compute.places import Place
 from offload.compute.session import current
 from offload.deploy import credentials
 from offload.deploy.daskside import dask_security
-from offload.deploy.endpoints import free_port
+from offload.deploy.endpoints import free_port, is_free
 from offload.deploy.spec import take_part
 from offload.deploy.told import until_told
 from offload.errors import OffloadError
@@ -66,7 +66,8 @@ async def serve(place: Place, port: int | None) -> None:
     service = JobService(current(), lambda: connect(place))
     runner = web.AppRunner(application(service, credentials.token(place.keys)), access_log=None, shutdown_timeout=1)
     await runner.setup()
-    port = port or free_port(spec.host, None, spec.ports)
+    if port is None or not is_free(spec.host, port):
+        port = free_port(spec.host, None, spec.ports)
     await web.TCPSite(
         runner, spec.host, port, ssl_context=server_context(own.certificate, own.key), reuse_address=True
     ).start()

@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from offload.compute.contact import Contact
@@ -14,9 +15,11 @@ from offload.compute.liveness import started
 from offload.compute.places import Place, Registry
 from offload.deploy import credentials
 from offload.deploy.headclient import HeadGoneError, ask
-from offload.deploy.processes import family, kill, python, start_detached, tail, wait_until_gone
+from offload.deploy.locking import alone
+from offload.deploy.processes import family, kill, of_place, python, start_detached, tail, wait_until_gone
 from offload.deploy.spec import Spec
-from offload.errors import OffloadError
+from offload.errors import DamagedError, OffloadError
+from offload.storage.filesystems import translated
 from offload.storage.home import Home
 
 UP_SECONDS, DOWN_SECONDS, KILL_SECONDS = 90.0, 20.0, 5.0
@@ -32,11 +35,21 @@ def state(place: Place) -> str:
     One that has ended by itself is ``"ended: "`` and why.
     ``"dead"`` means that its head ended without being told to; `up` starts it again.
     """
-    contact = Contact.read(place.contact)
+    contact = known(place)
     if contact is None:
+        if os.path.exists(place.contact):
+            return "dead"
         reason = place.end_reason()
         return f"ended: {reason}" if reason else "down"
     return contact.state if contact.head_lives() else "dead"
+
+
+def known(place: Place) -> Contact | None:
+    """Return what the contact file says; None where there is none, or where a crash has damaged it."""
+    try:
+        return Contact.read(place.contact)
+    except DamagedError:
+        return None
 
 
 def up(registry: Registry, spec: Spec, say: Say, start: Start = start_detached) -> tuple[Contact, bool]:
@@ -64,25 +77,45 @@ def up(registry: Registry, spec: Spec, say: Say, start: Start = start_detached) 
         If it does not come up in time; the message ends with the last lines of the log that explains it.
     """
     place = registry.place(spec.name)
-    if state(place) == "running":
-        contact = Contact.read(place.contact)
-        assert contact is not None
-        return contact, False
-    if state(place) == "dead":
-        say("its head has died; starting it again")
-        _sweep(place)
-    _check_storage(Home(registry.home, spec.buffers, spec.database))
+    home = Home(registry.home, spec.buffers, spec.database)
+    with _alone(place, say):
+        contact = known(place)
+        if contact is not None and contact.head_lives():
+            if contact.state == "running":
+                return contact, False
+            if contact.state == "starting":  # whoever began it has gone
+                return _wait_for(place, contact.head["pid"], say), False
+        new = not os.path.exists(place.spec)
+        try:
+            _check_storage(home)
+            return _begin(registry, place, spec, say, start), True
+        except BaseException as exc:  # also Ctrl-C: what was begun does not stay half-way
+            _end_all(place)
+            if new and isinstance(exc, KeyboardInterrupt):
+                registry.remove(place.name)
+            raise
+
+
+def _begin(registry: Registry, place: Place, spec: Spec, say: Say, start: Start) -> Contact:
+    now = state(place)
+    if now in ("dead", "stopping"):
+        say("its head has died; starting it again" if now == "dead" else "waiting for it to end first")
+        _end_all(place, DOWN_SECONDS)
     registry.create(spec.name, spec.to_json(), spec.buffers, spec.database)
     say("making certificates")
-    credentials.create(place.keys, [spec.host, "localhost"])
-    say("starting the head")
-    pid = start(python("offload.deploy.head", place.path), place.log("head"))
     try:
-        return _wait_for(place, pid, say), True
-    except BaseException:  # also Ctrl-C: what was begun does not stay half-way
-        kill(family(pid), signal.SIGKILL)
-        _sweep(place)
-        raise
+        credentials.create(place.keys, [spec.host, "localhost"])
+        say("starting the head")
+        pid = start(python("offload.deploy.head", place.path), place.log("head"))
+    except OSError as exc:
+        raise translated(exc, place.path) from exc
+    return _wait_for(place, pid, say)
+
+
+def _alone(place: Place, say: Say) -> AbstractContextManager[None]:
+    return alone(
+        f"{place.path}.lock", UP_SECONDS, lambda: say(f"somebody else is bringing {place.name} up or down; waiting")
+    )
 
 
 def _check_storage(home: Home) -> None:
@@ -101,7 +134,7 @@ def _wait_for(place: Place, pid: int, say: Say) -> Contact:
     deadline = time.monotonic() + UP_SECONDS
     told: set[str] = set()
     while time.monotonic() < deadline:
-        contact = Contact.read(place.contact)
+        contact = known(place)
         if contact is not None and contact.head["pid"] == pid:
             for what, address in (("storage", contact.storage), ("scheduler", contact.scheduler)):
                 if address and what not in told:
@@ -113,7 +146,6 @@ def _wait_for(place: Place, pid: int, say: Say) -> Contact:
             reason = tail(place.log("head"), 1) or "it said nothing"
             raise OffloadError(f"the head of {place.name} ended at once: {reason}", f"its log: {place.log('head')}")
         time.sleep(INTERVAL)
-    kill(family(pid), signal.SIGKILL)
     said = filter(None, (tail(place.log(who), 1) for who in ("scheduler", "jobs", "storage")))
     raise OffloadError(
         f"{place.name} was not up after {UP_SECONDS:.0f} s: {next(said, 'nothing was said')}",
@@ -129,39 +161,60 @@ def down(registry: Registry, place: Place, say: Say) -> None:
     OffloadError
         If a process of it cannot be ended.
     """
-    contact = Contact.read(place.contact)
-    if contact is not None and contact.head_lives():
-        members = family(contact.head["pid"])
-        try:
-            ask(place, contact, "POST", "/v1/down", {})
-        except HeadGoneError:
-            kill({contact.head["pid"]: contact.head["started"]}, signal.SIGTERM)
-        say("waiting for its processes to end")
-        left = wait_until_gone(members, DOWN_SECONDS)
-        if left:
+    with _alone(place, say):
+        if known(place) is not None:
+            say("waiting for its processes to end")
+        _end_all(place, DOWN_SECONDS, say)
+        registry.remove(place.name)
+
+
+def _end_all(place: Place, seconds: float = 0.0, say: Say = lambda _: None) -> None:
+    """See to it that no process of a deployment is left, nor what a head that was killed leaves in the file system.
+
+    Parameters
+    ----------
+    place : Place
+        The deployment.
+    seconds : float
+        How long its processes may take to end by themselves, once they have been told to; with 0 they are killed.
+    say : callable
+        Is told when they do not.
+
+    Raises
+    ------
+    OffloadError
+        If one cannot be ended.
+    """
+    contact = known(place)
+    if seconds:
+        kill(of_place(place.path, "offload.deploy.head"), signal.SIGTERM)
+    left = wait_until_gone(_members(place), seconds)
+    if left:
+        if seconds:
             say(f"{len(left)} processes did not end by themselves; ending them")
-            kill(left, signal.SIGKILL)
-            left = wait_until_gone(left, KILL_SECONDS)
-        if left:
-            raise OffloadError(f"processes of {place.name} are still there: {', '.join(map(str, left))}")
-    _sweep(place)
-    registry.remove(place.name)
+        left |= _members(place)
+        kill(left, signal.SIGKILL)
+        left = wait_until_gone(left, KILL_SECONDS)
+    if left:
+        raise OffloadError(f"processes of {place.name} are still there: {', '.join(map(str, left))}")
+    runtime = contact.head.get("runtime") if contact is not None else None
+    if runtime:
+        shutil.rmtree(runtime, ignore_errors=True)
+    if os.path.exists(place.contact):
+        os.unlink(place.contact)
 
 
-def _sweep(place: Place) -> None:
-    """Remove what a head that was killed has left: its contact file, and the directory of its socket."""
-    contact = Contact.read(place.contact)
-    if contact is None:
-        return
-    runtime = contact.head.get("runtime")
-    if runtime and os.path.isdir(runtime):
-        shutil.rmtree(runtime)
-    os.unlink(place.contact)
+def _members(place: Place) -> dict[int, str]:
+    """Return all processes of a deployment (id: start time)."""
+    found: dict[int, str] = {}
+    for pid in of_place(place.path):
+        found |= family(pid)
+    return found
 
 
 def status(place: Place) -> dict[str, Any]:
     """Return what the head says of its deployment, or what can be said without one."""
-    contact = Contact.read(place.contact)
+    contact = known(place)
     if contact is None or not contact.head_lives():
         return {"name": place.name, "state": state(place), "services": [], "workers": []}
     try:

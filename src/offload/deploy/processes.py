@@ -6,12 +6,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import psutil
 
-from offload.compute.liveness import is_alive
+from offload.compute.liveness import is_alive, started
 
 INTERVAL = 0.05
 
@@ -38,7 +37,7 @@ def start_detached(command: Sequence[str], log: str, environment: dict[str, str]
     return process.pid
 
 
-def wait_until_gone(processes: dict[int, float], seconds: float) -> dict[int, float]:
+def wait_until_gone(processes: dict[int, str], seconds: float) -> dict[int, str]:
     """Wait for processes (id: start time) to end, and return those that have not."""
     deadline = time.monotonic() + seconds
     while left := {pid: since for pid, since in processes.items() if is_alive(pid, since)}:
@@ -48,23 +47,30 @@ def wait_until_gone(processes: dict[int, float], seconds: float) -> dict[int, fl
     return {}
 
 
-def family(pid: int) -> dict[int, float]:
+def family(pid: int) -> dict[int, str]:
     """Return a process and all that descend from it (id: start time)."""
     try:
         root = psutil.Process(pid)
         members = [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
         return {}
-    found: dict[int, Any] = {}
-    for process in members:
-        try:
-            found[process.pid] = process.create_time()
-        except psutil.NoSuchProcess:
-            continue
-    return found
+    return _identified(process.pid for process in members)
 
 
-def kill(processes: dict[int, float], signal: int) -> None:
+def of_place(path: str, module: str = "offload.deploy.") -> dict[int, str]:
+    """Return the processes that work for the deployment in a directory, by their command lines (id: start time)."""
+    return _identified(
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if path in (words := process.info["cmdline"] or []) and any(w.startswith(module) for w in words)
+    )
+
+
+def _identified(pids: Iterable[int]) -> dict[int, str]:
+    return {pid: since for pid in pids if (since := started(pid)) is not None}
+
+
+def kill(processes: dict[int, str], signal: int) -> None:
     """Send a signal to those processes that still are what they were."""
     for pid, since in processes.items():
         if is_alive(pid, since):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 
 from offload.compute.places import Place
 from offload.deploy.daskside import HeadScheduler, dask_security
-from offload.deploy.endpoints import free_port
+from offload.deploy.endpoints import free_port, is_free
 from offload.deploy.spec import spec_of
 from offload.deploy.told import until_told
 from offload.errors import OffloadError
@@ -32,9 +33,16 @@ async def serve(place: Place, socket: str, port: int | None) -> None:
         The port it had before, which its workers know.
     """
     spec = spec_of(place)
-    port = port or free_port(spec.host, spec.port, spec.ports, PREFERRED)
+    if port is None or not is_free(spec.host, port):  # somebody may have taken it while the scheduler was away
+        port = free_port(spec.host, spec.port, spec.ports, PREFERRED)
     scheduler = HeadScheduler(
-        socket, host=spec.host, port=port, protocol="tls", security=dask_security(place.keys), dashboard_address=None
+        socket,
+        host=spec.host,
+        port=port,
+        protocol="tls",
+        security=dask_security(place.keys),
+        dashboard_address=None,
+        local_directory=os.path.dirname(socket),
     )
     async with scheduler:
         sys.stdout.write(json.dumps({"address": scheduler.address}) + "\n")

@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from offload.compute.places import Place, check_name
-from offload.errors import UsageError
+from offload.errors import DamagedError, UsageError
 from offload.storage.home import BUFFERS, DATABASE, Home
 
 VERSION = 1
@@ -172,8 +172,14 @@ class Spec:
 
 def spec_of(place: Place) -> Spec:
     """Return the spec that is kept in a place."""
-    with open(place.spec, encoding="utf-8") as file:
-        return Spec.from_json(file.read())
+    try:
+        with open(place.spec, encoding="utf-8") as file:
+            return Spec.from_json(file.read())
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise DamagedError(
+            f"{place.spec} does not say what the deployment is to be",
+            f"offload down {place.name}, or bring it up with its options: offload up --name {place.name} --workers N",
+        ) from exc
 
 
 def take_part(place: Place) -> Spec:

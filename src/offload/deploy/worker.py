@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -74,7 +75,7 @@ async def work(place: Place, name: str, attached: bool) -> None:
             reason = "there is no scheduler yet"
         else:
             try:
-                async with _running(place, contact.scheduler, name) as ended:
+                async with _running(place, contact, name) as ended:
                     pause, told = FIRST_PAUSE, ""
                     say(f"{name} works for {contact.scheduler}")
                     await _first(stop.wait(), ended())
@@ -92,23 +93,25 @@ async def work(place: Place, name: str, attached: bool) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _running(place: Place, scheduler: str, name: str) -> AsyncIterator[Callable[[], Any]]:
+async def _running(place: Place, contact: Contact, name: str) -> AsyncIterator[Callable[[], Any]]:
     """Run a worker, under a nanny where the spec says so, and give what waits for its end."""
     spec = spec_of(place)
+    # Only its owner may look into the head's directory, and with it goes what a worker that is killed leaves there.
+    runtime = contact.head["runtime"] if os.path.isdir(contact.head["runtime"]) else None
     options: dict[str, Any] = {
         "nthreads": spec.threads,
         "name": name,
         "security": dask_security(place.keys),
         "memory_limit": spec.memory_limit,
-        "local_directory": spec.scratch,
+        "local_directory": spec.scratch or runtime,
         "host": spec.host,
         "protocol": "tls",
         "death_timeout": CONNECT_SECONDS,
     }
     if spec.nanny:
-        made: Any = Nanny(scheduler, worker_class=QuietWorker, **options)
+        made: Any = Nanny(contact.scheduler, worker_class=QuietWorker, **options)
     else:
-        made = QuietWorker(scheduler, **options)
+        made = QuietWorker(contact.scheduler, **options)
     try:
         async with made:
             yield made.finished

@@ -1,0 +1,65 @@
+"""One at a time: who brings a deployment up or down."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+
+from offload.errors import OffloadError
+from offload.storage.filesystems import translated
+
+INTERVAL = 0.1
+
+
+@contextlib.contextmanager
+def alone(path: str, seconds: float, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock, which also ends with the process. No file of it is left.
+
+    Parameters
+    ----------
+    path : str
+        The file that stands for it.
+    seconds : float
+        How long to wait for somebody else.
+    waiting : callable
+        Called once where there is somebody else.
+
+    Raises
+    ------
+    OffloadError
+        If somebody else has it for too long.
+    """
+    deadline, told = time.monotonic() + seconds, False
+    while (descriptor := _taken(path)) is None:
+        if time.monotonic() > deadline:
+            raise OffloadError(
+                f"somebody else has been bringing it up or down for {seconds:.0f} s", f"{path} shows who: lsof, fuser"
+            )
+        if not told:
+            waiting()
+            told = True
+        time.sleep(INTERVAL)
+    try:
+        yield
+    finally:
+        os.unlink(path)  # whoever has opened it meanwhile sees that it is another one
+        os.close(descriptor)
+
+
+def _taken(path: str) -> int | None:
+    try:
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise translated(exc, path) from exc
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None
