@@ -152,10 +152,16 @@ def dashboard(name: str | None, only_print: bool) -> int:
     The link holds the deployment's token: whoever has it can use the deployment as you.
     """
     from offload.deploy import credentials
+    from offload.deploy.spec import spec_of
 
     place, contact = running(name)
     if contact.scheduler is None:
         raise OffloadError(f"the deployment {place.name} is storage only: it has no dashboard", "offload list")
+    if spec_of(place).scheduler is not None:
+        raise OffloadError(
+            f"the scheduler of {place.name} is not offload's: its dashboard is where others have put it",
+            f"often it is on port 8787 of the machine of {contact.scheduler}",
+        )
     link = f"{contact.head['url']}/login?token={credentials.token(place.keys)}"
     write_line(link)
     if not only_print:

@@ -30,6 +30,7 @@ Examples:
     offload up --minimum 0 --maximum 16
     offload up --ports 60001-60100
     offload up --foreground --idle 2h
+    offload up tls://10.0.0.5:8786 --tls-ca ca.pem --tls-cert me.pem --tls-key me.key
     eval "$(offload env)" && python plain_dask_script.py
     offload down
 """
@@ -60,6 +61,10 @@ Examples:
 @click.option("--storage-only", is_flag=True, help="Only the storage service: no scheduler, no workers.")
 @click.option("--idle", metavar="TIME", help="End when nothing was under way for so long: 30s, 10m, 2h.")
 @click.option("--foreground", is_flag=True, help="Stay here until Ctrl-C or SIGTERM, and bring it down then.")
+@click.option("--tls-ca", metavar="FILE", help="For tls://: the authority. Default: Dask's configuration.")
+@click.option("--tls-cert", metavar="FILE", help="For tls://: this side's certificate. Default: Dask's configuration.")
+@click.option("--tls-key", metavar="FILE", help="For tls://: its key. Default: Dask's configuration.")
+@click.option("--i-know", is_flag=True, help="For tcp://: on any address. Everybody who can reach it can use it.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be started.")
 @json_option
 def up(
@@ -73,17 +78,16 @@ def up(
 ) -> int:
     """Bring up a Dask deployment on this machine: a scheduler, workers, the dashboard, and storage beside them.
 
-    TARGET is `local`. Run again, it says that the deployment is up. All of it listens on loopback, with mutual TLS
-    by certificates that only you can read.
+    TARGET is `local`, or the address of a Dask scheduler that someone else started (tls://HOST:PORT, tcp://HOST:PORT),
+    which gets a job service and storage. Run again, it says that the deployment is up. All of it listens on loopback,
+    with mutual TLS by certificates that only you can read.
     """
     from offload.compute.places import Registry
     from offload.deploy.launch import up as bring_up
     from offload.storage.home import checked_home
 
-    if target != "local":
-        raise UsageError(f"{target} is no place that this version can deploy to", "offload up local")
     registry = Registry(checked_home())
-    spec = _spec(registry, name or "local", no_nanny, choices)
+    spec = _spec(registry, target, name, no_nanny, choices)
     if dry_run:
         _show_spec(spec, as_json)
         return 0
@@ -138,10 +142,29 @@ def _stay(registry: Registry, name: str, attached: Foreground) -> int:
     return 0
 
 
-def _spec(registry: Registry, name: str, no_nanny: bool, choices: dict[str, object]) -> Spec:
+NOT_EXISTING = ("workers", "minimum", "maximum", "threads", "memory_limit", "port", "scratch", "storage_only")
+ONLY_EXISTING = ("tls_ca", "tls_cert", "tls_key", "i_know")
+
+
+def _spec(registry: Registry, target: str, name: str | None, no_nanny: bool, choices: dict[str, object]) -> Spec:
+    from offload.deploy import existing
     from offload.deploy.spec import Spec, cores, parse_duration, parse_ports, spec_of
 
     given = {key: value for key, value in choices.items() if value is not None and value is not False}
+    if existing.is_address(target):
+        name = name or existing.NAME
+        wrong = [key for key in NOT_EXISTING if key in given] + ["no_nanny"] * no_nanny
+        files = [given.pop(key, None) for key in ONLY_EXISTING]
+        if not wrong:
+            given |= existing.choices(target, *files)  # type: ignore[arg-type]
+    else:
+        if target != "local":
+            raise UsageError(f"{target} is no place that this version can deploy to", "offload up local")
+        name = name or "local"
+        wrong = [key for key in ONLY_EXISTING if key in given]
+    if wrong:
+        options = ", ".join(f"--{key.replace('_', '-')}" for key in wrong)
+        raise UsageError(f"{options} cannot be given for {target}", "offload up --help")
     if not given and not no_nanny and name in registry.names():
         return spec_of(registry.place(name))  # as it was
     if "idle" in given:

@@ -8,6 +8,7 @@ from concurrent.futures import Future as PlainFuture
 from typing import Any
 
 from offload.compute.engine import AGAIN, Engine, EngineLostError, WorkerLostError
+from offload.compute.visible import Mark
 from offload.compute.worker import Batch, Outcome, run_batch
 from offload.errors import OffloadError
 
@@ -25,14 +26,17 @@ class DaskEngine(Engine):
         Connected; closed with the engine.
     resumes : bool
         Whether batches that were under way when the scheduler went away are to be sent again to the next one.
+    home : Mark, optional
+        By which workers see whether they see the home; None where all do.
     """
 
-    def __init__(self, client: Any, resumes: bool = False) -> None:
+    def __init__(self, client: Any, resumes: bool = False, home: Mark | None = None) -> None:
         self._client = client
         self._pending: set[PlainFuture[list[Outcome]]] = set()
         self._lock = threading.Lock()
         self._slots = (0.0, 1)
         self.resumes = resumes
+        self._home = home
         self.ending = False
 
     @property
@@ -55,6 +59,7 @@ class DaskEngine(Engine):
 
     def submit(self, batch: Batch) -> PlainFuture[list[Outcome]]:
         """Send a batch to a worker."""
+        batch.mark = self._home
         future: PlainFuture[list[Outcome]] = PlainFuture()
         with self._lock:
             self._pending.add(future)

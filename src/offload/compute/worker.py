@@ -7,6 +7,7 @@ name.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -17,12 +18,14 @@ from types import CoroutineType
 from typing import Any
 
 from offload.compute.athome import at_home
+from offload.compute.visible import is_visible
 from offload.errors import EncodeError, IdentityError, StorageError
 from offload.identity.graph import Graph
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.compute.shipped import ShippedFunction
+    from offload.compute.visible import Mark
     from offload.identity.environment import Environment
     from offload.storage.home import Home
 
@@ -50,9 +53,14 @@ class Batch:
         What :func:`offload.compute.shipping.packed` made of the arguments.
     scratch : bool
         Whether results are kept out of the store.
+
+    Attributes
+    ----------
+    mark : Mark or None
+        By which a worker finds out whether it sees the home; where it does not, results travel back. None: it does.
     """
 
-    __slots__ = ("calls", "environment", "function", "home", "main", "payload", "scratch")
+    __slots__ = ("calls", "environment", "function", "home", "main", "mark", "payload", "scratch")
 
     def __init__(
         self, home: Home, function: ShippedFunction, calls: list[Arguments | bytes], scratch: bool = False
@@ -64,6 +72,12 @@ class Batch:
         self.environment = function.environment
         self.calls = calls
         self.scratch = scratch
+        self.mark: Mark | None = None
+
+    @property
+    def at_home(self) -> bool:
+        """Whether this process sees the home."""
+        return self.mark is None or is_visible(self.mark)
 
 
 class Outcome:
@@ -150,7 +164,8 @@ def run_batch(batch: Batch, where: str = "the worker") -> list[Outcome]:
     """
     _check_environment(batch.environment, where)
     try:
-        with at_home(batch.home):  # calls that the function makes are recorded there, too
+        # Calls that the function makes are recorded there, too; on a machine without it, in the home of that machine.
+        with at_home(batch.home) if batch.at_home else contextlib.nullcontext():
             # Loaded anew where an earlier call has changed what the function reaches.
             return [_run(*_load(batch, where), batch, call) for call in batch.calls]
     finally:
@@ -242,7 +257,7 @@ def _keep(outcome: Outcome, batch: Batch, result: object) -> None:
     except EncodeError as exc:
         _fail(outcome, exc)
         return
-    if sum(map(len, chunks)) >= LARGE and not batch.scratch:
+    if sum(map(len, chunks)) >= LARGE and not batch.scratch and batch.at_home:
         try:
             outcome.checksum = session_of(batch.home[0], batch.home[1:]).store.put([chunks])[0]
             return

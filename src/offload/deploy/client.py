@@ -35,7 +35,7 @@ def client(name: str | None = None, **options: Any) -> Any:
     """
     from distributed import Client
 
-    from offload.deploy.daskside import dask_security
+    from offload.deploy.daskside import security_of
 
     choice = here(name)
     if choice is not None:
@@ -46,4 +46,4 @@ def client(name: str | None = None, **options: Any) -> Any:
         raise OffloadError(f"the deployment {place.name} is {state(place)}", f"offload up --name {place.name}")
     if contact.scheduler is None:
         raise OffloadError(f"the deployment {place.name} is storage only: it has no scheduler", "offload list")
-    return Client(contact.scheduler, security=dask_security(place.keys), **options)
+    return Client(contact.scheduler, security=security_of(place), **options)

@@ -15,7 +15,9 @@ from distributed.security import Security
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 
+from offload.compute.places import Place
 from offload.deploy import credentials
+from offload.deploy.spec import spec_of
 
 
 def dask_security(keys: str) -> Security:
@@ -27,6 +29,21 @@ def dask_security(keys: str) -> Security:
         tls_ca_file=credentials.authority(keys),
         **{f"tls_{party}_cert": own.certificate for party in parties},
         **{f"tls_{party}_key": own.key for party in parties},
+    )
+
+
+def security_of(place: Place) -> Security:
+    """Return the settings for the scheduler of a deployment, which may be one that someone else started."""
+    spec = spec_of(place)
+    if spec.scheduler is None:
+        return dask_security(place.keys)
+    if spec.tls_ca is None:
+        return Security(require_encryption=False)
+    return Security(
+        require_encryption=True,
+        tls_ca_file=spec.tls_ca,
+        tls_client_cert=spec.tls_cert,
+        tls_client_key=spec.tls_key,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from offload.compute.contact import Contact
 from offload.compute.places import VARIABLE, Place
 from offload.deploy import credentials
+from offload.deploy.spec import Spec, spec_of
 
 
 def variables(place: Place, contact: Contact) -> dict[str, str]:
@@ -13,14 +14,29 @@ def variables(place: Place, contact: Contact) -> dict[str, str]:
     With them ``dask.distributed.Client()``, ``dask worker`` and ``dask scheduler`` find the scheduler and the
     certificates by Dask's own configuration.
     """
-    own = credentials.certificate(place.keys, credentials.DASK)
     found = {VARIABLE: place.name}
     if contact.scheduler is None:
         return found
     found["DASK_SCHEDULER_ADDRESS"] = contact.scheduler
+    spec = spec_of(place)
+    if spec.scheduler is not None:
+        return {**found, **_of_existing(spec)}
     found["DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION"] = "True"
+    own = credentials.certificate(place.keys, credentials.DASK)
     found["DASK_DISTRIBUTED__COMM__TLS__CA_FILE"] = credentials.authority(place.keys)
     for party in ("CLIENT", "WORKER", "SCHEDULER"):
         found[f"DASK_DISTRIBUTED__COMM__TLS__{party}__CERT"] = own.certificate
         found[f"DASK_DISTRIBUTED__COMM__TLS__{party}__KEY"] = own.key
     return found
+
+
+def _of_existing(spec: Spec) -> dict[str, str]:
+    """Return what a client of a scheduler needs that someone else started; its workers are none of ours."""
+    if spec.tls_ca is None or spec.tls_cert is None or spec.tls_key is None:
+        return {"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "False"}
+    return {
+        "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True",
+        "DASK_DISTRIBUTED__COMM__TLS__CA_FILE": spec.tls_ca,
+        "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT": spec.tls_cert,
+        "DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY": spec.tls_key,
+    }

@@ -16,15 +16,17 @@ from offload.compute.engine import Engine
 from offload.compute.jobs.service import JobService, application
 from offload.compute.places import Place
 from offload.compute.session import current
+from offload.compute.visible import mark
 from offload.deploy import credentials
-from offload.deploy.daskside import dask_security
+from offload.deploy.daskside import security_of
 from offload.deploy.endpoints import free_port, is_free
-from offload.deploy.spec import take_part
+from offload.deploy.spec import spec_of, take_part
 from offload.deploy.told import until_told
 from offload.errors import OffloadError
 from offload.storage.service.listening import server_context
 
 CONNECT_SECONDS, PAUSE = 60.0, 0.2
+EXISTING_SECONDS = 600.0  # for a scheduler of others, which nobody here starts again
 
 
 def connect(place: Place) -> Engine:
@@ -37,14 +39,17 @@ def connect(place: Place) -> Engine:
     """
     from distributed import Client
 
-    deadline = time.monotonic() + CONNECT_SECONDS
+    patience = CONNECT_SECONDS if spec_of(place).scheduler is None else EXISTING_SECONDS
+    deadline = time.monotonic() + patience
     while True:
         contact = Contact.read(place.contact)
         try:
             if contact is None or contact.scheduler is None:
                 raise OSError("it is not up yet")
-            client = Client(contact.scheduler, security=dask_security(place.keys), set_as_default=False, timeout=5)
-            return DaskEngine(client, resumes=True)
+            client = Client(contact.scheduler, security=security_of(place), set_as_default=False, timeout=5)
+            # Workers of a deployment's own see its files; of others, each finds out.
+            seen = None if spec_of(place).scheduler is None else mark(place.authority)
+            return DaskEngine(client, resumes=True, home=seen)
         except (OSError, TimeoutError) as exc:
             if time.monotonic() > deadline:
                 raise OffloadError(f"the scheduler of {place.name} cannot be reached: {exc}", "offload logs") from exc

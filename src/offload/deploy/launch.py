@@ -14,6 +14,7 @@ from offload.compute.contact import Contact
 from offload.compute.liveness import started
 from offload.compute.places import Place, Registry
 from offload.deploy import credentials
+from offload.deploy.existing import examine
 from offload.deploy.headclient import HeadGoneError, ask
 from offload.deploy.locking import alone
 from offload.deploy.processes import family, kill, of_place, python, start_detached, tail, wait_until_gone
@@ -91,7 +92,8 @@ def up(registry: Registry, spec: Spec, say: Say, start: Start = start_detached) 
             return _begin(registry, place, spec, say, start), True
         except BaseException as exc:  # also Ctrl-C: what was begun does not stay half-way
             _end_all(place)
-            if new and isinstance(exc, KeyboardInterrupt):
+            started_one = os.path.exists(place.log("head"))  # then there is a log to look at
+            if new and os.path.exists(place.spec) and (isinstance(exc, KeyboardInterrupt) or not started_one):
                 registry.remove(place.name)
             raise
 
@@ -105,6 +107,8 @@ def _begin(registry: Registry, place: Place, spec: Spec, say: Say, start: Start)
     say("making certificates")
     try:
         credentials.create(place.keys, [spec.host, "localhost"])
+        if spec.scheduler is not None:
+            examine(place, spec, say)
         say("starting the head")
         pid = start(python("offload.deploy.head", place.path), place.log("head"))
     except OSError as exc:

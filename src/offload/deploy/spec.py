@@ -113,6 +113,10 @@ class Spec:
         Directory of the store, and file of the database, that all of it uses; None for those of the home.
     idle : float or None
         End when there was nothing to do for so many seconds, and nobody asked for anything.
+    scheduler : str or None
+        Address of a scheduler that someone else started, whose workers are used.
+    tls_ca, tls_cert, tls_key : str or None
+        Files for talking to that, where it speaks TLS.
     storage_only : bool
         Bring up storage without scheduler and workers.
     """
@@ -131,6 +135,10 @@ class Spec:
     buffers: str | None = None
     database: str | None = None
     idle: float | None = None
+    scheduler: str | None = None
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
     storage_only: bool = False
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.deploy import credentials
 
-SECONDS = 30.0
+CONNECT_SECONDS, SECONDS = 3.0, 30.0
 
 
 class SchedulerLink:
@@ -56,8 +56,9 @@ class SchedulerLink:
     async def _connected(self) -> Any:
         # Dask takes half a second to import: the head has started its children by then.
         distributed, daskside = await asyncio.to_thread(_imported)
-        security = daskside.dask_security(self._place.keys)
-        return distributed.core.rpc(self._contact.scheduler, connection_args=security.get_connection_args("client"))
+        security = daskside.security_of(self._place)
+        arguments = security.get_connection_args("client")
+        return distributed.core.rpc(self._contact.scheduler, timeout=CONNECT_SECONDS, connection_args=arguments)
 
 
 def _imported() -> tuple[Any, Any]:

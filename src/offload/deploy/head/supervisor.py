@@ -63,14 +63,20 @@ class Head:
     def running(self) -> list[Child]:
         """The services that this deployment has."""
         known = self.services
-        return [known.storage] if self.spec.storage_only else [known.scheduler, known.jobs, known.storage]
+        if self.spec.storage_only:
+            return [known.storage]
+        return [known.jobs, known.storage] if self.spec.scheduler else [known.scheduler, known.jobs, known.storage]
 
     async def start(self) -> None:
         """Bring everything up, and say in the contact file when it is."""
+        self.contact.scheduler = self.spec.scheduler
         self.contact.write(self.place.contact)
         services = self.services
         services.storage.start()
-        if not self.spec.storage_only:
+        if self.spec.scheduler is not None:
+            services.jobs.start()
+            await services.jobs.first_ready()
+        elif not self.spec.storage_only:
             services.scheduler.start()
             await services.scheduler.first_ready()
             services.jobs.start()
@@ -90,7 +96,9 @@ class Head:
 
         looks = [asked, of_service(self.storage_link, "/v1/idle")]
         if not self.spec.storage_only:
-            looks += [of_service(self.jobs_link, "/v1/status"), of_scheduler(self.link)]
+            looks.append(of_service(self.jobs_link, "/v1/status"))
+        if self.services.scheduler in self.running:
+            looks.append(of_scheduler(self.link))
         await Idle(seconds, looks).wait()
         reason = f"idle for {duration_text(seconds)}"
         log(f"{self.place.name} ends: {reason}")
@@ -135,6 +143,11 @@ class Head:
     def _check_scaling(self) -> None:
         if self.spec.storage_only:
             raise UsageError(f"{self.place.name} is storage only: it has no workers", "offload up, under another name")
+        if self.spec.scheduler is not None:
+            raise UsageError(
+                f"the workers of {self.place.name} are not offload's: others have started {self.spec.scheduler}",
+                f"start and end workers as they do: dask worker {self.spec.scheduler}",
+            )
 
     def _keep(self, spec: Spec) -> None:
         self.spec = spec
@@ -143,6 +156,12 @@ class Head:
     async def status(self) -> dict[str, Any]:
         """Return what runs and what is waited for, as plain values."""
         limits = self.adaptive.limits
+        reachable = self.spec.scheduler is not None or self.services.scheduler.ready.is_set()
+        workers = await self.workers.status() if reachable else []
+        services = [child.described() for child in self.running]
+        if self.spec.scheduler is not None:
+            answers = "running" if self.workers.reached else "away"
+            services.insert(0, {"name": "scheduler", "state": answers, "pid": None, "restarts": 0, "existing": True})
         return {
             "name": self.place.name,
             "state": self.contact.state,
@@ -152,8 +171,8 @@ class Head:
             "jobs": self.contact.jobs,
             "storage": self.contact.storage,
             "adaptive": None if limits is None else {"minimum": limits.minimum, "maximum": limits.maximum},
-            "services": [child.described() for child in self.running],
-            "workers": await self.workers.status() if self.services.scheduler.ready.is_set() else [],
+            "services": services,
+            "workers": workers,
         }
 
 

@@ -22,6 +22,11 @@ class Workers:
         The deployment.
     link : SchedulerLink
         Asked what workers do, and told which of them go.
+
+    Attributes
+    ----------
+    reached : bool
+        Whether the scheduler gave an answer when it was last asked for its workers.
     """
 
     def __init__(self, place: Place, link: SchedulerLink) -> None:
@@ -32,6 +37,7 @@ class Workers:
         self._departures: set[asyncio.Task[None]] = set()
         self._next = 0
         self._changing = asyncio.Lock()
+        self.reached = False
 
     def __len__(self) -> int:
         return len(self._children)
@@ -105,8 +111,10 @@ class Workers:
         """Return what each worker is and does, as plain values; also of those that somebody else has started."""
         try:
             known = await self._connected()
+            self.reached = True
         except (TimeoutError, OSError):
             known = {}  # the scheduler is being started again
+            self.reached = False
         own = [{**child.described(), **known.pop(child.name, {})} for child in self._children.values()]
         for child in self._leaving.values():
             own.append({**child.described(), **known.pop(child.name, {}), "state": "leaving"})
