@@ -126,63 +126,6 @@ def test_scaling(place: Place) -> None:
     eventually(lambda: len(family(contact.head["pid"])) < len(members) - 2)
 
 
-def listening(members: dict[int, str]) -> set[int]:
-    """Return the TCP ports on which any of the processes listens."""
-    found = set()
-    for pid in members:
-        try:
-            connections = psutil.Process(pid).net_connections("tcp")
-        except psutil.NoSuchProcess:
-            continue
-        found |= {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
-    return found
-
-
-def said_to_stranger(port: int, context: ssl.SSLContext) -> bytes:
-    """Return what a TLS server says to a client that shows no certificate."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), 5) as plain, context.wrap_socket(plain) as secured:
-            secured.settimeout(5)
-            secured.sendall(b"x" * 64)
-            return secured.recv(100)
-    except OSError:
-        return b""
-
-
-def test_no_port_says_anything_to_strangers(place: Place) -> None:
-    eventually(lambda: connected(place))
-    contact = contact_of(place)
-    members = family(contact.head["pid"])
-    ports = listening(members)
-    assert len(ports) >= 5  # head, scheduler, jobs, storage, worker
-    own = {int(str(url).rpartition(":")[2]) for url in (contact.head["url"], contact.jobs, contact.storage)}
-    for pid in members:
-        for c in psutil.Process(pid).net_connections("tcp"):
-            assert c.laddr.ip == "127.0.0.1"
-    for port in ports:
-        with socket.create_connection(("127.0.0.1", port), 5) as plain:
-            plain.settimeout(5)
-            plain.sendall(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            try:
-                answer = plain.recv(1000)
-            except (ConnectionError, TimeoutError):
-                answer = b""
-        assert b"200" not in answer and b"<html" not in answer.lower(), (port, answer)
-        stranger = ssl.create_default_context()
-        stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
-        if port not in own:
-            # Mutual TLS: the server hangs up on who shows no certificate of this deployment.
-            assert not said_to_stranger(port, stranger)
-            continue
-        for path in ("/v1/status", "/status", "/", "/login", "/login?token=x", "/status/ws", "/v1/usage"):
-            request = urllib.request.Request(f"https://127.0.0.1:{port}{path}", headers={"Authorization": "Bearer x"})
-            with pytest.raises(urllib.error.HTTPError) as refused:
-                urllib.request.urlopen(request, context=stranger, timeout=5)
-            with refused.value:
-                assert refused.value.code == 401
-                assert set(json.loads(refused.value.read())) <= {"error", "message", "hint"}
-
-
 def test_the_dashboard_is_there_for_its_owner(place: Place) -> None:
     contact = contact_of(place)
     context = ssl.create_default_context(cafile=credentials.authority(place.keys))

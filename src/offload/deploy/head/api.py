@@ -31,8 +31,9 @@ def application(head: Head, token: str) -> web.Application:
     async def authenticated(request: web.Request, handler: web.Handler) -> web.StreamResponse:  # type: ignore[name-defined]
         if request.path == "/login":
             return _log_in(request, token)
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ") or request.cookies.get(COOKIE, "")
-        if not hmac.compare_digest(given.encode(), token.encode()):
+        if not (
+            _shows(request.headers.get("Authorization", "").removeprefix("Bearer "), token) or _looks(request, token)
+        ):
             return web.json_response({"error": "this needs the deployment's token"}, status=401)
         if request.path != "/v1/status":  # whoever only watches keeps nothing alive
             head.asked = time.monotonic()
@@ -79,10 +80,26 @@ def application(head: Head, token: str) -> web.Application:
     return app
 
 
+def _shows(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
+
+
+def _looks(request: web.Request, token: str) -> bool:
+    """Tell whether a browser that has logged in asks for the dashboard, from a page of the dashboard."""
+    if request.path.startswith("/v1/") or request.headers.get("Origin", own := f"https://{request.host}") != own:
+        return False
+    return _shows(request.cookies.get(COOKIE, ""), _cookie(token))
+
+
+def _cookie(token: str) -> str:
+    """Return what a browser shows. It is not the token: browsers give cookies to every port of a host."""
+    return hmac.new(token.encode(), b"dashboard", "sha256").hexdigest()
+
+
 def _log_in(request: web.Request, token: str) -> web.Response:
     """Turn the token of a link into a cookie, so that a browser can show the dashboard."""
-    if not hmac.compare_digest(request.query.get("token", "").encode(), token.encode()):
+    if not _shows(request.query.get("token", ""), token):
         return web.json_response({"error": "this link is not, or no longer, right"}, status=401)
     response = web.HTTPFound("/status")
-    response.set_cookie(COOKIE, token, httponly=True, secure=True, samesite="Strict")
+    response.set_cookie(COOKIE, _cookie(token), httponly=True, secure=True, samesite="Strict")
     return response
