@@ -93,6 +93,10 @@ class IdentityError(OffloadError):
     exit_code = 4
 
 
+class EnvironmentDiffersError(IdentityError):
+    """A worker does not have what a command was identified with."""
+
+
 class CommandError(OffloadError):
     """A command ended with a non-zero exit code."""
 

@@ -88,13 +88,17 @@ class Batcher(Runner):
             self._idle.wait_for(lambda: not self._works, timeout)
             return len(self._works)
 
-    def load(self) -> tuple[int, float]:
-        """Return how many calls are under way, and how many seconds they may take by what is known of their kinds."""
+    def load(self) -> tuple[dict[str, int], float]:
+        """Return how many calls of each label are under way, and how many seconds all may take by what is known."""
         with self._lock:
-            counts = Counter(work.call.function for work in self._works.values())
+            counts = Counter((work.call.label, work.call.function) for work in self._works.values())
         known = {lane.function.checksum: lane.seconds for lane in list(self._lanes.values())}
-        seconds = sum(count * (known.get(function) or UNKNOWN_SECONDS) for function, count in counts.items())
-        return counts.total(), seconds
+        labels: Counter[str] = Counter()
+        seconds = 0.0
+        for (label, function), count in counts.items():
+            labels[label] += count
+            seconds += count * (known.get(function) or UNKNOWN_SECONDS)
+        return dict(labels), seconds
 
     def close(self, kill: bool = False) -> None:
         """End the thread and the engine; with `kill` also what is running, which then is not waited for."""

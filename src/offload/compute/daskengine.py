@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
 from typing import Any
 
@@ -32,7 +34,8 @@ class DaskEngine(Engine):
 
     def __init__(self, client: Any, resumes: bool = False, home: Mark | None = None) -> None:
         self._client = client
-        self._pending: set[PlainFuture[list[Outcome]]] = set()
+        self._pending: set[PlainFuture[Any]] = set()
+        self._started: dict[PlainFuture[Any], Any] = {}
         self._lock = threading.Lock()
         self._slots = (0.0, 1)
         self.resumes = resumes
@@ -50,12 +53,23 @@ class DaskEngine(Engine):
         """
         asked, slots = self._slots
         if time.monotonic() - asked > SLOTS_FRESH:
-            try:
-                slots = max(1, sum(self._client.nthreads().values()))
-            except Exception as exc:  # a client that has given up raises what comes along
-                raise EngineLostError(f"Dask's scheduler is gone: {exc}", AGAIN) from exc
+            slots = max(1, self.threads)
             self._slots = time.monotonic(), slots
         return slots
+
+    @property
+    def threads(self) -> int:
+        """The number of threads of all workers, as the scheduler knows them now.
+
+        Raises
+        ------
+        EngineLostError
+            If the scheduler does not answer.
+        """
+        try:
+            return sum(self._client.nthreads().values())
+        except Exception as exc:  # a client that has given up raises what comes along
+            raise EngineLostError(f"Dask's scheduler is gone: {exc}", AGAIN) from exc
 
     def submit(self, batch: Batch) -> PlainFuture[list[Outcome]]:
         """Send a batch to a worker."""
@@ -78,11 +92,41 @@ class DaskEngine(Engine):
         remote.add_done_callback(lambda done: self._arrived(future, done))
         return future
 
-    def _arrived(self, future: PlainFuture[list[Outcome]], remote: Any) -> None:
+    def start(self, function: Callable[..., Any], *arguments: Any, name: str) -> PlainFuture[Any]:
+        """Have a worker call a function, as a task of its own that `name` begins the key of.
+
+        Raises
+        ------
+        EngineLostError
+            As for `submit`.
+        """
+        future: PlainFuture[Any] = PlainFuture()
+        with self._lock:
+            self._pending.add(future)
+        try:
+            remote = self._client.submit(function, *arguments, key=f"{name}-{secrets.token_hex(4)}", pure=False)
+        except Exception as exc:  # as above
+            with self._lock:
+                self._pending.discard(future)
+            raise EngineLostError(f"Dask's scheduler is gone: {exc}", AGAIN) from exc
+        with self._lock:
+            self._started[future] = remote
+        remote.add_done_callback(lambda done: self._arrived(future, done))
+        return future
+
+    def release(self, future: PlainFuture[Any]) -> None:
+        """Let go of what `start` has begun: where it does not run yet, it will not."""
+        with self._lock:
+            self._pending.discard(future)
+            remote = self._started.pop(future, None)
+        if remote is not None:
+            remote.release()
+
+    def _arrived(self, future: PlainFuture[Any], remote: Any) -> None:
         from distributed import KilledWorker
         from distributed.comm.core import CommClosedError
 
-        outcomes: list[Outcome] | None = None
+        outcomes: Any = None
         error: BaseException | None = None
         if self.ending or remote.status not in ("finished", "error"):
             # Its result would be waited for without end.
@@ -105,10 +149,8 @@ class DaskEngine(Engine):
             error = exc
         return self.settle(future, outcomes, error)
 
-    def settle(
-        self, future: PlainFuture[list[Outcome]], outcomes: list[Outcome] | None, error: BaseException | None
-    ) -> None:
-        """Give a batch its end, once."""
+    def settle(self, future: PlainFuture[Any], outcomes: Any, error: BaseException | None) -> None:
+        """Give a batch, or what else was begun, its end, once."""
         with self._lock:
             if future not in self._pending:
                 return
@@ -116,7 +158,7 @@ class DaskEngine(Engine):
         if error is not None:
             future.set_exception(error)
         else:
-            future.set_result(outcomes or [])
+            future.set_result([] if outcomes is None else outcomes)
 
     def lose_all(self, error: EngineLostError) -> None:
         """Tell everybody who waits that the scheduler is gone."""

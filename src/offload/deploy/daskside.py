@@ -6,10 +6,12 @@ a Unix socket that only its owner may open, and is reached through the head's au
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Any
 
 from distributed import Scheduler, Worker
+from distributed.core import Status
 from distributed.http.routing import RoutingApplication
 from distributed.security import Security
 from tornado.httpserver import HTTPServer
@@ -75,7 +77,19 @@ class HeadScheduler(Scheduler):
 
 
 class QuietWorker(Worker):
-    """A worker without an HTTP server."""
+    """A worker without an HTTP server, that ends the commands that it runs when it is told to close."""
+
+    async def close(self, *args: Any, **kwargs: Any) -> Any:
+        """End the commands that run here, and close."""
+        from offload.compute.commandjobs.run import resume, stop_all
+
+        if self.status in (Status.closed, Status.closing, Status.failed):
+            return await super().close(*args, **kwargs)
+        await asyncio.to_thread(stop_all)
+        try:
+            return await super().close(*args, **kwargs)
+        finally:
+            resume()
 
     def start_http_server(self, *args: Any, **kwargs: Any) -> None:
         """Start nothing."""

@@ -10,9 +10,12 @@ import time
 
 from aiohttp import web
 
+from offload.compute.commandjobs.carrier import DaskCarrier
+from offload.compute.commandjobs.ledger import Ledger
+from offload.compute.commandjobs.service import CommandService
+from offload.compute.commandjobs.spools import Spools
 from offload.compute.contact import Contact
 from offload.compute.daskengine import DaskEngine
-from offload.compute.engine import Engine
 from offload.compute.jobs.service import JobService, application
 from offload.compute.places import Place
 from offload.compute.session import current
@@ -29,7 +32,7 @@ CONNECT_SECONDS, PAUSE = 60.0, 0.2
 EXISTING_SECONDS = 600.0  # for a scheduler of others, which nobody here starts again
 
 
-def connect(place: Place) -> Engine:
+def connect(place: Place) -> DaskEngine:
     """Return an engine on the deployment's scheduler, where it is now.
 
     Raises
@@ -68,7 +71,14 @@ async def serve(place: Place, port: int | None) -> None:
     """
     spec = take_part(place)
     own = credentials.certificate(place.keys, credentials.SERVER)
-    service = JobService(current(), lambda: connect(place))
+    session = current()
+    commands = CommandService(
+        session,
+        Ledger(os.path.join(place.path, "jobs.sqlite")),
+        Spools(os.path.join(place.path, "jobs")),
+        lambda: DaskCarrier(connect(place), place.path, session.home.key, spec.scratch),
+    )
+    service = JobService(session, lambda: connect(place), commands)
     runner = web.AppRunner(application(service, credentials.token(place.keys)), access_log=None, shutdown_timeout=1)
     await runner.setup()
     if port is None or not is_free(spec.host, port):

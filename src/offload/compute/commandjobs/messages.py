@@ -227,9 +227,22 @@ class Begin:
 
 @dataclasses.dataclass(slots=True)
 class Begun:
-    """The service's answer: the number of this attempt, under which the worker reports. Earlier attempts are void."""
+    """The service's answer: what to run.
+
+    Attributes
+    ----------
+    attempt : int
+        The number under which the worker reports. Earlier attempts are void.
+    plan : bytes
+        The plan, pickled.
+    directory, path : str
+        The client's current directory, from which relative paths lead to inputs, and its ``PATH``.
+    """
 
     attempt: int
+    plan: bytes
+    directory: str
+    path: str
 
 
 @dataclasses.dataclass(slots=True)
@@ -246,6 +259,8 @@ class Report:
         The pieces.
     outcome : Outcome or None
         In the last report.
+    given_up : bool
+        In the last report of a worker that is told to close: the job is to be run elsewhere.
     """
 
     job: int
@@ -255,3 +270,4 @@ class Report:
     stdout: bytes = b""
     stderr: bytes = b""
     outcome: Outcome | None = None
+    given_up: bool = False

@@ -44,10 +44,10 @@ class Interrupted(KeyboardInterrupt):
         self.number = number
 
 
-def environment(scratch: Scratch, variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the whole environment of a command."""
+def environment(scratch: Scratch, variables: Mapping[str, str], search: str | None = None) -> dict[str, str]:
+    """Return the whole environment of a command; `search` is its PATH, by default this process's."""
     return {
-        "PATH": os.environ.get("PATH", os.defpath),
+        "PATH": search or os.environ.get("PATH", os.defpath),
         "HOME": scratch.file("home"),
         "TMPDIR": scratch.file("tmp"),
         **ENVIRONMENT,
@@ -63,6 +63,7 @@ def start(
     stdin: Stream,
     stdout: Stream,
     stderr: Stream,
+    search: str | None = None,
 ) -> Popen[bytes]:
     """Start a command in its prepared scratch directory, as the leader of a process group.
 
@@ -78,7 +79,7 @@ def start(
             argv,
             executable=executable if executable.startswith("/") else None,
             cwd=scratch.work,
-            env=environment(scratch, variables),
+            env=environment(scratch, variables, search),
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from offload.compute.commands.copying import copy_verified
 from offload.compute.commands.detect import absent_paths
 from offload.compute.commands.execute import (
     GRACE,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from offload.compute.commands.plan import Plan
     from offload.compute.commands.pump import Sink
-    from offload.compute.commands.stage import Scratch
+    from offload.compute.commands.stage import Copy, Scratch
 
 LEFTOVERS = "processes that it left running in the background were ended"
 
@@ -60,21 +61,39 @@ class Execution:
         """Whether the reader of our own output went away."""
 
 
-def prepare(plan: Plan, scratch: Scratch) -> Stager:
+def prepare(plan: Plan, scratch: Scratch, copy: Copy = copy_verified) -> Stager:
     """Make the scratch directory of a command, with its inputs in it; return what knows which they are."""
     scratch.prepare(depth_of([item.path for item in plan.inputs] + plan.request.output_paths))
-    stager = Stager(scratch, absent_paths(plan.request.argv))
+    stager = Stager(scratch, absent_paths(plan.request.argv), copy)
     stager.stage(plan.inputs, plan.request.outputs)
     return stager
 
 
 def execute(
-    plan: Plan, scratch: Scratch, sinks: tuple[Sink | None, Sink | None], say: Callable[[str], None]
+    plan: Plan,
+    scratch: Scratch,
+    sinks: tuple[Sink | None, Sink | None],
+    say: Callable[[str], None],
+    search: str | None = None,
+    running: Running | None = None,
 ) -> Execution:
     """Run a command whose scratch directory is prepared, and pass on its output as it comes.
 
     Afterwards nothing of its process group is left. An open standard input that has ended by then gives the plan
     another identity: that of the whole content.
+
+    Parameters
+    ----------
+    plan, scratch
+        The command, and where it runs.
+    sinks : tuple of two callables
+        Get stdout and stderr as they come.
+    say : callable
+        Tells the user what goes on.
+    search : str, optional
+        The command's PATH, by default that of this process.
+    running : Running, optional
+        Knows the command while it runs, and may end it.
     """
     import subprocess
 
@@ -86,11 +105,13 @@ def execute(
     try:
         source = subprocess.PIPE if plan.stdin.is_open else stdin
         pipe = subprocess.PIPE
-        process = start(plan.request.argv, plan.executable, scratch, plan.request.variables, source, pipe, pipe)
+        process = start(plan.request.argv, plan.executable, scratch, plan.request.variables, source, pipe, pipe, search)
     finally:
         if stdin >= 0:
             os.close(stdin)
     try:
+        if running is not None and not running.add(process):
+            end_group(process)
         feed = None if process.stdin is None else Feed(process.stdin)
         pump = Pump(process, spools, sinks, feed, say)
         code = exit_code(pump.run())
@@ -99,6 +120,9 @@ def execute(
     except BaseException:
         end_group(process, KILL_NOW)
         raise
+    finally:
+        if running is not None:
+            running.remove(process)
     result = Execution(code, started, seconds, *spools)
     result.refused = pump.refused
     if pump.refused:

@@ -202,7 +202,7 @@ class Planner:
             self._own[name] = own_program(name)
         return self._own[name]
 
-    def _software(self, plan: Plan) -> str | None:
+    def software(self, plan: Plan) -> str | None:
         """Return the checksum of what is installed where the programs of a command lie; None where that is nothing."""
         names: set[str] = set()
         for program in (plan.executable, *plan.programs.values()):
@@ -267,19 +267,24 @@ class Planner:
         for plan in plans:
             plan.executable_checksum = checksums[plan.executable]
             plan.program_checksums = {name: checksums[path] for name, path in plan.programs.items()}
-            plan.software = self._software(plan)
+            plan.software = self.software(plan)
 
     def changed(self, plan: Plan) -> list[str]:
         """Return what a command executed or read in place, and is no longer what it was when the plan was made."""
         before = {path: plan.program_checksums[name] for name, path in plan.programs.items()}
         if plan.executable.startswith("/"):  # what a relative path leads to was copied
             before[plan.executable] = plan.executable_checksum
-        there = [path for path in before if os.path.isfile(path) and os.access(path, os.R_OK)]
-        now = dict(zip(there, self._files.checksums(there), strict=True))
+        now = self.present(list(before))
         programs = [path for path, checksum in before.items() if now.get(path) != checksum]
-        return programs + [item.path for item in plan.in_place() if not self._is_unchanged(item)]
+        return programs + [item.path for item in plan.in_place() if not self.is_unchanged(item)]
 
-    def _is_unchanged(self, item: PlannedInput) -> bool:
+    def present(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return the checksums that files have now; what cannot be read is left out."""
+        there = [path for path in paths if os.path.isfile(path) and os.access(path, os.R_OK)]
+        return dict(zip(there, self._files.checksums(there), strict=True))
+
+    def is_unchanged(self, item: PlannedInput) -> bool:
+        """Return whether an input is what it was when the plan was made."""
         try:
             again = _look(item.source, item.path, item.how, item.excluded)
         except UsageError:

@@ -19,11 +19,11 @@ class NotExecutableError(OffloadError):
     exit_code = 126
 
 
-def own_program(name: str) -> str | None:
+def own_program(name: str, search: str | None = None) -> str | None:
     """Return the path of a program that PATH leads to, if it is not one of the system's: those are not looked at."""
     from offload.compute.commands.detect import is_system
 
-    for directory in os.environ.get("PATH", os.defpath).split(os.pathsep):
+    for directory in (search or os.environ.get("PATH", os.defpath)).split(os.pathsep):
         path = f"{directory}/{name}"
         if directory.startswith("/") and os.path.isfile(path) and os.access(path, os.X_OK):
             return None if is_system(os.path.realpath(directory)) else path

@@ -10,6 +10,7 @@ from offload.compute.commands.recall import is_lost
 from offload.compute.commands.result import CommandRecord
 from offload.compute.provenance import where
 from offload.errors import NotWritableError, OffloadError, StorageError
+from offload.identity.checksums import checksum
 from offload.identity.encoding import encode
 from offload.storage.rows import Entry
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from offload.compute.commands.pump import Sink
     from offload.compute.commands.stage import Scratch, Stager
     from offload.compute.session import Session
+    from offload.storage.store import Store
 
 
 class Computed:
@@ -141,7 +143,8 @@ def take_in(
     computed.unrecorded = execution.unrecordable or changed_in_place(plan, planner)
     if not computed.unrecorded:
         try:
-            computed.entry = keep(plan, execution, computed.found, session)
+            record = stored(execution, computed.found, session.store)
+            computed.entry = entry_of(plan, execution, record, session)
         except StorageError as error:
             computed.miss(error)
     return computed
@@ -153,22 +156,27 @@ def changed_in_place(plan: Plan, planner: Planner) -> str:
     return f"{names[0]} changed while the command ran" if names else ""
 
 
-def keep(plan: Plan, execution: Execution, found: list[FoundOutput], session: Session) -> Entry:
-    """Put all that a command gave into the store, and return the entry for the database."""
-    store = session.store
+def stored(execution: Execution, found: list[FoundOutput], store: Store) -> bytes:
+    """Put all that a command gave into the store, and return its record, which is there, too."""
     store_outputs(found, store)
     stdout, stderr = execution.stdout.store(store), execution.stderr.store(store)
-    record = CommandRecord(stdout, stderr, [output.record for output in found])
+    record = CommandRecord(stdout, stderr, [output.record for output in found]).encode()
+    store.put([record])
+    return record
+
+
+def entry_of(plan: Plan, execution: Execution, record: bytes, session: Session, **more: object) -> Entry:
+    """Return the entry for the database of a command whose record is stored; `more` are details."""
     return Entry(
         plan.transformation,
         "command",
         plan.request.label,
         None,
         plan.data,
-        store.put([record.encode()])[0],
+        checksum(record),
         started=execution.started,
         seconds=execution.seconds,
-        details=encode(details(plan)),
+        details=encode({**details(plan), **more}),
         replace=is_lost(plan.transformation, session),
     )
 

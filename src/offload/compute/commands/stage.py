@@ -19,9 +19,11 @@ from offload.errors import DiskFullError, OffloadError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from offload.compute.commands.plan import PlannedInput
+
+    Copy = Callable[[str, str, str, bool], None]
 
 MOST_STRAYS = 10_000
 
@@ -130,12 +132,15 @@ class Stager:
         Already prepared.
     absent : sequence of str
         Absolute paths that the command names, and that do not exist yet.
+    copy : callable
+        Copies files, as `copy_verified` does.
     """
 
-    def __init__(self, scratch: Scratch, absent: Sequence[str] = ()) -> None:
+    def __init__(self, scratch: Scratch, absent: Sequence[str] = (), copy: Copy = copy_verified) -> None:
         self._work = scratch.work
         self._top = f"{scratch.path}/tree"
         self._absent = absent
+        self._copy = copy
         self._placed: dict[str, str] = {}
         self._directories: set[str] = set()
 
@@ -218,7 +223,7 @@ class Stager:
 
     def _file(self, source: str, target: str, checksum: str, executable: bool) -> None:
         if self._new(target, f"{checksum} {executable}"):
-            copy_verified(source, target, checksum, executable)
+            self._copy(source, target, checksum, executable)
 
     def _new(self, target: str, what: str) -> bool:
         """Return whether a place is still free; what is there already has to be the same thing."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
 from offload.compute.batches import Batcher
 from offload.compute.calls import Call
+from offload.compute.commandjobs.routes import CommandRoutes
+from offload.compute.commandjobs.service import CommandService
 from offload.compute.engine import Engine
 from offload.compute.futures import Future
 from offload.compute.jobs.messages import Delivery, SentCall, Submission, dump, load
@@ -18,6 +20,8 @@ from offload.compute.session import Session
 from offload.errors import BasketGoneError
 from offload.storage.rows import Entry
 from offload.storage.service.guard import Guard, unnamed
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LARGEST = 2**31
 LONGEST_WAIT = 60.0
@@ -86,13 +90,17 @@ class JobService:
         Where results are looked up and recorded.
     start : callable
         Starts the engine.
+    commands : CommandService, optional
+        Runs commands beside the calls.
     """
 
-    def __init__(self, session: Session, start: Callable[[], Engine]) -> None:
+    def __init__(self, session: Session, start: Callable[[], Engine], commands: CommandService | None = None) -> None:
         self._session = session
         self._batcher = Batcher(start)
         self._baskets: dict[str, Basket] = {}
+        self._asking = 0
         self._busy = time.monotonic()
+        self.commands = commands
 
     async def submit(self, request: web.Request) -> web.Response:
         """Take on calls; their results will be in the client's basket."""
@@ -142,13 +150,41 @@ class JobService:
         return web.Response(body=await asyncio.to_thread(dump, told))
 
     async def status(self, request: web.Request) -> web.Response:
-        """Tell how much is under way."""
+        """Tell how much is under way, as JSON.
+
+        ``commands``: how many are ``waiting`` and ``running``; ``calls``: how many of each label, and ``call_seconds``,
+        how long these may take; ``under_way``: all of them; ``clients``: who have given calls, or wait for commands;
+        ``idle_seconds``: since anything was under way, or asked for but this.
+        """
         calls, seconds = self._batcher.load()
-        if calls:
+        counts, waiting = {"waiting": 0, "running": 0}, set[str]()
+        if self.commands is not None:
+            counts, waiting = self.commands.counts(), self.commands.clients()
+        under_way = sum(calls.values()) + sum(counts.values())
+        if under_way or self._asking:
             self._busy = time.monotonic()
-        told = {"under_way": calls, "clients": len(self._baskets), "calls": calls, "call_seconds": seconds}
-        told["idle_seconds"] = time.monotonic() - self._busy
-        return web.json_response(told)
+        return web.json_response(
+            {
+                "commands": counts,
+                "calls": calls,
+                "call_seconds": seconds,
+                "under_way": under_way,
+                "clients": len(self._baskets) + len(waiting),
+                "idle_seconds": time.monotonic() - self._busy,
+            }
+        )
+
+    @web.middleware
+    async def noticed(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Notice what is asked for, but for how things are."""
+        if request.path == "/v1/status":
+            return await handler(request)
+        self._asking += 1
+        try:
+            return await handler(request)
+        finally:
+            self._asking -= 1
+            self._busy = time.monotonic()
 
     def _drop_abandoned(self) -> None:
         limit = time.monotonic() - ABANDONED
@@ -169,7 +205,7 @@ def _delivery(done: Any) -> Delivery:
 def application(service: JobService, token: str) -> web.Application:
     """Return the application that serves jobs; every request needs the token."""
     guard = Guard(token)
-    app = web.Application(middlewares=[guard.middleware], client_max_size=LARGEST)
+    app = web.Application(middlewares=[guard.middleware, service.noticed], client_max_size=LARGEST)
     app.on_response_prepare.append(unnamed)
     app.add_routes(
         [
@@ -178,4 +214,6 @@ def application(service: JobService, token: str) -> web.Application:
             web.get("/v1/status", service.status),
         ]
     )
+    if service.commands is not None:
+        CommandRoutes(service.commands).add_to(app)
     return app

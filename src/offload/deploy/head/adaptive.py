@@ -111,9 +111,9 @@ class Adaptive:
             await asyncio.sleep(EVERY)
 
     async def _wanted(self) -> int:
-        """Return how many workers the work asks for: what Dask knows of, and calls that the job service holds back."""
+        """Return how many workers the work asks for: what Dask knows of, commands too, and calls held back."""
         dask: int = await self._scheduler.call("adaptive_target", target_duration=f"{WORTH}s")
         load: dict[str, Any] = await self._jobs.get("/v1/status")
-        calls: int = min(load["calls"], math.ceil(load["call_seconds"] / WORTH))
+        calls: int = min(sum(load["calls"].values()), math.ceil(load["call_seconds"] / WORTH))
         # Workers that others have started do their part.
         return max(dask - await self._workers.joined(), math.ceil(calls / self._threads))

@@ -1,0 +1,87 @@
+"""What brings jobs to workers: the base of all carriers, and Dask."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from concurrent.futures import Future as PlainFuture
+from typing import Any
+
+from offload.compute.daskengine import DaskEngine
+
+
+class Carrier(ABC):
+    """Has workers run jobs.
+
+    A job's future ends when a worker has run it, with what `offload.compute.commandjobs.run.run` returns; or with
+    `WorkerLostError`, or with `EngineLostError` when the carrier is gone with everything that it carried.
+    """
+
+    @property
+    @abstractmethod
+    def workers(self) -> int:
+        """How many commands can run at the same time; 0 while there are no workers.
+
+        Raises
+        ------
+        EngineLostError
+            If the carrier is gone.
+        """
+
+    @abstractmethod
+    def carry(self, job: int) -> PlainFuture[Any]:
+        """Have a job run.
+
+        Raises
+        ------
+        EngineLostError
+            If the carrier is gone.
+        """
+
+    @abstractmethod
+    def drop(self, future: PlainFuture[Any]) -> None:
+        """Let go of a job that is not to be run, or has ended."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of everything, waiting for nothing."""
+
+
+class DaskCarrier(Carrier):
+    """Gives each job to Dask as a task, which holds no more than the job's number and where its service is known.
+
+    Parameters
+    ----------
+    engine : DaskEngine
+        Connected.
+    place : str
+        The deployment's directory.
+    home : tuple of str
+        Where results are kept, as :attr:`offload.storage.home.Home.key` says it.
+    scratch : str, optional
+        Where workers make scratch directories.
+    """
+
+    def __init__(self, engine: DaskEngine, place: str, home: tuple[str, str, str], scratch: str | None = None) -> None:
+        self._engine = engine
+        self._place = place
+        self._home = home
+        self._scratch = scratch
+
+    @property
+    def workers(self) -> int:
+        """The number of threads of all workers."""
+        return self._engine.threads
+
+    def carry(self, job: int) -> PlainFuture[Any]:
+        """Submit a task."""
+        from offload.compute.commandjobs.run import run
+
+        return self._engine.start(run, self._place, job, self._home, self._scratch, name=f"offload-command-{job}")
+
+    def drop(self, future: PlainFuture[Any]) -> None:
+        """Release the task."""
+        self._engine.release(future)
+
+    def close(self) -> None:
+        """Close the engine."""
+        self._engine.kill()

@@ -1,0 +1,149 @@
+"""Which jobs are on their way to workers or run there, kept by a thread that talks to the carrier."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future as PlainFuture
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from offload.compute.commandjobs.carrier import Carrier
+from offload.compute.engine import EngineLostError, WorkerLostError
+from offload.errors import OffloadError
+
+RETURNED, LOST, GONE, FAILED = "returned", "lost", "gone", "failed"
+"""How a flight ends: its worker is through with it; its worker ended; the carrier is gone; a fault of ours."""
+
+Landed = Callable[[int, str, str], None]
+LOOK_EVERY, PAUSE = 1.0, 0.5
+
+
+class Flights:
+    """Gives jobs to a carrier, and starts another one when that is gone.
+
+    Parameters
+    ----------
+    start : callable
+        Starts a carrier; called when the first job comes, and again when a carrier is gone.
+    landed : callable
+        Is told in a thread of the carrier's: the number of a job, how its flight has ended, and what there is to say.
+
+    Attributes
+    ----------
+    trouble : str
+        Why no job can be given to workers now, for the user; "" when they can.
+    workers : int
+        How many commands can run at the same time, when that was last looked at.
+    """
+
+    def __init__(self, start: Callable[[], Carrier], landed: Landed) -> None:
+        self._start = start
+        self._tell = landed
+        self._carrier: Carrier | None = None
+        self._waiting: deque[int] = deque()
+        self._flying: dict[int, PlainFuture[Any]] = {}
+        self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._looked = 0.0
+        self.trouble = ""
+        self.workers = 0
+
+    def launch(self, job: int) -> None:
+        """Have a job run."""
+        if self._thread is None:
+            self.trouble = "the scheduler is being asked"
+            self._thread = threading.Thread(target=self._loop, name="offload-commands", daemon=True)
+            self._thread.start()
+        self._events.put(lambda: self._waiting.append(job))
+
+    def drop(self, job: int) -> None:
+        """Let go of a job; nobody is told of the end of its flight."""
+        self._events.put(lambda: self._drop(job))
+
+    def close(self) -> None:
+        """End the thread and the carrier."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._events.put(None)
+            thread.join()
+
+    def _loop(self) -> None:
+        while True:
+            event: Callable[[], None] | None
+            try:
+                event = self._events.get(timeout=LOOK_EVERY)
+            except Empty:
+                event = self._look
+            if event is None:
+                break
+            try:
+                event()
+                self._advance()
+                if time.monotonic() - self._looked > LOOK_EVERY:
+                    self._look()
+            except EngineLostError:
+                self._lose()
+        if self._carrier is not None:
+            self._carrier.close()
+
+    def _look(self) -> None:
+        self._looked = time.monotonic()
+        if self._carrier is not None and self._flying:
+            self.workers = self._carrier.workers
+
+    def _advance(self) -> None:
+        """Give to the carrier what waits for it."""
+        while self._waiting:
+            if self._carrier is None:
+                try:
+                    self._carrier = self._start()
+                except Exception as exc:  # whatever it is, users see what they wait for, and it is tried again
+                    self.trouble = f"the scheduler is away: {exc.message if isinstance(exc, OffloadError) else exc}"
+                    time.sleep(PAUSE)
+                    return
+                self.workers = self._carrier.workers
+                self.trouble = ""
+            self._carry(self._carrier, self._waiting[0])
+            self._waiting.popleft()
+
+    def _carry(self, carrier: Carrier, job: int) -> None:
+        future = self._flying[job] = carrier.carry(job)
+        future.add_done_callback(lambda done: self._events.put(lambda: self._landed(job, done)))
+
+    def _landed(self, job: int, done: PlainFuture[Any]) -> None:
+        if self._flying.get(job) is not done:
+            return  # dropped
+        del self._flying[job]
+        if self._carrier is not None:
+            self._carrier.drop(done)
+        error = done.exception()
+        if error is None:
+            self._tell(job, RETURNED, str(done.result()))
+        elif isinstance(error, WorkerLostError):
+            self._tell(job, LOST, "")
+        elif isinstance(error, EngineLostError):
+            self._tell(job, GONE, "")
+            self._lose()
+        else:
+            self._tell(job, FAILED, f"{type(error).__name__}: {error}")
+
+    def _drop(self, job: int) -> None:
+        if job in self._waiting:
+            self._waiting.remove(job)
+        future = self._flying.pop(job, None)
+        if future is not None and self._carrier is not None:
+            self._carrier.drop(future)
+
+    def _lose(self) -> None:
+        """Do without a carrier that is gone; the next job starts another."""
+        carrier, self._carrier = self._carrier, None
+        if carrier is None:
+            return
+        self.trouble = "the scheduler is away"
+        flying, self._flying = list(self._flying), {}
+        carrier.close()
+        for job in flying:
+            self._tell(job, GONE, "")

@@ -1,0 +1,222 @@
+"""The worker's side: run one attempt of a job, and tell the job service of it.
+
+What comes through Dask is where the deployment keeps its files, and the number of a job: no secrets, no plan.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+import time
+
+from offload.compute.commandjobs.guardian import guardian
+from offload.compute.commandjobs.inputs import copy_from, place_at, stdin_at
+from offload.compute.commandjobs.messages import Begin, Begun, Outcome
+from offload.compute.commandjobs.reporter import Reporter, Service, ServiceAwayError
+from offload.compute.commands.differences import differences
+from offload.compute.commands.execution import Running, execute, prepare
+from offload.compute.commands.outputs import find
+from offload.compute.commands.recall import planner_for
+from offload.compute.commands.single import changed_in_place, entry_of, stored
+from offload.compute.commands.stage import Scratch
+from offload.compute.places import Place
+from offload.compute.session import Session, session_of
+from offload.errors import EnvironmentDiffersError, OffloadError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+    from offload.compute.commands.execution import Execution
+    from offload.compute.commands.plan import Plan, Planner
+    from offload.compute.commands.stage import Stager
+
+_services: dict[str, Service] = {}
+_attempts: set[Attempt] = set()
+_lock = threading.Lock()
+_closing = False
+
+
+class Guarded(Running):
+    """A running command that ends with this process, even when this is killed."""
+
+    def add(self, process: Popen[bytes]) -> bool:
+        """Have the guardian look after its group."""
+        guardian.watch(process.pid)
+        return super().add(process)
+
+    def remove(self, process: Popen[bytes]) -> None:
+        """Have the guardian leave it alone."""
+        super().remove(process)
+        guardian.forget(process.pid)
+
+
+def run(place: str, job: int, home: tuple[str, str, str], scratch: str | None = None) -> str:
+    """Run a job, if it is still to be run; the Dask task.
+
+    Parameters
+    ----------
+    place : str
+        The deployment's directory.
+    job : int
+        Which.
+    home : tuple of str
+        Where results are kept, as :attr:`offload.storage.home.Home.key` says it.
+    scratch : str, optional
+        Where to make the scratch directory, unless the user has said it; by default ``$TMPDIR``.
+
+    Returns
+    -------
+    str
+        For people who look at the task: what has become of it.
+    """
+    service = _service(place)
+    try:
+        begun = service.ask("/v1/attempts/begin", Begin(job, _name(), os.uname().nodename, os.getpid()))
+    except ServiceAwayError as exc:
+        return exc.message
+    if begun is None:
+        return "it is not to be run any more"
+    attempt = Attempt(begun, session_of(home[0], home[1:]), scratch)
+    reporter = Reporter(service.ask, job, begun.attempt, attempt.stop)
+    with _lock:
+        _attempts.add(attempt)
+        if _closing:
+            attempt.stop()
+    reporter.start()
+    try:
+        outcome = attempt.outcome(reporter)
+    finally:
+        with _lock:
+            _attempts.discard(attempt)
+    given_up = outcome.cancelled and not reporter.refused
+    reporter.finish(None if given_up else outcome, given_up)
+    return "given up" if given_up else "cancelled" if outcome.cancelled else "it has ended"
+
+
+def stop_all() -> None:
+    """End every command that runs in this process, and all that begin until `resume`: its worker is closing.
+
+    The job service has them run elsewhere.
+    """
+    global _closing
+    with _lock:
+        _closing = True
+        attempts = list(_attempts)
+    for attempt in attempts:
+        attempt.stop()
+
+
+def resume() -> None:
+    """Run commands again: the worker has closed, and the process may have another one."""
+    global _closing
+    _closing = False
+
+
+class Attempt:
+    """One attempt to run a job.
+
+    Parameters
+    ----------
+    begun : Begun
+        What to run.
+    session : Session
+        Where the results are stored.
+    scratch : str, optional
+        Where to make the scratch directory.
+    """
+
+    def __init__(self, begun: Begun, session: Session, scratch: str | None = None) -> None:
+        self._begun = begun
+        self._session = session
+        self._scratch = scratch
+        self._running = Guarded()
+
+    def stop(self) -> None:
+        """End the command, as Ctrl-C would."""
+        self._running.stop()
+
+    def outcome(self, reporter: Reporter) -> Outcome:
+        """Run the command and return what came of it; it is cancelled when it was stopped."""
+        started = time.time()
+        try:
+            outcome = self._outcome(reporter)
+        except OffloadError as exc:
+            outcome = Outcome(error=exc)
+        except OSError as exc:
+            outcome = Outcome(error=OffloadError(f"{exc.filename or 'the command'}: {exc.strerror}"))
+        except Exception as exc:  # the user has to know, whatever it is
+            outcome = Outcome(error=OffloadError(f"internal error: {type(exc).__name__}: {exc}"))
+        if self._running.stopping:
+            outcome = Outcome(cancelled=True)
+        outcome.started = outcome.started or started
+        return outcome
+
+    def _outcome(self, reporter: Reporter) -> Outcome:
+        plan: Plan = pickle.loads(self._begun.plan)
+        place_at(plan, self._begun.directory)
+        planner = planner_for(self._session)
+        check(plan, planner, self._begun.path)
+        copy = copy_from(self._session.store)
+        scratch = Scratch(plan.request.scratch or self._scratch)
+        try:
+            plan.stdin = stdin_at(plan.stdin, scratch, copy)
+            stager = prepare(plan, scratch, copy)
+            sinks = (lambda data: reporter.write(0, data)), (lambda data: reporter.write(1, data))
+            execution = execute(plan, scratch, sinks, _keep_quiet, self._begun.path, self._running)
+            outcome = Outcome(execution.exit_code, execution.started, execution.seconds)
+            if not execution.exit_code and not self._running.stopping:
+                self._take_in(plan, planner, execution, scratch, stager, outcome)
+            return outcome
+        finally:
+            scratch.remove()
+
+    def _take_in(
+        self, plan: Plan, planner: Planner, execution: Execution, scratch: Scratch, stager: Stager, outcome: Outcome
+    ) -> None:
+        """Store what a command that has ended well has given: its client is to get it in any case."""
+        found = find(plan.request.output_paths, scratch)
+        outcome.strays = stager.strays(plan.request.output_paths)
+        outcome.unrecorded = execution.unrecordable or changed_in_place(plan, planner)
+        outcome.record = stored(execution, found, self._session.store)
+        if not outcome.unrecorded:
+            directory = os.fsencode(self._begun.directory).decode("utf-8", "replace")
+            outcome.entry = entry_of(plan, execution, outcome.record, self._session, directory=directory)
+
+
+def check(plan: Plan, planner: Planner, path: str) -> None:
+    """Check that here is what the command was identified with.
+
+    Raises
+    ------
+    EnvironmentDiffersError
+        If it is not; each difference is named.
+    """
+    found = differences(plan, planner, path)
+    if found:
+        raise EnvironmentDiffersError(
+            f"{os.uname().nodename} does not have what the command was identified with: "
+            + "; ".join(str(difference) for difference in found),
+            "have the same there, or give the command again if it has changed since",
+        )
+
+
+def _service(place: str) -> Service:
+    with _lock:
+        if place not in _services:
+            _services[place] = Service(Place(place))
+        return _services[place]
+
+
+def _name() -> str:
+    from distributed import get_worker
+
+    try:
+        return str(get_worker().name)
+    except ValueError:
+        return f"process {os.getpid()}"
+
+
+def _keep_quiet(text: str) -> None:
+    """Tell nobody."""
