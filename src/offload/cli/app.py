@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "use": ("offload.cli.deployments", "use", "Choose the deployment that commands are about."),
     "scale": ("offload.cli.deployments", "scale", "Change the number of workers."),
     "env": ("offload.cli.deployments", "env", "Print what another terminal needs to use a deployment."),
+    "shell": ("offload.cli.shell", "shell", "Open your shell, bound to a deployment."),
     "dashboard": ("offload.cli.deployments", "dashboard", "Open Dask's dashboard."),
     "logs": ("offload.cli.deployments", "logs", "Show the logs of a deployment."),
     "status": ("offload.cli.status", "status", "Show what is kept, where, and whether all is well."),

@@ -89,9 +89,7 @@ def _jobs(place: Place, contact: Contact | None) -> dict[str, Any] | None:
             service.close()
     except (StorageError, OSError):
         return None  # its state is told among the services
-    if not isinstance(told["calls"], dict):
-        told["calls"] = {"calls": told["calls"]} if told["calls"] else {}
-    return {"commands": {}, **told}
+    return told
 
 
 def _waits(told: dict[str, Any]) -> list[str]:
@@ -129,7 +127,7 @@ def _problems(told: dict[str, Any]) -> list[OffloadError]:
     if state == "silent":
         return [OffloadError(told["reason"], f"its log: offload logs {name}; to start it anew: offload down {name}")]
     if state != "running":
-        what, hint = _NEXT[state]
+        what, hint = _NEXT.get(state, (f"has {state}", _NEXT["down"][1]))
         said = _said(told["services"][0]) if state == "dead" else ""
         return [OffloadError(f"the deployment {name} {what}{said}", hint.format(name=name))]
     logs = f"offload logs {name} --worker"
