@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import psutil
+
 from offload.compute.contact import Contact
-from offload.compute.liveness import started
 from offload.compute.places import Place
 from offload.deploy import launch
 from offload.deploy.processes import tail
@@ -66,10 +67,18 @@ def _head(contact: Contact | None, told: dict[str, Any]) -> dict[str, Any]:
 def _service(place: Place, contact: Contact | None, service: dict[str, Any]) -> dict[str, Any]:
     name, pid = service["name"], service["pid"]
     addresses = {} if contact is None else {**vars(contact), "head": contact.head["url"]}
-    found = {**service, "address": addresses.get(name), "since": started(pid) if pid else None}
+    found = {**service, "address": addresses.get(name), "since": _since(pid)}
     if service["state"] != "running":
         found["says"] = _last_line(place, name)
     return found
+
+
+def _since(pid: int | None) -> float | None:
+    """Return when a process was started, in Unix seconds."""
+    try:
+        return psutil.Process(pid).create_time() if pid else None
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _last_line(place: Place, who: str) -> str | None:
