@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "shell": ("offload.cli.shell", "shell", "Open your shell, bound to a deployment."),
     "dashboard": ("offload.cli.deployments", "dashboard", "Open Dask's dashboard."),
     "logs": ("offload.cli.deployments", "logs", "Show the logs of a deployment."),
+    "install-service": ("offload.cli.service", "install_service", "Let systemd keep a deployment up."),
     "status": ("offload.cli.status", "status", "Show what is kept, where, and whether all is well."),
     "serve": ("offload.cli.serve", "command", "Serve the store and the database over HTTPS."),
     "completion": ("offload.cli.completion", "completion", "Print the script that completes commands in a shell."),
