@@ -63,8 +63,14 @@ def kept(home: str) -> Kept:
     known = _named.get((home, name))
     now = time.monotonic()
     if known is None or not known[0] <= now < known[0] + LOOK_EVERY:
-        known = _named[home, name] = now, _of_deployment(home, name)
+        known = _named[home, name] = now, kept_by(home, name)
     return known[1]
+
+
+def kept_embedded() -> Kept:
+    """Return where results are kept where no deployment has a say."""
+    buffers, database = _environment.get(_BUFFERS), _environment.get(_DATABASE)
+    return os.fsdecode(buffers or b"") or None, os.fsdecode(database or b"") or None
 
 
 def look_again() -> None:
@@ -72,7 +78,7 @@ def look_again() -> None:
     _named.clear()
 
 
-def _of_deployment(home: str, name: str) -> Kept:
+def kept_by(home: str, name: str) -> Kept:
     """Return what the deployment of this name keeps its storage in; without a name, the one in use."""
     registry = Registry(home)
     name = name or registry.in_use() or EMBEDDED

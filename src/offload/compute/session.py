@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from offload.compute.kept import home, kept
+from offload.compute.kept import home, kept, kept_by, kept_embedded
+from offload.compute.places import Registry
 from offload.storage.directory import DirectoryStore
 from offload.storage.filecache import FileChecksums
 from offload.storage.home import Home
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from offload.compute.kept import Kept
+    from offload.compute.places import Place
     from offload.storage.database import Database
     from offload.storage.rows import Entry
     from offload.storage.store import Store
@@ -129,6 +131,24 @@ def session_of(path: str, storage: Kept) -> Session:
             if session is None:
                 session = _sessions[path, storage] = Session(Home(path, *storage))
     return session
+
+
+def session_at(chosen: str | None) -> tuple[Session, Place | None]:
+    """Return where commands are looked up and recorded, and the deployment that they go to; None for embedded.
+
+    Parameters
+    ----------
+    chosen : str, optional
+        As for :meth:`offload.compute.places.Registry.active`.
+    """
+    path = home()
+    place = Registry(path).active(chosen)
+    return (session_of(path, kept_embedded()) if place is None else session_of_place(place)), place
+
+
+def session_of_place(place: Place) -> Session:
+    """Return the session with the store and the database of a deployment, whatever the environment says."""
+    return session_of(place.home, kept_by(place.home, place.name))
 
 
 def close_sessions() -> None:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 WAITING, RUNNING, ENDED = "waiting", "running", "ended"
 """States of a job. An ended one has an `Outcome`."""
 
+CANCELLING = "being cancelled"
+"""The reason of a job that runs, but is not to go on."""
+
 
 @dataclasses.dataclass(slots=True)
 class CommandSubmission:

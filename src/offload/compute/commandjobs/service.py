@@ -16,6 +16,7 @@ from offload.compute.commandjobs.flights import FAILED, GONE, LOST, Flights
 from offload.compute.commandjobs.job import Job
 from offload.compute.commandjobs.ledger import Ledger
 from offload.compute.commandjobs.messages import (
+    CANCELLING,
     ENDED,
     RUNNING,
     WAITING,
@@ -158,7 +159,7 @@ class CommandService:
         common = flights.trouble or ("" if flights.workers else "no workers are connected")
         for job in self.jobs.values():
             if job.cancelled:
-                found[job.id] = "being cancelled"
+                found[job.id] = CANCELLING
             elif job.state == RUNNING:
                 found[job.id] = job.note
             else:

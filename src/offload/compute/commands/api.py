@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from offload.compute.commands.request import Request
 from offload.errors import CommandError, UsageError
@@ -10,6 +11,14 @@ from offload.errors import CommandError, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from offload.compute.commands.plan import Plan, Planner
+    from offload.compute.commands.single import Computed
+    from offload.compute.commands.stage import Scratch
+    from offload.compute.commands.stdin import Stdin
+    from offload.compute.places import Place
+    from offload.compute.session import Session
+    from offload.errors import OffloadError
 
     Path = str | os.PathLike[str]
 
@@ -39,11 +48,16 @@ class CommandResult:
         How long it took, when it ran.
     outputs : list of str
         Its outputs, in the current directory.
+    worker : str or None
+        Who ran it, on a deployment; None where it was recalled, or ran in a process of this one.
+    job : int or None
+        As which job it ran there.
     """
 
     __slots__ = (
         "argv",
         "exit_code",
+        "job",
         "outputs",
         "recalled",
         "recorded",
@@ -52,6 +66,7 @@ class CommandResult:
         "stdout",
         "transformation",
         "unrecorded",
+        "worker",
     )
 
     def __init__(
@@ -66,6 +81,8 @@ class CommandResult:
         transformation: str,
         seconds: float,
         outputs: list[str],
+        worker: str | None = None,
+        job: int | None = None,
     ) -> None:
         self.argv = argv
         self.stdout = stdout
@@ -77,6 +94,8 @@ class CommandResult:
         self.transformation = transformation
         self.seconds = seconds
         self.outputs = outputs
+        self.worker = worker
+        self.job = job
 
     @property
     def text(self) -> str:
@@ -107,6 +126,7 @@ def run(
     scratch: Path | None = None,
     fresh: bool = False,
     check: bool = True,
+    on: str | None = None,
 ) -> CommandResult:
     """Run a command, or recall what it gave before; the same as ``offload run``, and recorded in the same place.
 
@@ -128,6 +148,8 @@ def run(
         Compute even if a result is recorded.
     check : bool
         Raise an error when the command fails.
+    on : str, optional
+        The deployment that runs it where it is not recorded; ``"none"`` for this process. By default the active one.
 
     Returns
     -------
@@ -151,11 +173,9 @@ def run(
     """
     if isinstance(argv, (str, bytes)):
         raise UsageError("a command is a list of words", f"offload.run(['sh', '-c', {argv!r}])")
-    from offload.compute.commands.recall import planner_for, recall
-    from offload.compute.commands.result import chunks
+    from offload.compute.choices import EMBEDDED
     from offload.compute.commands.stage import Scratch
-    from offload.compute.commands.stdin import Stdin, find, of_bytes
-    from offload.compute.session import current
+    from offload.compute.session import session_at
 
     request = Request(
         [os.fspath(word) for word in argv],
@@ -165,54 +185,92 @@ def run(
         scratch=None if scratch is None else os.fspath(scratch),
         fresh=fresh,
     )
-    session = current()
-    place = Scratch(request.scratch)
+    # What a task runs, runs where the task does: waiting for another worker, it could wait for itself.
+    session, place = session_at(EMBEDDED if on is None and _in_task() else on)
+    aside = Scratch(request.scratch)
     try:
-        if stdin is None:
-            source = Stdin()
-        elif isinstance(stdin, bytes):
-            source = of_bytes(stdin, place)
-        else:
-            source = find(os.path.abspath(stdin), session.files, place, _keep_quiet)
-        planner = planner_for(session)
-        plan = planner.plan([request], source)[0]
-        record = None if fresh else recall(plan, session)
-        if record is not None:
-            return CommandResult(
-                request.argv,
-                b"".join(chunks(record.stdout_data, record.stdout, session.store)),
-                b"".join(chunks(record.stderr_data, record.stderr, session.store)),
-                exit_code=0,
-                recalled=True,
-                unrecorded="",
-                transformation=plan.transformation,
-                seconds=0.0,
-                outputs=request.output_paths,
-            )
-        from offload.compute.commands.single import compute
-
-        computed = compute(plan, planner, session, place, (None, None), _keep_quiet)
-        execution = computed.execution
-        result = CommandResult(
-            request.argv,
-            execution.stdout.read(),
-            execution.stderr.read(),
-            exit_code=execution.exit_code,
-            recalled=False,
-            unrecorded=computed.unrecorded,
-            transformation=plan.transformation,
-            seconds=execution.seconds,
-            outputs=request.output_paths,
-        )
+        result, problem, known = _run(request, _stdin_of(stdin, session, aside), session, place, aside)
     finally:
-        place.remove()
-    if computed.problem is not None:
+        aside.remove()
+    if problem is not None:
         import warnings
 
-        warnings.warn(f"the result of the command is not recorded: {computed.problem}", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"the result of the command is not recorded: {problem}", RuntimeWarning, stacklevel=2)
     if check and result.exit_code:
-        raise _failure(request, result, [item.path for item in plan.inputs])
+        raise _failure(request, result, known)
     return result
+
+
+def _stdin_of(stdin: bytes | Path | None, session: Session, scratch: Scratch) -> Stdin:
+    from offload.compute.commands.stdin import Stdin, find, of_bytes
+
+    if stdin is None:
+        return Stdin()
+    if isinstance(stdin, bytes):
+        return of_bytes(stdin, scratch)
+    return find(os.path.abspath(stdin), session.files, scratch, _keep_quiet)
+
+
+def _run(
+    request: Request, stdin: Stdin, session: Session, place: Place | None, scratch: Scratch
+) -> tuple[CommandResult, OffloadError | None, list[str]]:
+    """Recall or run a command; return also what trouble the storage made, and the names of the inputs."""
+    from offload.compute.commands.recall import planner_for, recall, recall_recorded
+    from offload.compute.commands.result import chunks
+
+    planner = planner_for(session)
+    plan = planner.plan([request], stdin)[0]
+    known = [item.path for item in plan.inputs]
+    record = None if request.fresh else recall(plan, session)
+    if record is None:
+        computed = _compute(plan, planner, session, place, scratch)
+        if computed is not None:
+            execution = computed.execution
+            result = CommandResult(
+                request.argv,
+                execution.stdout.read(),
+                execution.stderr.read(),
+                exit_code=execution.exit_code,
+                recalled=False,
+                unrecorded=computed.unrecorded,
+                transformation=plan.transformation,
+                seconds=execution.seconds,
+                outputs=request.output_paths,
+                worker=computed.worker,
+                job=computed.job,
+            )
+            return result, computed.problem, known
+        record = recall_recorded(plan, session)
+    result = CommandResult(
+        request.argv,
+        b"".join(chunks(record.stdout_data, record.stdout, session.store)),
+        b"".join(chunks(record.stderr_data, record.stderr, session.store)),
+        exit_code=0,
+        recalled=True,
+        unrecorded="",
+        transformation=plan.transformation,
+        seconds=0.0,
+        outputs=request.output_paths,
+    )
+    return result, None, known
+
+
+def _compute(plan: Plan, planner: Planner, session: Session, place: Place | None, scratch: Scratch) -> Computed | None:
+    """Run a command, here or on a deployment; None when it was recorded meanwhile by somebody else."""
+    if place is None:
+        from offload.compute.commands.single import compute
+
+        return compute(plan, planner, session, scratch, (None, None), _keep_quiet)
+    from offload.compute.commandjobs.client import connected
+    from offload.compute.commandjobs.single import compute_there
+
+    with connected(place, _keep_quiet) as jobs:
+        return compute_there(plan, jobs, session, scratch, (None, None), _keep_quiet)
+
+
+def _in_task() -> bool:
+    worker = sys.modules.get("offload.compute.worker")
+    return worker is not None and worker.inside()
 
 
 def _failure(request: Request, result: CommandResult, known: list[str]) -> CommandError:

@@ -88,7 +88,7 @@ def start(
             bufsize=0,
         )
     except OSError as error:
-        raise _start_error(argv[0], executable, error) from error
+        raise _start_error(argv[0], os.path.join(scratch.work, executable), error) from error
 
 
 def _start_error(name: str, executable: str, error: OSError) -> OffloadError:

@@ -86,7 +86,16 @@ def find(paths: Sequence[str], scratch: Scratch) -> list[FoundOutput]:
 
 def store_outputs(found: Sequence[FoundOutput], store: Store) -> None:
     """Put outputs into a store, small files in batches, and fill in their checksums."""
-    names = [name for output in found for name in output.files()]
+    checksums = store_files([name for output in found for name in output.files()], store)
+    for output in found:
+        if output.tree is None:
+            output.record.checksum = checksums[output.source]
+        else:
+            output.record.checksum = store.put([output.tree.manifest(checksums)])[0]
+
+
+def store_files(names: Sequence[str], store: Store) -> dict[str, str]:
+    """Put files into a store, small ones in batches; return their checksums."""
     checksums: dict[str, str] = {}
     small = [name for name in names if os.path.getsize(name) < SMALL]
     for start in range(0, len(small), BATCH):
@@ -99,11 +108,7 @@ def store_outputs(found: Sequence[FoundOutput], store: Store) -> None:
     for name in names:
         if name not in checksums:
             checksums[name] = store.put_file(name)
-    for output in found:
-        if output.tree is None:
-            output.record.checksum = checksums[output.source]
-        else:
-            output.record.checksum = store.put([output.tree.manifest(checksums)])[0]
+    return checksums
 
 
 def check_places(paths: Sequence[str]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from offload.compute.commands.plan import Plan, Planner
 from offload.compute.commands.result import CommandRecord, chunks, fetch, load, secure
-from offload.compute.commands.stdin import find
-from offload.errors import BufferMissingError
+from offload.compute.commands.stdin import Stdin, find
+from offload.errors import BufferMissingError, OffloadError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,16 @@ def plan_one(request: Request, session: Session, scratch: Scratch, say: Callable
     return planner, planner.plan([request], stdin)[0]
 
 
+def close_stdin(plan: Plan, session: Session) -> None:
+    """Make a standard input that is open and silent none, unless the command is recorded with it.
+
+    What arrives later would not find its way to the worker that runs the command.
+    """
+    if plan.stdin.is_open and session.database.lookup([plan.transformation])[0] is None:
+        plan.stdin = Stdin()
+        plan.identify(None)
+
+
 def recall(plan: Plan, session: Session) -> CommandRecord | None:
     """Return what is recorded for a plan, with its outputs brought back; None when it has to be computed."""
     record = load(session.recall([plan.transformation]), session.store)[0]
@@ -41,6 +51,20 @@ def recall(plan: Plan, session: Session) -> CommandRecord | None:
             deliver_stored(record.outputs, session.files, session.store)
         except BufferMissingError:
             return None
+    return record
+
+
+def recall_recorded(plan: Plan, session: Session) -> CommandRecord:
+    """Return what somebody else has had recorded for a plan meanwhile, as `recall` does.
+
+    Raises
+    ------
+    OffloadError
+        When it is gone again.
+    """
+    record = recall(plan, session)
+    if record is None:
+        raise OffloadError("the result was recorded by another run, but is not stored any more", "run it again")
     return record
 
 

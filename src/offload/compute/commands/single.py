@@ -49,9 +49,11 @@ class Computed:
     strays : list of str
         What the command made or changed beside its outputs: relative paths are lost, absolute ones were written
         this time only.
+    job, worker : int, str or None
+        As which job of a deployment it ran, and which worker ran it; None for one that ran here.
     """
 
-    __slots__ = ("entry", "execution", "found", "outcome", "problem", "strays", "unrecorded")
+    __slots__ = ("entry", "execution", "found", "job", "outcome", "problem", "strays", "unrecorded", "worker")
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
@@ -61,6 +63,8 @@ class Computed:
         self.found: list[FoundOutput] = []
         self.entry: Entry | None = None
         self.strays: list[str] = []
+        self.job: int | None = None
+        self.worker: str | None = None
 
     def miss(self, problem: StorageError) -> None:
         """Note that the result cannot be recorded."""

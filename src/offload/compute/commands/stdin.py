@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from offload.compute.commands.stage import Scratch
     from offload.storage.filecache import FileChecksums
+    from offload.storage.store import Store
 
 PATIENCE = 1.0
 """Seconds within which a pipe has to deliver something, or end, to be taken as an input."""
@@ -88,6 +89,17 @@ class Stdin:
         else:
             self._write(place)
         return os.open(place, os.O_RDONLY)
+
+    def stored(self, store: Store) -> Stdin:
+        """Put the content into a store, if there is any; return what stands for it there."""
+        if self.identity is None or self.is_open:
+            return self
+        if not store.has([self.identity])[0]:
+            if self.source is not None:
+                store.put_file(self.source, self.identity)
+            else:
+                store.put_stream(self._chunks(), self.identity)
+        return Stdin(self.identity, size=self.size)
 
     def _write(self, place: str) -> None:
         from hashlib import sha256

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 from offload.compute.contact import Contact
 from offload.compute.places import Place
@@ -12,6 +13,7 @@ from offload.errors import NotFoundError, OffloadError
 from offload.storage.remote.client import Client
 
 UP_SECONDS = 120.0
+POLL = 0.1
 
 
 def connect(place: Place) -> Client:
@@ -29,6 +31,7 @@ def connect(place: Place) -> Client:
         raise NotFoundError(f"the deployment {place.name} {how}", f"offload up --name {place.name}")
     if not contact.head_lives():
         contact = _revived(place)
+    contact = _started(place, contact)
     if contact.jobs is None and contact.state == "running":
         raise OffloadError(f"the deployment {place.name} is storage only: it runs no jobs", "offload use another one")
     if contact.jobs is None:
@@ -38,6 +41,15 @@ def connect(place: Place) -> Client:
             return Client(contact.jobs, file.read().strip(), place.authority)
     except OSError as exc:
         raise OffloadError(f"{place.token} cannot be read: {exc.strerror}", f"offload up --name {place.name}") from exc
+
+
+def _started(place: Place, contact: Contact) -> Contact:
+    """Wait for a deployment that somebody is just bringing up."""
+    deadline = time.monotonic() + UP_SECONDS
+    while contact.state == "starting" and contact.head_lives() and time.monotonic() < deadline:
+        time.sleep(POLL)
+        contact = Contact.read(place.contact) or contact
+    return contact
 
 
 def _revived(place: Place) -> Contact:

@@ -1,0 +1,183 @@
+"""Giving commands to a deployment's job service, and following what becomes of them."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from offload.compute.commandjobs.messages import CommandSubmission, Leave, Watch
+from offload.compute.jobs.messages import dump, load
+from offload.errors import OffloadError, StorageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from types import TracebackType
+    from typing import Any, Self
+
+    from offload.compute.commandjobs.followed import Followed
+    from offload.compute.commandjobs.messages import JobInfo, Outcome, Ticket
+    from offload.compute.commands.plan import Plan
+    from offload.compute.places import Place
+    from offload.storage.remote.client import Client
+
+PATIENCE, PAUSE = 120.0, 0.3
+"""Seconds for which a job service that is away is looked for, and between two tries."""
+
+TELL_AFTER = 2.0
+"""Seconds after which the user is told why nothing happens, and between two such lines."""
+
+POLL_SECONDS = 20.0
+LEAVE_SECONDS = 10.0
+MARGIN = 20.0
+MOST_PLANS = 500
+
+
+class AwayError(OffloadError):
+    """The job service could not be reached for a long time."""
+
+
+class CommandJobs:
+    """A client of a deployment's job service, for commands.
+
+    Parameters
+    ----------
+    name : str
+        The deployment's name.
+    connect : callable
+        Gives a client of where the service is now; called again when it has gone away.
+    say : callable
+        Tells the user what is waited for.
+    sees_files : bool
+        Whether the workers read this machine's files, under the same names.
+    """
+
+    def __init__(
+        self, name: str, connect: Callable[[], Client], say: Callable[[str], None], sees_files: bool = True
+    ) -> None:
+        self.name = name
+        self.sees_files = sees_files
+        self.client = os.urandom(8).hex()
+        self._connect = connect
+        self._say = say
+        self._service: Client | None = None
+
+    def submit(self, plans: Sequence[Plan], detach: bool = False) -> list[Ticket]:
+        """Give commands to the service.
+
+        Parameters
+        ----------
+        plans : sequence of Plan
+            As :func:`offload.compute.commandjobs.sending.complete` leaves them.
+        detach : bool
+            Whether they go on without a client.
+        """
+        tickets: list[Ticket] = []
+        for start in range(0, len(plans), MOST_PLANS):
+            some = list(plans[start : start + MOST_PLANS])
+            path = os.environ.get("PATH", os.defpath)
+            message = CommandSubmission(self.client, some, os.getcwd(), path, detach)
+            tickets += self._ask("", message)
+        return tickets
+
+    def follow(self, jobs: Iterable[Followed], seconds: float) -> None:
+        """Take in what is new of jobs; wait some seconds for the first."""
+        by_number = {one.job: one for one in jobs}
+        wanted: dict[int, tuple[int, int] | None] = {n: (one.taken[0], one.taken[1]) for n, one in by_number.items()}
+        news = self._ask("/watch", Watch(self.client, wanted, seconds), seconds + MARGIN)
+        for number, new in news.items():
+            by_number[number].take(new)
+
+    def wait(self, one: Followed, timeout: float | None = None) -> Outcome | None:
+        """Follow a job to its end, and tell the user what it waits for; None when it takes too long."""
+        begun = time.monotonic()
+        tell_at, told = begun + TELL_AFTER, ""
+        while one.outcome is None:
+            now = time.monotonic()
+            left = POLL_SECONDS if timeout is None else max(0.0, begun + timeout - now)
+            why = one.reason or (f"running on {one.worker}" if told and one.worker else told)
+            if why != told and now >= tell_at:
+                self._say(f"job {one.job}: {why}")
+                tell_at, told = now + TELL_AFTER, why
+            self.follow([one], min(left, POLL_SECONDS if why == told else tell_at - now))
+            if not left and one.outcome is None:
+                return None
+        return one.outcome
+
+    def leave(self, jobs: Sequence[int]) -> None:
+        """Wait for some jobs no longer; what nobody else waits for is cancelled."""
+        self._ask("/leave", Leave(self.client, list(jobs)), patience=LEAVE_SECONDS)
+
+    def leave_plans(self, plans: Iterable[Plan]) -> list[JobInfo]:
+        """Leave the jobs that plans have become, also where the client was interrupted before it got their numbers.
+
+        Returns
+        -------
+        list of JobInfo
+            Those that have not ended by that: they go on for others, or are just being cancelled.
+        """
+        mine = {plan.transformation for plan in plans}
+        there: list[JobInfo] = self._ask("/list", False, patience=LEAVE_SECONDS)
+        self.leave([info.job for info in there if info.transformation in mine])
+        there = self._ask("/list", False, patience=LEAVE_SECONDS)
+        return [info for info in there if info.transformation in mine]
+
+    def cancel(self, jobs: Sequence[int] | None) -> list[JobInfo]:
+        """Cancel some jobs, or all, and return how they are now."""
+        found: list[JobInfo] = self._ask("/cancel", None if jobs is None else list(jobs))
+        return found
+
+    def listing(self, ended: bool) -> list[JobInfo]:
+        """Return the jobs that there are, with those that have ended or without them."""
+        found: list[JobInfo] = self._ask("/list", ended)
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        service, self._service = self._service, None
+        if service is not None:
+            service.close()
+
+    def _ask(self, what: str, message: object, idle: float | None = None, patience: float | None = None) -> Any:
+        """Send a message and return the answer; where the service is away, look for it again for a while."""
+        body, patience = dump(message), PATIENCE if patience is None else patience
+        begun, told = time.monotonic(), False
+        while True:
+            try:
+                if self._service is None:
+                    self._service = self._connect()
+                answer = load(self._service.call("POST", f"/v1/commands{what}", body, idle=idle).body)
+            except StorageError as error:
+                self.close()
+                if type(error) is not StorageError or error.__cause__ is None:
+                    raise  # the service's own finding, not trouble on the way to it
+                away = time.monotonic() - begun
+                if away > patience:
+                    raise AwayError(
+                        f"the job service of {self.name} has been away for {patience:g} s: {error.message}",
+                        f"offload status {self.name}, offload logs {self.name}",
+                    ) from error
+                if away > TELL_AFTER and not told:
+                    self._say(f"the job service of {self.name} is away; looking for it for {patience:g} s")
+                    told = True
+                time.sleep(PAUSE)
+                continue
+            if told:
+                self._say(f"the job service of {self.name} is there again")
+            return answer
+
+
+def connected(place: Place, say: Callable[[str], None]) -> CommandJobs:
+    """Return a client of a deployment's job service. It connects when it is first used."""
+    from offload.compute.commandjobs.sending import visible
+    from offload.compute.jobs.connection import connect
+
+    return CommandJobs(place.name, lambda: connect(place), say, visible(place))

@@ -1,0 +1,84 @@
+"""One command as a job of a deployment: given, followed to its end, its outputs brought back."""
+
+from __future__ import annotations
+
+import time
+
+from offload.compute.commandjobs.client import AwayError
+from offload.compute.commandjobs.followed import Followed
+from offload.compute.commandjobs.messages import CANCELLING
+from offload.compute.commandjobs.sending import complete
+from offload.compute.commands.single import check_before
+from offload.errors import OffloadError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from offload.compute.commandjobs.client import CommandJobs
+    from offload.compute.commands.plan import Plan
+    from offload.compute.commands.single import Computed
+    from offload.compute.commands.sinks import Sink
+    from offload.compute.commands.stage import Scratch
+    from offload.compute.session import Session
+
+LAST_WORDS = 15.0
+"""Seconds for which what an interrupted command still writes is waited for: it is killed before they are over."""
+
+
+def compute_there(
+    plan: Plan,
+    jobs: CommandJobs,
+    session: Session,
+    scratch: Scratch,
+    sinks: tuple[Sink | None, Sink | None],
+    say: Callable[[str], None],
+) -> Computed | None:
+    """Have a command run on a deployment, which records what it gave; see `offload.compute.commands.single.compute`.
+
+    Returns
+    -------
+    Computed or None
+        None when somebody else has had it recorded meanwhile.
+    """
+    check_before([plan], session, say)
+    complete([plan], session.store, with_inputs=not jobs.sees_files)
+    followed = None
+    try:
+        ticket = jobs.submit([plan])[0]
+        if ticket.recorded:
+            return None
+        followed = Followed(ticket.job, scratch.file, sinks)
+        jobs.wait(followed)
+    except AwayError:
+        raise
+    except BaseException as error:
+        if followed is not None or not isinstance(error, OffloadError):
+            goes_on = _leave(plan, followed, jobs)
+            if isinstance(error, KeyboardInterrupt):
+                say(f"interrupted; {goes_on}" if goes_on else "interrupted; not recorded")
+        raise
+    return followed.end(session)
+
+
+def _leave(plan: Plan, followed: Followed | None, jobs: CommandJobs) -> str:
+    """Wait for a job no longer. When it is cancelled by that, its last words are passed on.
+
+    Returns
+    -------
+    str
+        Why it goes on; "" when it does not.
+    """
+    try:
+        for info in jobs.leave_plans([plan]):
+            if info.reason != CANCELLING:
+                return f"job {info.job} goes on: somebody else waits for it"
+            if followed is not None:
+                deadline = time.monotonic() + LAST_WORDS
+                while followed.outcome is None and (left := deadline - time.monotonic()) > 0:
+                    jobs.follow([followed], left)
+    except BrokenPipeError:
+        return ""  # nobody hears them
+    except OffloadError as error:
+        return f"the job may go on: {error.message}"
+    return ""
