@@ -172,16 +172,20 @@ def test_import_loads_nothing_heavy(tmp_path: Path) -> None:
     assert not modules & (HEAVY | {"sqlite3", "hashlib"})
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("active", ["", "demo"], ids=["embedded", "with a deployment active"])
 @pytest.mark.parametrize("words", [["echo", "hello"], ["cat", "words.txt"]], ids=["plain", "input file"])
 def test_recalling_a_command_loads_nothing_heavy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], active: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("words.txt").write_text("some words\n")
     program = f"import sys; sys.argv = {['offload', 'run', '--', *words]!r}; import offload.cli.main as m; m.main()"
     first = loaded(program, tmp_path)
     assert "subprocess" in first, "the first run executes the command"
+    if active:
+        (home / "deployments" / active).mkdir(parents=True)
+        (home / "deployments" / active / "spec.json").write_text("{}")
+        monkeypatch.setenv("OFFLOAD_DEPLOYMENT", active)
     second = loaded(program, tmp_path)
     assert "subprocess" not in second, "the second run recalls it"
     assert not second & HEAVY

@@ -13,6 +13,9 @@ from offload._version import __version__
 # Name -> module and attribute of the click command, and what ``offload --help`` says of it.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("offload.cli.run", "command", "Run a command, or recall what it gave before."),
+    "jobs": ("offload.cli.jobs", "jobs", "List the commands that a deployment runs."),
+    "wait": ("offload.cli.wait", "wait", "Wait for commands on a deployment, and give what they give."),
+    "cancel": ("offload.cli.jobs", "cancel", "Cancel commands on a deployment."),
     "why": ("offload.cli.why", "command", "Explain why a command is recalled or computed."),
     "history": ("offload.cli.history", "history", "Show what was computed, and when."),
     "forget": ("offload.cli.forget", "forget", "Drop recorded results, so that they are computed again."),
@@ -25,10 +28,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "use": ("offload.cli.deployments", "use", "Choose the deployment that commands are about."),
     "scale": ("offload.cli.deployments", "scale", "Change the number of workers."),
     "env": ("offload.cli.deployments", "env", "Print what another terminal needs to use a deployment."),
-    "shell": ("offload.cli.shell", "shell", "Open your shell, bound to a deployment."),
     "dashboard": ("offload.cli.deployments", "dashboard", "Open Dask's dashboard."),
     "logs": ("offload.cli.deployments", "logs", "Show the logs of a deployment."),
-    "install-service": ("offload.cli.service", "install_service", "Let systemd keep a deployment up."),
     "status": ("offload.cli.status", "status", "Show what is kept, where, and whether all is well."),
     "serve": ("offload.cli.serve", "command", "Serve the store and the database over HTTPS."),
     "completion": ("offload.cli.completion", "completion", "Print the script that completes commands in a shell."),

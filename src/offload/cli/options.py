@@ -19,6 +19,10 @@ the checksum of the command and the content of its inputs. The same command over
     offload run --output plot.png -- python plot.py data.csv
     offload run --each names.txt -j 4 -- ./simulate --name {}
     offload run -- gzip -c {} ::: *.txt
+    offload run --on demo --detach -- ./simulate config.ini
+
+With a deployment (--on NAME, else $OFFLOAD_DEPLOYMENT, else that of `offload use`), what is not recorded runs there, as
+a job. `offload run --detach` prints the job's number and returns; see `offload jobs`, `wait` and `cancel`.
 
 With --each, or arguments after `:::`, these stand for the line or argument: {} as it is, {.} without its extension,
 {/} without its directory, {//} its directory, {/.} without both, {#} its number. They work in the command and in
@@ -74,6 +78,8 @@ OPTIONS = (
     Option("stdin", ("--stdin",), "PATH|-|none", "Standard input: a file, `-` (wait for its end), or none."),
     Option("detect", ("--no-detect",), None, "Do not take the words of the command for inputs.", value=False),
     Option("scratch", ("--scratch",), "DIR", "Where to make the scratch directory (default: $TMPDIR or /tmp)."),
+    Option("on", ("--on",), "NAME", "The deployment to run on; `none`: run here."),
+    Option("detach", ("-d", "--detach"), None, "Print the number of the job on the deployment, and do not wait."),
     Option("each", ("--each",), "FILE", "Run the command once per line of FILE (`-`: standard input)."),
     Option("jobs", ("-j", "--jobs"), "N", "With --each: so many at once (default: the number of processors)."),
     Option("fail_fast", ("--fail-fast",), None, "With --each: stop at the first failure."),
@@ -90,8 +96,8 @@ class Parsed:
     """What was given on a command line."""
 
     __slots__ = (
-        "command", "detect", "dry_run", "each", "fail_fast", "fresh", "input", "jobs", "json", "output", "quiet",
-        "scratch", "stdin", "var", "why",
+        "command", "detach", "detect", "dry_run", "each", "fail_fast", "fresh", "input", "jobs", "json", "on", "output",
+        "quiet", "scratch", "stdin", "var", "why",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -103,6 +109,8 @@ class Parsed:
         self.scratch: str | None = None
         self.each: str | None = None
         self.jobs: str | None = None
+        self.on: str | None = None
+        self.detach = False
         self.detect = True
         self.fail_fast = False
         self.fresh = False

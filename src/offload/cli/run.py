@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     import click
 
     from offload.compute.commands.plan import Plan
-    from offload.compute.commands.single import Computed
+    from offload.compute.places import Place
     from offload.compute.session import Session
 
     Say = Callable[[str], None]
 
 FAILED = 125
+INTERRUPTED = 130
 PIPE_CLOSED = 141
 
 
@@ -42,7 +43,7 @@ def run(words: list[str]) -> int:
 
 def exit_code_of(error: OffloadError) -> int:
     """Return offload's own exit code for an error: those of a command must not be mistaken for it."""
-    return error.exit_code if error.exit_code in (126, 127) else FAILED
+    return error.exit_code if error.exit_code in (126, 127, INTERRUPTED) else FAILED
 
 
 def command() -> click.Command:
@@ -93,15 +94,16 @@ def variables_of(words: list[str]) -> dict[str, str]:
 
 def run_one(parsed: Parsed, request: Request, tell: Say) -> int:
     """Recall or run one command."""
-    from offload.compute.commands.recall import plan_one, recall, replay
+    from offload.compute.commands.recall import close_stdin, plan_one, recall, recall_recorded, replay
     from offload.compute.commands.sinks import sink_to
     from offload.compute.commands.stage import Scratch
-    from offload.compute.session import current
 
-    session = current()
+    session, place = session_and_place(parsed)
     scratch = Scratch(request.scratch)
     try:
         planner, plan = plan_one(request, session, scratch, tell)
+        if place is not None:
+            close_stdin(plan, session)
         if parsed.dry_run or parsed.why:
             from offload.cli.explain import explain
 
@@ -109,30 +111,44 @@ def run_one(parsed: Parsed, request: Request, tell: Say) -> int:
             if parsed.dry_run:
                 return 0
         record = None if request.fresh else recall(plan, session)
-        if record is not None:
-            whole = replay(record, session, sink_to(1), sink_to(2))
-            if tell is say or parsed.json:
-                _report_recalled(parsed, plan, session, tell)
-            return 0 if whole else PIPE_CLOSED
-        from offload.cli.signals import interruptible
-        from offload.compute.commands.single import compute
+        if parsed.detach and place is not None:
+            from offload.cli.run_detached import detach
 
-        try:
-            with interruptible():
-                computed = compute(plan, planner, session, scratch, (sink_to(1), sink_to(2)), tell)
-        except KeyboardInterrupt:
-            tell("interrupted; not recorded")
-            raise
-        return _report_computed(parsed, plan, computed, tell)
+            return detach([plan], [record is not None], session, place, parsed.json, tell)
+        if record is None:
+            from offload.cli.run_computed import computed_by, report_computed
+
+            computed = computed_by(place, plan, planner, session, scratch, tell)
+            if computed is not None:
+                known = [item.path for item in plan.inputs]
+                return report_computed(
+                    computed, described(plan), known, None if place is None else place.name, parsed.json, tell
+                )
+            record = recall_recorded(plan, session)
+        whole = replay(record, session, sink_to(1), sink_to(2))
+        if tell is say or parsed.json:
+            _report_recalled(parsed, plan, session, tell)
+        return 0 if whole else PIPE_CLOSED
     finally:
         scratch.remove()
+
+
+def session_and_place(parsed: Parsed) -> tuple[Session, Place | None]:
+    """Return where to look up and record, and the deployment that runs what is not recorded; None for this process."""
+    from offload.compute.session import session_at
+
+    session, place = session_at(parsed.on)
+    if parsed.detach and place is None:
+        raise UsageError("--detach needs a deployment, where the job can go on", "offload up, then --on NAME")
+    return session, place
 
 
 def _report_recalled(parsed: Parsed, plan: Plan, session: Session, tell: Say) -> None:
     runs = session.database.runs(transformation=plan.transformation, limit=20)
     made = next((run for run in runs if run.outcome in ("recorded", "replaced")), None)
     if parsed.json:
-        report_json(_report(plan, recalled=True, seconds=made and made.seconds, started=made and made.started))
+        times = {"seconds": made and made.seconds, "started": made and made.started}
+        report_json({**described(plan), "recalled": True, "recorded": True, "exit_code": 0, **times})
     elif made is None:
         tell("recalled")
     else:
@@ -140,84 +156,6 @@ def _report_recalled(parsed: Parsed, plan: Plan, session: Session, tell: Say) ->
         tell(f"recalled (computed {moment} in {duration(made.seconds)})")
 
 
-def _report_computed(parsed: Parsed, plan: Plan, computed: Computed, tell: Say) -> int:
-    execution = computed.execution
-    code = execution.exit_code
-    hints: list[str] = []
-    if code and not execution.refused:
-        from offload.compute.commands.hints import TAIL, missing_inputs
-
-        hints = missing_inputs(execution.stderr.tail(TAIL), [item.path for item in plan.inputs])
-    if parsed.json:
-        report_json(
-            _report(
-                plan,
-                recalled=False,
-                recorded=bool(computed.outcome),
-                outcome=computed.outcome or None,
-                reason=f"exit code {code}" if code else computed.unrecorded or None,
-                exit_code=code,
-                seconds=execution.seconds,
-                started=execution.started,
-                missing_inputs=hints,
-                strays=computed.strays,
-            )
-        )
-    if code:
-        if not execution.refused:
-            tell(f"{describe_exit(code)} after {duration(execution.seconds)}; not recorded")
-        for name in hints:
-            tell(f"{name} exists here but is not an input: add --input {name}")
-    elif computed.problem is not None:
-        error = computed.problem
-        print_error(type(error)(f"the command ended well, but its result is not recorded: {error.message}", error.hint))
-        return FAILED
-    elif computed.unrecorded:
-        tell(f"computed in {duration(execution.seconds)}; not recorded: {computed.unrecorded}")
-    elif computed.outcome == "irreproducible":
-        tell(f"computed in {duration(execution.seconds)}; differs from the recorded result, which is kept")
-    else:
-        tell(
-            f"computed in {duration(execution.seconds)}, {'recorded' if computed.outcome != 'same' else 'as recorded'}"
-        )
-    if computed.strays:
-        tell(describe_strays(computed.strays))
-    return code
-
-
-def describe_strays(strays: list[str]) -> str:
-    """Return what to do about files that a command made, and that are not its outputs.
-
-    Examples
-    --------
-    >>> describe_strays(["b.txt"])
-    'made b.txt, which does not come back: --output b.txt'
-    >>> describe_strays(["/data/x"])
-    'wrote /data/x, which is not recorded: when recalled it is not written; use a relative path and --output'
-    """
-    lost = [path for path in strays if not path.startswith("/")]
-    names = ", ".join((lost or strays)[:3]) + (", ..." if len(lost or strays) > 3 else "")
-    if lost:
-        return f"made {names}, which does not come back: --output {lost[0]}"
-    return f"wrote {names}, which is not recorded: when recalled it is not written; use a relative path and --output"
-
-
-def describe_exit(code: int) -> str:
-    """Return an exit code in words.
-
-    Examples
-    --------
-    >>> describe_exit(3), describe_exit(137)
-    ('exit code 3', 'ended by signal 9')
-    """
-    return f"ended by signal {code - 128}" if 128 < code < 128 + 65 else f"exit code {code}"
-
-
-def _report(plan: Plan, recalled: bool, **values: object) -> dict[str, object]:
-    return {
-        "command": plan.request.argv,
-        "transformation": plan.transformation,
-        "recalled": recalled,
-        **({"recorded": True, "exit_code": 0} if recalled else {}),
-        **values,
-    }
+def described(plan: Plan) -> dict[str, object]:
+    """Return what a report says of a command first."""
+    return {"command": plan.request.argv, "transformation": plan.transformation}

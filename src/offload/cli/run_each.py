@@ -9,7 +9,8 @@ from contextlib import closing
 from offload.cli.options import Parsed
 from offload.cli.output import keep_quiet, print_line, report_json, say
 from offload.cli.progress import Progress
-from offload.cli.run import FAILED, PIPE_CLOSED, describe_exit, describe_strays, exit_code_of, variables_of
+from offload.cli.run import FAILED, PIPE_CLOSED, described, exit_code_of, session_and_place, variables_of
+from offload.cli.run_computed import describe_exit, describe_strays
 from offload.cli.signals import interruptible
 from offload.compute.commands.each import ManyCommands
 from offload.compute.commands.request import Request, quote
@@ -17,15 +18,15 @@ from offload.compute.commands.result import chunks
 from offload.compute.commands.sinks import sink_to
 from offload.compute.commands.stdin import Stdin
 from offload.compute.commands.template import expand, uses
-from offload.compute.commands.threads import ThreadExecutor
 from offload.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from offload.compute.commands.executor import Job
+    from offload.compute.commands.executor import CommandExecutor, Job
     from offload.compute.commands.sinks import Sink
+    from offload.compute.places import Place
     from offload.compute.session import Session
 
 MOST_FAILURES = 20
@@ -33,8 +34,6 @@ MOST_FAILURES = 20
 
 def run_each(parsed: Parsed) -> int:
     """Run or recall a command for each argument, and return the exit code."""
-    from offload.compute.session import current
-
     if parsed.why:
         raise UsageError("--why explains one command", "give it without --each and :::")
     command, arguments = _arguments(parsed)
@@ -42,16 +41,22 @@ def run_each(parsed: Parsed) -> int:
         raise UsageError("no command to run", "offload run -- COMMAND [ARG...] ::: ARGUMENT...")
     requests = _requests(parsed, command, arguments)
     quiet = parsed.quiet or parsed.json
-    session = current()
+    tell = keep_quiet if quiet else say
+    session, place = session_and_place(parsed)
     progress = Progress(len(arguments), shown=not quiet)
-    executor = ThreadExecutor(session, _workers(parsed.jobs), parsed.scratch)
+    executor = _executor(parsed, session, place, tell)
     commands = ManyCommands(requests, session, _stdin(parsed, session), executor, parsed.fail_fast)
     commands.look_up()
     progress.counts = commands.counts
     if parsed.dry_run:
         return _show(parsed, commands)
+    if parsed.detach and place is not None:
+        from offload.cli.run_detached import detach
+
+        plans, recorded = [job.plan for job in commands.jobs], [job.state == "recalled" for job in commands.jobs]
+        return detach(plans, recorded, session, place, parsed.json, tell)
     failures: list[tuple[int, Job]] = []
-    with interruptible(), closing(commands.run(keep_quiet if quiet else say, progress.tick)) as jobs:
+    with interruptible(), closing(commands.run(tell, progress.tick)) as jobs:
         for number, job in enumerate(jobs, 1):
             if job.state == "failed":
                 failures.append((number, job))
@@ -60,7 +65,7 @@ def run_each(parsed: Parsed) -> int:
     progress.end()
     # Results are recorded in batches, the last of them after the last output has been written.
     unrecorded = [job for job in commands.jobs if job.unrecorded]
-    _report(parsed, progress, arguments, failures, unrecorded, _strays(commands))
+    _report(parsed, progress, arguments, failures, unrecorded, _strays(commands), place)
     if failures:
         return 1
     return FAILED if unrecorded else 0
@@ -113,12 +118,24 @@ def _stdin(parsed: Parsed, session: Session) -> Stdin:
     return find(parsed.stdin, session.files, Scratch(parsed.scratch), keep_quiet)
 
 
-def _workers(text: str | None) -> int:
-    if text is None:
-        return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    if not text.isdigit() or int(text) < 1:
-        raise UsageError(f"-j {text}: not a number of processes")
-    return int(text)
+def _executor(parsed: Parsed, session: Session, place: Place | None, tell: Callable[[str], None]) -> CommandExecutor:
+    """Return what runs the commands that are not recorded."""
+    most = None
+    if parsed.jobs is not None:
+        if not parsed.jobs.isdigit() or int(parsed.jobs) < 1:
+            raise UsageError(f"-j {parsed.jobs}: not a number of processes")
+        if parsed.detach:
+            raise UsageError("-j is for commands that are waited for", "leave it out: the workers take what they can")
+        most = int(parsed.jobs)
+    if place is not None:
+        from offload.compute.commandjobs.client import connected
+        from offload.compute.commandjobs.many import DeploymentExecutor
+
+        return DeploymentExecutor(connected(place, tell), session, most, parsed.scratch)
+    from offload.compute.commands.threads import ThreadExecutor
+
+    here = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return ThreadExecutor(session, most or here, parsed.scratch)
 
 
 def _write(job: Job, session: Session, progress: Progress) -> bool:
@@ -165,11 +182,13 @@ def _report(
     failures: list[tuple[int, Job]],
     unrecorded: list[Job],
     strays: list[str],
+    place: Place | None,
 ) -> None:
     if parsed.json:
         report_json(
             {
                 "commands": len(arguments),
+                **({} if place is None else {"deployment": place.name}),
                 **progress.counts,
                 "unrecorded": len(unrecorded),
                 "strays": strays,
@@ -199,15 +218,8 @@ def _show(parsed: Parsed, commands: ManyCommands) -> int:
     if parsed.json:
         import json
 
-        described = [
-            {
-                "command": job.plan.request.argv,
-                "transformation": job.plan.transformation,
-                "recalled": job.state == "recalled",
-            }
-            for job in commands.jobs
-        ]
-        print_line(json.dumps({"commands": described}))
+        entries = [{**described(job.plan), "recalled": job.state == "recalled"} for job in commands.jobs]
+        print_line(json.dumps({"commands": entries}))
         return 0
     for job in commands.jobs:
         print_line(f"{'recall ' if job.state == 'recalled' else 'compute'}  {quote(job.plan.request.argv)}")

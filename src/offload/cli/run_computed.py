@@ -1,0 +1,136 @@
+"""``offload run`` of one command that is not recorded: it runs here or on a deployment, and what came of it is told."""
+
+from __future__ import annotations
+
+from offload.cli.output import duration, print_error, report_json
+from offload.cli.run import FAILED
+from offload.cli.signals import interruptible
+from offload.compute.commands.sinks import sink_to
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from offload.compute.commands.plan import Plan, Planner
+    from offload.compute.commands.single import Computed
+    from offload.compute.commands.stage import Scratch
+    from offload.compute.places import Place
+    from offload.compute.session import Session
+
+    Say = Callable[[str], None]
+
+
+def computed_by(
+    place: Place | None, plan: Plan, planner: Planner, session: Session, scratch: Scratch, tell: Say
+) -> Computed | None:
+    """Run a command on a deployment, or here; None when somebody else has had it recorded meanwhile."""
+    from offload.compute.commands.single import compute
+
+    sinks = sink_to(1), sink_to(2)
+    try:
+        with interruptible():
+            if place is None:
+                return compute(plan, planner, session, scratch, sinks, tell)
+            from offload.compute.commandjobs.client import connected
+            from offload.compute.commandjobs.single import compute_there
+
+            with connected(place, tell) as jobs:
+                return compute_there(plan, jobs, session, scratch, sinks, tell)
+    except KeyboardInterrupt:
+        if place is None:
+            tell("interrupted; not recorded")
+        raise
+
+
+def report_computed(
+    computed: Computed, subject: dict[str, object], known: list[str] | None, name: str | None, as_json: bool, tell: Say
+) -> int:
+    """Say what came of a command, and return its exit code.
+
+    Parameters
+    ----------
+    computed : Computed
+        That.
+    subject : dict
+        What the report in JSON says of the command first.
+    known : list of str, optional
+        The inputs that it had: others that it may have missed are named.
+    name : str, optional
+        Of the deployment where it ran.
+    as_json : bool
+        Whether to report in JSON, too.
+    tell : callable
+        Gets the lines for the user.
+    """
+    execution = computed.execution
+    code = execution.exit_code
+    hints: list[str] = []
+    if code and not execution.refused and known is not None:
+        from offload.compute.commands.hints import TAIL, missing_inputs
+
+        hints = missing_inputs(execution.stderr.tail(TAIL), known)
+    if as_json:
+        reason = f"exit code {code}" if code else computed.unrecorded or None
+        where = {} if name is None else {"deployment": name, "worker": computed.worker, "job": computed.job}
+        report_json(
+            {
+                **subject,
+                "recalled": False,
+                "recorded": bool(computed.outcome),
+                "outcome": computed.outcome or None,
+                "reason": reason,
+                "exit_code": code,
+                "seconds": execution.seconds,
+                "started": execution.started,
+                "missing_inputs": hints,
+                "strays": computed.strays,
+                **where,
+            }
+        )
+    took = duration(execution.seconds) + ("" if name is None else f" on {computed.worker} of {name}")
+    if code:
+        if not execution.refused:
+            tell(f"{describe_exit(code)} after {took}; not recorded")
+        for path in hints:
+            tell(f"{path} exists here but is not an input: add --input {path}")
+    elif computed.problem is not None:
+        error = computed.problem
+        print_error(type(error)(f"the command ended well, but its result is not recorded: {error.message}", error.hint))
+        return FAILED
+    elif computed.unrecorded:
+        tell(f"computed in {took}; not recorded: {computed.unrecorded}")
+    elif computed.outcome == "irreproducible":
+        tell(f"computed in {took}; differs from the recorded result, which is kept")
+    else:
+        tell(f"computed in {took}, {'recorded' if computed.outcome != 'same' else 'as recorded'}")
+    if computed.strays:
+        tell(describe_strays(computed.strays))
+    return code
+
+
+def describe_strays(strays: list[str]) -> str:
+    """Return what to do about files that a command made, and that are not its outputs.
+
+    Examples
+    --------
+    >>> describe_strays(["b.txt"])
+    'made b.txt, which does not come back: --output b.txt'
+    >>> describe_strays(["/data/x"])
+    'wrote /data/x, which is not recorded: when recalled it is not written; use a relative path and --output'
+    """
+    lost = [path for path in strays if not path.startswith("/")]
+    names = ", ".join((lost or strays)[:3]) + (", ..." if len(lost or strays) > 3 else "")
+    if lost:
+        return f"made {names}, which does not come back: --output {lost[0]}"
+    return f"wrote {names}, which is not recorded: when recalled it is not written; use a relative path and --output"
+
+
+def describe_exit(code: int) -> str:
+    """Return an exit code in words.
+
+    Examples
+    --------
+    >>> describe_exit(3), describe_exit(137)
+    ('exit code 3', 'ended by signal 9')
+    """
+    return f"ended by signal {code - 128}" if 128 < code < 128 + 65 else f"exit code {code}"

@@ -1,1 +1,0 @@
-"""What ``offload shell`` loads into the user's shell, after the user's own files."""
