@@ -31,7 +31,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "dashboard": ("offload.cli.deployments", "dashboard", "Open Dask's dashboard."),
     "logs": ("offload.cli.deployments", "logs", "Show the logs of a deployment."),
     "status": ("offload.cli.status", "status", "Show what is kept, where, and whether all is well."),
-    "serve": ("offload.cli.serve", "command", "Serve the store and the database over HTTPS."),
+    "serve": ("offload.cli.serve", "command", "Serve store and database over HTTPS, or run a part of a deployment."),
+    "worker": ("offload.cli.programs", "worker", "Run a worker that joins a deployment."),
+    "scheduler": ("offload.cli.programs", "scheduler", "Run only the scheduler of a deployment."),
     "completion": ("offload.cli.completion", "completion", "Print the script that completes commands in a shell."),
 }
 

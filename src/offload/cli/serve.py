@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import click
 
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 EPILOG = """\b
     offload serve storage
     offload serve store --buffers /scratch/me/buffers --host 10.0.0.5 --port-range 60001-61000
+    offload serve head local
     offload serve database --database /home/me/results.sqlite --insecure
 """
 
 
 @click.command("serve", epilog=EPILOG)
-@click.argument("what", type=click.Choice(["store", "database", "storage"]))
+@click.argument("what", type=click.Choice(["store", "database", "storage", "jobs", "head"]))
+@click.argument("name", required=False)
 @click.option("--buffers", metavar="DIR", help="The store's directory. Default: the one in OFFLOAD_HOME.")
 @click.option("--database", "database_file", metavar="FILE", help="The database. Default: the one in OFFLOAD_HOME.")
 @click.option("--no-sync", is_flag=True, help="Leave it to the system when large buffers reach the disk.")
@@ -40,6 +43,7 @@ EPILOG = """\b
 @click.option("--status-file", metavar="FILE", help="A JSON file that tells host, port, pid and status.")
 def command(
     what: str,
+    name: str | None,
     buffers: str | None,
     database_file: str | None,
     no_sync: bool,
@@ -54,12 +58,20 @@ def command(
     i_know: bool,
     timeout: float | None,
     status_file: str | None,
-) -> None:
+) -> int:
     """Serve the store, the database, or both (storage) over HTTPS, until Ctrl-C or SIGTERM.
 
     Clients need the address, the token and the authority's certificate. Without --certificate, an authority and a
     certificate for --host are made. Nothing is answered without the token; it never stands on a command line.
+
+    `jobs` and `head` run the job service, or the head with all that belongs to it, of the deployment NAME, as `offload
+    up` has it: what to put into a supervisor's configuration. They take none of the options.
     """
+    if what in ("jobs", "head"):
+        _refuse_options()
+        return _part(what, name)
+    if name is not None:
+        raise UsageError(f"{what} takes no name", "offload serve --help")
     import asyncio
 
     from offload.storage.home import Home
@@ -96,6 +108,38 @@ def command(
         for backend in (store, database):
             if backend is not None:
                 backend.close()
+    return 0
+
+
+def _refuse_options() -> None:
+    context = click.get_current_context()
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if isinstance(parameter, click.Option)
+        and context.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise UsageError(f"{', '.join(given)} is not for jobs and head", "the deployment's own choices count")
+
+
+def _part(what: str, name: str | None) -> int:
+    """Run a part of a deployment until it is told to end."""
+    import asyncio
+
+    from offload.cli.programs import prepared
+
+    place = prepared(name)
+    if what == "head":
+        from offload.deploy.processes import python
+
+        sys.stdout.flush()
+        program = python("offload.deploy.head", place.path)
+        os.execv(program[0], program)  # by this name others find it
+    from offload.deploy.jobs import serve as serve_jobs
+
+    asyncio.run(serve_jobs(place, None, attached=False))
+    return 0
 
 
 def _ports(port: int | None, port_range: str | None) -> Sequence[int]:

@@ -30,19 +30,30 @@ def ask(place: Place, contact: Contact, method: str, path: str, body: dict[str, 
     OffloadError
         If the head refuses; the message is its own.
     """
-    request = urllib.request.Request(
-        contact.head["url"] + path,
+    try:
+        return request(contact.head["url"], place.keys, method, path, body)
+    except HeadGoneError as exc:
+        raise HeadGoneError(
+            f"the head of {place.name} does not answer: {exc.message}",
+            f"bring it up again: offload up --name {place.name}",
+        ) from exc
+
+
+def request(url: str, keys: str, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Send a request to the head at an address, with the credentials in a directory; see `ask`."""
+    sent = urllib.request.Request(
+        url + path,
         data=None if body is None else json.dumps(body).encode(),
-        headers={"Authorization": f"Bearer {credentials.token(place.keys)}", "Content-Type": "application/json"},
+        headers={"Authorization": f"Bearer {credentials.token(keys)}", "Content-Type": "application/json"},
         method=method,
     )
     # Addresses of a deployment are reached directly, whatever proxy the rest of the network needs.
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}),
-        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=credentials.authority(place.keys))),
+        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=credentials.authority(keys))),
     )
     try:
-        with opener.open(request, timeout=SECONDS) as answer:
+        with opener.open(sent, timeout=SECONDS) as answer:
             told: dict[str, Any] = json.load(answer)
             return told
     except urllib.error.HTTPError as exc:
@@ -50,7 +61,4 @@ def ask(place: Place, contact: Contact, method: str, path: str, body: dict[str, 
             refusal = json.loads(exc.read() or b"{}")
         raise OffloadError(refusal.get("error", f"the head answered {exc.code}"), refusal.get("hint")) from exc
     except (OSError, ValueError) as exc:
-        raise HeadGoneError(
-            f"the head of {place.name} does not answer at {contact.head['url']}: {exc}",
-            f"bring it up again: offload up --name {place.name}",
-        ) from exc
+        raise HeadGoneError(f"{url}: {exc}") from exc

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 import time
@@ -24,7 +23,7 @@ from offload.deploy import credentials
 from offload.deploy.daskside import security_of
 from offload.deploy.endpoints import free_port, is_free
 from offload.deploy.spec import spec_of, take_part
-from offload.deploy.told import until_told
+from offload.deploy.told import announce, until_told, withdraw
 from offload.errors import OffloadError
 from offload.storage.service.listening import server_context
 
@@ -50,17 +49,16 @@ def connect(place: Place) -> DaskEngine:
             if contact is None or contact.scheduler is None:
                 raise OSError("it is not up yet")
             client = Client(contact.scheduler, security=security_of(place), set_as_default=False, timeout=5)
-            # Workers of a deployment's own see its files; of others, each finds out.
-            seen = None if spec_of(place).scheduler is None else mark(place.authority)
-            return DaskEngine(client, resumes=True, home=seen)
+            # Anybody with the credentials may have joined, from wherever: each worker finds out what it sees.
+            return DaskEngine(client, resumes=True, home=mark(place.authority))
         except (OSError, TimeoutError) as exc:
             if time.monotonic() > deadline:
                 raise OffloadError(f"the scheduler of {place.name} cannot be reached: {exc}", "offload logs") from exc
         time.sleep(PAUSE)
 
 
-async def serve(place: Place, port: int | None) -> None:
-    """Run the job service until standard input ends.
+async def serve(place: Place, port: int | None, attached: bool) -> None:
+    """Run the job service until SIGTERM; with a head, also until standard input ends.
 
     Parameters
     ----------
@@ -68,6 +66,8 @@ async def serve(place: Place, port: int | None) -> None:
         The deployment.
     port : int, optional
         The port it had before, which clients know.
+    attached : bool
+        Whether a head has started it.
     """
     spec = take_part(place)
     own = credentials.certificate(place.keys, credentials.SERVER)
@@ -86,9 +86,9 @@ async def serve(place: Place, port: int | None) -> None:
     await web.TCPSite(
         runner, spec.host, port, ssl_context=server_context(own.certificate, own.key), reuse_address=True
     ).start()
-    sys.stdout.write(json.dumps({"url": f"https://{spec.host}:{port}"}) + "\n")
-    sys.stdout.flush()
-    await until_told()
+    announce(place, attached, "jobs", f"https://{spec.host}:{port}")
+    await until_told(attached)
+    withdraw(place)
     # At once: what is recorded is recorded, and Dask's client could wait long for a scheduler that is ending, too.
     os._exit(0)
 
@@ -96,7 +96,7 @@ async def serve(place: Place, port: int | None) -> None:
 def main(arguments: list[str]) -> int:
     """Run ``python -m offload.deploy.jobs PLACE [PORT]``, as the head does."""
     try:
-        asyncio.run(serve(Place(arguments[0]), int(arguments[1]) if len(arguments) > 1 else None))
+        asyncio.run(serve(Place(arguments[0]), int(arguments[1]) if len(arguments) > 1 else None, attached=True))
     except OffloadError as exc:
         sys.stderr.write(f"{exc.message}\n")
         return 1

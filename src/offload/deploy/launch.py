@@ -23,7 +23,7 @@ from offload.errors import DamagedError, OffloadError
 from offload.storage.filesystems import translated
 from offload.storage.home import Home
 
-UP_SECONDS, DOWN_SECONDS, KILL_SECONDS = 90.0, 20.0, 5.0
+UP_SECONDS, DOWN_SECONDS, KILL_SECONDS = 90.0, 40.0, 5.0
 INTERVAL = 0.05
 
 Say = Callable[[str], None]
@@ -103,10 +103,9 @@ def _begin(registry: Registry, place: Place, spec: Spec, say: Say, start: Start)
     if now in ("dead", "stopping"):
         say("its head has died; starting it again" if now == "dead" else "waiting for it to end first")
         _end_all(place, DOWN_SECONDS)
-    registry.create(spec.name, spec.to_json(), spec.buffers, spec.database)
     say("making certificates")
     try:
-        credentials.create(place.keys, [spec.host, "localhost"])
+        prepare(registry, spec)
         if spec.scheduler is not None:
             examine(place, spec, say)
         say("starting the head")
@@ -114,6 +113,13 @@ def _begin(registry: Registry, place: Place, spec: Spec, say: Say, start: Start)
     except OSError as exc:
         raise translated(exc, place.path) from exc
     return _wait_for(place, pid, say)
+
+
+def prepare(registry: Registry, spec: Spec) -> None:
+    """Make the place of a deployment, with its spec and its credentials, those that are not there yet."""
+    Home(registry.home)
+    place = registry.create(spec.name, spec.to_json(), spec.buffers, spec.database)
+    credentials.create(place.keys, [spec.host, "localhost"])
 
 
 def _alone(place: Place, say: Say) -> AbstractContextManager[None]:
@@ -191,7 +197,10 @@ def _end_all(place: Place, seconds: float = 0.0, say: Say = lambda _: None) -> N
     """
     contact = known(place)
     if seconds:
-        kill(of_place(place.path, "offload.deploy.head"), signal.SIGTERM)
+        told = of_place(place.path, "offload.deploy.head")
+        if contact is not None:  # what was started by hand goes by other names
+            told[contact.head["pid"]] = contact.head["started"]
+        kill(told, signal.SIGTERM)
     left = wait_until_gone(_members(place), seconds)
     if left:
         if seconds:
@@ -211,7 +220,9 @@ def _end_all(place: Place, seconds: float = 0.0, say: Say = lambda _: None) -> N
 def _members(place: Place) -> dict[int, str]:
     """Return all processes of a deployment (id: start time)."""
     found: dict[int, str] = {}
-    for pid in of_place(place.path):
+    contact = known(place)
+    head = [contact.head["pid"]] if contact is not None and contact.head_lives() else []
+    for pid in (*of_place(place.path), *head):
         found |= family(pid)
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 
@@ -11,17 +10,17 @@ from offload.compute.places import Place
 from offload.deploy.daskside import HeadScheduler, dask_security
 from offload.deploy.endpoints import free_port, is_free
 from offload.deploy.spec import spec_of
-from offload.deploy.told import until_told
+from offload.deploy.told import announce, until_told, withdraw
 from offload.errors import OffloadError
 
 PREFERRED = 8786
 
 
-async def serve(place: Place, socket: str, port: int | None) -> None:
+async def serve(place: Place, socket: str, port: int | None, attached: bool) -> None:
     """Run the scheduler of a deployment.
 
-    Its address is written to standard output, as one line of JSON. It ends when standard input does, which is when the
-    head ends, however it ends; or on SIGTERM.
+    Its address is written to standard output, as one line of JSON. It ends on SIGTERM; with a head also when standard
+    input does, which is when the head ends, however it ends.
 
     Parameters
     ----------
@@ -31,6 +30,8 @@ async def serve(place: Place, socket: str, port: int | None) -> None:
         Where the dashboard listens.
     port : int, optional
         The port it had before, which its workers know.
+    attached : bool
+        Whether a head has started it.
     """
     spec = spec_of(place)
     if port is None or not is_free(spec.host, port):  # somebody may have taken it while the scheduler was away
@@ -45,15 +46,15 @@ async def serve(place: Place, socket: str, port: int | None) -> None:
         local_directory=os.path.dirname(socket),
     )
     async with scheduler:
-        sys.stdout.write(json.dumps({"address": scheduler.address}) + "\n")
-        sys.stdout.flush()
-        await until_told()
+        announce(place, attached, "scheduler", scheduler.address)
+        await until_told(attached)
+    withdraw(place)
 
 
 def main(arguments: list[str]) -> int:
     """Run ``python -m offload.deploy.scheduler PLACE SOCKET [PORT]``, as the head does."""
     try:
-        asyncio.run(serve(Place(arguments[0]), arguments[1], int(arguments[2]) if len(arguments) > 2 else None))
+        asyncio.run(serve(Place(arguments[0]), arguments[1], int(arguments[2]) if len(arguments) > 2 else None, True))
     except OffloadError as exc:
         sys.stderr.write(f"{exc.message}\n")
         return 1

@@ -30,7 +30,7 @@ class Announcement(Status):
     def write(self, status: str, **more: object) -> None:
         """Tell it when the service runs; that it has ended, the head sees."""
         if status == "running":
-            sys.stdout.write(json.dumps({"url": f"https://{more['host']}:{more['port']}"}) + "\n")
+            sys.stdout.write(json.dumps({"address": f"https://{more['host']}:{more['port']}"}) + "\n")
             sys.stdout.flush()
 
 

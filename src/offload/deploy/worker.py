@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import sys
@@ -21,7 +22,8 @@ from distributed.core import Status
 from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.deploy.daskside import QuietWorker, dask_security
-from offload.deploy.spec import spec_of, take_part
+from offload.deploy.whereabouts import InPlace, Whereabouts
+from offload.errors import OffloadError
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 CONNECT_SECONDS = 30.0
@@ -54,30 +56,43 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-async def work(place: Place, name: str, attached: bool) -> None:
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What one worker is to be; None where the deployment's own choice counts."""
+
+    name: str
+    threads: int | None = None
+    memory_limit: str | None = None
+    nanny: bool | None = None
+    scratch: str | None = None
+    host: str | None = None
+
+
+async def work(known: Whereabouts, settings: Settings, attached: bool = False) -> None:
     """Work for a deployment until told to stop.
 
     Parameters
     ----------
-    place : Place
+    known : Whereabouts
         The deployment.
-    name : str
-        The worker's name.
+    settings : Settings
+        What the worker is to be.
     attached : bool
         Whether to end when standard input does.
     """
-    take_part(place)
+    known.join()
     stop = Stop(attached)
     pause, told = FIRST_PAUSE, ""
     while not stop.is_told():
-        contact = Contact.read(place.contact)
-        if contact is None or contact.scheduler is None:
-            reason = "there is no scheduler yet"
-        else:
+        try:
+            contact, reason = await asyncio.to_thread(known.contact), "there is no scheduler yet"
+        except OffloadError as exc:
+            contact, reason = None, exc.message
+        if contact is not None and contact.scheduler is not None:
             try:
-                async with _running(place, contact, name) as ended:
+                async with _running(known, contact, settings) as ended:
                     pause, told = FIRST_PAUSE, ""
-                    say(f"{name} works for {contact.scheduler}")
+                    say(f"{settings.name} works for {contact.scheduler}")
                     await _first(stop.wait(), ended())
                 reason = f"{contact.scheduler} has gone away"
             except (OSError, TimeoutError, RuntimeError) as exc:
@@ -89,26 +104,26 @@ async def work(place: Place, name: str, attached: bool) -> None:
             told = reason
         await stop.wait(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
-    say(f"{name} ends")
+    say(f"{settings.name} ends")
 
 
 @contextlib.asynccontextmanager
-async def _running(place: Place, contact: Contact, name: str) -> AsyncIterator[Callable[[], Any]]:
-    """Run a worker, under a nanny where the spec says so, and give what waits for its end."""
-    spec = spec_of(place)
+async def _running(known: Whereabouts, contact: Contact, settings: Settings) -> AsyncIterator[Callable[[], Any]]:
+    """Run a worker, under a nanny where that is chosen, and give what waits for its end."""
+    spec = known.join()
     # Only its owner may look into the head's directory, and with it goes what a worker that is killed leaves there.
     runtime = contact.head["runtime"] if os.path.isdir(contact.head["runtime"]) else None
     options: dict[str, Any] = {
-        "nthreads": spec.threads,
-        "name": name,
-        "security": dask_security(place.keys),
-        "memory_limit": spec.memory_limit,
-        "local_directory": spec.scratch or runtime,
-        "host": spec.host,
+        "nthreads": settings.threads or spec.threads,
+        "name": settings.name,
+        "security": dask_security(known.keys),
+        "memory_limit": settings.memory_limit or spec.memory_limit,
+        "local_directory": settings.scratch or spec.scratch or runtime,
+        "host": settings.host or spec.host,
         "protocol": "tls",
         "death_timeout": CONNECT_SECONDS,
     }
-    if spec.nanny:
+    if spec.nanny if settings.nanny is None else settings.nanny:
         made: Any = Nanny(contact.scheduler, worker_class=QuietWorker, **options)
     else:
         made = QuietWorker(contact.scheduler, **options)
@@ -133,7 +148,7 @@ async def _first(*waits: Any) -> None:
 
 def main(arguments: list[str]) -> None:
     """Run ``python -m offload.deploy.worker PLACE NAME``, as the head does."""
-    asyncio.run(work(Place(arguments[0]), arguments[1], attached=True))
+    asyncio.run(work(InPlace(Place(arguments[0])), Settings(arguments[1]), attached=True))
 
 
 if __name__ == "__main__":

@@ -41,12 +41,15 @@ async def serve(place: Place, attached: bool) -> None:
         loop.add_reader(sys.stdin.fileno(), functools.partial(_let_go, loop, head))
     log(f"{place.name} begins, process {os.getpid()}, {head.contact.head['url']}")
     try:
-        await head.start()
+        head.starting = asyncio.create_task(head.start(), name="start")
+        await asyncio.wait([head.starting])
+        if not head.starting.cancelled():
+            head.starting.result()
+            log(f"{place.name} is up: {head.contact.scheduler or head.contact.storage}")
     except OffloadError:
         head.stop()
         await head.stopped.wait()
         raise
-    log(f"{place.name} is up: {head.contact.scheduler}")
     await head.stopped.wait()
     await runner.cleanup()
     log(f"{place.name} has ended")

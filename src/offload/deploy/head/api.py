@@ -9,7 +9,7 @@ from aiohttp import web
 
 from offload.deploy.head.proxy import DashboardProxy
 from offload.deploy.head.supervisor import Head
-from offload.errors import OffloadError
+from offload.errors import OffloadError, UsageError
 
 COOKIE = "offload"
 MOST_WORKERS = 10_000
@@ -35,7 +35,7 @@ def application(head: Head, token: str) -> web.Application:
             _shows(request.headers.get("Authorization", "").removeprefix("Bearer "), token) or _looks(request, token)
         ):
             return web.json_response({"error": "this needs the deployment's token"}, status=401)
-        if request.path != "/v1/status":  # whoever only watches keeps nothing alive
+        if request.path not in ("/v1/status", "/v1/contact"):  # whoever only watches keeps nothing alive
             head.asked = time.monotonic()
         try:
             response: web.StreamResponse = await handler(request)
@@ -45,6 +45,13 @@ def application(head: Head, token: str) -> web.Application:
 
     async def status(request: web.Request) -> web.Response:
         return web.json_response(await head.status())
+
+    async def contact(request: web.Request) -> web.Response:
+        if head.spec.scheduler is not None:
+            raise UsageError(
+                f"the scheduler of {head.place.name} is not offload's", f"dask worker {head.spec.scheduler}"
+            )
+        return web.json_response(vars(head.contact))
 
     async def scale(request: web.Request) -> web.Response:
         workers = (await request.json()).get("workers")
@@ -70,6 +77,7 @@ def application(head: Head, token: str) -> web.Application:
     app.add_routes(
         [
             web.get("/v1/status", status),
+            web.get("/v1/contact", contact),
             web.post("/v1/scale", scale),
             web.post("/v1/adapt", adapt),
             web.post("/v1/down", down),

@@ -27,11 +27,11 @@ class Services:
     def __init__(self, place: Place, contact: Contact, socket: str) -> None:
         self._place = place
         self._contact = contact
-        self.scheduler = self._child("scheduler", lambda: contact.scheduler, "address", socket)
-        self.jobs = self._child("jobs", lambda: contact.jobs, "url")
-        self.storage = self._child("storage", lambda: contact.storage, "url")
+        self.scheduler = self._child("scheduler", lambda: contact.scheduler, socket)
+        self.jobs = self._child("jobs", lambda: contact.jobs)
+        self.storage = self._child("storage", lambda: contact.storage)
 
-    def _child(self, name: str, known: Callable[[], str | None], key: str, *arguments: str) -> Child:
+    def _child(self, name: str, known: Callable[[], str | None], *arguments: str) -> Child:
         """Return the child that runs the module of this name, and the port it had when it had one."""
 
         def command() -> list[str]:
@@ -40,7 +40,7 @@ class Services:
             return python(f"offload.deploy.{name}", self._place.path, *arguments, *port)
 
         def announced(told: dict[str, Any]) -> None:
-            setattr(self._contact, name, told[key])
+            setattr(self._contact, name, told["address"])
             self._contact.write(self._place.contact)
 
         return Child(name, command, self._place.log(name), announces=True, announced=announced)

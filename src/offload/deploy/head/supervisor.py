@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import socket
@@ -57,6 +58,7 @@ class Head:
         self.stopped = asyncio.Event()
         self.began = time.time()
         self.asked = time.monotonic()
+        self.starting: asyncio.Task[None] | None = None
         self._idle: asyncio.Task[None] | None = None
 
     @property
@@ -112,11 +114,12 @@ class Head:
 
     async def _stop(self) -> None:
         """Bring everything down, workers first."""
+        for task in (self.starting, self._idle):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         self.contact.state = "stopping"
         self.contact.write(self.place.contact)
-        if self._idle is not None:
-            self._idle.cancel()
-            await asyncio.gather(self._idle, return_exceptions=True)
         await self.adaptive.end()
         await self.workers.end()
         await asyncio.gather(self.jobs_link.close(), self.storage_link.close())
@@ -124,7 +127,8 @@ class Head:
         await self.link.close()
         await self.services.scheduler.end()
         self._runtime.cleanup()
-        os.unlink(self.place.contact)
+        with contextlib.suppress(FileNotFoundError):  # somebody has tidied up after us already
+            os.unlink(self.place.contact)
         self.stopped.set()
 
     async def scale(self, count: int) -> None:

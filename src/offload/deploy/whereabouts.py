@@ -1,0 +1,120 @@
+"""Where a worker learns where its scheduler is: from the deployment's contact file, or from its head."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+
+from offload.compute.contact import Contact
+from offload.compute.places import Place
+from offload.deploy import credentials
+from offload.deploy.headclient import request
+from offload.deploy.spec import Spec, spec_of, take_part
+from offload.errors import NotFoundError, UsageError
+
+
+class Whereabouts(ABC):
+    """What a worker needs to know of its deployment.
+
+    Attributes
+    ----------
+    keys : str
+        The directory with certificates and token.
+    """
+
+    keys: str
+
+    @abstractmethod
+    def contact(self) -> Contact | None:
+        """Return where its services are now; None when nobody knows.
+
+        Raises
+        ------
+        OffloadError
+            If that cannot be found out now.
+        """
+
+    @abstractmethod
+    def join(self) -> Spec:
+        """Let this process take part, and return what the deployment has chosen for workers."""
+
+
+class InPlace(Whereabouts):
+    """A deployment whose files are seen here.
+
+    Parameters
+    ----------
+    place : Place
+        Its place.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self.keys = place.keys
+
+    def contact(self) -> Contact | None:
+        """Read the contact file."""
+        return Contact.read(self._place.contact)
+
+    def join(self) -> Spec:
+        """Keep results where the deployment does."""
+        return take_part(self._place)
+
+
+class AtHead(Whereabouts):
+    """A deployment that is known by the address of its head.
+
+    Parameters
+    ----------
+    url : str
+        The head's.
+    keys : str
+        The directory with ``ca.pem``, ``token``, ``dask.pem`` and ``dask.key``.
+    """
+
+    def __init__(self, url: str, keys: str) -> None:
+        own = credentials.certificate(keys, credentials.DASK)
+        for path in (credentials.authority(keys), own.certificate, own.key):
+            if not os.path.exists(path):
+                raise NotFoundError(f"there is no {path}", "copy the directory keys of the deployment's place")
+        credentials.token(keys)
+        self._url = url.rstrip("/")
+        self.keys = keys
+
+    def contact(self) -> Contact | None:
+        """Ask the head."""
+        return Contact(**request(self._url, self.keys, "GET", "/v1/contact"))
+
+    def join(self) -> Spec:
+        """Return the defaults: the deployment's home is out of sight."""
+        return Spec()
+
+
+def whereabouts(contact: str, keys: str | None) -> Whereabouts:
+    """Return what a worker was told of its deployment.
+
+    Parameters
+    ----------
+    contact : str
+        A contact file, or the address of a head.
+    keys : str or None
+        The directory with its credentials.
+
+    Raises
+    ------
+    UsageError, NotFoundError
+        If that is not enough.
+    """
+    if contact.startswith("https://"):
+        if keys is None:
+            raise UsageError("a head asks for credentials", "give --credentials DIR, a copy of the deployment's keys")
+        return AtHead(contact, keys)
+    place = Place(os.path.dirname(os.path.abspath(contact)))
+    if not os.path.exists(place.spec):
+        raise NotFoundError(f"{contact} is not the contact file of a deployment", "offload list --json shows them")
+    if keys is not None:
+        raise UsageError("--credentials is for the address of a head; beside a contact file they are known")
+    if spec_of(place).scheduler is not None:
+        hint = f"dask worker {spec_of(place).scheduler}, with its own options"
+        raise UsageError(f"the scheduler of {place.name} is not offload's", hint)
+    return InPlace(place)

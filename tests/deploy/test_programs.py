@@ -1,0 +1,165 @@
+"""The programs that ``offload up`` starts, started by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import offload as api
+from offload.compute.places import Place, Registry
+from offload.deploy import launch
+from offload.deploy.client import client
+from offload.deploy.processes import family, wait_until_gone
+from offload.deploy.spec import Spec
+from offload.deploy.whereabouts import whereabouts
+from offload.errors import NotFoundError, UsageError
+from tests.conftest import Offload
+from tests.deploy.test_local import connected, contact_of, eventually
+
+SECONDS = 60.0
+
+
+@api.task
+def product(a: int, b: int) -> int:
+    return a * b
+
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start(home: Path, command: Path, tmp_path: Path) -> Iterator[Start]:
+    """Start the command and leave it running; its output is a pipe, its messages are in a file."""
+    started = []
+
+    def begin(*words: str, **environment: str) -> subprocess.Popen[bytes]:
+        with open(tmp_path / f"{words[0]}.err", "ab") as errors:
+            process = subprocess.Popen(
+                [command, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env={**os.environ, **environment},
+                start_new_session=True,
+            )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=SECONDS)
+
+
+@pytest.fixture
+def place(home: Path) -> Iterator[Place]:
+    registry = Registry(str(home))
+    launch.up(registry, Spec(name="test", workers=0), print)
+    yield registry.get("test")
+    launch.down(registry, registry.get("test"), print)
+
+
+def named(place: Place, name: str) -> list[dict[str, Any]]:
+    return [worker for worker in connected(place) if worker["name"] == name]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("by", ["file", "url"])
+@pytest.mark.timeout(240)
+def test_a_worker_joins_a_deployment(place: Place, start: Start, tmp_path: Path, by: str) -> None:
+    words = [place.contact]
+    environment = {}
+    if by == "url":
+        shutil.copytree(place.keys, tmp_path / "copy")
+        words = [contact_of(place).head["url"], "--credentials", str(tmp_path / "copy")]
+        environment = {"OFFLOAD_HOME": str(tmp_path / "nowhere")}
+    worker = start("worker", "--contact", *words, "--name", "mine", "--threads", "2", **environment)
+    (told,) = eventually(lambda: named(place, "mine"))
+    assert (told["threads"], told["joined"]) == (2, True)
+    members = family(worker.pid)
+    with client("test") as dask:
+        assert dask.submit(os.getppid).result(SECONDS) in members
+    scheduler = next(s for s in launch.status(place)["services"] if s["name"] == "scheduler")
+    os.kill(scheduler["pid"], signal.SIGKILL)
+    eventually(lambda: launch.status(place)["services"][0]["restarts"] == 1)
+    eventually(lambda: named(place, "mine"))
+    members |= family(worker.pid)
+    worker.terminate()
+    assert worker.wait(SECONDS) == 0
+    assert wait_until_gone(members, 10) == {}
+    eventually(lambda: launch.status(place)["workers"] == [])
+
+
+@pytest.mark.real
+def test_parts_of_a_deployment_by_hand(start: Start, home: Path, offload: Offload) -> None:
+    scheduler = start("scheduler", "parts")
+    assert scheduler.stdout is not None
+    address = json.loads(scheduler.stdout.readline())["address"]
+    place = Registry(str(home)).get("parts")
+    assert contact_of(place).scheduler == address
+    jobs = start("serve", "jobs", "parts")
+    assert jobs.stdout is not None
+    assert json.loads(jobs.stdout.readline())["address"] == contact_of(place).jobs
+    worker = start("worker", "--contact", place.contact)
+    script = "import tests.deploy.test_programs as t; print(t.product.submit(6, 7).result(60))"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parent.parent.parent,
+        env={**os.environ, "OFFLOAD_DEPLOYMENT": "parts"},
+        stdout=subprocess.PIPE,
+        timeout=SECONDS,
+        check=True,
+    )
+    assert done.stdout == b"42\n"
+    for process in (worker, jobs, scheduler):
+        process.terminate()
+        assert process.wait(SECONDS) == 0
+    assert launch.state(place) == "down"
+    assert offload("down", "parts").returncode == 0
+
+
+@pytest.mark.real
+def test_a_head_by_hand(start: Start, home: Path, offload: Offload) -> None:
+    head = start("serve", "head", "mine")
+    place = Registry(str(home)).place("mine")
+    eventually(lambda: launch.state(place) == "running")
+    assert contact_of(place).head["pid"] == head.pid
+    refused = offload("scheduler", "mine")
+    assert refused.returncode == 2
+    assert b"is up" in refused.stderr
+    members = family(head.pid)
+    head.terminate()
+    assert head.wait(SECONDS) == 0
+    assert wait_until_gone(members, 10) == {}
+    assert launch.state(place) == "down"
+    again = start("serve", "head", "mine")
+    eventually(lambda: launch.state(place) == "running")
+    assert offload("down", "mine", timeout=SECONDS).returncode == 0
+    assert again.wait(SECONDS) == 0
+
+
+def test_what_is_refused(offload: Offload, home: Path, tmp_path: Path) -> None:
+    for words, message in (
+        (["serve", "jobs", "x", "--port", "1"], b"--port is not for jobs"),
+        (["serve", "store", "x"], b"takes no name"),
+        (["worker"], b"--contact"),
+    ):
+        refused = offload(*words)
+        assert refused.returncode == 2
+        assert message in refused.stderr
+    with pytest.raises(UsageError, match="credentials"):
+        whereabouts("https://127.0.0.1:1", None)
+    with pytest.raises(NotFoundError, match=r"ca\.pem"):
+        whereabouts("https://127.0.0.1:1", str(tmp_path))
+    with pytest.raises(NotFoundError, match="not the contact file"):
+        whereabouts(str(tmp_path / "contact.json"), None)
