@@ -95,6 +95,8 @@ class DaskEngine(Engine):
     def start(self, function: Callable[..., Any], *arguments: Any, name: str) -> PlainFuture[Any]:
         """Have a worker call a function, as a task of its own that `name` begins the key of.
 
+        The future tells only that it has ended, or how it has failed.
+
         Raises
         ------
         EngineLostError
@@ -111,7 +113,8 @@ class DaskEngine(Engine):
             raise EngineLostError(f"Dask's scheduler is gone: {exc}", AGAIN) from exc
         with self._lock:
             self._started[future] = remote
-        remote.add_done_callback(lambda done: self._arrived(future, done))
+        # What it has returned stays with the worker: to fetch it while it is released would have it run again.
+        remote.add_done_callback(lambda done: self._arrived(future, done, fetch=False))
         return future
 
     def release(self, future: PlainFuture[Any]) -> None:
@@ -122,7 +125,7 @@ class DaskEngine(Engine):
         if remote is not None:
             remote.release()
 
-    def _arrived(self, future: PlainFuture[Any], remote: Any) -> None:
+    def _arrived(self, future: PlainFuture[Any], remote: Any, fetch: bool = True) -> None:
         from distributed import KilledWorker
         from distributed.comm.core import CommClosedError
 
@@ -136,7 +139,7 @@ class DaskEngine(Engine):
                 gone = WorkerLostError("the worker that ran it ended")
             return self.settle(future, None, gone)
         try:
-            answer = remote.result()
+            answer = remote.result() if fetch or remote.status == "error" else None
             if isinstance(answer, OffloadError):
                 error = answer
             else:
@@ -158,7 +161,7 @@ class DaskEngine(Engine):
         if error is not None:
             future.set_exception(error)
         else:
-            future.set_result([] if outcomes is None else outcomes)
+            future.set_result(outcomes)
 
     def lose_all(self, error: EngineLostError) -> None:
         """Tell everybody who waits that the scheduler is gone."""

@@ -12,8 +12,8 @@ from offload.compute.daskengine import DaskEngine
 class Carrier(ABC):
     """Has workers run jobs.
 
-    A job's future ends when a worker has run it, with what `offload.compute.commandjobs.run.run` returns; or with
-    `WorkerLostError`, or with `EngineLostError` when the carrier is gone with everything that it carried.
+    A job's future ends when a worker is through with it; or with `WorkerLostError`, or with `EngineLostError` when the
+    carrier is gone with everything that it carried.
     """
 
     @property

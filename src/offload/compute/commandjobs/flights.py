@@ -121,7 +121,7 @@ class Flights:
             self._carrier.drop(done)
         error = done.exception()
         if error is None:
-            self._tell(job, RETURNED, str(done.result()))
+            self._tell(job, RETURNED, "")
         elif isinstance(error, WorkerLostError):
             self._tell(job, LOST, "")
         elif isinstance(error, EngineLostError):

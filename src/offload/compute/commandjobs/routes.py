@@ -12,6 +12,7 @@ from aiohttp import web
 from offload.compute.commandjobs import watching
 from offload.compute.commandjobs.job import Job
 from offload.compute.commandjobs.messages import CommandSubmission, Ticket
+from offload.compute.commandjobs.overview import listed
 from offload.compute.commandjobs.service import CommandService
 from offload.compute.commands.result import fetch
 from offload.compute.commands.result import load as load_records
@@ -77,7 +78,7 @@ class CommandRoutes:
 
     async def list(self, request: web.Request) -> web.Response:
         """Tell which jobs there are."""
-        return await _large_answer(self.service.listed(load(await request.read())))
+        return await _large_answer(listed(self.service, load(await request.read())))
 
     async def begin(self, request: web.Request) -> web.Response:
         """Have a worker begin."""

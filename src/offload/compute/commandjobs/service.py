@@ -16,7 +16,6 @@ from offload.compute.commandjobs.flights import FAILED, GONE, LOST, Flights
 from offload.compute.commandjobs.job import Job
 from offload.compute.commandjobs.ledger import Ledger
 from offload.compute.commandjobs.messages import (
-    CANCELLING,
     ENDED,
     RUNNING,
     WAITING,
@@ -27,10 +26,12 @@ from offload.compute.commandjobs.messages import (
     Outcome,
     Report,
 )
+from offload.compute.commandjobs.overview import infos
 from offload.compute.commandjobs.spools import SpoolGapError, Spools
 from offload.compute.engine import WorkerLostError
 from offload.compute.session import Session
 from offload.errors import OffloadError, StorageError
+from offload.storage.service.guard import log
 
 IN_FLIGHT = 1000
 """So many jobs at most are with Dask at the same time: its scheduler keeps some kilobytes for each."""
@@ -93,15 +94,6 @@ class CommandService:
         await asyncio.to_thread(self.flights.close)
         self.ledger.close()
 
-    def counts(self) -> dict[str, int]:
-        """Return how many jobs wait, and how many run."""
-        running = sum(job.state == RUNNING for job in self.jobs.values())
-        return {"waiting": len(self.jobs) - running, "running": running}
-
-    def clients(self) -> set[str]:
-        """Return who waits for jobs under way."""
-        return {client for job in self.jobs.values() for client in job.clients}
-
     # What clients ask for
 
     def looking_up(self) -> set[str]:
@@ -147,31 +139,7 @@ class CommandService:
         for job in under_way:
             self._cancel(job)
         known = {job.id: job for job in under_way} | self.ledger.get([n for n in chosen if n not in self.jobs])
-        return self._infos([known[number] for number in chosen if number in known])
-
-    def listed(self, ended: bool) -> list[JobInfo]:
-        """Return the jobs under way, after those that have ended where these are asked for, too."""
-        return self._infos([*(self.ledger.ended() if ended else ()), *self.jobs.values()])
-
-    def reasons(self) -> dict[int, str]:
-        """Return for each job under way what it waits for, or what has happened to it."""
-        flights, found, before = self.flights, {}, 0
-        common = flights.trouble or ("" if flights.workers else "no workers are connected")
-        for job in self.jobs.values():
-            if job.cancelled:
-                found[job.id] = CANCELLING
-            elif job.state == RUNNING:
-                found[job.id] = job.note
-            else:
-                several = "job" if before == 1 else "jobs"
-                waits = common or (f"{before} {several} before it" if before else "waiting for a free worker")
-                found[job.id] = f"{job.note}; {waits}" if job.note else waits
-                before += 1
-        return found
-
-    def _infos(self, jobs: Sequence[Job]) -> list[JobInfo]:
-        reasons = self.reasons()
-        return [job.info(reasons.get(job.id, "")) for job in jobs]
+        return infos(self, [known[number] for number in chosen if number in known])
 
     def _cancel(self, job: Job) -> None:
         job.cancelled = True
@@ -240,12 +208,16 @@ class CommandService:
 
     async def _take_in(self, job: Job, outcome: Outcome) -> None:
         entry, outcome.entry = outcome.entry, None
-        if entry is not None:
-            try:
-                outcome.outcome = (await asyncio.to_thread(self.session.record, [entry]))[0]
-            except StorageError as exc:
-                outcome.unrecorded, outcome.error = exc.message, exc
-        self._end(job, outcome)
+        try:
+            if entry is not None:
+                try:
+                    outcome.outcome = (await asyncio.to_thread(self.session.record, [entry]))[0]
+                except StorageError as exc:
+                    outcome.unrecorded, outcome.error = exc.message, exc
+            self._end(job, outcome)
+        except BaseException:
+            job.ending = None  # the worker hears of it, and reports again
+            raise
 
     # How jobs go on
 
@@ -297,18 +269,22 @@ class CommandService:
             cause = "it takes more memory than there is, or ends other processes than its own"
             self._end(job, Outcome(error=WorkerLostError(f"{what}: maybe {cause}", "offload logs")))
         else:
-            self.ledger.save(job)
             self._again(job)
+            self.ledger.save(job)
 
     def _again(self, job: Job) -> None:
         if not job.flying:
-            self._queue.append(job)
+            self._queue.appendleft(job)
             self._launch()
         job.wake()
 
     def _end(self, job: Job, outcome: Outcome) -> None:
-        job.state, job.ended, job.outcome = ENDED, time.time(), outcome
-        self.ledger.save(job)
+        before, job.state, job.ended, job.outcome = job.state, ENDED, time.time(), outcome
+        try:
+            self.ledger.save(job)
+        except StorageError:
+            job.state, job.ended, job.outcome = before, None, None
+            raise
         del self.jobs[job.id]
         del self.by_transformation[job.transformation]
         if outcome.outcome:
@@ -336,7 +312,13 @@ class CommandService:
                 if now - before > LATE:  # it was this process that was stopped
                     job.heard = now
                 elif now - job.heard > (SILENCE if job.flying else ADOPTION):
-                    if job.flying:
-                        self._land(job)
-                        self.flights.drop(job.id)
-                    self._lose(job, f"nothing was heard of its worker for {now - job.heard:.0f} s; running again")
+                    self._give_up_on(job, now - job.heard)
+
+    def _give_up_on(self, job: Job, silent: float) -> None:
+        if job.flying:
+            self._land(job)
+            self.flights.drop(job.id)
+        try:
+            self._lose(job, f"nothing was heard of its worker for {silent:.0f} s; running again")
+        except StorageError as exc:
+            log(f"job {job.id}: {exc.message}")

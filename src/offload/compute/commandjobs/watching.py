@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import time
 
+from offload.compute.commandjobs import overview
 from offload.compute.commandjobs.job import Job
 from offload.compute.commandjobs.messages import ENDED, RUNNING, News, Outcome, Watch
 from offload.compute.commandjobs.service import CommandService
 from offload.errors import NotFoundError
 
-LONGEST, LOOK_AGAIN = 60.0, 1.0
+LONGEST, LOOK_AGAIN, EACH = 60.0, 1.0, 0.0001
 PIECE, MOST = 4 * 1024 * 1024, 16 * 1024 * 1024
 """Bytes of output in one piece of news, and in one answer."""
 
@@ -37,13 +38,15 @@ async def watch(service: CommandService, watch: Watch) -> dict[int, News]:
             with contextlib.suppress(TimeoutError):
                 # What a job waits for changes without an event.
                 await asyncio.wait_for(event.wait(), min(left, LOOK_AGAIN))
+                # Looking at thousands of jobs takes a while: their news come together.
+                await asyncio.sleep(min(len(watch.jobs) * EACH, LOOK_AGAIN))
     finally:
         for job in watched:
             job.watchers.discard(event)
 
 
 def _news(service: CommandService, watch: Watch) -> dict[int, News]:
-    reasons = service.reasons()
+    reasons = overview.reasons(service)
     ended = service.ledger.get([number for number in watch.jobs if number not in service.jobs])
     room, found = MOST, {}
     for number, had in watch.jobs.items():

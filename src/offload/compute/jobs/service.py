@@ -11,6 +11,7 @@ from aiohttp import web
 
 from offload.compute.batches import Batcher
 from offload.compute.calls import Call
+from offload.compute.commandjobs import overview
 from offload.compute.commandjobs.routes import CommandRoutes
 from offload.compute.commandjobs.service import CommandService
 from offload.compute.engine import Engine
@@ -159,7 +160,7 @@ class JobService:
         calls, seconds = self._batcher.load()
         counts, waiting = {"waiting": 0, "running": 0}, set[str]()
         if self.commands is not None:
-            counts, waiting = self.commands.counts(), self.commands.clients()
+            counts, waiting = overview.counts(self.commands), overview.clients(self.commands)
         under_way = sum(calls.values()) + sum(counts.values())
         if under_way or self._asking:
             self._busy = time.monotonic()

@@ -1,0 +1,51 @@
+"""Which jobs there are, and what each waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from offload.compute.commandjobs.job import Job
+from offload.compute.commandjobs.messages import CANCELLING, RUNNING, JobInfo
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.compute.commandjobs.service import CommandService
+
+
+def counts(service: CommandService) -> dict[str, int]:
+    """Return how many jobs wait, and how many run."""
+    running = sum(job.state == RUNNING for job in service.jobs.values())
+    return {"waiting": len(service.jobs) - running, "running": running}
+
+
+def clients(service: CommandService) -> set[str]:
+    """Return who waits for jobs under way."""
+    return {client for job in service.jobs.values() for client in job.clients}
+
+
+def reasons(service: CommandService) -> dict[int, str]:
+    """Return for each job under way what it waits for, or what has happened to it."""
+    flights, found, before = service.flights, {}, 0
+    common = flights.trouble or ("" if flights.workers else "no workers are connected")
+    for job in service.jobs.values():
+        if job.cancelled:
+            found[job.id] = CANCELLING
+        elif job.state == RUNNING:
+            found[job.id] = job.note
+        else:
+            several = "job" if before == 1 else "jobs"
+            waits = common or (f"{before} {several} before it" if before else "waiting for a free worker")
+            found[job.id] = f"{job.note}; {waits}" if job.note else waits
+            before += 1
+    return found
+
+
+def infos(service: CommandService, jobs: Iterable[Job]) -> list[JobInfo]:
+    """Return jobs as clients see them."""
+    known = reasons(service)
+    return [job.info(known.get(job.id, "")) for job in jobs]
+
+
+def listed(service: CommandService, ended: bool) -> list[JobInfo]:
+    """Return the jobs under way, after those that have ended where these are asked for, too."""
+    return infos(service, [*(service.ledger.ended() if ended else ()), *service.jobs.values()])
