@@ -45,6 +45,14 @@ def test_one_that_is_down(inside: Inside, broken: Place) -> None:
     assert (told["state"], len(told["problems"]), told["kept"]["store"]["buffers"]) == ("down", 1, 0)
 
 
+def test_one_that_has_ended_by_itself(inside: Inside, broken: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Place, "end_reason", lambda place: "nothing was under way for 2 h")
+    done = inside("status", "big")
+    assert done.returncode == 1
+    assert b"the deployment big has ended: nothing was under way for 2 h" in done.stderr
+    assert b"offload up --name big" in done.stderr
+
+
 def test_one_that_has_lost_its_head(inside: Inside, broken: Place) -> None:
     Contact("running", {"pid": 2**22 + 1, "started": 1.0, "url": "https://127.0.0.1:1"}).write(broken.contact)
     Path(broken.log("head")).write_text("one\nMemoryError\n")
@@ -155,6 +163,7 @@ def test_one_that_runs(inside: Inside, place: Place, monkeypatch: pytest.MonkeyP
     assert done.returncode == 1
     assert b"waits: 3 calls wait: there are no workers\n" in done.stdout
     assert b"under way: 3 calls (" in done.stdout
+    assert b"<locals>.call 3)" in done.stdout
     assert b"offload scale test N" in done.stderr
     assert inside("scale", "test", "1").returncode == 0
     assert package.gather(futures, timeout=SECONDS) == [0, 1, 2]

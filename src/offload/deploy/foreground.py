@@ -45,6 +45,12 @@ class Foreground:
         assert self._process.stdin is not None
         self._process.stdin.close()
 
+    def let_go(self) -> None:
+        """Tell the head to end, and wait until it has."""
+        self.end()
+        if self._process is not None:
+            self._process.wait()
+
     def end(self) -> None:
         """Tell the head to end."""
         self.told = True

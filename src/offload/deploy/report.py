@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import psutil
+
 from offload.compute.contact import Contact
-from offload.compute.liveness import started
 from offload.compute.places import Place
 from offload.deploy import launch
 from offload.deploy.processes import tail
@@ -66,10 +67,18 @@ def _head(contact: Contact | None, told: dict[str, Any]) -> dict[str, Any]:
 def _service(place: Place, contact: Contact | None, service: dict[str, Any]) -> dict[str, Any]:
     name, pid = service["name"], service["pid"]
     addresses = {} if contact is None else {**vars(contact), "head": contact.head["url"]}
-    found = {**service, "address": addresses.get(name), "since": started(pid) if pid else None}
+    found = {**service, "address": addresses.get(name), "since": _since(pid)}
     if service["state"] != "running":
         found["says"] = _last_line(place, name)
     return found
+
+
+def _since(pid: int | None) -> float | None:
+    """Return when a process was started, in Unix seconds."""
+    try:
+        return psutil.Process(pid).create_time() if pid else None
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _last_line(place: Place, who: str) -> str | None:
@@ -89,9 +98,7 @@ def _jobs(place: Place, contact: Contact | None) -> dict[str, Any] | None:
             service.close()
     except (StorageError, OSError):
         return None  # its state is told among the services
-    if not isinstance(told["calls"], dict):
-        told["calls"] = {"calls": told["calls"]} if told["calls"] else {}
-    return {"commands": {}, **told}
+    return told
 
 
 def _waits(told: dict[str, Any]) -> list[str]:
@@ -129,7 +136,7 @@ def _problems(told: dict[str, Any]) -> list[OffloadError]:
     if state == "silent":
         return [OffloadError(told["reason"], f"its log: offload logs {name}; to start it anew: offload down {name}")]
     if state != "running":
-        what, hint = _NEXT[state]
+        what, hint = _NEXT.get(state, (f"has {state}", _NEXT["down"][1]))
         said = _said(told["services"][0]) if state == "dead" else ""
         return [OffloadError(f"the deployment {name} {what}{said}", hint.format(name=name))]
     logs = f"offload logs {name} --worker"

@@ -10,11 +10,12 @@ from offload.compute.places import Registry
 from offload.deploy import credentials, scaling
 from offload.deploy.client import client
 from offload.deploy.cluster import Cluster
+from offload.deploy.foreground import Foreground
 from offload.deploy.launch import down, state, up
 from offload.deploy.processes import tail
 from offload.deploy.report import report
 from offload.deploy.spec import Spec
-from offload.errors import NotFoundError, OffloadError
+from offload.errors import OffloadError
 from offload.storage.home import checked_home
 
 LOG_LINES = 1000
@@ -41,6 +42,7 @@ class Separate(Cluster):
     def __init__(self, name: str, spec: Spec | None = None) -> None:
         super().__init__(name)
         self._spec = spec
+        self._attached = Foreground()  # it does not outlive this process, even one that is killed
         self._registry = Registry(checked_home())
         self.place = self._registry.place(name)
         self.path = self.place.path
@@ -65,8 +67,9 @@ class Separate(Cluster):
         known = self.name in self._registry.names()
         self.owned = True
         try:
-            _, self.owned = up(self._registry, self._spec, _nobody)
+            _, self.owned = up(self._registry, self._spec, _nobody, self._attached.start)
         except BaseException:
+            self._attached.let_go()
             if not known and self.name in self._registry.names():
                 down(self._registry, self.place, _nobody)
             raise
@@ -75,11 +78,9 @@ class Separate(Cluster):
         """Bring it down, if it was brought up here."""
         if not self.owned:
             return
-        try:
-            place = self._registry.get(self.name)
-        except NotFoundError:
-            return  # somebody else did
-        down(self._registry, place, _nobody)
+        if self.name in self._registry.names():  # nobody else has done it
+            down(self._registry, self.place, _nobody)
+        self._attached.let_go()
 
     def scheduler_address(self) -> str | None:
         """Return the address."""

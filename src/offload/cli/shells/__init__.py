@@ -1,0 +1,1 @@
+"""What ``offload shell`` loads into the user's shell, after the user's own files."""

@@ -1,0 +1,123 @@
+"""A systemd user unit that keeps a deployment up: after a crash, a log-out, a restart of the machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from offload.compute.places import check_name, write_atomically
+from offload.errors import NotFoundError, OffloadError
+from offload.storage.filesystems import translated
+
+MARK = "# Written by offload install-service; taken away by offload install-service --remove."
+
+_UNIT = """\
+{mark}
+[Unit]
+Description=offload deployment {name}
+
+[Service]
+Type=exec
+{environment}ExecStart={command}
+Restart=on-failure
+RestartSec=5
+# Only the first process is told to end; it tells the others, workers first.
+KillMode=mixed
+TimeoutStopSec=60
+
+[Install]
+WantedBy=default.target
+"""
+
+
+def unit_name(name: str) -> str:
+    """Return what the unit of a deployment is called."""
+    return f"offload-{check_name(name)}.service"
+
+
+def unit_path(name: str) -> str:
+    """Return where the user's systemd looks for it."""
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.expanduser("~/.config")
+    return os.path.join(base, "systemd", "user", unit_name(name))
+
+
+def unit(name: str, program: Sequence[str], options: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Return the text of a unit.
+
+    Parameters
+    ----------
+    name : str
+        The deployment.
+    program : sequence of str
+        How this very offload is started.
+    options : sequence of str
+        More words for ``offload up``.
+    environment : mapping
+        Variables that it needs.
+
+    Examples
+    --------
+    >>> text = unit("big", ["/opt/my tools/offload"], ["--workers", "4"], {"OFFLOAD_HOME": "/data/100%"})
+    >>> [line for line in text.splitlines() if line.startswith(("Exec", "Env"))]  # doctest: +NORMALIZE_WHITESPACE
+    ['Environment="OFFLOAD_HOME=/data/100%%"',
+     'ExecStart="/opt/my tools/offload" "up" "--foreground" "--name" "big" "--workers" "4"']
+    """
+    words = [*program, "up", "--foreground", "--name", check_name(name), *options]
+    lines = "".join(f"Environment={_quoted(f'{key}={value}')}\n" for key, value in environment.items())
+    # In a command, a dollar sign is a variable's unless it is doubled.
+    command = " ".join(_quoted(word).replace("$", "$$") for word in words)
+    return _UNIT.format(mark=MARK, name=name, environment=lines, command=command)
+
+
+def install(name: str, text: str) -> str:
+    """Write the unit of a deployment, over an earlier one of ours; return its path.
+
+    Raises
+    ------
+    OffloadError
+        If somebody else has written a unit of this name.
+    """
+    path = unit_path(name)
+    if os.path.lexists(path):
+        _check_ours(path)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+    except OSError as error:
+        raise translated(error, path) from error
+    write_atomically(path, text)
+    return path
+
+
+def remove(name: str) -> str:
+    """Remove the unit of a deployment; return its path.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none.
+    OffloadError
+        If somebody else has written it.
+    """
+    path = unit_path(name)
+    if not os.path.lexists(path):
+        raise NotFoundError(f"there is no {path}", f"offload install-service {name}")
+    _check_ours(path)
+    os.unlink(path)
+    return path
+
+
+def _check_ours(path: str) -> None:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            ours = file.readline().rstrip("\n") == MARK
+    except OSError:
+        ours = False
+    if not ours:
+        raise OffloadError(f"{path} was not written by offload", "move it away, or give the deployment another name")
+
+
+def _quoted(word: str) -> str:
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("%", "%%")
+    return f'"{escaped}"'
