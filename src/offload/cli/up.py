@@ -16,10 +16,12 @@ from offload.errors import OffloadError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from offload.compute.contact import Contact
     from offload.compute.places import Registry
     from offload.deploy.foreground import Foreground
-    from offload.deploy.spec import Spec
+    from offload.deploy.resolve import Resolved
 
 OTHERS_SECONDS, POLL = 30.0, 0.1
 
@@ -78,18 +80,25 @@ def up(
 ) -> int:
     """Bring up a Dask deployment on this machine: a scheduler, workers, the dashboard, and storage beside them.
 
-    TARGET is `local`, or the address of a Dask scheduler that someone else started (tls://HOST:PORT, tcp://HOST:PORT),
-    which gets a job service and storage. Run again, it says that the deployment is up. All of it listens on loopback,
-    with mutual TLS by certificates that only you can read.
+    TARGET is `local`; or the address of a Dask scheduler that someone else started (tls://HOST:PORT, tcp://HOST:PORT),
+    which gets a job service and storage; or the name of a table [deployment.NAME] in `offload.toml`, here or above, or
+    in `~/.config/offload/config.toml`.
+
+    Run again, it says that the deployment is up, and in what it differs from what was asked for. All of it listens on
+    loopback, with mutual TLS by certificates that only you can read.
     """
     from offload.compute.places import Registry
     from offload.deploy.launch import up as bring_up
+    from offload.deploy.resolve import resolve
+    from offload.deploy.spec import spec_of
     from offload.storage.home import checked_home
 
     registry = Registry(checked_home())
-    spec = _spec(registry, target, name, no_nanny, choices)
+    options = {key: value for key, value in choices.items() if value is not None and value is not False}
+    resolved = resolve(registry, target, name, options | ({"nanny": False} if no_nanny else {}))
+    spec = resolved.spec
     if dry_run:
-        _show_spec(spec, as_json)
+        _show_spec(resolved, as_json)
         return 0
     from offload.deploy.foreground import Foreground
     from offload.deploy.processes import start_detached
@@ -104,11 +113,15 @@ def up(
             attached.end()
         raise
     seconds = time.monotonic() - began
+    differences = [] if started else resolved.differences(spec_of(registry.place(spec.name)))
     if as_json:
-        write_json({"name": spec.name, "started": started, "seconds": seconds, **vars(contact)})
+        report = {"name": spec.name, "started": started, "seconds": seconds, **vars(contact)}
+        write_json(report if started else {**report, "differs": [what for what, _, _ in differences]})
     else:
         say(f"{spec.name} is up, after {duration(seconds)}" if started else f"{spec.name} is up already")
         _show(spec.name, contact)
+    if differences:
+        return _tell_differences(spec.name, differences)
     if attached is None:
         return 0
     if not started:
@@ -142,53 +155,24 @@ def _stay(registry: Registry, name: str, attached: Foreground) -> int:
     return 0
 
 
-NOT_EXISTING = ("workers", "minimum", "maximum", "threads", "memory_limit", "port", "scratch", "storage_only")
-ONLY_EXISTING = ("tls_ca", "tls_cert", "tls_key", "i_know")
+def _tell_differences(name: str, differences: list[tuple[str, Any, Any]]) -> int:
+    """Say in what a deployment that is up is not what was asked for; return the exit code."""
+    scaling = {"workers": f"offload scale {name} N"}
+    scaling |= dict.fromkeys(("minimum", "maximum"), f"offload scale {name} A-B")
+    for what, has, asked in differences:
+        say(f"{what.replace('_', ' ')}: it has {has}, not {asked}")
+    commands = {scaling.get(what, f"offload down {name}, then offload up again") for what, _, _ in differences}
+    say(f"to change that: {'; '.join(sorted(commands))}")
+    return 1
 
 
-def _spec(registry: Registry, target: str, name: str | None, no_nanny: bool, choices: dict[str, object]) -> Spec:
-    from offload.deploy import existing
-    from offload.deploy.spec import Spec, cores, parse_duration, parse_ports, spec_of
-
-    given = {key: value for key, value in choices.items() if value is not None and value is not False}
-    if existing.is_address(target):
-        name = name or existing.NAME
-        wrong = [key for key in NOT_EXISTING if key in given] + ["no_nanny"] * no_nanny
-        files = [given.pop(key, None) for key in ONLY_EXISTING]
-        if not wrong:
-            given |= existing.choices(target, *files)  # type: ignore[arg-type]
-    else:
-        if target != "local":
-            raise UsageError(f"{target} is no place that this version can deploy to", "offload up local")
-        name = name or "local"
-        wrong = [key for key in ONLY_EXISTING if key in given]
-    if wrong:
-        options = ", ".join(f"--{key.replace('_', '-')}" for key in wrong)
-        raise UsageError(f"{options} cannot be given for {target}", "offload up --help")
-    if not given and not no_nanny and name in registry.names():
-        return spec_of(registry.place(name))  # as it was
-    if "idle" in given:
-        given["idle"] = parse_duration(str(given["idle"]))
-    for key in ("buffers", "database"):
-        path = given.get(key) or os.environ.get(f"OFFLOAD_{key.upper()}")
-        if path:
-            given[key] = os.path.abspath(os.path.expanduser(str(path)))
-    if {"minimum", "maximum"} & set(given):
-        if "workers" in given:
-            raise UsageError("give --workers, or --minimum and --maximum", "offload up --minimum 0 --maximum 8")
-        given.setdefault("maximum", max(cores(), given.get("minimum", 0)))  # type: ignore[call-overload]
-    if "ports" in given:
-        given["ports"] = parse_ports(str(given["ports"]))
-    return Spec(name=name, nanny=not no_nanny, **given)  # type: ignore[arg-type]
-
-
-def _show_spec(spec: Spec, as_json: bool) -> None:
-    values = dataclasses.asdict(spec)
+def _show_spec(resolved: Resolved, as_json: bool) -> None:
+    values = dataclasses.asdict(resolved.spec)
     if as_json:
-        write_json(values)
+        write_json({**values, "sources": {key: resolved.source(key) for key in values}})
         return
     for key, value in values.items():
-        write_line(f"{key.replace('_', ' ')}: {value}")
+        write_line(f"{key.replace('_', ' ')}: {value}  ({resolved.source(key)})")
 
 
 def _show(name: str, contact: Contact) -> None:

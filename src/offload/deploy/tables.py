@@ -1,0 +1,146 @@
+"""Deployments described in files: ``[deployment.NAME]`` in ``offload.toml`` and in the user's configuration."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+from offload.errors import NotFoundError, UsageError
+
+PROJECT, USER = "offload.toml", "config.toml"
+
+# Key of a table: the type of its value, and the attribute of a spec that it stands for ("" for none).
+TOP: dict[str, tuple[type, str]] = {
+    "site": (str, ""),
+    "host": (str, "host"),
+    "port": (int, "port"),
+    "ports": (str, "ports"),
+    "idle": (str, "idle"),
+    "storage_only": (bool, "storage_only"),
+    "scheduler": (str, "scheduler"),
+    "storage": (dict, ""),
+    "tls": (dict, ""),
+    "workers": (dict, ""),
+}
+WITHIN: dict[str, dict[str, tuple[type, str]]] = {
+    "storage": {"buffers": (str, "buffers"), "database": (str, "database")},
+    "tls": {"ca": (str, "tls_ca"), "cert": (str, "tls_cert"), "key": (str, "tls_key")},
+    "workers": {
+        "provider": (str, ""),
+        "count": (int, "workers"),
+        "minimum": (int, "minimum"),
+        "maximum": (int, "maximum"),
+        "threads": (int, "threads"),
+        "memory_limit": (str, "memory_limit"),
+        "nanny": (bool, "nanny"),
+        "scratch": (str, "scratch"),
+    },
+}
+PATHS = {"buffers", "database", "scratch", "tls_ca", "tls_cert", "tls_key"}
+_KINDS = {str: "a text", int: "a whole number", bool: "true or false", dict: "a table"}
+
+
+def files() -> Iterator[str]:
+    """Give the configuration files that there are: the project's, found upwards from here, before the user's."""
+    directory = os.getcwd()
+    while True:
+        path = os.path.join(directory, PROJECT)
+        if os.path.exists(path):
+            yield path
+            break
+        if directory == (directory := os.path.dirname(directory)):
+            break
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    path = os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.config"), "offload", USER)
+    if os.path.exists(path):
+        yield path
+
+
+def find(name: str) -> tuple[dict[str, Any], str] | None:
+    """Return what a table says, as attributes of a spec, and the file that it stands in; None when there is none.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be understood, or holds a key or a value that does not belong there.
+    """
+    for path in files():
+        table = _tables(path).get(name)
+        if table is not None:
+            return dict(_values(table, path, name)), path
+    return None
+
+
+def get(name: str) -> tuple[dict[str, Any], str]:
+    """Return what `find` does.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such table; the hint names the nearest one.
+    """
+    found = find(name)
+    if found is not None:
+        return found
+    known = sorted({known for path in files() for known in _tables(path)})
+    near = difflib.get_close_matches(name, ["local", *known], 1)
+    raise NotFoundError(
+        f"{name} is neither a place that this version can deploy to, nor a deployment in {PROJECT}",
+        f"did you mean: offload up {near[0]}" if near else f"there are: {', '.join(['local', *known])}",
+    )
+
+
+def _tables(path: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            tables = tomllib.load(file).get("deployment", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{path} cannot be understood: {exc}", "it is to be TOML") from exc
+    except OSError as exc:
+        raise UsageError(f"{path} cannot be read: {exc.strerror}") from exc
+    if not isinstance(tables, dict):
+        raise UsageError(f"{path}: deployment is no table", "write [deployment.NAME]")
+    return tables
+
+
+def _values(table: Any, path: str, name: str) -> Iterator[tuple[str, Any]]:
+    where = f"deployment.{name}"
+    for key, value, attribute in _checked(table, TOP, path, where):
+        if key == "site" and value != "here":
+            raise UsageError(f"{path}: {where}.site is {value!r}: this version deploys here only", 'site = "here"')
+        if key in WITHIN:
+            for inner, inside, meant in _checked(value, WITHIN[key], path, f"{where}.{key}"):
+                if inner == "provider":
+                    _check_provider(inside, "scheduler" in table, path, f"{where}.{key}")
+                if meant:
+                    yield meant, _absolute(inside, path) if meant in PATHS else inside
+        elif attribute:
+            yield attribute, value
+
+
+def _checked(table: Any, known: dict[str, tuple[type, str]], path: str, where: str) -> Iterator[tuple[str, Any, str]]:
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: {where} is no table", f"write [{where}]")
+    for key, value in table.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+            raise UsageError(f"{path}: {where} has no key {key}", hint)
+        kind, attribute = known[key]
+        if type(value) is not kind:
+            raise UsageError(f"{path}: {where}.{key} is {value!r}", f"it is to be {_KINDS[kind]}")
+        yield key, value, attribute
+
+
+def _check_provider(provider: str, existing: bool, path: str, where: str) -> None:
+    expected = "existing" if existing else "local"
+    if provider != expected:
+        because = "with a scheduler" if existing else "without a scheduler"
+        raise UsageError(f"{path}: {where}.provider is {provider!r}", f'{because} this version knows "{expected}"')
+
+
+def _absolute(text: str, path: str) -> str:
+    return os.path.normpath(os.path.join(os.path.dirname(path), os.path.expanduser(text)))

@@ -1,0 +1,159 @@
+"""Options, tables of configuration files, variables and defaults: which counts, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from offload.compute.places import Registry
+from offload.deploy.resolve import Resolved, resolve
+from offload.deploy.spec import Spec, cores
+from offload.errors import NotFoundError, UsageError
+from tests.conftest import Offload
+
+PROJECT = """
+[deployment.big]
+site = "here"
+ports = "60001-60100"
+idle = "30m"
+storage = { buffers = "data/buffers" }
+
+[deployment.big.workers]
+provider = "local"
+count = 3
+threads = 2
+memory_limit = "1GB"
+nanny = false
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a table, and an empty user configuration; the current directory is below."""
+    (tmp_path / "project" / "below").mkdir(parents=True)
+    (tmp_path / "project" / "offload.toml").write_text(PROJECT)
+    monkeypatch.chdir(tmp_path / "project" / "below")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "project"
+
+
+def resolved(home: Path, target: str = "local", name: str | None = None, **options: object) -> Resolved:
+    return resolve(Registry(str(home)), target, name, options)
+
+
+def test_a_table_is_a_deployment(project: Path, home: Path) -> None:
+    found = resolved(home, "big")
+    assert found.spec == Spec(
+        name="big", workers=3, threads=2, memory_limit="1GB", nanny=False, ports=(60001, 60100), idle=1800.0,
+        buffers=str(project / "data" / "buffers"),
+    )  # fmt: skip
+    assert found.source("threads") == str(project / "offload.toml")
+    assert found.source("scratch") == "default"
+
+
+def test_options_come_before_the_table(project: Path, home: Path) -> None:
+    found = resolved(home, "big", "mine", minimum=1, threads=4)
+    assert (found.spec.name, found.spec.threads, found.spec.memory_limit) == ("mine", 4, "1GB")
+    assert (found.spec.minimum, found.spec.maximum) == (1, cores())
+    assert (found.source("threads"), found.source("maximum")) == ("command line", "number of cores")
+
+
+def test_the_user_s_file_comes_after_the_project_s(project: Path, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "config" / "offload").mkdir(parents=True)
+    mine = tmp_path / "config" / "offload" / "config.toml"
+    mine.write_text("[deployment.big.workers]\ncount = 9\n[deployment.own.workers]\ncount = 7\n")
+    assert resolved(home, "big").spec.workers == 3
+    assert resolved(home, "own").spec.workers == 7
+    assert resolved(home, "own").source("workers") == str(mine)
+
+
+def test_variables_come_before_defaults(project: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OFFLOAD_BUFFERS", "/elsewhere")
+    assert resolved(home, "local").spec.buffers == "/elsewhere"
+    assert resolved(home, "local").source("buffers") == "OFFLOAD_BUFFERS"
+    assert resolved(home, "big").spec.buffers == str(project / "data" / "buffers")
+
+
+def test_what_exists_stays_as_it_was(project: Path, home: Path) -> None:
+    spec = Spec(name="local", workers=5)
+    Registry(str(home)).create("local", spec.to_json())
+    assert resolved(home).spec == spec
+    assert resolved(home, threads=2).spec.workers == cores()
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("[deployment.x]\nport = '1'", "deployment.x.port is '1'", "a whole number"),
+        ("[deployment.x]\nprot = 1", "no key prot", "did you mean port?"),
+        ("[deployment.x.workers]\nminimun = 1", "deployment.x.workers has no key minimun", "did you mean minimum?"),
+        ("[deployment.x.workers]\nqqqq = 1", "no key qqqq", "there are: provider, count"),
+        ("[deployment.x.workers]\nnanny = 1", "nanny is 1", "true or false"),
+        ("[deployment.x.workers]\nprovider = 'slurm'", "provider is 'slurm'", '"local"'),
+        ("[deployment.x]\nsite = 'ssh://a'", "deploys here only", "here"),
+        ("[deployment]\nx = 1", "deployment.x is no table", "[deployment.x]"),
+        ("deployment = 1", "deployment is no table", "[deployment.NAME]"),
+        ("[deployment.x", "cannot be understood", "TOML"),
+        ("[deployment.x.workers]\ncount = 1\nmaximum = 2", "minimum and maximum", "offload up"),
+    ],
+)
+def test_what_is_wrong_is_named(project: Path, home: Path, text: str, message: str, hint: str) -> None:
+    (project / "offload.toml").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        resolved(home, "x")
+    assert message in caught.value.message
+    assert hint in (caught.value.hint or "")
+
+
+def test_a_name_that_is_nowhere(project: Path, home: Path) -> None:
+    with pytest.raises(NotFoundError, match="neither") as caught:
+        resolved(home, "bgi")
+    assert caught.value.hint == "did you mean: offload up big"
+
+
+def test_an_existing_scheduler_in_a_table(project: Path, home: Path) -> None:
+    (project / "offload.toml").write_text(
+        '[deployment.theirs]\nscheduler = "tcp://127.0.0.1:8786"\n[deployment.theirs.workers]\nprovider = "existing"\n'
+    )
+    found = resolved(home, "theirs")
+    assert (found.spec.name, found.spec.scheduler) == ("theirs", "tcp://127.0.0.1:8786")
+    with pytest.raises(UsageError, match="--workers cannot be given"):
+        resolved(home, "theirs", workers=2)
+
+
+def test_differences_are_those_that_were_asked_for(project: Path, home: Path) -> None:
+    kept = Spec(name="local", workers=5, threads=2)
+    assert resolved(home, threads=2).differences(kept) == []
+    assert resolved(home, threads=3, workers=5).differences(kept) == [("threads", 2, 3)]
+    follows = Spec(name="local", minimum=0, maximum=3)
+    assert resolved(home, workers=2).differences(follows) == [("workers", "0 to 3", 2)]
+
+
+def test_a_dry_run_tells_where_values_come_from(project: Path, offload: Offload) -> None:
+    shown = offload("up", "big", "--threads", "8", "--dry-run")
+    assert b"threads: 8  (command line)" in shown.stdout
+    assert f"workers: 3  ({project / 'offload.toml'})".encode() in shown.stdout
+    told = json.loads(offload("up", "big", "--dry-run", "--json").stdout)
+    assert (told["workers"], told["sources"]["scratch"]) == (3, "default")
+    assert not os.path.exists(os.environ["OFFLOAD_HOME"])
+
+
+@pytest.mark.real
+def test_one_that_is_up_otherwise_is_told(project: Path, offload: Offload) -> None:
+    words = ["up", "--name", "kept", "--storage-only"]
+    assert offload(*words).returncode == 0
+    try:
+        assert offload(*words).returncode == 0
+        assert offload("up", "--name", "kept").returncode == 0
+        other = offload("up", "--name", "kept", "--workers", "3", "--threads", "2")
+        assert other.returncode == 1
+        assert b"threads: it has 1, not 2" in other.stderr
+        assert b"offload scale kept N" in other.stderr
+        assert b"offload down kept" in other.stderr
+        told = json.loads(offload("up", "--name", "kept", "--threads", "2", "--json").stdout)
+        assert (told["started"], told["differs"]) == (False, ["threads"])
+    finally:
+        assert offload("down", "kept").returncode == 0
