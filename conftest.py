@@ -19,6 +19,11 @@ _deselected = pytest.StashKey[int]()
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
+# What the one who runs the tests may have set for other programs, and what they would look different with.
+FOREIGN = ("DASK_", "OFFLOAD_", "PYTHON", "XDG_")
+SETTINGS = {"ALL_PROXY", "COLUMNS", "FORCE_COLOR", "HTTPS_PROXY", "HTTP_PROXY", "LINES", "NO_COLOR", "NO_PROXY"}
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Point everything that says where a home lies at a directory of this run, and let signals do what they do."""
     for number in SIGNALS:
@@ -27,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     directory = Path(tempfile.mkdtemp(prefix="offload-tests-"))
     config.stash[_directory] = directory
     for name in list(os.environ):
-        if name.startswith(("OFFLOAD_", "XDG_")):
+        if name.startswith(FOREIGN) or name.upper() in SETTINGS:
             del os.environ[name]
     (directory / "user").mkdir()
     os.environ["HOME"] = str(directory / "user")

@@ -207,7 +207,7 @@ def test_two_that_bring_up_the_same_get_one(registry: Registry, tmp_path: Path, 
     assert left_over(registry, tmp_path) == []
 
 
-@pytest.mark.parametrize("moment", ["the head", "the scheduler"])
+@pytest.mark.parametrize("moment", ["the head", "the storage"])
 def test_an_interrupted_up_leaves_nothing(registry: Registry, tmp_path: Path, command: Path, moment: str) -> None:
     up = subprocess.Popen([command, "up", "--name", "test"], stderr=subprocess.PIPE, text=True)
     assert up.stderr is not None

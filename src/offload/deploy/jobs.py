@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import time
+from importlib import import_module
 
 from aiohttp import web
 
@@ -20,7 +21,6 @@ from offload.compute.places import Place
 from offload.compute.session import current
 from offload.compute.visible import mark
 from offload.deploy import credentials
-from offload.deploy.daskside import security_of
 from offload.deploy.endpoints import free_port, is_free
 from offload.deploy.spec import spec_of, take_part
 from offload.deploy.told import announce, until_told, withdraw
@@ -40,6 +40,8 @@ def connect(place: Place) -> DaskEngine:
         If it does not come up in time.
     """
     from distributed import Client
+
+    from offload.deploy.daskside import security_of
 
     patience = CONNECT_SECONDS if spec_of(place).scheduler is None else EXISTING_SECONDS
     deadline = time.monotonic() + patience
@@ -87,7 +89,10 @@ async def serve(place: Place, port: int | None, attached: bool) -> None:
         runner, spec.host, port, ssl_context=server_context(own.certificate, own.key), reuse_address=True
     ).start()
     announce(place, attached, "jobs", f"https://{spec.host}:{port}")
+    # Calls can be taken on before Dask is imported; it takes most of the time of a start.
+    importing = asyncio.create_task(asyncio.to_thread(import_module, "offload.deploy.daskside"))
     await until_told(attached)
+    importing.cancel()
     withdraw(place)
     # At once: what is recorded is recorded, and Dask's client could wait long for a scheduler that is ending, too.
     os._exit(0)

@@ -25,7 +25,7 @@ from offload.deploy.daskside import QuietWorker, dask_security
 from offload.deploy.whereabouts import InPlace, Whereabouts
 from offload.errors import OffloadError
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+FIRST_PAUSE, LONGEST_PAUSE, SCHEDULER_PAUSE = 0.2, 5.0, 0.05
 CONNECT_SECONDS = 30.0
 
 
@@ -97,6 +97,8 @@ async def work(known: Whereabouts, settings: Settings, attached: bool = False) -
                 reason = f"{contact.scheduler} has gone away"
             except (OSError, TimeoutError, RuntimeError) as exc:
                 reason = f"{contact.scheduler} cannot be reached: {exc}"
+        elif contact is not None and contact.state == "starting":
+            pause = SCHEDULER_PAUSE
         if stop.is_told():
             break
         if reason != told:

@@ -7,18 +7,21 @@ import fcntl
 import functools
 import os
 import signal
+import socket
 import ssl
 import sys
-
-from aiohttp import web
+from importlib import import_module
 
 from offload.compute.places import Place
 from offload.deploy import credentials
 from offload.deploy.endpoints import free_port
-from offload.deploy.head.api import application
 from offload.deploy.head.supervisor import Head, log
 from offload.deploy.spec import take_part
 from offload.errors import OffloadError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from aiohttp.web import AppRunner
 
 PREFERRED = 8787
 
@@ -27,21 +30,18 @@ async def serve(place: Place, attached: bool) -> None:
     """Run a head until it is told to end."""
     spec = take_part(place)
     port = free_port(spec.host, None, spec.ports, PREFERRED)
+    listener = socket.create_server((spec.host, port), family=socket.AF_INET6 if ":" in spec.host else socket.AF_INET)
     head = Head(place, f"https://{spec.host}:{port}")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    own = credentials.certificate(place.keys, credentials.SERVER)
-    context.load_cert_chain(own.certificate, own.key)
-    runner = web.AppRunner(application(head, credentials.token(place.keys)), access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, spec.host, port, ssl_context=context).start()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, head.stop)
     if attached:
         loop.add_reader(sys.stdin.fileno(), functools.partial(_let_go, loop, head))
     log(f"{place.name} begins, process {os.getpid()}, {head.contact.head['url']}")
+    head.starting = asyncio.create_task(head.start(), name="start")
+    runner = await _serve_requests(head, listener)
+    head.served.set()
     try:
-        head.starting = asyncio.create_task(head.start(), name="start")
         await asyncio.wait([head.starting])
         if not head.starting.cancelled():
             head.starting.result()
@@ -53,6 +53,18 @@ async def serve(place: Place, attached: bool) -> None:
     await head.stopped.wait()
     await runner.cleanup()
     log(f"{place.name} has ended")
+
+
+async def _serve_requests(head: Head, listener: socket.socket) -> AppRunner:
+    # They take half a second to import, in which the children do the same.
+    web, api = await asyncio.to_thread(lambda: tuple(map(import_module, ("aiohttp.web", "offload.deploy.head.api"))))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own = credentials.certificate(head.place.keys, credentials.SERVER)
+    context.load_cert_chain(own.certificate, own.key)
+    runner: AppRunner = web.AppRunner(api.application(head, credentials.token(head.place.keys)), access_log=None)
+    await runner.setup()
+    await web.SockSite(runner, listener, ssl_context=context).start()
+    return runner
 
 
 def _let_go(loop: asyncio.AbstractEventLoop, head: Head) -> None:

@@ -7,11 +7,13 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-import aiohttp
-
 from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.deploy import credentials
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import aiohttp
 
 CONNECT_SECONDS, SECONDS = 3.0, 30.0
 
@@ -93,6 +95,8 @@ class ServiceLink:
         OSError, TimeoutError
             If it does not answer.
         """
+        import aiohttp
+
         if self._session is None:
             context = ssl.create_default_context(cafile=credentials.authority(self._place.keys))
             self._session = aiohttp.ClientSession(

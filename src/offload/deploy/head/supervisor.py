@@ -56,6 +56,7 @@ class Head:
         self.adaptive = Adaptive(self.workers, self.link, self.jobs_link, self.spec.threads)
         self.stopping: asyncio.Task[None] | None = None
         self.stopped = asyncio.Event()
+        self.served = asyncio.Event()  # set when the head can be asked
         self.began = time.time()
         self.asked = time.monotonic()
         self.starting: asyncio.Task[None] | None = None
@@ -75,18 +76,21 @@ class Head:
         self.contact.write(self.place.contact)
         services = self.services
         services.storage.start()
-        if self.spec.scheduler is not None:
-            services.jobs.start()
-            await services.jobs.first_ready()
-        elif not self.spec.storage_only:
+        own = self.spec.scheduler is None and not self.spec.storage_only
+        if own:
             services.scheduler.start()
-            await services.scheduler.first_ready()
+            if self.spec.ports is not None:  # of a narrow range, one takes its port after the other
+                await services.scheduler.first_ready()
+        if not self.spec.storage_only:
             services.jobs.start()
+        if own:
+            # They wait for the scheduler where they are slow, too: they import Dask first.
             self.workers.grow(self.spec.workers if self.spec.maximum is None else self.spec.minimum)
-            await services.jobs.first_ready()
-            if self.spec.maximum is not None:
-                await self.adaptive.begin(self.spec.minimum, self.spec.maximum)
-        await services.storage.first_ready()
+        for service in self.running:
+            await service.first_ready()
+        if own and self.spec.maximum is not None:
+            await self.adaptive.begin(self.spec.minimum, self.spec.maximum)
+        await self.served.wait()
         self.contact.state = "running"
         self.contact.write(self.place.contact)
         if self.spec.idle is not None:
