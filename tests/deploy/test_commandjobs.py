@@ -24,6 +24,7 @@ from offload.compute.commandjobs.messages import (
     Watch,
 )
 from offload.compute.commandjobs.reporter import Service
+from offload.compute.commands.execute import group_is_alive
 from offload.compute.commands.plan import Plan
 from offload.compute.commands.recall import planner_for
 from offload.compute.commands.request import Request
@@ -253,6 +254,21 @@ def test_jobs_outlive_the_job_service_and_a_client_that_is_killed(client: Asker,
     outcome, out = client.follow(waits.job)
     assert outcome is not None and outcome.outcome == "recorded"
     assert out == b"later\n"
+
+
+def test_jobs_outlive_the_head(client: Asker, place: Place, home: Path) -> None:
+    flag = Path("flag").absolute()
+    (runs,) = client.submit(shell(f"echo $$; while [ ! -e {flag} ]; do sleep 0.1; done", detect=False))
+    (waits,) = client.submit(shell("echo later"), detach=True)
+    group = number_in(client.follow(runs.job, lambda out: b"\n" in out)[1])
+    os.kill(contact_of(place).head["pid"], signal.SIGKILL)
+    eventually(lambda: not group_is_alive(group))
+    eventually(lambda: launch.state(place) == "dead")
+    launch.up(Registry(str(home)), Spec(name="test", workers=1), print)
+    flag.touch()
+    for job in (runs.job, waits.job):
+        outcome, _ = client.follow(job)
+        assert outcome is not None and outcome.outcome == "recorded"
 
 
 def test_a_command_that_ends_its_workers_is_given_up(client: Asker, place: Place) -> None:

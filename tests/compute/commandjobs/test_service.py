@@ -9,6 +9,7 @@ import pytest
 
 from offload.compute.commandjobs import service as module
 from offload.compute.commandjobs import watching
+from offload.compute.commandjobs.job import Job
 from offload.compute.commandjobs.messages import ENDED, RUNNING, WAITING, Begin, Leave, Outcome, Ticket
 from offload.compute.commandjobs.overview import clients, counts, listed, reasons
 from offload.compute.commands.plan import Plan
@@ -283,6 +284,31 @@ def test_what_cannot_be_recorded_says_so(play: Play, monkeypatch: pytest.MonkeyP
         assert news is not None and news.outcome is not None
         assert (news.outcome.unrecorded, news.outcome.exit_code) == ("no room", 0)
         assert isinstance(news.outcome.error, StorageError)
+
+    play(scenario)
+
+
+def test_a_ledger_that_cannot_be_written_for_a_moment_loses_nothing(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(it: Deployed) -> None:
+        plan = plan_of("true")
+        await it.submit(plan)
+        await it.carried(1)
+        it.begin(1)
+        save = it.service.ledger.save
+
+        def fail(job: Job) -> None:
+            raise StorageError("no room")
+
+        monkeypatch.setattr(it.service.ledger, "save", fail)
+        with pytest.raises(StorageError, match="no room"):
+            await it.report(1, 1, outcome=done(plan))
+        assert it.service.jobs[1].state == RUNNING
+        monkeypatch.setattr(it.service.ledger, "save", save)
+        assert await it.report(1, 1, outcome=done(plan))
+        news = await it.news(1)
+        assert news is not None and news.outcome is not None and news.outcome.outcome == "same"
 
     play(scenario)
 
