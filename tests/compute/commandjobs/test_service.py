@@ -166,6 +166,29 @@ def test_a_lost_worker_voids_its_attempt_and_the_third_ends_the_job(play: Play) 
     play(scenario)
 
 
+def test_workers_that_die_before_they_begin_are_not_tried_without_end(play: Play) -> None:
+    async def scenario(it: Deployed) -> None:
+        await it.submit(plan_of("a"))
+        for attempt in range(1, 4):
+            await it.carried(attempt)
+            it.carrier.futures[1].set_exception(WorkerLostError("it ended"))
+        await until(lambda: not it.service.jobs)
+
+    play(scenario)
+
+
+def test_workers_that_cannot_reach_the_service_are_told_of(play: Play) -> None:
+    async def scenario(it: Deployed) -> None:
+        await it.submit(plan_of("a"))
+        await it.carried(1)
+        it.carrier.futures[1].set_result(None)
+        await it.carried(2)
+        assert reasons(it.service)[1] == "a worker could not reach the job service; waiting for a free worker"
+        assert it.begin(1).attempt == 1
+
+    play(scenario)
+
+
 def test_workers_that_are_told_to_end_do_not_count(play: Play) -> None:
     async def scenario(it: Deployed) -> None:
         await it.submit(plan_of("a"))

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from offload.compute.commandjobs.carrier import Carrier
-from offload.compute.commandjobs.flights import FAILED, GONE, LOST, Flights
+from offload.compute.commandjobs.flights import FAILED, GONE, LOST, RETURNED, Flights
 from offload.compute.commandjobs.job import Job
 from offload.compute.commandjobs.ledger import Ledger
 from offload.compute.commandjobs.messages import (
@@ -246,7 +246,11 @@ class CommandService:
         self._land(job)
         if how == FAILED:
             self._end(job, Outcome(error=OffloadError(f"the worker could not run it: {said}", "offload logs")))
+        elif how == LOST:
+            self._lose(job)
         elif job.state == WAITING:
+            if how == RETURNED and not job.excused:
+                job.note = "a worker could not reach the job service"
             self._again(job)
         elif how == GONE:
             # Its worker ends too, and will say so, or nothing.
@@ -254,7 +258,7 @@ class CommandService:
             job.note = "the scheduler went away"
             job.wake()
         else:
-            self._lose(job, AGAIN if how == LOST else "its worker could not reach the job service; running again")
+            self._lose(job, "its worker could not reach the job service; running again")
         self._launch()
 
     def _lose(self, job: Job, note: str = AGAIN) -> None:
@@ -265,7 +269,7 @@ class CommandService:
         if job.cancelled:
             self._end(job, Outcome(cancelled=True))
         elif job.lost >= ATTEMPTS:
-            what = f"its worker ended {job.lost} times while it ran"
+            what = f"its worker was lost {job.lost} times"
             cause = "it takes more memory than there is, or ends other processes than its own"
             self._end(job, Outcome(error=WorkerLostError(f"{what}: maybe {cause}", "offload logs")))
         else:
