@@ -1,0 +1,138 @@
+"""Dask's own programs and a deployment: its certificates in their configuration, both ways."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import offload
+from offload.compute import submission
+from offload.compute.contact import Contact
+from offload.compute.places import Place, Registry
+from offload.deploy import scaling
+from offload.deploy.client import client
+from offload.deploy.daskside import dask_security
+from offload.deploy.environment import variables
+from offload.deploy.processes import python
+from tests.deploy.test_local import connected, contact_of, eventually, place, registry
+
+pytestmark = pytest.mark.real
+
+__all__ = ["place", "registry"]
+
+SECONDS = 90.0
+DASK = str(Path(sys.executable).parent / "dask")
+
+
+@contextlib.contextmanager
+def running(command: list[str], log: Path, **environment: str) -> Iterator[None]:
+    """Run a program that is ended with the block; it has to be running then."""
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=output, stderr=output, env={**os.environ, **environment}
+        )
+    try:
+        yield
+        assert process.poll() is None, log.read_text()
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.terminate()
+        process.wait(SECONDS)
+
+
+def shell(text: str, command: Path, **environment: str) -> str:
+    """Run a line of a user's shell, and return what it prints."""
+    path = f"{command.parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", text], capture_output=True, text=True, timeout=SECONDS, check=False,
+        env={**os.environ, "PATH": path, **environment},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@offload.task
+def where(number: int) -> int:
+    return os.getpid()
+
+
+def test_a_worker_of_dask_joins(place: Place, command: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = 'eval "$(offload env test)" && exec dask worker "$DASK_SCHEDULER_ADDRESS" --name guest --no-dashboard'
+    path = f"{command.parent}:{os.environ['PATH']}"
+    with running(["bash", "-c", line], tmp_path / "log", PATH=path):
+        guest = eventually(lambda: next((w for w in connected(place) if w["name"] == "guest"), None))
+        with client("test") as dask:
+            assert dask.submit(sum, [1, 2], workers=[guest["address"]]).result(SECONDS) == 3
+        # Calls of offload go there, too: here it is the only one.
+        monkeypatch.setenv("OFFLOAD_DEPLOYMENT", "test")
+        scaling.scale(place, 0)
+        eventually(lambda: [w["name"] for w in connected(place)] == ["guest"])
+        with client("test") as dask:
+            pid = dask.submit(os.getpid, workers=[guest["address"]]).result(SECONDS)
+        assert where.submit(1).result(SECONDS) == pid
+        submission.shutdown()
+
+
+def test_plain_code_in_another_terminal(place: Place, command: Path) -> None:
+    code = "from distributed import Client; c = Client(); print(c.submit(sum, [1, 2]).result()); c.close()"
+    assert shell(f'eval "$(offload env test)" && python -c "{code}"', command) == "3\n"
+
+
+def test_without_certificates_nobody_joins(place: Place, tmp_path: Path) -> None:
+    address = str(contact_of(place).scheduler)
+    done = subprocess.run(
+        [DASK, "worker", address, "--name", "stranger", "--no-dashboard", "--death-timeout", "3"],
+        capture_output=True, text=True, timeout=SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "stranger" not in [w["name"] for w in connected(place)]
+
+
+@pytest.fixture
+def scheduler(place: Place, tmp_path: Path) -> Iterator[str]:
+    """The address of a scheduler of Dask's own, with the certificates of a deployment."""
+    environment = variables(place, contact_of(place))
+    log = tmp_path / "scheduler"
+    command = [DASK, "scheduler", "--protocol", "tls", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    with running(command, log, **environment):
+        found: re.Match[str] = eventually(lambda: re.search(r"Scheduler at: +(tls://\S+)", log.read_text()))
+        yield found[1]
+
+
+def test_a_scheduler_of_dask_takes_our_workers_and_theirs(
+    place: Place, registry: Registry, scheduler: str, tmp_path: Path
+) -> None:
+    from distributed import Client
+
+    environment = variables(place, contact_of(place))
+    theirs = [DASK, "worker", scheduler, "--name", "theirs", "--no-dashboard"]
+    other = registry.create("other", Path(place.spec).read_text())
+    shutil.copytree(place.keys, other.keys)
+    Contact("running", contact_of(place).head, scheduler).write(other.contact)
+    ours = python("offload.deploy.worker", other.path, "ours")
+    with (
+        Client(scheduler, security=dask_security(place.keys)) as dask,
+        running(theirs, tmp_path / "theirs", **environment),
+        running(ours, tmp_path / "ours"),
+    ):
+        known: dict[str, Any] = eventually(
+            lambda: names if len(names := _names(dask)) == 2 else None,
+        )
+        assert set(known) == {"theirs", "ours"}
+        for address in known.values():
+            assert dask.submit(sum, [1, 2], workers=[address], pure=False).result(SECONDS) == 3
+    os.unlink(other.contact)
+
+
+def _names(dask: Any) -> dict[str, str]:
+    return {worker["name"]: address for address, worker in dask.scheduler_info(n_workers=-1)["workers"].items()}
