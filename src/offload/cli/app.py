@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "env": ("offload.cli.deployments", "env", "Print what another terminal needs to use a deployment."),
     "shell": ("offload.cli.shell", "shell", "Open your shell, bound to a deployment."),
     "dashboard": ("offload.cli.deployments", "dashboard", "Open Dask's dashboard."),
-    "logs": ("offload.cli.deployments", "logs", "Show the logs of a deployment."),
+    "logs": ("offload.cli.logs", "logs", "Show the logs of a deployment."),
     "install-service": ("offload.cli.service", "install_service", "Let systemd keep a deployment up."),
     "status": ("offload.cli.status", "status", "Show what is kept, where, and whether all is well."),
     "serve": ("offload.cli.serve", "command", "Serve store and database over HTTPS, or run a part of a deployment."),

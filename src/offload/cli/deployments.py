@@ -1,24 +1,18 @@
-"""``offload list``, ``use``, ``scale``, ``env``, ``dashboard`` and ``logs``."""
+"""``offload list``, ``use``, ``scale``, ``env`` and ``dashboard``."""
 
 from __future__ import annotations
-
-import os
-import sys
-import time
 
 import click
 
 from offload.cli.arguments import json_option
 from offload.cli.output import say
 from offload.cli.tables import write_json, write_line, write_table
-from offload.errors import NotFoundError, OffloadError, UsageError
+from offload.errors import OffloadError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.compute.contact import Contact
     from offload.compute.places import Place, Registry
-
-POLL = 0.2
 
 
 def registry() -> Registry:
@@ -166,37 +160,4 @@ def dashboard(name: str | None, only_print: bool) -> int:
     write_line(link)
     if not only_print:
         click.launch(link)
-    return 0
-
-
-@click.command(epilog="Example: offload logs -f --worker worker-1")
-@click.argument("name", required=False)
-@click.option("--worker", metavar="NAME", help="Only this worker's.")
-@click.option("-f", "--follow", is_flag=True, help="Go on showing what is added, until Ctrl-C.")
-@click.option("-n", "lines", type=int, default=20, show_default=True, metavar="N", help="Last lines of each.")
-def logs(name: str | None, worker: str | None, follow: bool, lines: int) -> int:
-    """Show the logs of head, scheduler and workers, also of those that died."""
-    from offload.deploy.processes import tail
-
-    place = registry().only(name)
-    found = {entry.removesuffix(".log"): os.path.join(place.logs, entry) for entry in sorted(os.listdir(place.logs))}
-    if worker is not None:
-        if worker not in found:
-            raise NotFoundError(f"{place.name} has no log of {worker}", f"there are: {', '.join(found)}")
-        found = {worker: found[worker]}
-    positions = {who: os.path.getsize(path) for who, path in found.items()}
-    for who, path in found.items():
-        for line in tail(path, lines).splitlines():
-            write_line(f"{who}: {line}")
-    while follow:
-        sys.stdout.flush()
-        time.sleep(POLL)
-        for who, path in found.items():
-            with open(path, "rb") as file:
-                file.seek(positions[who])
-                added = file.read()
-            complete = added[: added.rfind(b"\n") + 1]
-            positions[who] += len(complete)
-            for raw in complete.splitlines():
-                write_line(f"{who}: {raw.decode('utf-8', 'replace')}")
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from offload.compute.contact import Contact
@@ -12,7 +11,7 @@ from offload.deploy.client import client
 from offload.deploy.cluster import Cluster
 from offload.deploy.foreground import Foreground
 from offload.deploy.launch import down, state, up
-from offload.deploy.processes import tail
+from offload.deploy.logs import last_lines, log_files
 from offload.deploy.report import report
 from offload.deploy.spec import Spec
 from offload.errors import OffloadError
@@ -104,8 +103,10 @@ class Separate(Cluster):
 
     def logs(self) -> dict[str, str]:
         """Return the last lines of each log file."""
-        found = sorted(name for name in os.listdir(self.place.logs) if name.endswith(".log"))
-        return {name.removesuffix(".log"): tail(os.path.join(self.place.logs, name), LOG_LINES) for name in found}
+        return {
+            who: b"\n".join(last_lines(path, LOG_LINES)).decode("utf-8", "replace")
+            for who, path in log_files(self.place).items()
+        }
 
     def client(self, **options: Any) -> Any:
         """Return a client with its certificates."""
