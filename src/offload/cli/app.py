@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "logs": ("offload.cli.logs", "logs", "Show the logs of a deployment."),
     "install-service": ("offload.cli.service", "install_service", "Let systemd keep a deployment up."),
     "status": ("offload.cli.status", "status", "Show what is kept, where, and whether all is well."),
-    "serve": ("offload.cli.serve", "command", "Serve store and database over HTTPS, or run a part of a deployment."),
+    "serve": ("offload.cli.serve", "command", "Serve store and database, or run parts of a deployment."),
     "worker": ("offload.cli.programs", "worker", "Run a worker that joins a deployment."),
     "scheduler": ("offload.cli.programs", "scheduler", "Run only the scheduler of a deployment."),
     "completion": ("offload.cli.completion", "completion", "Print the script that completes commands in a shell."),
