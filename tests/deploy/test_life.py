@@ -175,7 +175,8 @@ def test_a_damaged_entry_is_in_nobodys_way(registry: Registry, offload: Offload,
         Path(path).write_bytes(damage)
         (row,) = json.loads(offload("list", "--json").stdout)
         assert row["state"] == "dead"
-        assert offload("status").returncode == 0
+        status = offload("status")
+        assert (status.returncode, b"offload up --name test" in status.stderr) == (1, True), status.stderr
         assert offload("run", "--", "echo", "hello", env={"OFFLOAD_DEPLOYMENT": "none"}).stdout == b"hello\n"
         for command in ("env", "scale", "dashboard"):
             told = offload(command, "test", *(["2"] if command == "scale" else []))

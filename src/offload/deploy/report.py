@@ -38,7 +38,7 @@ def report(place: Place) -> dict[str, Any]:
         and ``since``; ``jobs``, what is under way; ``waits``, what waits and why; ``problems``, each with ``message``
         and ``hint``. Whatever is not running has ``says``, the last line of its log.
     """
-    contact = Contact.read(place.contact)
+    contact = launch.known(place)
     told = launch.status(place)
     told.pop("head", None)
     told["jobs"] = _jobs(place, contact) if told["state"] == "running" else None
