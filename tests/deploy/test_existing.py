@@ -16,6 +16,7 @@ import pytest
 
 import offload as api
 from offload.compute import submission
+from offload.compute.commandjobs.run import run
 from offload.compute.places import Registry
 from offload.compute.shipped import OwnFunction
 from offload.compute.visible import mark
@@ -191,6 +192,11 @@ def test_what_makes_no_sense_there(offload: Offload, words: list[str]) -> None:
     refused = offload("up", "tcp://127.0.0.1:1", *words)
     assert refused.returncode == 2
     assert words[0].encode() in refused.stderr
+
+
+def test_a_worker_that_does_not_see_the_deployment_runs_no_commands(tmp_path: Path) -> None:
+    with pytest.raises(OffloadError, match="does not see"):
+        run(str(tmp_path / "elsewhere"), 1, ("", "", ""))
 
 
 def test_a_worker_that_does_not_see_the_home_keeps_results_in_the_batch(home: Path, tmp_path: Path) -> None:

@@ -148,6 +148,16 @@ def test_a_head_by_hand(start: Start, home: Path, offload: Offload) -> None:
     assert again.wait(SECONDS) == 0
 
 
+@pytest.mark.real
+def test_one_that_is_only_starting_is_brought_down(start: Start, home: Path, offload: Offload) -> None:
+    head = start("serve", "head", "mine")
+    place = Registry(str(home)).place("mine")
+    eventually(lambda: launch.state(place) == "starting")
+    assert offload("down", "mine", timeout=SECONDS).returncode == 0
+    assert head.wait(SECONDS) == 0
+    assert not os.path.exists(place.path)
+
+
 def test_what_is_refused(offload: Offload, home: Path, tmp_path: Path) -> None:
     for words, message in (
         (["serve", "jobs", "x", "--port", "1"], b"--port is not for jobs"),

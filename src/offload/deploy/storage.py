@@ -49,8 +49,8 @@ def run(place: Place, port: int | None) -> None:
     home = Home()
     store, database = DirectoryStore(home.store), SqliteDatabase(home.database)
     try:
-        store.usage()  # what is wrong with it is to be known now
-        database.statistics()
+        store.has([])  # what is wrong with them is to be known now
+        database.lookup([])
         listener = _listen(spec, port)
         context = server_context(own.certificate, own.key)
         token = credentials.token(place.keys)

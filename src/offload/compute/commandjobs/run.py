@@ -71,6 +71,9 @@ def run(place: str, job: int, home: tuple[str, str, str], scratch: str | None = 
     str
         For people who look at the task: what has become of it.
     """
+    if not os.path.exists(Place(place).spec):
+        # A worker that others have started, or that has joined from another machine.
+        raise OffloadError(f"{_name()} on {os.uname().nodename} does not see {place}, as workers for commands must")
     service = _service(place)
     try:
         begun = service.ask("/v1/attempts/begin", Begin(job, _name(), os.uname().nodename, os.getpid()))
