@@ -168,6 +168,14 @@ def test_cancelling(demo: Deployed) -> None:
 
 
 @real
+def test_many_are_cancelled_in_a_line(demo: Deployed) -> None:
+    numbers = detach(demo, "--", "sleep", ":::", *(str(300 + n) for n in range(30)))
+    done = demo("cancel", *numbers)
+    assert (done.returncode, done.stderr) == (0, b"offload: 30 jobs are cancelled, or being cancelled\n")
+    eventually(lambda: jobs(demo) == [])
+
+
+@real
 def test_what_has_ended_cannot_be_cancelled(demo: Deployed) -> None:
     (job,) = detach(demo, "--", "echo", "at once")
     demo("wait", job)

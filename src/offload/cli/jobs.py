@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from offload.compute.places import Place
 
+MOST_LINES = 20
+
 on_option = click.option("--on", metavar="NAME", help="The deployment, where not the active one.")
 
 
@@ -76,9 +78,11 @@ def cancel(numbers: tuple[int, ...], everything: bool, on: str | None, as_json: 
     if as_json:
         write_json([document(info) for info in found])
     late = [info for info in found if info.outcome is not None and not info.outcome.cancelled]
-    for info in found:
-        if not as_json or info in late:
+    for info in found if not as_json else late:
+        if len(found) <= MOST_LINES or info in late:
             say(f"job {info.job} {_fate(info)}")
+    if not as_json and len(found) > MOST_LINES:
+        say(f"{len(found) - len(late):,} jobs are cancelled, or being cancelled")
     if everything and not found:
         say(f"{service.name} has no jobs under way")
     missing = unknown(numbers, found)
