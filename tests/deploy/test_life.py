@@ -25,6 +25,7 @@ from offload.deploy.spec import Spec
 from offload.storage.home import Home
 from tests.conftest import Offload
 from tests.deploy.test_local import connected, contact_of, eventually
+from tests.storage.test_real import in_own_mounts
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
@@ -219,6 +220,34 @@ def test_an_interrupted_up_leaves_nothing(registry: Registry, tmp_path: Path, co
     assert up.returncode == 130, errors
     assert "Traceback" not in errors
     assert left_over(registry, tmp_path) == []
+
+
+DISK = """
+mount -t tmpfs -o size=3m tmpfs "$1"
+export OFFLOAD_HOME="$1/home"
+"$2" run -q -- true
+mkdir "$OFFLOAD_HOME/deployments"
+mount --bind "$OFFLOAD_HOME/deployments" "$OFFLOAD_HOME/deployments"
+mount -o remount,bind,ro "$OFFLOAD_HOME/deployments"
+"$2" up --name test || echo "read-only: $?"
+umount "$OFFLOAD_HOME/deployments"
+dd if=/dev/zero of="$1/fill" bs=4k 2>/dev/null || "$2" up --name test || echo "full: $?"
+rm "$1/fill"
+"$2" up --name test --workers 0 >/dev/null 2>&1
+dd if=/dev/zero of="$1/fill" bs=4k 2>/dev/null || "$2" down test
+echo "down: $?"
+ls "$OFFLOAD_HOME/deployments"
+"""
+
+
+def test_a_disk_that_is_full_or_read_only_is_told(tmp_path: Path, command: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    ended = in_own_mounts(DISK, tmp_path / "disk", command)
+    assert ended.stdout.splitlines() == ["read-only: 3", "full: 3", "down: 0"], ended.stderr
+    assert "Read-only file system" in ended.stderr
+    assert "no space left" in ended.stderr
+    assert "by themselves" not in ended.stderr  # every process ends as ever
+    assert "Traceback" not in ended.stderr
 
 
 def test_nothing_is_left_of_many_deployments(registry: Registry, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from offload.deploy.head.link import SchedulerLink, ServiceLink
 from offload.deploy.head.services import Services
 from offload.deploy.head.workers import Workers
 from offload.deploy.spec import Spec, duration_text, spec_of
-from offload.errors import UsageError
+from offload.errors import StorageError, UsageError
 
 
 class Head:
@@ -123,7 +123,8 @@ class Head:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         self.contact.state = "stopping"
-        self.contact.write(self.place.contact)
+        with contextlib.suppress(StorageError):  # a full disk keeps nothing from ending
+            self.contact.write(self.place.contact)
         await self.adaptive.end()
         await self.workers.end()
         await asyncio.gather(self.jobs_link.close(), self.storage_link.close())
@@ -186,5 +187,6 @@ class Head:
 
 def log(text: str) -> None:
     """Write a line to the head's log."""
-    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} offload head: {text}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # a disk may be full
+        sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} offload head: {text}\n")
+        sys.stderr.flush()
