@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
@@ -178,7 +179,8 @@ class DaskEngine(Engine):
         """Close the client, waiting for nothing."""
         self.ending = True
         self.lose_all(EngineLostError("Dask's scheduler is gone", AGAIN))
-        self._client.close(timeout=1)
+        with contextlib.suppress(Exception):  # without its scheduler, it may fail in many ways
+            self._client.close(timeout=1)
 
 
 def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome] | OffloadError:
