@@ -82,6 +82,8 @@ def test_what_exists_stays_as_it_was(project: Path, home: Path) -> None:
     Registry(str(home)).create("local", spec.to_json())
     assert resolved(home).spec == spec
     assert resolved(home, threads=2).spec.workers == cores()
+    Registry(str(home)).create("other", Spec(name="other", workers=6).to_json())
+    assert resolved(home, "other").spec.workers == 6
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def up(
 
     TARGET is `local`; or the address of a Dask scheduler that someone else started (tls://HOST:PORT, tcp://HOST:PORT),
     which gets a job service and storage; or the name of a table [deployment.NAME] in `offload.toml`, here or above, or
-    in `~/.config/offload/config.toml`.
+    in `~/.config/offload/config.toml`, or of a deployment that has ended.
 
     Run again, it says that the deployment is up, and in what it differs from what was asked for. All of it listens on
     loopback, with mutual TLS by certificates that only you can read.

@@ -53,7 +53,7 @@ def resolve(registry: Registry, target: str, name: str | None, options: dict[str
     registry : Registry
         Knows those that there are: without any choice, one stays as it was.
     target : str
-        ``local``, the address of a scheduler, or the name of a table.
+        ``local``, the address of a scheduler, or the name of a table or of a deployment that there is.
     name : str, optional
         What it is to be called.
     options : dict
@@ -67,7 +67,8 @@ def resolve(registry: Registry, target: str, name: str | None, options: dict[str
     values, sources = dict(options), dict.fromkeys(options, OPTIONS)
     address = target if existing.is_address(target) else None
     if address is None:
-        found = tables.find(target) if target == LOCAL else tables.get(target)
+        known = target == LOCAL or target in registry.names()
+        found = tables.find(target) if known else tables.get(target)
         if found is not None:
             table, path = found
             address = table.pop("scheduler", None)
