@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+import offload
 from offload.compute.commandjobs import service as module
 from offload.compute.commandjobs import watching
 from offload.compute.commandjobs.job import Job
@@ -96,6 +97,24 @@ def test_what_is_recorded_while_it_is_looked_up_is_not_run_again(play: Play) -> 
         meanwhile = it.service.looking_up()
         await it.report(1, 1, outcome=done(plan))
         assert meanwhile == {plan.transformation}
+
+    play(scenario)
+
+
+def test_what_is_recorded_by_others_while_it_waits_is_not_run(play: Play) -> None:
+    async def scenario(it: Deployed) -> None:
+        text = "echo one; echo two >&2"
+        await it.submit(plan_of(text), plan_of("echo other", fresh=True), plan_of("echo third"))
+        for words in (text, "echo other"):
+            assert offload.run(["sh", "-c", words], stdin=None).recorded
+        for job in (1, 2, 3):
+            await it.service.recall(job)
+        assert set(it.service.jobs) == {2, 3}  # the second was asked for anew
+        assert it.service.begin(Begin(1, "w", "host", 1)) is None
+        news = await it.news(1)
+        assert news is not None and (news.stdout, news.stderr) == (b"one\n", b"two\n")
+        assert news.outcome is not None and (news.outcome.exit_code, news.outcome.outcome) == (0, "same")
+        assert news.outcome.record is not None
 
     play(scenario)
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from offload.compute.commandjobs import watching
 from offload.compute.commandjobs.job import Job
-from offload.compute.commandjobs.messages import CommandSubmission, Ticket
+from offload.compute.commandjobs.messages import Begin, CommandSubmission, Ticket
 from offload.compute.commandjobs.overview import listed
 from offload.compute.commandjobs.service import CommandService
 from offload.compute.commands.result import fetch
@@ -82,7 +82,9 @@ class CommandRoutes:
 
     async def begin(self, request: web.Request) -> web.Response:
         """Have a worker begin."""
-        return _answer(self.service.begin(load(await request.read())))
+        begin: Begin = load(await request.read())
+        await self.service.recall(begin.job)
+        return _answer(self.service.begin(begin))
 
     async def report(self, request: web.Request) -> web.Response:
         """Hear from a worker."""

@@ -27,6 +27,7 @@ from offload.compute.commandjobs.messages import (
     Report,
 )
 from offload.compute.commandjobs.overview import infos
+from offload.compute.commandjobs.recalled import recalled
 from offload.compute.commandjobs.spools import SpoolGapError, Spools
 from offload.compute.engine import WorkerLostError
 from offload.compute.session import Session
@@ -150,6 +151,15 @@ class CommandService:
             job.wake()
 
     # What workers say
+
+    async def recall(self, number: int) -> None:
+        """End a job that waits, if its command has been recorded meanwhile: by somebody else, without this service."""
+        job = self.jobs.get(number)
+        if job is None or job.state != WAITING or self.session.database.lookup([job.transformation])[0] is None:
+            return
+        outcome = await asyncio.to_thread(recalled, self.session, self.spools, job)
+        if outcome is not None and self.jobs.get(number) is job and job.state == WAITING:
+            self._end(job, outcome)
 
     def begin(self, begin: Begin) -> Begun | None:
         """Have a worker run a job, unless it is not to be run any more."""
