@@ -14,7 +14,9 @@ import offload
 from offload.compute.liveness import started
 from offload.compute.places import Place, Registry
 from offload.deploy import launch
+from offload.deploy.deployment import _spec
 from offload.deploy.processes import family, wait_until_gone
+from offload.errors import UsageError
 from tests.deploy.test_jobs import place, work
 from tests.deploy.test_local import contact_of, eventually
 
@@ -78,6 +80,17 @@ def test_one_that_was_up_already_is_left_up(place: Place) -> None:
         assert deployment.name == "test"
         assert work.submit(os.devnull, 1).result(SECONDS) == 2
     assert launch.state(place) == "running"
+
+
+def test_choices_may_be_written_as_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OFFLOAD_DATABASE", "~/db")
+    for choices in ({"ports": "60001-60100", "idle": "2h"}, {"ports": (60001, 60100), "idle": 7200.0}):
+        spec = _spec("x", {**choices, "buffers": "store", "minimum": 0, "maximum": 3, "threads": None})
+        assert (spec.ports, spec.idle, spec.threads, spec.maximum) == ((60001, 60100), 7200.0, 1, 3)
+        assert (spec.buffers, spec.database) == (str(tmp_path / "store"), str(Path("~/db").expanduser()))
+    with pytest.raises(UsageError, match="give a number of workers, or minimum and maximum"):
+        offload.Deployment(workers=2, maximum=3)
 
 
 def test_connecting_gives_an_object(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,7 +139,7 @@ def test_scaling(make: Make) -> None:
 
 @pytest.mark.parametrize("how", ["adapt", "choices"])
 def test_workers_that_come_with_the_work(make: Make, how: str) -> None:
-    with make(workers=0) if how == "adapt" else make(minimum=0, maximum=2) as deployment:
+    with make(workers=0) if how == "adapt" else make(workers=None, minimum=0, maximum=2) as deployment:
         if how == "adapt":
             with pytest.raises(OffloadError):
                 deployment.adapt(2, 1)

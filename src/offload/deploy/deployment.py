@@ -17,8 +17,9 @@ from offload.compute.choices import choose, drop
 from offload.compute.engine import AGAIN, Engine, EngineLostError
 from offload.deploy.cluster import Cluster
 from offload.deploy.connection import Connection
+from offload.deploy.resolve import understand
 from offload.deploy.separate import Separate
-from offload.deploy.spec import Spec, parse_ports
+from offload.deploy.spec import Spec
 from offload.errors import OffloadError, UsageError
 
 
@@ -232,9 +233,11 @@ def _spec(name: str, choices: dict[str, Any]) -> Spec:
     for choice in choices:
         if choice not in known:
             raise UsageError(f"{choice} is no choice for a deployment", f"there are: {', '.join(known)}")
-    if isinstance(choices.get("ports"), str):
-        choices = {**choices, "ports": parse_ports(choices["ports"])}
-    return Spec(name=name, **choices)
+    # Times and ports may be given as on the command line, or as a spec has them.
+    ready = {key: choices[key] for key in ("idle", "ports") if not isinstance(choices.get(key, ""), str)}
+    values = {key: value for key, value in choices.items() if key not in ready and value is not None}
+    understand(values, {})
+    return Spec(name=name, **values, **ready)
 
 
 _SHOWN = {"new": "not up yet", "open": "up", "closed": "closed"}

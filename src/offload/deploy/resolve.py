@@ -86,7 +86,7 @@ def resolve(registry: Registry, target: str, name: str | None, options: dict[str
         sources.pop("i_know", None)
     if not values and name in registry.names():
         return Resolved(spec_of(registry.place(name)), {})  # as it was
-    _understand(values, sources)
+    understand(values, sources)
     return Resolved(Spec(name=name, **values), sources)
 
 
@@ -98,7 +98,7 @@ def _check_target(target: str, is_existing: bool, values: dict[str, Any], source
         raise UsageError(f"{names} cannot be given for {target}", ", ".join(where) or "offload up --help")
 
 
-def _understand(values: dict[str, Any], sources: dict[str, str]) -> None:
+def understand(values: dict[str, Any], sources: dict[str, str]) -> None:
     """Turn texts into what a spec holds, and add what follows from other values."""
     if "idle" in values:
         values["idle"] = parse_duration(values["idle"])
