@@ -190,3 +190,23 @@ def test_a_table_in_a_terminal(offload: Offload, command: Path, columns: int) ->
     row = text.decode().splitlines()[1]
     assert "echo '[bold]'" in row
     assert row.rstrip().endswith("…") is (columns == 100)
+
+
+def test_filters(inside: Inside, tmp_path: Path) -> None:
+    run_python(tmp_path, AREA)
+    inside("run", "--", "echo", "x")
+    inside("run", "--", "printf", "x")
+    assert [run["label"] for run in runs(inside, "--command", "echo *")] == ["echo x"]
+    assert [run["label"] for run in runs(inside, "--function", "*:a?ea", "-n", "1")] == ["__main__:area"]
+    assert runs(inside, "--function", "area") == []
+    assert len(runs(inside, "--host", os.uname().nodename)) == 4
+    assert runs(inside, "--host", "elsewhere") == []
+    assert runs(inside, "--until", "1h") == []
+    assert len(runs(inside, "--since", "1h", "--until", "0s")) == 4
+    assert len(runs(inside, "--outcome", "recorded", "--kind", "command")) == 2
+    inside("run", "--fresh", "--", "echo", "x")
+    assert [run["label"] for run in runs(inside, "--outcome", "same")] == ["echo x"]
+    inside("forget", "--label", "printf x")
+    assert [run["label"] for run in runs(inside, "--outcome", "forgotten")] == ["printf x"]
+    for words in (["--function", "a", "--command", "b"], ["--function", "a", "--kind", "command"]):
+        assert inside("history", *words).returncode == 2

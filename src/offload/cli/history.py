@@ -7,8 +7,9 @@ import time
 import click
 
 from offload.cli.arguments import complete_transformation, find_transformation, json_option
+from offload.cli.filters import Filters, filter_options
 from offload.cli.output import duration, say
-from offload.cli.quantities import moment_text, parse_since
+from offload.cli.quantities import moment_text
 from offload.cli.tables import write_json, write_table
 
 TYPE_CHECKING = False
@@ -19,18 +20,15 @@ EPILOG = """\b
 Examples:
     offload history --since 2h
     offload history --kind command --text gzip
+    offload history --function 'analysis:*' --outcome irreproducible
+    offload history --command 'sort *' --since 2026-11-01 --until 2026-11-08
     offload history 3fb2c9d01a2e
 """
 
 
 @click.command(epilog=EPILOG)
 @click.argument("transformation", required=False, metavar="[CHECKSUM]", shell_complete=complete_transformation)
-@click.option("--kind", type=click.Choice(["python", "command"]), help="Only runs of this kind.")
-@click.option(
-    "--label", metavar="LABEL", help="Only runs with this label (module:function, or command line); LABEL* begins so."
-)
-@click.option("--text", metavar="TEXT", help="Only runs whose label contains this.")
-@click.option("--since", metavar="TIME", help="Only runs begun since: an age (90s, 30m, 2h, 7d, 1w) or a date.")
+@filter_options
 @click.option(
     "-n",
     "--limit",
@@ -41,15 +39,7 @@ Examples:
     help="At most so many runs.",
 )
 @json_option
-def history(
-    transformation: str | None,
-    kind: str | None,
-    label: str | None,
-    text: str | None,
-    since: str | None,
-    limit: int,
-    as_json: bool,
-) -> None:
+def history(transformation: str | None, limit: int, as_json: bool, **given: str | None) -> None:
     """Show what was computed: when, how long it took, and what became of it; the newest first.
 
     Recalled results are not runs. With the CHECKSUM of a transformation, or its first digits, show all that is
@@ -57,27 +47,26 @@ def history(
     """
     from offload.compute.session import current
 
-    begin = None if since is None else parse_since(since, time.time())
+    filters = Filters(given, time.time())
     session = current()
     if transformation is not None:
         from offload.cli.details import document_of, write_details
 
         found = find_transformation(session, transformation)
-        runs = session.database.runs(kind, label, text, begin, limit, found.checksum)
-        document = document_of(session, found, runs)
+        document = document_of(session, found, filters.runs(session, limit, found.checksum))
         if as_json:
             write_json(document)
         else:
             write_details(document)
         return
-    runs = session.database.runs(kind, label, text, begin, limit)
+    runs = filters.runs(session, limit)
     if as_json:
         write_json([run_document(run) for run in runs])
     elif runs:
         header = ("STARTED", "TOOK", "KIND", "OUTCOME", "CHECKSUM", "WHAT")
         write_table(header, [_row(run) for run in runs])
     else:
-        say("no runs" if (kind, label, text, since) == (None,) * 4 else "no such runs")
+        say("no such runs" if filters else "no runs")
 
 
 def run_document(run: Run) -> dict[str, object]:

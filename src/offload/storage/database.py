@@ -76,6 +76,17 @@ class Database(ABC):
         """Give, for each result, the transformations that have it."""
 
     @abstractmethod
+    def makers(self, checksums: Sequence[str]) -> list[list[str]]:
+        """Give, for each buffer, the transformations of which a run made it as a part of its result, newest first.
+
+        The whole results are not among these parts: `producers` finds them.
+        """
+
+    @abstractmethod
+    def users(self, checksums: Sequence[str]) -> list[list[str]]:
+        """Give, for each buffer, the transformations that used it: as an argument, a file or an input, newest first."""
+
+    @abstractmethod
     def runs(
         self,
         kind: str | None = None,
@@ -84,6 +95,10 @@ class Database(ABC):
         since: float | None = None,
         limit: int = 50,
         transformation: str | None = None,
+        until: float | None = None,
+        outcome: str | None = None,
+        host: str | None = None,
+        pattern: str | None = None,
     ) -> list[Run]:
         """Give the history, newest first.
 
@@ -97,6 +112,14 @@ class Database(ABC):
             Only runs whose label contains it (ASCII letters match in either case).
         since : float, optional
             Only runs that started at this Unix time or later.
+        until : float, optional
+            Only runs that started before this Unix time.
+        outcome : str, optional
+            Only runs of which `record` said this; ``"forgotten"`` for those whose result was dropped since.
+        host : str, optional
+            Only runs on the machine of this name.
+        pattern : str, optional
+            Only runs whose label is this, where ``*`` stands for any characters, and ``?`` for one.
         limit : int
             At most so many.
         """

@@ -18,6 +18,7 @@ from offload.storage.database import (
 )
 from offload.storage.files import open_file, write_file
 from offload.storage.leases import Lease
+from offload.storage.links import MADE, USED, host_mark, links, matches
 from offload.storage.prefixes import only, prefix_range
 from offload.storage.reader import BytesReader, Reader
 from offload.storage.rows import Collected, Usage
@@ -216,6 +217,22 @@ class MemoryDatabase(Database):
             rows = sorted((row.recorded, key, row.result) for key, row in self._results.items())
         return [[key for _, key, other in rows if other == result] for result in results]
 
+    def makers(self, checksums: Sequence[str]) -> list[list[str]]:
+        return self._linked(MADE, checksums)
+
+    def users(self, checksums: Sequence[str]) -> list[list[str]]:
+        return self._linked(USED, checksums)
+
+    def _linked(self, role: str, checksums: Sequence[str]) -> list[list[str]]:
+        found: dict[str, dict[str, None]] = {checksum: {} for checksum in checksums}
+        with self._lock:
+            for run in reversed(self._runs):
+                record = self._transformations[run.transformation].record
+                for linked, checksum in links(run.kind, record, run.details):
+                    if linked == role and checksum in found:
+                        found[checksum][run.transformation] = None
+        return [list(found[checksum]) for checksum in checksums]
+
     def runs(
         self,
         kind: str | None = None,
@@ -224,6 +241,10 @@ class MemoryDatabase(Database):
         since: float | None = None,
         limit: int = 50,
         transformation: str | None = None,
+        until: float | None = None,
+        outcome: str | None = None,
+        host: str | None = None,
+        pattern: str | None = None,
     ) -> list[Run]:
         with self._lock:
             rows = [
@@ -232,6 +253,10 @@ class MemoryDatabase(Database):
                 if _fits(run, kind, label, text)
                 and (since is None or run.started >= since)
                 and (transformation is None or run.transformation == transformation)
+                and (until is None or run.started < until)
+                and (outcome is None or outcome == ("forgotten" if run.forgotten else run.outcome))
+                and (host is None or host_mark(host) in run.details)
+                and (pattern is None or matches(run.label, pattern))
             ]
         return rows[:limit]
 

@@ -47,6 +47,17 @@ _MIGRATIONS = (
     CREATE INDEX run_number ON run (number);
     CREATE INDEX run_irreproducible ON run (id) WHERE outcome = 'irreproducible';
     """,
+    # Two more indexes of random checksums would slow down every run: this one is filled when lineage is asked for.
+    """
+    CREATE TABLE link (
+        checksum TEXT NOT NULL,
+        role TEXT NOT NULL,
+        number INTEGER NOT NULL REFERENCES transformation,
+        PRIMARY KEY (checksum, role, number)
+    ) WITHOUT ROWID;
+    CREATE TABLE linked (run INTEGER NOT NULL);  -- the last one that is in `link`
+    INSERT INTO linked VALUES (0);
+    """,
 )
 _COMMON = 1000  # transformations that make a label a common one
 _LOOKUP_ONE = "SELECT result FROM result WHERE transformation = ? AND status = 'complete'"
@@ -71,6 +82,10 @@ _FORGET = (
     " WHERE transformation = ? AND result IS NOT NULL"
 )
 _PRODUCERS = "SELECT result, transformation FROM result WHERE result IN ({}) ORDER BY recorded, number"
+_LINKED = (
+    "SELECT link.checksum, transformation.checksum FROM link JOIN transformation USING (number)"
+    " WHERE role = {} AND link.checksum IN ({}) ORDER BY number DESC"
+)
 _RUNS = (
     "SELECT run.id, checksum, kind, label, run.result, run.status, outcome, started, seconds, details,"
     " run.id <= forgotten FROM run JOIN transformation USING (number)"
@@ -151,6 +166,25 @@ class SqliteDatabase(Database):
             found[result].append(transformation)
         return [found[result] for result in results]
 
+    def makers(self, checksums: Sequence[str]) -> list[list[str]]:
+        from offload.storage.links import MADE
+
+        return self._linked(MADE, checksums)
+
+    def users(self, checksums: Sequence[str]) -> list[list[str]]:
+        from offload.storage.links import USED
+
+        return self._linked(USED, checksums)
+
+    def _linked(self, role: str, checksums: Sequence[str]) -> list[list[str]]:
+        from offload.storage.linkindex import bring_up_to_date
+
+        bring_up_to_date(self._file)
+        found: dict[str, list[str]] = {checksum: [] for checksum in checksums}
+        for checksum, transformation in self._file.query_keys(_LINKED.format(repr(role), "{}"), list(found)):
+            found[checksum].append(transformation)
+        return [found[checksum] for checksum in checksums]
+
     def runs(
         self,
         kind: str | None = None,
@@ -159,6 +193,10 @@ class SqliteDatabase(Database):
         since: float | None = None,
         limit: int = 50,
         transformation: str | None = None,
+        until: float | None = None,
+        outcome: str | None = None,
+        host: str | None = None,
+        pattern: str | None = None,
     ) -> list[Run]:
         conditions, values = _chosen(kind, label, text)
         if label is not None and self._common(_valid(label)):
@@ -170,6 +208,20 @@ class SqliteDatabase(Database):
         if transformation is not None:
             conditions.append("run.number = (SELECT number FROM result WHERE transformation = ?)")
             values.append(transformation)
+        if until is not None:
+            conditions.append("started < ?")
+            values.append(until)
+        if outcome is not None:
+            conditions.append("run.id <= forgotten" if outcome == "forgotten" else "outcome = ? AND run.id > forgotten")
+            values += [] if outcome == "forgotten" else [_valid(outcome)]
+        if host is not None:
+            from offload.storage.links import host_mark
+
+            conditions.append("instr(details, ?) > 0")
+            values.append(host_mark(_valid(host)))
+        if pattern is not None:
+            conditions.append("label GLOB ?")
+            values.append(_valid(pattern).replace("[", "[[]"))
         where = " WHERE " + " AND ".join(conditions) if conditions else ""
         rows = self._file.query(f"{_RUNS}{where} ORDER BY run.id DESC LIMIT ?", (*values, limit))
         return [Run(*row) for row in rows]

@@ -66,6 +66,14 @@ class HttpDatabase(Database):
         found: list[list[str]] = self._call("producers", list(results))
         return found
 
+    def makers(self, checksums: Sequence[str]) -> list[list[str]]:
+        found: list[list[str]] = self._call("makers", list(checksums))
+        return found
+
+    def users(self, checksums: Sequence[str]) -> list[list[str]]:
+        found: list[list[str]] = self._call("users", list(checksums))
+        return found
+
     def runs(
         self,
         kind: str | None = None,
@@ -74,8 +82,12 @@ class HttpDatabase(Database):
         since: float | None = None,
         limit: int = 50,
         transformation: str | None = None,
+        until: float | None = None,
+        outcome: str | None = None,
+        host: str | None = None,
+        pattern: str | None = None,
     ) -> list[Run]:
-        rows = self._call("runs", kind, label, text, since, limit, transformation)
+        rows = self._call("runs", kind, label, text, since, limit, transformation, until, outcome, host, pattern)
         return [_row(Run, values) for values in rows]
 
     def forget(self, transformations: Sequence[str]) -> int:

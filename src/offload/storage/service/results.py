@@ -110,7 +110,12 @@ _METHODS: dict[str, tuple[Callable[[Any], Any], ...]] = {
     "results": (_checksums,),
     "nearest": (_text, _text, _number),
     "producers": (_checksums,),
-    "runs": (_text_or_none, _text_or_none, _text_or_none, _time_or_none, _number, _text_or_none),
+    "makers": (_checksums,),
+    "users": (_checksums,),
+    "runs": (
+        *(_text_or_none, _text_or_none, _text_or_none, _time_or_none, _number, _text_or_none),
+        *(_time_or_none, _text_or_none, _text_or_none, _text_or_none),
+    ),
     "forget": (_checksums,),
     "find": (_text_or_none, _text_or_none, _text_or_none),
     "statistics": (),

@@ -1,0 +1,92 @@
+"""The options that choose among the recorded runs."""
+
+from __future__ import annotations
+
+import click
+
+from offload.cli.quantities import parse_since
+from offload.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from offload.compute.session import Session
+    from offload.storage.rows import Run
+
+OUTCOMES = ("recorded", "same", "irreproducible", "replaced", "forgotten")
+
+_OPTIONS = (
+    click.option("--kind", type=click.Choice(["python", "command"]), help="Only runs of this kind."),
+    click.option(
+        "--label",
+        metavar="LABEL",
+        help="Only runs with this label (module:function, or command line); LABEL* begins so.",
+    ),
+    click.option("--text", metavar="TEXT", help="Only runs whose label contains this."),
+    click.option(
+        "--function", metavar="PATTERN", help="Only calls whose module:function is this; * and ? stand for others."
+    ),
+    click.option("--command", metavar="PATTERN", help="Only commands that are this; * and ? stand for others."),
+    click.option("--since", metavar="TIME", help="Only runs begun since: an age (90s, 30m, 2h, 7d, 1w) or a date."),
+    click.option("--until", metavar="TIME", help="Only runs begun before: an age or a date."),
+    click.option("--outcome", type=click.Choice(OUTCOMES), help="Only runs that became this."),
+    click.option("--host", metavar="NAME", help="Only runs on this machine."),
+)
+
+
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command these options."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+class Filters:
+    """What was chosen.
+
+    Parameters
+    ----------
+    given : mapping
+        Values of the options.
+    now : float
+        Unix time that ages are counted from.
+
+    Raises
+    ------
+    UsageError
+        If they contradict each other.
+    """
+
+    def __init__(self, given: Mapping[str, str | None], now: float) -> None:
+        self._given = given
+        self._since, self._until = (
+            None if text is None else parse_since(text, now) for text in (given["since"], given["until"])
+        )
+        self._kind = given["kind"]
+        if given["function"] is not None and given["command"] is not None:
+            raise UsageError("a run is that of a function or that of a command", "give --function or --command")
+        for option, kind in (("function", "python"), ("command", "command")):
+            if given[option] is not None:
+                if self._kind not in (None, kind):
+                    raise UsageError(f"--kind {self._kind} leaves nothing of --{option}")
+                self._kind = kind
+
+    def __bool__(self) -> bool:
+        return any(value is not None for value in self._given.values())
+
+    def runs(self, session: Session, limit: int, transformation: str | None = None) -> list[Run]:
+        """Return the newest runs that were chosen."""
+        return session.database.runs(
+            self._kind,
+            self._given["label"],
+            self._given["text"],
+            self._since,
+            limit,
+            transformation,
+            until=self._until,
+            outcome=self._given["outcome"],
+            host=self._given["host"],
+            pattern=self._given["function"] or self._given["command"],
+        )
