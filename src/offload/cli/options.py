@@ -75,6 +75,7 @@ OPTIONS = (
     Option("input", ("-i", "--input"), "PATH", "A file or directory that the command reads (repeatable).", many=True),
     Option("output", ("-o", "--output"), "PATH", "A file or directory to bring back; NAME/ is made first.", many=True),
     Option("var", ("--var",), "NAME[=VALUE]", "Set an environment variable; it counts (repeatable).", many=True),
+    Option("env", ("--env",), "NAME", "Use a virtual or conda environment; what is installed in it counts."),
     Option("stdin", ("--stdin",), "PATH|-|none", "Standard input: a file, `-` (wait for its end), or none."),
     Option("detect", ("--no-detect",), None, "Do not take the words of the command for inputs.", value=False),
     Option("scratch", ("--scratch",), "DIR", "Where to make the scratch directory (default: $TMPDIR or /tmp)."),
@@ -87,6 +88,7 @@ OPTIONS = (
     Option("fresh", ("--fresh",), None, "Compute even if a result is recorded."),
     Option("dry_run", ("--dry-run",), None, "Show what would run, and on what, and stop."),
     Option("why", ("--why",), None, "Explain why the command is recalled or computed."),
+    Option("trace", ("--trace",), None, "Run it under strace, and list what it used that does not count."),
     Option("json", ("--json",), None, "Report on stderr as one line of JSON."),
     Option("quiet", ("-q", "--quiet"), None, "Write no lines of offload's own but errors."),
 )
@@ -96,8 +98,8 @@ class Parsed:
     """What was given on a command line."""
 
     __slots__ = (
-        "command", "detach", "detect", "dry_run", "each", "fail_fast", "fresh", "input", "jobs", "json", "on", "output",
-        "quiet", "scratch", "stdin", "var", "why",
+        "command", "detach", "detect", "dry_run", "each", "env", "fail_fast", "fresh", "input", "jobs", "json", "on",
+        "output", "quiet", "scratch", "stdin", "trace", "var", "why",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -107,6 +109,7 @@ class Parsed:
         self.var: list[str] = []
         self.stdin: str | None = None
         self.scratch: str | None = None
+        self.env: str | None = None
         self.each: str | None = None
         self.jobs: str | None = None
         self.on: str | None = None
@@ -116,6 +119,7 @@ class Parsed:
         self.fresh = False
         self.dry_run = False
         self.why = False
+        self.trace = False
         self.json = False
         self.quiet = False
 

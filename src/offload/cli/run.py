@@ -75,6 +75,7 @@ def request_of(parsed: Parsed) -> Request:
         scratch=parsed.scratch,
         detect=parsed.detect,
         fresh=parsed.fresh,
+        environment=parsed.env,
     )
 
 
@@ -110,6 +111,10 @@ def run_one(parsed: Parsed, request: Request, tell: Say) -> int:
             explain(plan, session, parsed)
             if parsed.dry_run:
                 return 0
+        if parsed.trace:
+            from offload.cli.trace import trace
+
+            return trace(plan, scratch, parsed.json)
         record = None if request.fresh else recall(plan, session)
         if parsed.detach and place is not None:
             from offload.cli.run_detached import detach

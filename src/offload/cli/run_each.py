@@ -36,6 +36,8 @@ def run_each(parsed: Parsed) -> int:
     """Run or recall a command for each argument, and return the exit code."""
     if parsed.why:
         raise UsageError("--why explains one command", "give it without --each and :::")
+    if parsed.trace:
+        raise UsageError("--trace follows one command", "give it without --each and :::")
     command, arguments = _arguments(parsed)
     if not command:
         raise UsageError("no command to run", "offload run -- COMMAND [ARG...] ::: ARGUMENT...")
@@ -102,6 +104,7 @@ def _requests(parsed: Parsed, command: list[str], arguments: list[str]) -> list[
             scratch=parsed.scratch,
             detect=parsed.detect,
             fresh=parsed.fresh,
+            environment=parsed.env,
         )
         for number, argument in enumerate(arguments, 1)
     ]

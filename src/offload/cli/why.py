@@ -25,7 +25,7 @@ Examples:
     offload why 3fb2c9d01a2e
 """
 
-_KEPT = ("input", "output", "var", "stdin", "detect", "scratch", "json", "command")
+_KEPT = ("input", "output", "var", "env", "stdin", "detect", "scratch", "json", "command")
 _MARKED = "offload.why.marked"
 
 

@@ -45,3 +45,24 @@ def test_what_was_an_input_is_not_named() -> None:
     stderr = b"'data.txt', 'conf/a.ini': No such file or directory"
     assert missing_inputs(stderr, ["data.txt"]) == ["conf/a.ini"]
     assert missing_inputs(stderr, ["data.txt", "conf"]) == []
+
+
+def test_modules_beside_the_script(work: Path) -> None:
+    (work / "src" / "lib").mkdir(parents=True)
+    (work / "src" / "near.py").touch()
+    (work / "src" / "lib" / "__init__.py").touch()
+    assert missing_inputs(b"ModuleNotFoundError: No module named 'near'\n", ["src/main.py"]) == ["src/near.py"]
+    assert missing_inputs(b"ModuleNotFoundError: No module named 'lib'\n", ["src/main.py"]) == ["src/lib"]
+    assert missing_inputs(b"ModuleNotFoundError: No module named 'near'\n", []) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ImportError: cannot import name 'mod' from 'pkg' (/tmp/x/pkg/__init__.py)",
+        "ImportError: cannot import name 'mod' from partially initialized module 'pkg' (most likely due to a circular",
+        "ModuleNotFoundError: No module named 'pkg.mod'",
+    ],
+)
+def test_what_a_package_lacks(text: str) -> None:
+    assert missing_inputs(text.encode(), ["pkg/__init__.py"]) == ["pkg"]

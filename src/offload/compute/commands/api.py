@@ -124,6 +124,7 @@ def run(
     var: Mapping[str, str] | None = None,
     stdin: bytes | Path | None = None,
     scratch: Path | None = None,
+    env: Path | None = None,
     fresh: bool = False,
     check: bool = True,
     on: str | None = None,
@@ -144,6 +145,8 @@ def run(
         The standard input, or the file that holds it. By default there is none.
     scratch : str or path, optional
         Where to make the scratch directory; by default ``$TMPDIR`` or ``/tmp``.
+    env : str or path, optional
+        A virtual or conda environment, by its directory or name; what is installed in it counts.
     fresh : bool
         Compute even if a result is recorded.
     check : bool
@@ -184,6 +187,7 @@ def run(
         variables=var,
         scratch=None if scratch is None else os.fspath(scratch),
         fresh=fresh,
+        environment=None if env is None else os.fspath(env),
     )
     # What a task runs, runs where the task does: waiting for another worker, it could wait for itself.
     session, place = session_at(EMBEDDED if on is None and _in_task() else on)

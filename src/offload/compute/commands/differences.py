@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from offload.compute.commands.detect import shell_names
+from offload.compute.commands.detect import is_system, shell_names
 from offload.compute.commands.programs import own_program
 
 TYPE_CHECKING = False
@@ -60,9 +60,11 @@ def differences(plan: Plan, planner: Planner, path: str) -> list[Difference]:
         for program, checksum in expected.items()
         if there.get(program) != checksum
     ]
-    own = {name: other for name in shell_names(plan.request.argv) if (other := own_program(name, path)) is not None}
-    for name in sorted(own.keys() | plan.programs.keys()):
-        before, now = plan.programs.get(name), own.get(name)
+    path = plan.variables(path).get("PATH", path)
+    for name in sorted(shell_names(plan.request.argv)):
+        before, now = plan.programs.get(name), own_program(name, path)
+        if now is None and before is not None and is_system(before):
+            continue  # it is there because it runs a script
         if before != now and before not in {difference.path for difference in found}:
             found.append(Difference(f"the program {name}", before or SYSTEM, now or SYSTEM))
     if not found and (software := planner.software(plan)) != plan.software:

@@ -16,6 +16,7 @@ MOST = 5
 _OPEN, _CLOSE = "'\"`\u2018\u201c", "'\"`\u2019\u201d"
 _NAME = re.compile(rf"[^\s{_OPEN}{_CLOSE}:;,()\[\]{{}}<>|=]+")
 _MODULE = re.compile(r"""No module named ['"]?([\w.]+)""")
+_MEMBER = re.compile(r"""cannot import name ['"](\w+)['"] from (?:partially initialized module )?['"]([\w.]+)['"]""")
 _QUOTED = re.compile(rf"[{_OPEN}]([^{_CLOSE}\n]+)[{_CLOSE}]")
 
 
@@ -31,7 +32,7 @@ def missing_inputs(stderr: bytes, known: Collection[str]) -> list[str]:
     """
     text = os.fsdecode(stderr[-TAIL:])
     found: dict[str, None] = {}
-    for word in _candidates(text):
+    for word in _candidates(text, known):
         name = os.path.normpath(word)
         if name.startswith(("/", "..")) or name in (".", "") or name in known or "\0" in name:
             continue
@@ -43,11 +44,14 @@ def missing_inputs(stderr: bytes, known: Collection[str]) -> list[str]:
     return list(found)
 
 
-def _candidates(text: str) -> Iterator[str]:
-    for module in _MODULE.findall(text):
-        place = module.replace(".", "/")
-        top = place.partition("/")[0]
-        yield from (f"{top}.py", top) if "/" not in place else (top,)
+def _candidates(text: str, known: Collection[str]) -> Iterator[str]:
+    modules = [*_MODULE.findall(text), *(f"{package}.{name}" for name, package in _MEMBER.findall(text))]
+    # A script imports what lies beside it; `python -m` and -c, what is in the current directory.
+    places = dict.fromkeys(["", *(os.path.dirname(path) for path in known)])
+    for module in modules:
+        top, dot, _ = module.partition(".")
+        for place in places:
+            yield from (os.path.join(place, name) for name in ((top,) if dot else (f"{top}.py", top)))
     lines = text.splitlines()
     missing = [line for line in lines if "No such file" in line or "not found" in line or "annot open" in line]
     for line in missing or lines:

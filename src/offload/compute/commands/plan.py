@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import stat
 
-from offload.compute.commands.detect import detect, shell_names
-from offload.compute.commands.programs import own_program, resolve
-from offload.compute.commands.software import installed
+from offload.compute.commands.detect import detect
+from offload.compute.commands.found import Programs
+from offload.compute.commands.software import software_checksum
 from offload.errors import UsageError
 from offload.identity.commands import CommandInput, command_record, identify
 from offload.identity.trees import TreeLimitError, scan
@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from offload.compute.commands.environments import NamedEnvironment
     from offload.compute.commands.request import Request
     from offload.compute.commands.stdin import Stdin
     from offload.identity.trees import Tree
@@ -93,12 +94,12 @@ class Plan:
     stdin : Stdin
         Its standard input.
     programs : dict
-        The user's own programs that a program text names, and their paths.
+        The user's own programs that a program text names, and what runs scripts; and their paths.
     """
 
     __slots__ = (
-        "data", "executable", "executable_checksum", "inputs", "program_checksums", "programs", "record", "request",
-        "software", "stdin", "transformation",
+        "data", "environment", "executable", "executable_checksum", "inputs", "installed", "program_checksums",
+        "programs", "record", "request", "software", "stdin", "transformation",
     )  # fmt: skip
 
     def __init__(
@@ -110,6 +111,8 @@ class Plan:
         self.programs = programs
         self.program_checksums: dict[str, str] = {}
         self.software: str | None = None
+        self.installed = b""
+        self.environment: NamedEnvironment | None = None
         self.inputs = inputs
         self.stdin = stdin
         self.record: dict[str, object] = {}
@@ -130,6 +133,11 @@ class Plan:
         )
         self.transformation, self.data = identify(self.record)
 
+    def variables(self, search: str | None = None) -> dict[str, str]:
+        """Return what is set for the command besides what every command finds; `search` is the usual ``PATH``."""
+        named = {} if self.environment is None else self.environment.variables(search)
+        return {**named, **self.request.variables}
+
     def in_place(self) -> list[PlannedInput]:
         """Return the inputs that are read by their absolute paths."""
         return [item for item in self.inputs if item.in_place]
@@ -144,6 +152,11 @@ class Planner:
         Knows the checksums of files.
     apart : sequence of str
         Absolute paths (offload's own home) that are no part of any input directory.
+
+    Attributes
+    ----------
+    programs : Programs
+        Finds the programs.
     """
 
     def __init__(self, files: FileChecksums, apart: Sequence[str] = ()) -> None:
@@ -154,9 +167,7 @@ class Planner:
         except FileNotFoundError:
             raise UsageError("the current directory does not exist any more", "cd to one that does") from None
         self._known: dict[tuple[str, str, tuple[str, ...]], PlannedInput] = {}
-        self._programs: dict[str, str] = {}
-        self._own: dict[str, str | None] = {}
-        self._installed: dict[str, list[str]] = {}
+        self.programs = Programs(files)
 
     def plan(self, requests: Sequence[Request], stdin: Stdin) -> list[Plan]:
         """Return a plan for each request.
@@ -182,9 +193,9 @@ class Planner:
 
     def _outline(self, request: Request, stdin: Stdin) -> Plan:
         name = request.argv[0]
-        program = self._programs.get(name)
-        if program is None:
-            program = self._programs[name] = resolve(name)
+        environment = self.programs.environment(request.environment)
+        path = None if environment is None else environment.variables()["PATH"]
+        program = self.programs.program(name, path)
         # The order matters: what is declared is taken as declared, even if it would be detected too.
         found: dict[str, PlannedInput] = {}
         for word in request.inputs:
@@ -194,28 +205,14 @@ class Planner:
         if request.detect:
             for word in detect(request.argv, request.output_paths):
                 self._add(found, word, "detected", request)
-        programs = {word: path for word in shell_names(request.argv) if (path := self._own_program(word)) is not None}
-        return Plan(request, program, list(found.values()), stdin, programs)
-
-    def _own_program(self, name: str) -> str | None:
-        if name not in self._own:
-            self._own[name] = own_program(name)
-        return self._own[name]
+        programs = self.programs.named(request.argv, program, path)
+        plan = Plan(request, program, list(found.values()), stdin, programs)
+        plan.environment = environment
+        return plan
 
     def software(self, plan: Plan) -> str | None:
         """Return the checksum of what is installed where the programs of a command lie; None where that is nothing."""
-        names: set[str] = set()
-        for program in (plan.executable, *plan.programs.values()):
-            folder = os.path.dirname(program)
-            key = program if folder.startswith("/usr") else folder
-            if key not in self._installed:
-                self._installed[key] = installed(program)
-            names.update(self._installed[key])
-        if not names:
-            return None
-        from offload.identity.checksums import checksum
-
-        return checksum("\n".join(sorted(names)).encode("utf-8", "surrogateescape"))
+        return software_checksum(self.programs.installed(plan))
 
     def _add(self, found: dict[str, PlannedInput], word: str, how: str, request: Request) -> None:
         path = os.path.normpath(word) if word else ""
@@ -267,7 +264,8 @@ class Planner:
         for plan in plans:
             plan.executable_checksum = checksums[plan.executable]
             plan.program_checksums = {name: checksums[path] for name, path in plan.programs.items()}
-            plan.software = self.software(plan)
+            plan.installed = self.programs.installed(plan)
+            plan.software = software_checksum(plan.installed)
 
     def changed(self, plan: Plan) -> list[str]:
         """Return what a command executed or read in place, and is no longer what it was when the plan was made."""

@@ -19,18 +19,42 @@ class NotExecutableError(OffloadError):
     exit_code = 126
 
 
-def own_program(name: str, search: str | None = None) -> str | None:
+def own_program(name: str, path: str | None = None) -> str | None:
     """Return the path of a program that PATH leads to, if it is not one of the system's: those are not looked at."""
     from offload.compute.commands.detect import is_system
 
-    for directory in (search or os.environ.get("PATH", os.defpath)).split(os.pathsep):
-        path = f"{directory}/{name}"
-        if directory.startswith("/") and os.path.isfile(path) and os.access(path, os.X_OK):
-            return None if is_system(os.path.realpath(directory)) else path
+    for directory in (path or search_path()).split(os.pathsep):
+        place = f"{directory}/{name}"
+        if directory.startswith("/") and os.path.isfile(place) and os.access(place, os.X_OK):
+            return None if is_system(os.path.realpath(directory)) else place
     return None
 
 
-def resolve(name: str) -> str:
+def search_path() -> str:
+    """Return where programs are looked for: ``PATH``."""
+    return os.environ.get("PATH", os.defpath)
+
+
+def interpreter(program: str, path: str | None = None) -> tuple[str, str] | None:
+    """Return what runs a script: as its first line names it, and where that is; None for what is no script."""
+    try:
+        with open(program, "rb") as stream:
+            line = stream.readline(256)
+    except OSError:  # executable, and not to be read
+        return None
+    words = os.fsdecode(line[2:]).split() if line.startswith(b"#!") else []
+    if words and os.path.basename(words[0]) == "env":
+        # env [-S] [NAME=VALUE]... NAME
+        words = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+    if not words:
+        return None
+    try:
+        return words[0], resolve(words[0], path)
+    except OffloadError:  # the command will say so
+        return None
+
+
+def resolve(name: str, path: str | None = None) -> str:
     """Return the path of the file that a command's first word stands for.
 
     Raises
@@ -45,13 +69,13 @@ def resolve(name: str) -> str:
             raise NotExecutableError(f"{name} is not executable", None if os.path.isdir(name) else f"chmod +x {name}")
         return name
     refused = ""
-    for directory in os.environ.get("PATH", os.defpath).split(os.pathsep):
+    for directory in (path or search_path()).split(os.pathsep):
         # A relative directory on PATH would mean another place in the scratch directory.
-        path = f"{directory}/{name}"
-        if directory.startswith("/") and os.path.isfile(path):
-            if os.access(path, os.X_OK):
-                return path
-            refused = path
+        place = f"{directory}/{name}"
+        if directory.startswith("/") and os.path.isfile(place):
+            if os.access(place, os.X_OK):
+                return place
+            refused = place
     if refused:
         raise NotExecutableError(f"{refused} is not executable", f"chmod +x {refused}")
     hint = f"a file of that name is here: ./{name}" if os.path.isfile(name) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from offload.compute.commands.request import quote
 from offload.compute.commands.result import fetch, load
-from offload.compute.commands.why import nearest_to
+from offload.compute.commands.why import name_packages, nearest_to
 from offload.compute.explanation import Difference, Explanation
 from offload.identity.decoding import decode
 
@@ -37,6 +37,8 @@ def explain_recorded(session: Session, found: Transformation) -> Explanation:
     """
     record = decode(found.record)
     near = nearest_to(record, found.label, session, skip=found.checksum)
+    if near is not None:
+        name_packages(near[1], session)
     return Explanation(
         _is_hit(session, found.checksum),
         found.label,
@@ -77,6 +79,7 @@ def _difference(difference: dict[str, object]) -> Difference:
         None if value is None else str(value)[:DIGITS] if what in _BY_CONTENT else repr(value)
         for value in (difference["earlier"], difference["now"])
     )
-    aspect = difference.get("aspect")
+    packages = difference.get("packages")
+    aspect = "\n".join(packages) if isinstance(packages, list) else difference.get("aspect")
     part = f"{what}" if name is None else f"{what} {name}"
     return Difference(part, before, after, None if aspect is None else str(aspect))

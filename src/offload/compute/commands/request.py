@@ -32,6 +32,8 @@ class Request:
         Where to make the scratch directory; default ``$TMPDIR``, else ``/tmp``.
     detect : bool
         Whether the words of the command are looked at for inputs.
+    environment : str, optional
+        A virtual or conda environment, by its directory or name, in which the command finds its programs.
     fresh : bool
         Compute even if a result is recorded.
 
@@ -41,7 +43,9 @@ class Request:
         For an empty command, an impossible name, or an output that cannot be brought back.
     """
 
-    __slots__ = ("argv", "detect", "fresh", "inputs", "output_paths", "outputs", "scratch", "stdin", "variables")
+    __slots__ = (
+        "argv", "detect", "environment", "fresh", "inputs", "output_paths", "outputs", "scratch", "stdin", "variables",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class Request:
         scratch: str | None = None,
         detect: bool = True,
         fresh: bool = False,
+        environment: str | None = None,
     ) -> None:
         self.argv = list(argv)
         self.inputs = list(inputs)
@@ -63,6 +68,7 @@ class Request:
         self.scratch = scratch
         self.detect = detect
         self.fresh = fresh
+        self.environment = environment
         if not self.argv or not self.argv[0]:
             raise UsageError("no command to run", "offload run -- COMMAND [ARG...]")
         for word in self.argv:

@@ -7,7 +7,7 @@ import os
 from offload.compute.commands.execution import Execution, execute, prepare
 from offload.compute.commands.outputs import check_places, deliver_found, find, store_outputs
 from offload.compute.commands.recall import is_lost
-from offload.compute.commands.result import CommandRecord
+from offload.compute.commands.result import CommandRecord, decode_record
 from offload.compute.provenance import where
 from offload.errors import NotWritableError, OffloadError, StorageError
 from offload.identity.checksums import checksum
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from offload.compute.commands.pump import Sink
     from offload.compute.commands.stage import Scratch, Stager
     from offload.compute.session import Session
+    from offload.identity.trees import TreeEntry
     from offload.storage.store import Store
+
+EMPTY = checksum(b"")
+
+MOST_LISTED = 100
+"""Files of a directory that are noted one by one, for lineage."""
 
 
 class Computed:
@@ -171,6 +177,11 @@ def stored(execution: Execution, found: list[FoundOutput], store: Store) -> byte
 
 def entry_of(plan: Plan, execution: Execution, record: bytes, session: Session, **more: object) -> Entry:
     """Return the entry for the database of a command whose record is stored; `more` are details."""
+    if plan.installed:
+        session.store.put([plan.installed])  # for `why`
+    spool = plan.stdin.spool
+    if spool is not None and spool.path is None:  # for `verify`, while it is small
+        spool.store(session.store)
     return Entry(
         plan.transformation,
         "command",
@@ -180,7 +191,7 @@ def entry_of(plan: Plan, execution: Execution, record: bytes, session: Session, 
         checksum(record),
         started=execution.started,
         seconds=execution.seconds,
-        details=encode({**details(plan), **more}),
+        details=encode({**details(plan), "made": made(decode_record(record), session.store), **more}),
         replace=is_lost(plan.transformation, session),
     )
 
@@ -191,10 +202,44 @@ def details(plan: Plan) -> dict[str, object]:
         **where(),
         "argv": plan.request.argv,
         "executable": plan.executable,
+        "environment": None if plan.environment is None else plan.environment.prefix,
         "inputs": [
-            {"path": item.path, "kind": item.kind, "size": item.size, "how": item.how, "checksum": item.checksum}
+            {
+                "path": item.path,
+                "kind": item.kind,
+                "size": item.size,
+                "how": item.how,
+                "checksum": item.checksum,
+                **({"holds": listed(item.tree.entries)} if item.tree is not None else {}),
+            }
             for item in plan.inputs
         ],
         "stdin": plan.stdin.size if plan.stdin.identity else None,
-        "outputs": plan.request.output_paths,
+        "stdin_file": stdin_file(plan),
+        "outputs": plan.request.outputs,
     }
+
+
+def stdin_file(plan: Plan) -> str | None:
+    """Return the file that was the standard input of a command, for `verify`."""
+    source = plan.stdin.source
+    return None if source is None else os.fsencode(os.path.realpath(source)).decode("utf-8", "replace")
+
+
+def made(record: CommandRecord, store: Store) -> list[list[str]]:
+    """Return what a command made, by name and checksum, for lineage: its outputs, files in them, and what it wrote."""
+    from offload.identity.trees import decode_manifest
+
+    found = [["stdout", record.stdout]] if record.stdout != EMPTY else []
+    for item in record.outputs:
+        found.append([item.path, item.checksum])
+        (data,) = store.get([item.checksum]) if item.kind == "directory" else [None]
+        if data is not None:
+            found += [[f"{item.path}/{name}", checksum] for name, checksum in listed(decode_manifest(data))]
+    return found
+
+
+def listed(entries: Sequence[TreeEntry]) -> list[list[str]]:
+    """Return the files of a directory by name and checksum; of a large one, none."""
+    files = [[entry.name, entry.value] for entry in entries if entry.kind == "file"]
+    return files if len(files) <= MOST_LISTED else []

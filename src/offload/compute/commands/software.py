@@ -39,6 +39,41 @@ def installed(program: str) -> list[str]:
     return sorted(set(_names(prefix)))
 
 
+def software_checksum(names: bytes) -> str | None:
+    """Return what counts of such names, given a line each; None where there are none."""
+    if not names:
+        return None
+    from offload.identity.checksums import checksum
+
+    return checksum(names)
+
+
+def package_changes(before: bytes, now: bytes) -> list[str]:
+    r"""Return how what is installed differs, a text for each package.
+
+    Examples
+    --------
+    >>> package_changes(b"numpy-1.0.dist-info\nzlib-1.2-h1.json", b"numpy-1.1.dist-info")
+    ['numpy 1.0 -> 1.1', 'zlib 1.2 h1 -> none']
+    """
+    old, new = (dict(map(_package, os.fsdecode(names).split("\n"))) for names in (before, now))
+    changed = (name for name in sorted(old.keys() | new.keys()) if name and old.get(name) != new.get(name))
+    return [f"{name} {old.get(name, 'none')} -> {new.get(name, 'none')}" for name in changed]
+
+
+def _package(line: str) -> tuple[str, str]:
+    """Return the name and the version in a line of what is installed."""
+    if " " in line:  # what a named environment adds: `python CHECKSUM`, `editable NAME CHECKSUM`
+        name, _, version = line.rpartition(" ")
+        return name, version[:12]
+    stem, _, kind = line.rpartition(".")
+    if kind == "json":
+        name, version, build = [*stem.rsplit("-", 2), "", ""][:3]
+        return name, f"{version} {build}"
+    name, _, version = stem.partition("-")
+    return name, version or kind
+
+
 def _names(prefix: str) -> Iterator[str]:
     for name in _listed(f"{prefix}/conda-meta"):
         if name.endswith(".json"):

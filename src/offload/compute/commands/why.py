@@ -43,6 +43,7 @@ def explain(plan: Plan, session: Session) -> dict[str, object]:
     if nearest is None:
         return {**answer, "reason": "no earlier run of this command is recorded"}
     earlier, differences = nearest
+    name_packages(differences, session, plan.installed)
     return {
         **answer,
         "reason": "it differs from every recorded run",
@@ -99,6 +100,30 @@ def compare(earlier: Record, now: Record) -> list[Difference]:
     ]
 
 
+def name_packages(differences: list[Difference], session: Session, now: bytes | None = None) -> None:
+    """Add to a difference of software which packages it is about, where that is known.
+
+    Parameters
+    ----------
+    differences : list of dict
+        From `compare`.
+    session : Session
+        Keeps what was installed.
+    now : bytes, optional
+        What is installed; by default that is kept, too.
+    """
+    for difference in differences:
+        if difference["what"] == "software":
+            from offload.compute.commands.software import package_changes
+
+            names = [str(difference[side]) for side in ("earlier", "now") if difference[side] is not None]
+            known = dict(zip(names, session.store.get(names), strict=True))
+            before = known.get(str(difference["earlier"]), b"")
+            after = known.get(str(difference["now"]), b"") if now is None else now
+            if before is not None and after is not None:
+                difference["packages"] = package_changes(before, after)
+
+
 def describe(difference: Difference) -> str:
     """Return a difference in words.
 
@@ -110,7 +135,9 @@ def describe(difference: Difference) -> str:
     what, name = difference["what"], difference.get("name")
     earlier, now = difference["earlier"], difference["now"]
     if what == "software":
-        return "other packages are installed beside the program"
+        packages = difference.get("packages")
+        listed = ", ".join(packages) if isinstance(packages, list) else ""
+        return "other packages are installed beside the program" + (f": {listed}" if listed else "")
     subject = f"argument {name}" if what == "argument" else f"the {what} {name}" if name is not None else f"the {what}"
     if what in ("input", "executable", "program", "stdin") and earlier is not None and now is not None:
         aspect = difference.get("aspect")

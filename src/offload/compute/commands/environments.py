@@ -1,0 +1,146 @@
+"""Named environments: ``offload run --env NAME``. A command finds its programs there, and all that is installed counts.
+
+An environment is a directory: a virtual environment, or one of conda's. It counts by its manifest, not by its name or
+place: the names and versions of what is installed in it, its Python, and the content of projects installed editable.
+"""
+
+from __future__ import annotations
+
+import os
+
+from offload.compute.commands.software import installed
+from offload.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from offload.storage.filecache import FileChecksums
+
+_ROOTS = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", ".conda", "conda", "mamba")
+_NO_CODE = frozenset((".git", ".hg", ".venv", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox"))
+MAX_FILES = 10_000
+
+
+class NamedEnvironment:
+    """A virtual or conda environment.
+
+    Parameters
+    ----------
+    prefix : str
+        Its directory, absolute.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.is_conda = os.path.isdir(f"{prefix}/conda-meta")
+
+    def variables(self, search: str | None = None) -> dict[str, str]:
+        """Return what a command finds in its environment besides the usual; it does not count."""
+        path = f"{self.prefix}/bin{os.pathsep}{search or os.environ.get('PATH', os.defpath)}"
+        return {"PATH": path, "CONDA_PREFIX" if self.is_conda else "VIRTUAL_ENV": self.prefix}
+
+    def manifest(self, files: FileChecksums) -> list[str]:
+        """Return what counts, a line each.
+
+        Raises
+        ------
+        UsageError
+            If a project that is installed editable cannot be followed.
+        """
+        lines = installed(f"{self.prefix}/bin/any")
+        python = f"{self.prefix}/bin/python"
+        if os.path.exists(python):
+            lines.append(f"python {files.checksum(os.path.realpath(python))}")
+        lines += [f"version {version}" for version in self._version()]
+        for name, project in self._editable():
+            lines.append(f"editable {name} {_content(project, files)}")
+        return lines
+
+    def _version(self) -> Iterator[str]:
+        """Give the version of Python that a virtual environment was made with: its program may be a mere link."""
+        try:
+            with open(f"{self.prefix}/pyvenv.cfg", encoding="utf-8", errors="replace") as stream:
+                yield from (line.partition("=")[2].strip() for line in stream if line.startswith("version"))
+        except FileNotFoundError:
+            return
+
+    def _editable(self) -> Iterator[tuple[str, str]]:
+        import glob
+        import json
+        from urllib.parse import unquote, urlsplit
+
+        pattern = f"{glob.escape(self.prefix)}/lib/python*/site-packages/*.dist-info/direct_url.json"
+        for path in sorted(glob.glob(pattern)):
+            with open(path, encoding="utf-8") as stream:
+                origin = json.load(stream)
+            if origin.get("dir_info", {}).get("editable"):
+                yield os.path.basename(os.path.dirname(path)), unquote(urlsplit(origin["url"]).path)
+
+
+def find_environment(name: str) -> NamedEnvironment:
+    """Return the environment that a user names: by its directory, or as conda does.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or if it is a file.
+    """
+    if os.path.isfile(name):
+        raise UsageError(
+            f"--env {name} is a file: it says what should be installed, not what is",
+            f"name the environment that was made from it; if the command reads the file: --input {name}",
+        )
+    places = [name] if "/" in name or os.path.isdir(name) else []
+    places += [place for place in _conda_environments() if os.path.basename(place) == name and "/" not in name]
+    places += [os.path.expanduser(f"~/.virtualenvs/{name}")] if "/" not in name else []
+    for place in places:
+        prefix = os.path.abspath(os.path.expanduser(place))
+        if os.path.isdir(f"{prefix}/bin") and any(
+            os.path.exists(f"{prefix}/{mark}") for mark in ("pyvenv.cfg", "conda-meta")
+        ):
+            return NamedEnvironment(prefix)
+    if os.path.isdir(name):
+        raise UsageError(
+            f"--env {name} is no virtual or conda environment: it has neither pyvenv.cfg nor conda-meta",
+            f"python -m venv {name}  makes one",
+        )
+    raise UsageError(
+        f"there is no environment {name}", "give its directory (--env .venv), or a name that `conda env list` shows"
+    )
+
+
+def _conda_environments() -> Iterator[str]:
+    """Give the directories of conda's environments: those that it has noted, and those in the usual places."""
+    try:
+        with open(os.path.expanduser("~/.conda/environments.txt"), encoding="utf-8") as stream:
+            yield from (line.strip() for line in stream if line.strip())
+    except FileNotFoundError:
+        pass  # conda is not used, or has made nothing yet
+    roots = [os.environ.get("MAMBA_ROOT_PREFIX", ""), *(os.path.expanduser(f"~/{root}") for root in _ROOTS)]
+    program = os.environ.get("CONDA_EXE", "")
+    roots.append(os.path.dirname(os.path.dirname(program)) if program else "")
+    for root in filter(None, roots):
+        if os.path.isdir(f"{root}/envs"):
+            yield from sorted(f"{root}/envs/{entry}" for entry in os.listdir(f"{root}/envs"))
+
+
+def _content(project: str, files: FileChecksums) -> str:
+    """Return the checksum of all files of a project, without what tools have put there."""
+    from offload.identity.checksums import checksum
+
+    names = []
+    for directory, below, found in os.walk(project):
+        below[:] = sorted(name for name in below if name not in _NO_CODE and not name.endswith(".egg-info"))
+        names += sorted(
+            os.path.join(directory, name) for name in found if os.path.isfile(os.path.join(directory, name))
+        )
+        if len(names) > MAX_FILES:
+            raise UsageError(
+                f"{project} is installed editable in the environment, and holds more than {MAX_FILES:,} files",
+                "install it without -e, so that it counts by its version",
+            )
+    lines = [
+        f"{os.path.relpath(name, project)} {sum_}" for name, sum_ in zip(names, files.checksums(names), strict=True)
+    ]
+    return checksum("\n".join(lines).encode("utf-8", "surrogateescape"))

@@ -1,0 +1,86 @@
+"""Which programs a command uses, and what is installed beside them; for many commands, each is looked up once."""
+
+from __future__ import annotations
+
+import os
+
+from offload.compute.commands.detect import shell_names
+from offload.compute.commands.programs import interpreter, own_program, resolve
+from offload.compute.commands.software import installed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from offload.compute.commands.environments import NamedEnvironment
+    from offload.compute.commands.plan import Plan
+    from offload.storage.filecache import FileChecksums
+
+
+class Programs:
+    """Finds programs.
+
+    Parameters
+    ----------
+    files : FileChecksums
+        Knows the checksums of files.
+    """
+
+    def __init__(self, files: FileChecksums) -> None:
+        self._files = files
+        self._programs: dict[tuple[str, str | None], str] = {}
+        self._own: dict[tuple[str, str | None], str | None] = {}
+        self._interpreters: dict[tuple[str, str | None], tuple[str, str] | None] = {}
+        self._installed: dict[str, list[str]] = {}
+        self._environments: dict[str, NamedEnvironment] = {}
+        self._manifests: dict[str, list[str]] = {}
+
+    def environment(self, name: str | None) -> NamedEnvironment | None:
+        """Return the environment of a name; None for none."""
+        if name is None:
+            return None
+        if name not in self._environments:
+            from offload.compute.commands.environments import find_environment
+
+            self._environments[name] = find_environment(name)
+        return self._environments[name]
+
+    def program(self, name: str, path: str | None) -> str:
+        """Return where a command's first word leads to; programs are looked for in a path, or in ``PATH``."""
+        program = self._programs.get((name, path))
+        if program is None:
+            program = self._programs[name, path] = resolve(name, path)
+        return program
+
+    def named(self, argv: Sequence[str], program: str, path: str | None) -> dict[str, str]:
+        """Return what else a command names: programs of the user's in a program text, and what runs scripts."""
+        found = {}
+        for word in shell_names(argv):
+            if (word, path) not in self._own:
+                self._own[word, path] = own_program(word, path)
+            place = self._own[word, path]
+            if place is not None:
+                found[word] = place
+        for script in (program, *found.values()):
+            if (script, path) not in self._interpreters:
+                self._interpreters[script, path] = interpreter(script, path)
+            running = self._interpreters[script, path]
+            if running is not None:
+                found.setdefault(*running)
+        return found
+
+    def installed(self, plan: Plan) -> bytes:
+        """Return the names of what is installed where the programs of a command lie, a line each."""
+        names: set[str] = set()
+        if plan.environment is not None:
+            prefix = plan.environment.prefix
+            if prefix not in self._manifests:
+                self._manifests[prefix] = plan.environment.manifest(self._files)
+            names.update(self._manifests[prefix])
+        for program in (plan.executable, *plan.programs.values()):
+            folder = os.path.dirname(program)
+            key = program if folder.startswith("/usr") else folder
+            if key not in self._installed:
+                self._installed[key] = installed(program)
+            names.update(self._installed[key])
+        return "\n".join(sorted(names)).encode("utf-8", "surrogateescape")
