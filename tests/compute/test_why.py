@@ -69,7 +69,7 @@ def test_before_the_first_run(project: Project) -> None:
     found = offload.why(project.load(), 2)
     assert not found.hit
     assert found.nearest is None
-    assert "no earlier run has this label" in str(found)
+    assert "no call of this function is recorded" in str(found)
     assert session.current().database.runs() == []
 
 
@@ -156,7 +156,7 @@ def test_json(project: Project) -> None:
     told = json.loads(json.dumps(offload.why(work, 5).as_dict()))
     assert told["hit"] is False
     assert told["differences"] == [{"part": "argument x", "before": "2", "after": "5", "detail": None}]
-    assert set(told) == {"hit", "label", "transformation", "consists_of", "nearest", "differences"}
+    assert set(told) == {"hit", "label", "transformation", "consists_of", "nearest", "differences", "reason"}
 
 
 def test_methods(log: Log) -> None:
@@ -192,3 +192,60 @@ def test_a_changed_value(log: Log) -> None:
 def test_only_tasks_can_be_explained(thing: Any) -> None:
     with pytest.raises(UsageError, match=r"decorated with @offload\.task"):
         offload.why(thing, 1)
+
+
+def test_the_reason(project: Project) -> None:
+    work = project.load()
+    work(2)
+    assert offload.why(work, 2).reason == "recorded, and its result is stored"
+    assert offload.why(work, 3).reason == "it differs from every recorded call"
+    now = session.current()
+    now.store.collect(0)
+    assert offload.why(work, 2).reason == "it was computed before, but its result is not stored any more"
+    work(2)
+    now.database.forget([work.identify((2,), {}).transformation])
+    assert offload.why(work, 2).reason == "it was computed before, and forgotten"
+
+
+def test_a_global_that_can_change_is_shown(project: Project) -> None:
+    listed = ("RATE = 3", "RATE = [3, 'x']"), ("x * RATE", "x * RATE[0]")
+    project.load(*listed)(2)
+    other = ("RATE = 3", "RATE = [4, 'x']"), ("x * RATE", "x * RATE[0]")
+    assert parts(offload.why(project.load(*other), 2)) == [("project_of_why:helper reads RATE", "[3, 'x']", "[4, 'x']")]
+    long = ("RATE = 3", "RATE = list(range(99))"), ("x * RATE", "x * RATE[0]")
+    project.load(*long)(2)
+    longer = ("RATE = 3", "RATE = [9] + list(range(98))"), ("x * RATE", "x * RATE[0]")
+    ((_, before, after),) = parts(offload.why(project.load(*longer), 2))
+    assert before is not None
+    assert before != after
+    assert before.startswith("99 items (")
+
+
+def test_a_file_with_other_content(tmp_path: Path) -> None:
+    words = tmp_path / "words"
+    words.write_text("one")
+
+    @offload.task
+    def length(file: Any) -> int:
+        return len(Path(file).read_text())
+
+    length(offload.File(words))
+    words.write_text("three")
+    ((part, before, after),) = parts(offload.why(length, offload.File(words)))
+    assert part == "argument file"
+    assert before is not None
+    assert before.startswith("words (")
+    assert after != before
+    words.rename(tmp_path / "text")
+    assert parts(offload.why(length, offload.File(tmp_path / "text"))) == [("argument file", "words", "text")]
+
+
+def test_the_same_function_under_another_name(project: Project) -> None:
+    work = project.load()
+    work(2)
+    now = session.current()
+    (run,) = now.database.runs()
+    work.label = "__main__:work"
+    found = offload.why(work, 3)
+    assert found.nearest == run.transformation
+    assert parts(found) == [("argument x", "2", "3")]

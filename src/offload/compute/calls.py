@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from offload.compute import again
 from offload.compute.provenance import where as where
 from offload.compute.session import Session
+from offload.compute.shown import shown_reads, summary
 from offload.identity.encoding import encode
 from offload.storage.rows import Entry
 
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from offload.identity.calls import Bound
     from offload.identity.files import File
     from offload.identity.graph import Graph
-
-SUMMARY_LENGTH = 120
 
 
 class Call:
@@ -38,10 +38,12 @@ class Call:
         Modules of installed distributions that the arguments reach, beyond those of the function.
     files : sequence of (File, str)
         The files among the arguments, at any depth, and their checksums.
+    kept : list, optional
+        The arguments as `keep` found them.
     """
 
     __slots__ = (
-        "args", "arguments", "bound", "files", "function", "kwargs", "label", "modules", "record", "scratch",
+        "args", "arguments", "bound", "files", "function", "kept", "kwargs", "label", "modules", "record", "scratch",
         "transformation",
     )  # fmt: skip
 
@@ -59,6 +61,7 @@ class Call:
         self.function = function
         self.transformation, self.record, self.arguments, self.modules = identified
         self.files: Sequence[tuple[File, str]] = ()
+        self.kept: list[Any] | None = None
         self.bound = bound
         self.args = args
         self.kwargs = kwargs
@@ -78,13 +81,21 @@ class Call:
         """
         from offload.compute.shipping import packed
 
+        self.keep()
         return packed(self.args, self.kwargs)
 
+    def keep(self) -> list[Any]:
+        """Return the arguments as they are recorded; before anybody may change them."""
+        if self.kept is None:
+            self.kept = [again.value(argument) for _, argument in self.bound]
+        return self.kept
+
     def details(self, where: dict[str, object], parts: str) -> bytes:
-        """Return what is kept of a run for people: where it was, and the arguments in short."""
+        """Return what is kept of a run: where it was, the arguments in short, and as far as they are small, whole."""
         checksums = dict(self.arguments)
         arguments = [[n, checksums[n], type(v).__qualname__, summary(v)] for n, v in self.bound]
-        return encode({**where, "parts": parts, "arguments": arguments})
+        more = {"files": [[file.path, checksum] for file, checksum in self.files]} if self.files else {}
+        return encode({**where, "parts": parts, "arguments": arguments, "values": self.keep(), **more})
 
     def entry(self, result: str, started: float, seconds: float, where: dict[str, object], parts: str) -> Entry:
         """Return what the database is to keep of a run of this call."""
@@ -102,47 +113,20 @@ class Call:
         )
 
 
-def summary(value: object) -> str:
-    """Return a short text for people that costs little, however large the value is."""
-    try:
-        text = _summary(value)
-    except Exception:  # whatever the value's class may raise, and integers too long to be printed
-        return ""
-    return text if len(text) <= SUMMARY_LENGTH else text[:SUMMARY_LENGTH] + "..."
-
-
-def _summary(value: Any) -> str:
-    if type(value) in (str, bytes) and len(value) > SUMMARY_LENGTH:
-        return repr(value[: SUMMARY_LENGTH + 1])
-    if value is None or type(value) in (bool, int, float, complex, str, bytes):
-        return repr(value)
-    if type(value) in (list, tuple, dict, set, frozenset):
-        return f"{len(value)} items" if len(value) > 8 else _few(value)
-    if isinstance(value, (list, tuple, dict, set, frozenset)):
-        return f"{len(value)} items"
-    shape = getattr(value, "shape", None)
-    return f"shape {shape}" if isinstance(shape, tuple) else ""
-
-
-def _few(value: Any) -> str:
-    """Return the repr of a small container of plain values, or how many there are."""
-    items = [*value.keys(), *value.values()] if isinstance(value, dict) else list(value)
-    plain = all(type(i) in (bool, int, float, str, type(None)) and (type(i) is not str or len(i) < 80) for i in items)
-    return repr(value) if plain else f"{len(value)} items"
-
-
 _explained: dict[tuple[str, ...], str] = {}
 
 
 def explain(session: Session, graph: Graph) -> str:
-    """Store what a function reaches, with its source, for ``why``; return the checksum of that buffer.
+    """Store what a function reaches, with its source, for ``why`` and ``verify``; return that buffer's checksum.
 
-    It is stored once in a process for each home. The text is what is on disk now, which an edit may have changed since
-    the import: it is shown, and never counted.
+    The code itself is kept beside it, if that is not too large. Both are stored once in a process for each home. The
+    text is what is on disk now, which an edit may have changed since the import: it is shown, and never counted.
     """
     key = *session.home.key, graph.checksum
     if key not in _explained:
         import inspect
+
+        from offload.compute.worker import main_name
 
         nodes = []
         for node in graph.nodes:
@@ -150,6 +134,9 @@ def explain(session: Session, graph: Graph) -> str:
                 source = inspect.getsource(node.subject) if node.kind != "module" else None  # type: ignore[arg-type]
             except Exception:  # there is no file, or by now it holds what is no Python
                 source = None
-            nodes.append([node.kind, node.label, encode([node.kind, node.content]), source])
-        _explained[key] = session.store.put([encode({"version": 1, "root": graph.content, "nodes": nodes})])[0]
+            nodes.append([node.kind, node.label, encode([node.kind, node.content]), source, shown_reads(node)])
+        pickled = again.code(graph)
+        code = None if pickled is None else session.store.put([pickled])[0]
+        known = {"version": 1, "root": graph.content, "nodes": nodes, "code": code, "main": main_name()}
+        _explained[key] = session.store.put([encode(known)])[0]
     return _explained[key]

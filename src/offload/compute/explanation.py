@@ -58,9 +58,11 @@ class Explanation:
         The transformation of the earlier run that differs least; None where there is none.
     differences : list of Difference
         From that run.
+    reason : str
+        Why it is a hit or a miss.
     """
 
-    __slots__ = ("consists_of", "differences", "hit", "label", "nearest", "transformation")
+    __slots__ = ("consists_of", "differences", "hit", "label", "nearest", "reason", "transformation")
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class Explanation:
         consists_of: Sequence[str] = (),
         nearest: str | None = None,
         differences: Sequence[Difference] = (),
+        reason: str = "",
     ) -> None:
         self.hit = hit
         self.label = label
@@ -77,16 +80,16 @@ class Explanation:
         self.consists_of = list(consists_of)
         self.nearest = nearest
         self.differences = list(differences)
+        self.reason = reason
 
     def text(self) -> str:
         """Return the answer for a terminal."""
         lines = [f"{'hit' if self.hit else 'miss'}: {self.label} ({self.transformation[:16]})"]
+        lines += [self.reason] if self.reason else []
         lines += [f"  {line}" for line in self.consists_of]
         if self.nearest is not None:
             lines.append(f"the nearest other run is {self.nearest[:16]}; different here:")
             lines += [f"  {line}" for difference in self.differences for line in difference.lines()]
-        elif not self.hit:
-            lines.append("no earlier run has this label")
         return "\n".join(lines)
 
     __str__ = text
@@ -100,4 +103,5 @@ class Explanation:
             "consists_of": self.consists_of,
             "nearest": self.nearest,
             "differences": [d.as_dict() for d in self.differences],
+            "reason": self.reason,
         }

@@ -28,7 +28,7 @@ LARGE = 64 * 1024
 Arguments = tuple[Any, dict[str, Any]]
 
 
-def pickled(function: Callable[..., Any], graph: Graph) -> bytes:
+def pickled(function: Callable[..., Any], graph: Graph, limit: int | None = None) -> bytes:
     """Return the pickled function, its parts, and the project's modules that its code imports when it runs.
 
     What it reaches of the project goes by value. By reference, a worker would import the file as it is on disk by then,
@@ -37,10 +37,10 @@ def pickled(function: Callable[..., Any], graph: Graph) -> bytes:
     Raises
     ------
     IdentityError
-        If it cannot be pickled.
+        If it cannot be pickled, or takes more bytes than the limit.
     """
     try:
-        return _dumps((function, parts(graph), _imported(graph)), graph)
+        return dumps((function, parts(graph), _imported(graph)), graph, limit)
     except Exception as exc:  # whatever the parts of the function may raise
         raise IdentityError(
             f"the function {getattr(function, '__qualname__', function)!s} cannot be sent to a worker: {exc}",
@@ -71,15 +71,41 @@ def packed(args: Any, kwargs: dict[str, Any]) -> Arguments | bytes:
     if _ATOMS.issuperset(map(type, values)) and not any(type(v) in (str, bytes) and len(v) > LARGE for v in values):
         return args, kwargs
     try:
-        return _dumps((args, kwargs))
+        return dumps((args, kwargs))
     except Exception as exc:  # whatever the parts of the arguments may raise
         raise EncodeError(
             f"the arguments cannot be sent to a worker: {exc}", "call the function directly, or pass plainer values"
         ) from exc
 
 
-def _dumps(value: object, graph: Graph | None = None) -> bytes:
-    with _lock, io.BytesIO() as file:
+class _Bounded(io.BytesIO):
+    """Takes so many bytes and no more."""
+
+    def __init__(self, limit: int | None) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def write(self, data: Any) -> int:
+        """Take bytes."""
+        written = super().write(data)
+        if self._limit is not None and self.tell() > self._limit:
+            raise EncodeError(f"it takes more than {self._limit} bytes")
+        return written
+
+
+def dumps(value: object, graph: Graph | None = None, limit: int | None = None) -> bytes:
+    """Return a pickled value; code of the project in it goes by value.
+
+    Parameters
+    ----------
+    value : object
+        Anything that can be pickled.
+    graph : Graph, optional
+        Says what of the project's modules has been looked up.
+    limit : int, optional
+        Give up, with an EncodeError, where it takes more bytes.
+    """
+    with _lock, _Bounded(limit) as file:
         pickler = _Pickler(file)
         if graph is not None:
             pickler.note(graph)

@@ -140,6 +140,7 @@ class Task:
         from offload.compute.worker import Outcome
 
         graph = self.graph()
+        call.keep()
         outcome = Outcome(time.time())
         began = time.perf_counter()
         result = await self.function(*args, **kwargs)
@@ -152,6 +153,7 @@ class Task:
         from offload.compute.worker import Outcome, execute
 
         graph = self.graph()
+        call.keep()
         outcome = Outcome(time.time())
         began = time.perf_counter()
         result = execute(self.function, call.args, call.kwargs)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from offload.compute.calls import explain, summary
+from offload.compute.calls import explain
 from offload.compute.explanation import Difference, Explanation
 from offload.compute.session import Session, current
+from offload.compute.shown import summary
 from offload.compute.tasks import MethodTask, Task
 from offload.errors import NotFoundError, UsageError
 from offload.identity.decoding import decode
@@ -15,6 +16,7 @@ from offload.identity.parts import named
 from offload.storage.rows import Transformation
 
 Summaries = dict[str, str]
+SourceNode = tuple[str, str, Any, str | None, dict[str, str]]
 
 
 def why(function: Task | MethodTask, /, *args: Any, **kwargs: Any) -> Explanation:
@@ -90,14 +92,14 @@ class _Side:
     def __init__(self, record: dict[str, Any], parts: Any, summaries: Summaries) -> None:
         self.record = record
         self.summaries = summaries
-        self.nodes: list[tuple[str, str, Any, str | None]] = []
+        self.nodes: list[SourceNode] = []
         nodes = parts["nodes"] if parts else []
         labels = [node[1] for node in nodes]
-        for kind, label, content, source in nodes:
-            self.nodes.append((kind, label, named(decode(content)[1], labels), source))
+        for kind, label, content, source, *shown in nodes:
+            self.nodes.append((kind, label, named(decode(content)[1], labels), source, shown[0] if shown else {}))
 
     def consists_of(self) -> list[str]:
-        lines = [f"{kind} {label}" for kind, label, _, _ in self.nodes]
+        lines = [f"{kind} {label}" for kind, label, *_ in self.nodes]
         environment = self.record["environment"]
         lines += [environment["interpreter"], *environment["distributions"]]
         return lines + [f"argument {name} = {self.summaries.get(name) or c[:16]}" for name, c in self._arguments()]
@@ -119,14 +121,38 @@ def _side(session: Session, found: Transformation) -> _Side:
 
 def _explain(session: Session, label: str, transformation: str, hit: bool, here: _Side) -> Explanation:
     best: tuple[str, list[Difference]] | None = None
-    for other in session.database.nearest("python", label):
-        if other.checksum == transformation:
-            continue
+    for other in _candidates(session, label, transformation):
         differences = _differences(_side(session, other), here)
         if best is None or len(differences) < len(best[1]):
             best = other.checksum, differences
     nearest, differences = best if best is not None else (None, [])
-    return Explanation(hit, label, transformation, here.consists_of(), nearest, differences)
+    reason = _reason(session, transformation, hit, best is not None)
+    return Explanation(hit, label, transformation, here.consists_of(), nearest, differences, reason)
+
+
+def _candidates(session: Session, label: str, but: str) -> list[Transformation]:
+    """Return recent calls of the same function; a script's also go by the name under which it is imported."""
+    found = [other for other in session.database.nearest("python", label) if other.checksum != but]
+    if found:
+        return found
+    name = label.partition(":")[2].replace("*", "?")
+    runs = session.database.runs("python", pattern=f"*:{name}", limit=20)
+    checksums = dict.fromkeys(run.transformation for run in runs if run.transformation != but)
+    others = [session.database.transformation(checksum) for checksum in checksums]
+    return [other for other in others if other is not None]
+
+
+def _reason(session: Session, transformation: str, hit: bool, compared: bool) -> str:
+    if hit:
+        return "recorded, and its result is stored"
+    runs = session.database.runs(transformation=transformation, limit=1)
+    if runs:
+        if runs[0].forgotten:
+            return "it was computed before, and forgotten"
+        if runs[0].status != "complete":
+            return "it was computed before, and its result was not kept"
+        return "it was computed before, but its result is not stored any more"
+    return "it differs from every recorded call" if compared else "no call of this function is recorded"
 
 
 def _differences(before: _Side, after: _Side) -> list[Difference]:
@@ -166,7 +192,7 @@ def _code_differences(before: _Side, after: _Side) -> list[Difference]:
     return found
 
 
-def _counted(nodes: list[tuple[str, str, Any, str | None]]) -> list[tuple[tuple[str, str, Any, str | None], int]]:
+def _counted(nodes: list[SourceNode]) -> list[tuple[SourceNode, int]]:
     seen: dict[str, int] = {}
     counted = []
     for node in nodes:
@@ -175,14 +201,12 @@ def _counted(nodes: list[tuple[str, str, Any, str | None]]) -> list[tuple[tuple[
     return counted
 
 
-def _node_differences(
-    before: tuple[str, str, Any, str | None], after: tuple[str, str, Any, str | None]
-) -> list[Difference]:
-    kind, label, old, old_source = before
-    _, _, new, new_source = after
+def _node_differences(before: SourceNode, after: SourceNode) -> list[Difference]:
+    kind, label, old, old_source, old_shown = before
+    _, _, new, new_source, new_shown = after
     if kind == "function":
         names = [
-            Difference(f"{label} reads {name}", a and _shown(a), b and _shown(b))
+            Difference(f"{label} reads {name}", *_both(_shown(a, old_shown.get(name)), _shown(b, new_shown.get(name))))
             for name, a, b in _changes(*({name: what for _, name, what in side[3]} for side in (old, new)))
         ]
         if old[0] == new[0] and old[1:3] == new[1:3]:
@@ -193,8 +217,18 @@ def _node_differences(
     return [Difference(f"code of {label}", "was other code", "this code", "\n".join(list(diff)[2:]) or None)]
 
 
-def _shown(what: Any) -> str:
-    """Return a short text for what a name stood for."""
+def _shown(what: Any, text: str | None) -> tuple[str, str] | None:
+    """Return a short text for what a name stood for, and one that tells it from its like."""
+    if what is None:
+        return None
     if what[0] == "value" and len(what) == 3:
-        return f"{what[1]} {what[2][:12]}" if type(what[2]) is str and len(what[2]) == 64 else repr(what[2])
-    return " ".join(str(item) for item in what if isinstance(item, str))
+        if type(what[2]) is str and len(what[2]) == 64:
+            return text or what[1], f"{text or what[1]} ({what[2][:8]})"
+        return repr(what[2]), repr(what[2])
+    words = " ".join(str(item) for item in what if isinstance(item, str))
+    return words, words
+
+
+def _both(before: tuple[str, str] | None, after: tuple[str, str] | None) -> tuple[str | None, str | None]:
+    longer = before is not None and after is not None and before[0] == after[0]
+    return before and before[longer], after and after[longer]

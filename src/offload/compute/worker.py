@@ -167,7 +167,7 @@ def run_batch(batch: Batch, where: str = "the worker") -> list[Outcome]:
         # Calls that the function makes are recorded there, too; on a machine without it, in the home of that machine.
         with at_home(batch.home) if batch.at_home else contextlib.nullcontext():
             # Loaded anew where an earlier call has changed what the function reaches.
-            return [_run(*_load(batch, where), batch, call) for call in batch.calls]
+            return [_run(*load(batch, where), batch, call) for call in batch.calls]
     finally:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
@@ -196,7 +196,8 @@ def _check_environment(needed: Environment, where: str) -> None:
     _present.add(needed)
 
 
-def _load(batch: Batch, where: str) -> tuple[Callable[..., Any], Graph]:
+def load(batch: Batch, where: str) -> tuple[Callable[..., Any], Graph]:
+    """Return the function of a batch and its graph, which is the one that was identified; see `run_batch`."""
     import pickle
 
     known = _functions.get(batch.function)

@@ -60,7 +60,8 @@ def differences(plan: Plan, planner: Planner, path: str) -> list[Difference]:
         for program, checksum in expected.items()
         if there.get(program) != checksum
     ]
-    path = plan.variables(path).get("PATH", path)
+    if plan.environment is not None:
+        path = plan.environment.variables(path)["PATH"]
     for name in sorted(shell_names(plan.request.argv)):
         before, now = plan.programs.get(name), own_program(name, path)
         if now is None and before is not None and is_system(before):

@@ -105,9 +105,7 @@ def execute(
     try:
         source = subprocess.PIPE if plan.stdin.is_open else stdin
         pipe = subprocess.PIPE
-        process = start(
-            plan.request.argv, plan.executable, scratch, plan.variables(search), source, pipe, pipe, search
-        )
+        process = start(plan.request.argv, plan.executable, scratch, plan.variables(search), source, pipe, pipe, search)
     finally:
         if stdin >= 0:
             os.close(stdin)
@@ -216,7 +214,7 @@ def execute_aside(plan: Plan, scratch: Scratch, running: Running, place: str) ->
     started, clock = time.time(), time.monotonic()
     try:
         with open(out, "xb") as stdout, open(err, "xb") as stderr:
-            process = start(plan.request.argv, plan.executable, scratch, plan.variables, stdin, stdout, stderr)
+            process = start(plan.request.argv, plan.executable, scratch, plan.variables(), stdin, stdout, stderr)
     finally:
         os.close(stdin)
     try:

@@ -1,0 +1,72 @@
+"""Values in short, for people: they stand in the history, and `why` shows them; none of it counts."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from offload.identity.graph import Node
+
+SUMMARY_LENGTH = 120
+
+
+def summary(value: object) -> str:
+    """Return a short text for people that costs little, however large the value is."""
+    try:
+        text = _summary(value)
+    except Exception:  # whatever the value's class may raise, and integers too long to be printed
+        return ""
+    return text if len(text) <= SUMMARY_LENGTH else text[:SUMMARY_LENGTH] + "..."
+
+
+def _summary(value: Any) -> str:
+    if type(value) in (str, bytes) and len(value) > SUMMARY_LENGTH:
+        return repr(value[: SUMMARY_LENGTH + 1])
+    if value is None or type(value) in (bool, int, float, complex, str, bytes):
+        return repr(value)
+    if type(value) in (list, tuple, dict, set, frozenset):
+        return f"{len(value)} items" if len(value) > 8 else _few(value)
+    if isinstance(value, (list, tuple, dict, set, frozenset)):
+        return f"{len(value)} items"
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return f"shape {shape}"
+    return value.name if type(value).__module__ == "offload.identity.files" else ""
+
+
+def _few(value: Any) -> str:
+    """Return the repr of a small container of plain values, or how many there are."""
+    items = [*value.keys(), *value.values()] if isinstance(value, dict) else list(value)
+    plain = all(type(i) in (bool, int, float, str, type(None)) and (type(i) is not str or len(i) < 80) for i in items)
+    return repr(value) if plain else f"{len(value)} items"
+
+
+def shown_reads(node: Node) -> dict[str, str]:
+    """Return in short what the names stand for that a function reads, as far as they stand for values."""
+    function: Any = node.subject
+    if node.kind != "function":
+        return {}
+    reads: Any = node.content[3]
+    found = {}
+    for kind, name, what in reads:
+        if not (isinstance(what, list) and what[:1] == ["value"] and len(what) == 3 and _is_digest(what[2])):
+            continue  # plain values stand in the content themselves
+        first, *attributes = name.split(".")
+        try:
+            if kind == "free":
+                value = function.__closure__[function.__code__.co_freevars.index(first)].cell_contents
+            else:
+                value = function.__globals__[first]
+            for attribute in attributes:
+                value = getattr(value, attribute)
+        except Exception:  # it is found in another way, or a property raises
+            continue
+        text = summary(value)
+        if text:
+            found[name] = text
+    return found
+
+
+def _is_digest(value: object) -> bool:
+    return type(value) is str and len(value) == 64 and set(value) <= set("0123456789abcdef")
