@@ -157,7 +157,7 @@ with open({str(dump)!r}, "w") as file:
 def test_public_names() -> None:
     """Whoever changes this list changes what users rely on: it goes to CHANGELOG.md too."""
     assert sorted(offload.__all__) == sorted(
-        "CommandError CommandResult DecodeError Deployment Directory EncodeError EngineLostError File Future "
+        "CommandError CommandResult DecodeError Deployment Directory EffectWarning EncodeError EngineLostError File Future "
         "IdentityError NotFoundError NotRecordedWarning OffloadError StorageError Task UsageError WorkerLostError "
         "__version__ client connect gather register run task why".split()
     )

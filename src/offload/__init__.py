@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from offload.errors import (
         CommandError,
         DecodeError,
+        EffectWarning,
         EncodeError,
         IdentityError,
         NotFoundError,
@@ -44,6 +45,7 @@ _WHERE = {
     "DecodeError": "offload.errors",
     "Deployment": "offload.deploy.deployment",
     "Directory": "offload.compute.inputs",
+    "EffectWarning": "offload.errors",
     "EncodeError": "offload.errors",
     "EngineLostError": "offload.compute.engine",
     "File": "offload.compute.inputs",
@@ -71,6 +73,7 @@ __all__ = [
     "DecodeError",
     "Deployment",
     "Directory",
+    "EffectWarning",
     "EncodeError",
     "EngineLostError",
     "File",

@@ -105,3 +105,7 @@ class CommandError(OffloadError):
 
 class NotRecordedWarning(UserWarning):
     """A result is returned but could not be recorded: the next call computes again."""
+
+
+class EffectWarning(UserWarning):
+    """A function did, or may do, something besides computing from its arguments; its result is recorded."""

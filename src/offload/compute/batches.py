@@ -132,7 +132,13 @@ class Batcher(Runner):
             self._fail_all(exc)
 
     def _queue(self, lane: Lane, works: list[Work]) -> None:
-        key = *lane.session.home.key, lane.function.checksum, lane.function.environment, lane.scratch
+        key = (
+            *lane.session.home.key,
+            lane.function.checksum,
+            lane.function.environment,
+            lane.function.watched,
+            lane.scratch,
+        )
         self._lanes.setdefault(key, lane).waiting.extend(works)
 
     def _dispatch(self) -> None:
@@ -230,6 +236,7 @@ class Batcher(Runner):
             outcomes = done.result()
             lane.learn(outcomes)
             try:
+                lane.function.tell(works[0].call.label, outcomes)
                 record(lane.session, lane.function.explain, [(w.call, o) for w, o in zip(works, outcomes, strict=True)])
             except Warning as exc:  # where the user has made errors of them
                 error = exc
@@ -254,6 +261,7 @@ class Batcher(Runner):
             self._forget(lane, work)
             futures = [f for f in work.futures if f.running() or f.set_running_or_notify_cancel()]
         for future in futures:
+            future.effects = outcome.effects if outcome is not None else None
             if error is not None:
                 future.set_exception(error)
             else:

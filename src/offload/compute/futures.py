@@ -9,6 +9,10 @@ from typing import Any, Generic, TypeVar
 from offload.compute.values import from_buffer
 from offload.errors import UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.compute.effects.found import Effects
+
 T = TypeVar("T")
 
 
@@ -23,12 +27,15 @@ class Future(concurrent.futures.Future[T], Generic[T]):
         The checksum of the call, once its arguments are known.
     recalled : bool or None
         Whether the result was on record; None while that is not known.
+    effects : Effects or None
+        What the call did besides computing.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.transformation: str | None = None
         self.recalled: bool | None = None
+        self.effects: Effects | None = None
 
     def set_buffer(self, data: bytes, recalled: bool) -> None:
         """Set the result from its buffer; used by offload itself."""
@@ -39,6 +46,17 @@ class Future(concurrent.futures.Future[T], Generic[T]):
             self.set_exception(exc)
         else:
             self.set_result(value)
+
+    def result(self, timeout: float | None = None) -> T:
+        """Return the result, waited for `timeout` seconds at most."""
+        try:
+            return super().result(timeout)
+        finally:
+            if self.effects is not None:
+                from offload.compute.effects.watch import note
+
+                for kind, what in self.effects.undeclared:
+                    note(kind, what)
 
     def __await__(self) -> Generator[Any, None, T]:
         import asyncio

@@ -24,9 +24,14 @@ def _all_stood_still(call: Call, outcome: Outcome) -> bool:
         changed = exc.message
     if changed is not None:
         warnings.warn(
-            NotRecordedWarning(f"{call.label}: not recorded: {changed} changed while it was used"), stacklevel=3
+            NotRecordedWarning(f"{call.label}: not recorded: {changed} changed while it was used"), stacklevel=4
         )
     return changed is None
+
+
+def _is_recorded(call: Call, outcome: Outcome) -> bool:
+    # What has been seen besides is told where the result is given back.
+    return not (outcome.effects and outcome.effects.undeclared) and _all_stood_still(call, outcome)
 
 
 def record(session: Session, explain: Callable[[Session], str], done: list[tuple[Call, Outcome]]) -> None:
@@ -39,9 +44,9 @@ def record(session: Session, explain: Callable[[Session], str], done: list[tuple
     explain : callable
         Stores what ``why`` shows of the function, and returns the checksum of that.
     done : list of (Call, Outcome)
-        Those that failed are passed over.
+        Those that failed, or did what they had not declared, are passed over.
     """
-    done = [(call, outcome) for call, outcome in done if outcome.error is None and _all_stood_still(call, outcome)]
+    done = [(call, outcome) for call, outcome in done if outcome.error is None and _is_recorded(call, outcome)]
     if not done:
         return
     try:

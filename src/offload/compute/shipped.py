@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from offload.compute.session import Session
+    from offload.compute.worker import Outcome
     from offload.identity.environment import Environment
     from offload.identity.graph import Graph
 
@@ -24,27 +25,35 @@ class ShippedFunction:
         What ``__main__`` goes by where it comes from.
     environment : Environment
         Where its calls may run.
+    watched : bool
+        Whether what its calls do besides computing counts.
     """
 
-    def __init__(self, checksum: str, payload: bytes, main: str, environment: Environment) -> None:
+    def __init__(
+        self, checksum: str, payload: bytes, main: str, environment: Environment, watched: bool = True
+    ) -> None:
         self.checksum = checksum
         self.payload = payload
         self.main = main
         self.environment = environment
+        self.watched = watched
 
     def explain(self, session: Session) -> str:
         """Store what ``why`` shows of it; return the checksum of that. Here nothing: who sent it has done so."""
         return ""
 
+    def tell(self, label: str, outcomes: list[Outcome]) -> None:
+        """Warn of what its calls did besides computing. Here nothing: who sent it does so."""
+
 
 class OwnFunction(ShippedFunction):
     """A function of this process, for calls whose arguments reach modules beyond its own, or none."""
 
-    def __init__(self, graph: Graph, payload: bytes, modules: Iterable[str] = ()) -> None:
+    def __init__(self, graph: Graph, payload: bytes, modules: Iterable[str] = (), watched: bool = True) -> None:
         from offload.compute.worker import main_name
         from offload.identity.environment import environment
 
-        super().__init__(graph.checksum, payload, main_name(), environment(graph.modules.union(modules)))
+        super().__init__(graph.checksum, payload, main_name(), environment(graph.modules.union(modules)), watched)
         self._graph = graph
 
     def explain(self, session: Session) -> str:
@@ -52,3 +61,11 @@ class OwnFunction(ShippedFunction):
         from offload.compute.calls import explain
 
         return explain(session, self._graph)
+
+    def tell(self, label: str, outcomes: list[Outcome]) -> None:
+        """Warn of what its calls did besides computing, once for each thing."""
+        from offload.compute.effects.telling import tell_once
+
+        for outcome in outcomes:
+            if outcome.effects is not None and outcome.error is None:
+                tell_once(label, outcome.effects)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -28,8 +28,10 @@ LARGE = 64 * 1024
 Arguments = tuple[Any, dict[str, Any]]
 
 
-def pickled(function: Callable[..., Any], graph: Graph, limit: int | None = None) -> bytes:
-    """Return the pickled function, its parts, and the project's modules that its code imports when it runs.
+def pickled(
+    function: Callable[..., Any], graph: Graph, limit: int | None = None, declared: Sequence[str] = ()
+) -> bytes:
+    """Return the pickled function, its parts, the project's modules that it imports, and the files that it may read.
 
     What it reaches of the project goes by value. By reference, a worker would import the file as it is on disk by then,
     or without what was set after the import; or it would not find it.
@@ -40,7 +42,7 @@ def pickled(function: Callable[..., Any], graph: Graph, limit: int | None = None
         If it cannot be pickled, or takes more bytes than the limit.
     """
     try:
-        return dumps((function, parts(graph), _imported(graph)), graph, limit)
+        return dumps((function, parts(graph), _imported(graph), declared), graph, limit)
     except Exception as exc:  # whatever the parts of the function may raise
         raise IdentityError(
             f"the function {getattr(function, '__qualname__', function)!s} cannot be sent to a worker: {exc}",
@@ -134,7 +136,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, value: Any) -> Any:
         """Return the parts of a value, as :mod:`pickle` asks for them."""
         if isinstance(value, Task):
-            return Task, (value.function, value.scratch)
+            return Task, value.made_of
         if isinstance(value, ModuleType):
             if origin(value.__name__) == PROJECT:
                 return ModuleType, (value.__name__,), self._looked_up.get(id(vars(value)), {})

@@ -15,6 +15,7 @@ from typing import Any
 
 from offload.compute.batches import Batcher
 from offload.compute.choices import Choice, innermost
+from offload.compute.effects.telling import tell_reached
 from offload.compute.engine import Engine, InlineEngine
 from offload.compute.futures import Future
 from offload.compute.places import Place, Registry
@@ -105,15 +106,16 @@ def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[
         elif not future.cancelled() or future.set_running_or_notify_cancel():
             future.set_buffer(data, recalled=True)
     if missing:
+        tell_reached(task.label, graph, stacklevel=4)
         if inside():
             # A call made by a call: there is no other worker to wait for.
             nested = Batcher(InlineEngine, here=True)
-            nested.add(session, OwnFunction(graph, task.payload()), missing)
+            nested.add(session, OwnFunction(graph, task.payload(), watched=task.watched), missing)
             nested.run()
         else:
             chosen = runner(session)
             for modules in {call.modules for call, _ in missing}:
-                function = OwnFunction(graph, task.payload(), modules)
+                function = OwnFunction(graph, task.payload(), modules, task.watched)
                 chosen.add(session, function, [one for one in missing if one[0].modules == modules])
             if isinstance(chosen, Batcher):
                 # Its thread imports it, too; if Python came to its end first, the import would be refused there.

@@ -9,6 +9,7 @@ import warnings
 from hashlib import sha256
 
 from offload.compute.calls import Call, explain
+from offload.compute.effects.doers import runs_calls
 from offload.compute.session import Session, current
 from offload.compute.values import from_buffer
 from offload.errors import EncodeError, NotRecordedWarning, StorageError, UsageError
@@ -41,7 +42,7 @@ class Task:
         The undecorated function.
     """
 
-    def __init__(self, function: Callable[..., Any], scratch: bool = False) -> None:
+    def __init__(self, function: Callable[..., Any], scratch: bool = False, effects: str = "watch") -> None:
         code = getattr(function, "__code__", None)
         if code is not None and code.co_flags & _GENERATORS:
             raise UsageError(
@@ -50,9 +51,13 @@ class Task:
             )
         if not callable(function):
             raise UsageError(f"a {type(function).__name__} cannot be called, so it cannot be a task")
+        if effects not in ("watch", "ignore"):
+            raise UsageError(f"effects={effects!r} is not known", 'use effects="watch" or effects="ignore"')
         functools.update_wrapper(self, function)
         self.function = function
         self.scratch = scratch
+        self.watched = effects == "watch"
+        self._files: Sequence[File] = ()
         self._asynchronous = code is not None and bool(code.co_flags & _COROUTINE)
         self._graph: Graph | None = None
         self._recorder: Recorder | None = None
@@ -71,7 +76,12 @@ class Task:
             found = getattr(found, part, None)
         if found is self:
             return name
-        return Task, (self.function, self.scratch)
+        return Task, self.made_of
+
+    @property
+    def made_of(self) -> tuple[Any, ...]:
+        """What to make a task like this one of."""
+        return self.function, self.scratch, "watch" if self.watched else "ignore"
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else MethodTask(self, instance)
@@ -126,37 +136,69 @@ class Task:
         """Return the graph of what the function reaches, as it is now."""
         graph = self._graph
         if graph is None or not graph.is_current():
-            graph = Graph(self.function)
+            files = sys.modules.get("offload.identity.files")
+            if files is None:
+                graph = Graph(self.function)
+            else:
+                with files.noting() as met:
+                    graph = Graph(self.function)
+                self._files = [file for file, _ in met]
             self._recorder = Recorder(graph.checksum, graph.modules)
             self._graph = graph
         return graph
 
+    def declared(self) -> list[str]:
+        """Return the files and directories that each call may read: those that the function reaches."""
+        return [file.path for file in self._files]
+
+    def _inputs(self, call: Call) -> Sequence[File]:
+        return [*self._files, *(file for file, _ in call.files)] if self._files or call.files else ()
+
+    @runs_calls
     async def _awaited(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         session = current()
         call = self.identify(args, kwargs)
         (data,) = session.recall((call.transformation,))
         if data is not None:
             return from_buffer(data, call.transformation)
+        from offload.compute.effects.telling import tell_reached
+        from offload.compute.effects.watch import Watch
         from offload.compute.worker import Outcome
 
         graph = self.graph()
         call.keep()
+        tell_reached(self.label, graph)
         outcome = Outcome(time.time())
         began = time.perf_counter()
-        result = await self.function(*args, **kwargs)
+        watch = Watch(self._inputs(call), ignores=not self.watched)
+        watch.begin_task()
+        try:
+            result = await self.function(*args, **kwargs)
+        finally:
+            watch.end_task()
+        outcome.effects = watch.all_seen(graph)
         outcome.seconds = time.perf_counter() - began
         outcome.changed = graph.changed()
         self._keep(session, graph, call, outcome, result)
         return result
 
     def _compute(self, session: Session, call: Call) -> Any:
+        from offload.compute.effects.telling import tell_reached
+        from offload.compute.effects.watch import Watch
         from offload.compute.worker import Outcome, execute
 
         graph = self.graph()
         call.keep()
+        tell_reached(self.label, graph, stacklevel=3)
         outcome = Outcome(time.time())
         began = time.perf_counter()
-        result = execute(self.function, call.args, call.kwargs)
+        watch = Watch(self._inputs(call), ignores=not self.watched)
+        watch.begin()
+        try:
+            result = execute(self.function, call.args, call.kwargs)
+        finally:
+            watch.end()
+        outcome.effects = watch.all_seen(graph)
         outcome.seconds = time.perf_counter() - began
         outcome.changed = graph.changed()
         self._keep(session, graph, call, outcome, result)
@@ -167,6 +209,12 @@ class Task:
         from offload.compute.recording import record
         from offload.compute.values import to_buffer
 
+        if outcome.effects is not None:
+            from offload.compute.effects.telling import tell
+
+            tell(self.label, outcome.effects, stacklevel=4)
+            if outcome.effects.undeclared:
+                return
         if outcome.changed is not None:
             record(session, functools.partial(explain, graph=graph), [(call, outcome)])
             return
@@ -213,7 +261,7 @@ class Task:
         if self._payload is None or self._payload[0] != checksum:
             from offload.compute.shipping import pickled
 
-            self._payload = checksum, pickled(self.function, self.graph())
+            self._payload = checksum, pickled(self.function, self.graph(), declared=self.declared())
         return self._payload[1]
 
 
@@ -240,7 +288,7 @@ class MethodTask:
         return self.task.map(*zip(*((self.__self__, *row) for row in rows), strict=True))
 
 
-def task(function: Callable[..., Any] | None = None, /, *, scratch: bool = False) -> Any:
+def task(function: Callable[..., Any] | None = None, /, *, scratch: bool = False, effects: str = "watch") -> Any:
     """Make a function's results recorded, and recalled when the same work is asked for again.
 
     The same work is the same arguments, by value, and the same code: the function's own and that of everything in the
@@ -252,6 +300,10 @@ def task(function: Callable[..., Any] | None = None, /, *, scratch: bool = False
         The function. It should depend on nothing but its arguments and its code.
     scratch : bool
         Keep a record of each run but not the bytes of its result: it is computed again when it is needed again.
+    effects : {"watch", "ignore"}
+        Whether to watch what a call does besides computing. If it reads a file that is no input, opens a connection or
+        starts a process, its result is returned but not recorded. With ``"ignore"`` it is recorded all the same: you
+        say that nothing of that changes the result.
 
     Returns
     -------
@@ -273,8 +325,8 @@ def task(function: Callable[..., Any] | None = None, /, *, scratch: bool = False
     12.0
     """
     if function is None:
-        return functools.partial(task, scratch=scratch)
-    return Task(function, scratch)
+        return functools.partial(task, scratch=scratch, effects=effects)
+    return Task(function, scratch, effects)
 
 
 # Within a value, a task counts as its function does, and not as the name that it is pickled under.

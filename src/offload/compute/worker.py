@@ -11,22 +11,26 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from importlib.machinery import ModuleSpec
 from types import CoroutineType
 from typing import Any
 
 from offload.compute.athome import at_home
+from offload.compute.effects.doers import runs_calls
+from offload.compute.effects.watch import Watch
 from offload.compute.visible import is_visible
 from offload.errors import EncodeError, IdentityError, StorageError
 from offload.identity.graph import Graph
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from offload.compute.effects.found import Effects
     from offload.compute.shipped import ShippedFunction
     from offload.compute.visible import Mark
     from offload.identity.environment import Environment
+    from offload.identity.files import File
     from offload.storage.home import Home
 
 Arguments = tuple[Any, dict[str, Any]]
@@ -36,7 +40,7 @@ LARGE = 64 * 1024
 
 
 _state = threading.local()
-_functions: dict[str, tuple[Callable[..., Any], Graph]] = {}
+_functions: dict[str, tuple[Callable[..., Any], Graph, Sequence[Any]]] = {}
 _present: set[Environment] = set()  # found to be what this process has
 
 
@@ -60,7 +64,7 @@ class Batch:
         By which a worker finds out whether it sees the home; where it does not, results travel back. None: it does.
     """
 
-    __slots__ = ("calls", "environment", "function", "home", "main", "mark", "payload", "scratch")
+    __slots__ = ("calls", "environment", "function", "home", "main", "mark", "payload", "scratch", "watched")
 
     def __init__(
         self, home: Home, function: ShippedFunction, calls: list[Arguments | bytes], scratch: bool = False
@@ -70,6 +74,7 @@ class Batch:
         self.payload = function.payload
         self.main = function.main
         self.environment = function.environment
+        self.watched = function.watched
         self.calls = calls
         self.scratch = scratch
         self.mark: Mark | None = None
@@ -97,15 +102,18 @@ class Outcome:
         Unix time, and how long the function ran.
     changed : str or None
         What of all that the function reaches was changed while it ran, so that nothing is to be recorded.
+    effects : Effects or None
+        What it did besides computing.
     """
 
-    __slots__ = ("buffer", "changed", "checksum", "error", "seconds", "started", "text")
+    __slots__ = ("buffer", "changed", "checksum", "effects", "error", "seconds", "started", "text")
 
     def __init__(self, started: float) -> None:
         self.checksum: str | None = None
         self.buffer: bytes | None = None
         self.error: bytes | None = None
         self.changed: str | None = None
+        self.effects: Effects | None = None
         self.text = ""
         self.started = started
         self.seconds = 0.0
@@ -131,6 +139,7 @@ def inside() -> bool:
     return getattr(_state, "busy", False)
 
 
+@runs_calls
 def execute(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
     """Call a function; a coroutine is run to its end."""
     result = function(*args, **kwargs)
@@ -196,8 +205,8 @@ def _check_environment(needed: Environment, where: str) -> None:
     _present.add(needed)
 
 
-def load(batch: Batch, where: str) -> tuple[Callable[..., Any], Graph]:
-    """Return the function of a batch and its graph, which is the one that was identified; see `run_batch`."""
+def load(batch: Batch, where: str) -> tuple[Callable[..., Any], Graph, Sequence[Any]]:
+    """Return a batch's function, its graph, which is the one that was identified, and the files that it may read."""
     import pickle
 
     known = _functions.get(batch.function)
@@ -207,7 +216,7 @@ def load(batch: Batch, where: str) -> tuple[Callable[..., Any], Graph]:
         # What the user's script defines is called here as it is there.
         sys.modules["__main__"].__spec__ = ModuleSpec(batch.main, None)
     function: Callable[..., Any]
-    function, theirs, modules = pickle.loads(batch.payload)
+    function, theirs, modules, declared = pickle.loads(batch.payload)
     if modules:
         from offload.compute.provided import provide
 
@@ -222,20 +231,29 @@ def load(batch: Batch, where: str) -> tuple[Callable[..., Any], Graph]:
             f"{differences or 'what it reaches has another order there'}",
             "a module may have been changed after its import: restart Python, and bring the deployment up again",
         )
-    _functions[batch.function] = function, graph
-    return function, graph
+    _functions[batch.function] = function, graph, declared
+    return function, graph, declared
 
 
-def _run(function: Callable[..., Any], graph: Graph, batch: Batch, call: Arguments | bytes) -> Outcome:
-    import pickle
-
+def _run(
+    function: Callable[..., Any], graph: Graph, declared: Sequence[Any], batch: Batch, call: Arguments | bytes
+) -> Outcome:
     outcome = Outcome(time.time())
     began = time.perf_counter()
     nested, _state.busy = inside(), True
     try:
-        args, kwargs = pickle.loads(call) if isinstance(call, bytes) else call
+        if isinstance(call, bytes):
+            (args, kwargs), files = _unpacked(call)
+            declared = [*declared, *files]
+        else:
+            args, kwargs = call
         began = time.perf_counter()
-        result = execute(function, args, kwargs)
+        watch = Watch(declared, ignores=not batch.watched)
+        watch.begin()
+        try:
+            result = execute(function, args, kwargs)
+        finally:
+            watch.end()
     except BaseException as exc:  # sys.exit in a call must not end the worker
         outcome.seconds = time.perf_counter() - began
         _fail(outcome, exc)
@@ -244,8 +262,20 @@ def _run(function: Callable[..., Any], graph: Graph, batch: Batch, call: Argumen
         _state.busy = nested
     outcome.seconds = time.perf_counter() - began
     outcome.changed = graph.changed()
+    outcome.effects = watch.all_seen(graph)
     _keep(outcome, batch, result)
     return outcome
+
+
+def _unpacked(call: bytes) -> tuple[Any, list[File]]:
+    """Return the arguments of a call, and the files among them."""
+    import pickle
+
+    from offload.identity.files import noting
+
+    with noting() as met:
+        arguments = pickle.loads(call)
+    return arguments, [file for file, _ in met]
 
 
 def _keep(outcome: Outcome, batch: Batch, result: object) -> None:

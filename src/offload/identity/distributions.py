@@ -145,3 +145,9 @@ def _listed(metadata: str) -> str:
 def interpreter() -> str:
     """Return the name and minor version of the running interpreter, such as ``cpython-3.11``."""
     return f"{sys.implementation.name}-{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def lists(root: str, relative: str) -> bool:
+    """Tell whether a distribution that is installed under `root` lists a file, or files below a directory."""
+    top = relative.partition(os.sep)[0].partition(".")[0]
+    return any(_distribution_of(root, path, top) is not None for path in (relative, os.path.join(relative, "")))

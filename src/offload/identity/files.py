@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,6 +75,9 @@ class File(os.PathLike[str]):
     def __fspath__(self) -> str:
         return self.path
 
+    def __reduce__(self) -> Any:
+        return _arrived, (type(self), self.path)
+
     def __repr__(self) -> str:
         return f"offload.{type(self).__name__}({self.path!r})"
 
@@ -120,20 +124,33 @@ _noting = threading.local()
 
 @contextmanager
 def noting() -> Iterator[list[tuple[File, str]]]:
-    """Collect the files that are encoded in this thread meanwhile, with their checksums."""
+    """Collect the files that are encoded or unpickled in this thread meanwhile; the encoded with their checksums."""
     met: list[tuple[File, str]] = []
+    before = getattr(_noting, "met", None)
     _noting.met = met
     try:
         yield met
     finally:
-        del _noting.met
+        _noting.met = before
+
+
+def _arrived(cls: type[File], path: str) -> File:
+    file = cls.__new__(cls)
+    file.path = path
+    _note(file, "")
+    return file
+
+
+def _note(file: File, checksum: str) -> None:
+    met = getattr(_noting, "met", None)
+    if met is not None:
+        met.append((file, checksum))
 
 
 def _state(file: File) -> list[str]:
     checksum = file.checksum()
-    met = getattr(_noting, "met", None)
-    if met is not None:
-        met.append((file, checksum))
+    _note(file, checksum)
+    sys.audit("offload.file", file.path)  # a call that is running has made use of it
     return [file.name, checksum]
 
 

@@ -96,6 +96,8 @@ class CommandResult:
         self.outputs = outputs
         self.worker = worker
         self.job = job
+        for path in outputs:
+            sys.audit("offload.made", path)  # by a call that is running
 
     @property
     def text(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 
 from offload.compute.commands.detect import detect
 from offload.compute.commands.found import Programs
@@ -250,6 +251,8 @@ class Planner:
             else:
                 paths.update(dict.fromkeys(item.tree.paths()))
         names = list(paths)
+        for name in names:
+            sys.audit("offload.file", name)  # a call that is running has made use of it
         checksums = dict(zip(names, self._files.checksums(names), strict=True))
         trees = [item for item in inputs if item.tree is not None]
         for item in inputs:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import time
 
 from offload.compute.commands.spool import CHUNK, Spool
@@ -150,6 +151,7 @@ def find(mode: str, files: FileChecksums, scratch: Scratch, say: Callable[[str],
             size = os.stat(mode).st_size
         except OSError as error:
             raise UsageError(f"--stdin {mode}: {error.strerror}") from error
+        sys.audit("offload.file", mode)  # a call that is running has made use of it
         return Stdin(files.checksum(mode), source=mode, size=size)
     try:
         status = os.fstat(0)

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from offload.compute.calls import Call, where
+from offload.compute.effects.telling import tell_once
 from offload.compute.futures import Future
 from offload.compute.jobs.messages import Delivery, SentCall, Submission, dump, load
 from offload.compute.runner import Runner
@@ -50,7 +51,9 @@ class Jobs(Runner):
     def add(self, session: Session, function: ShippedFunction, calls: list[tuple[Call, Future[Any]]]) -> None:
         """Take on calls of one function. The same call, already on its way, is not sent twice."""
         place, parts = where(), function.explain(session)
-        plain = ShippedFunction(function.checksum, function.payload, function.main, function.environment)
+        plain = ShippedFunction(
+            function.checksum, function.payload, function.main, function.environment, function.watched
+        )
         sent = []
         for call, future in calls:
             try:
@@ -176,13 +179,20 @@ class Jobs(Runner):
 
     def _deliver(self, delivery: Delivery) -> None:
         with self._idle:
-            _, _, futures = self._waiting.pop(delivery.transformation, (None, None, []))
+            submission, _, futures = self._waiting.pop(delivery.transformation, (None, None, []))
             self._idle.notify_all()
+        error = delivery.error
+        if delivery.effects is not None and submission is not None:
+            try:
+                tell_once(submission.label, delivery.effects)
+            except Warning as exc:  # where the user has made errors of them
+                error = exc
         for future in futures:
             if not (future.running() or future.set_running_or_notify_cancel()):
                 continue
-            if delivery.error is not None or delivery.data is None:
-                future.set_exception(delivery.error or OffloadError("the job service gave no result"))
+            future.effects = delivery.effects
+            if error is not None or delivery.data is None:
+                future.set_exception(error or OffloadError("the job service gave no result"))
             else:
                 future.set_buffer(delivery.data, recalled=False)
 

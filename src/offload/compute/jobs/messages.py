@@ -8,6 +8,7 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+from offload.compute.effects.found import Effects
 from offload.compute.shipped import ShippedFunction
 from offload.errors import UsageError
 
@@ -76,14 +77,19 @@ class Delivery:
         The buffer; None where it failed.
     error : BaseException or None
         What was raised.
+    effects : Effects or None
+        What it did besides computing.
     """
 
-    __slots__ = ("data", "error", "transformation")
+    __slots__ = ("data", "effects", "error", "transformation")
 
-    def __init__(self, transformation: str, data: bytes | None, error: BaseException | None) -> None:
+    def __init__(
+        self, transformation: str, data: bytes | None, error: BaseException | None, effects: Effects | None = None
+    ) -> None:
         self.transformation = transformation
         self.data = data
         self.error = error
+        self.effects = effects
 
 
 def dump(message: object) -> bytes:

@@ -200,7 +200,7 @@ def _put(basket: Basket, delivery: Delivery) -> None:
 
 def _delivery(done: Any) -> Delivery:
     error = done.exception()
-    return Delivery(done.transformation, None if error is not None else done.result(), error)
+    return Delivery(done.transformation, None if error is not None else done.result(), error, done.effects)
 
 
 def application(service: JobService, token: str) -> web.Application:

@@ -95,7 +95,7 @@ def _run(job: Job) -> Answer:
     _check_environment(job.record["environment"])
     here = Environment(job.record["environment"]["interpreter"], ())
     batch = Batch(Home(os.environ["OFFLOAD_HOME"]), ShippedFunction(job.function, job.code, job.main, here), [])
-    function, graph = load(batch, "the process that runs it again")
+    function, graph, _ = load(batch, "the process that runs it again")
     args, kwargs = _arguments(function, job.values)
     _check_identity(job, function, graph, args, kwargs)
     batch.calls.append(dumps((args, kwargs)))

@@ -1,0 +1,34 @@
+"""What a call was seen to do, in a form that travels."""
+
+from __future__ import annotations
+
+MOST = 3
+
+
+class Effects:
+    """What was seen while a call ran; the first few of each kind.
+
+    Attributes
+    ----------
+    undeclared : list of (str, str)
+        What keeps the result from being recorded: a kind, as :mod:`offload.compute.effects.telling` lists them, and
+        which file, address or command.
+    written : list of str
+        Files that were written, outside of scratch.
+    """
+
+    __slots__ = ("undeclared", "written")
+
+    def __init__(self) -> None:
+        self.undeclared: list[tuple[str, str]] = []
+        self.written: list[str] = []
+
+    def add(self, kind: str, what: str) -> None:
+        """Note something that was not declared."""
+        if len(self.undeclared) < MOST and (kind, what) not in self.undeclared:
+            self.undeclared.append((kind, what))
+
+    def wrote(self, path: str) -> None:
+        """Note a file that was written."""
+        if len(self.written) < MOST and path not in self.written:
+            self.written.append(path)

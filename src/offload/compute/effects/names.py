@@ -1,0 +1,96 @@
+"""Names of what a function had better not reach: clocks, random generators, and readers that cannot be watched.
+
+Clocks that only measure how long something takes are not among them.
+"""
+
+from __future__ import annotations
+
+CLOCK, RANDOM, ENVIRONMENT, READER = "clock", "random", "environment", "reader"
+
+_CLOCKS = {
+    "time": {"time", "time_ns"},
+    "datetime": {"now", "utcnow", "today"},
+    "pandas": {"now", "utcnow", "today"},
+}
+# These tell the time when they get no argument, or one that says only how to write it.
+_CLOCKS_BY_ARGUMENTS = {"localtime": 0, "gmtime": 0, "ctime": 0, "asctime": 0, "strftime": 1}
+
+_RANDOM = {
+    "random": set(
+        "SystemRandom betavariate binomialvariate choice choices expovariate gammavariate gauss getrandbits "
+        "lognormvariate normalvariate paretovariate randbytes randint random randrange sample shuffle triangular "
+        "uniform vonmisesvariate weibullvariate".split()
+    ),
+    "os": {"getrandom", "urandom"},
+    "uuid": {"uuid1", "uuid4", "uuid6", "uuid7"},
+    "secrets": {"choice", "randbelow", "randbits", "token_bytes", "token_hex", "token_urlsafe", "SystemRandom"},
+    "torch": {"rand", "randint", "randn", "randperm"},
+}
+# Of NumPy's module all functions draw numbers, but for these.
+_NO_DRAW = {"bit_generator", "get_state", "mtrand", "seed", "set_state"}
+# Generators that have a state of their own, which is random only when they get no seed.
+_GENERATORS = {
+    "random": {"Random"},
+    "numpy": {"MT19937", "PCG64", "PCG64DXSM", "Philox", "RandomState", "SFC64", "SeedSequence", "default_rng"},
+}
+# Where one of these is called with a seed, what is drawn from the module's own generator is no accident.
+SEEDS = {"random": "random.seed", "numpy": "numpy.random.seed", "torch": "torch.manual_seed"}
+
+# They read in native code, of which no audit event tells.
+_READERS = {
+    "cv2": {"VideoCapture", "imread"},
+    "dbm": {"open"},
+    "duckdb": {"connect", "query", "sql"},
+    "fiona": {"open"},
+    "geopandas": {"read_feather", "read_file", "read_parquet"},
+    "h5py": {"File"},
+    "lxml": {"iterparse", "parse"},
+    "netCDF4": {"Dataset", "MFDataset"},
+    "osgeo": {"Open", "OpenEx"},
+    "pandas": {"HDFStore", "read_feather", "read_hdf", "read_orc", "read_parquet"},
+    "psycopg": {"connect"},
+    "psycopg2": {"connect"},
+    "pyarrow": {
+        *("OSFile", "ORCFile", "ParquetDataset", "ParquetFile", "dataset", "input_stream", "memory_map", "open_csv"),
+        *("read_csv", "read_feather", "read_json", "read_metadata", "read_pandas", "read_schema", "read_table"),
+    },
+    "pycurl": {"Curl"},
+    "pyreadstat": {"read_dta", "read_sas7bdat", "read_sav"},
+    "rasterio": {"open"},
+    "shelve": {"open"},
+    "soundfile": {"SoundFile", "read"},
+    "tables": {"open_file"},
+    "xarray": {"load_dataset", "open_dataarray", "open_dataset", "open_mfdataset", "open_zarr"},
+}
+
+
+def kind_of(name: str, arguments: int | None) -> str | None:
+    """Return what kind of thing a name is, or None where there is nothing to say about it.
+
+    Parameters
+    ----------
+    name : str
+        Full, such as ``numpy.random.rand``.
+    arguments : int or None
+        The smallest number of arguments that it is called with; None where that is not known.
+    """
+    first, *rest = name.split(".")
+    if not rest:
+        return None
+    last = rest[-1]
+    if first == "os" and rest[0] in ("environ", "environb", "getenv", "getenvb"):
+        return ENVIRONMENT
+    few = arguments is not None and arguments <= _CLOCKS_BY_ARGUMENTS.get(last, -1)
+    if last in _CLOCKS.get(first, ()) or (first == "time" and few):
+        return CLOCK
+    if last in _RANDOM.get(first, ()) or (last in _GENERATORS.get(first, ()) and arguments == 0):
+        return RANDOM
+    if first == "numpy" and rest[0] == "random" and len(rest) > 1 and last[0].islower():
+        return RANDOM if last not in _NO_DRAW | _GENERATORS["numpy"] else None
+    if not _READERS.get(first, set()).isdisjoint(rest) or (first == "polars" and _reads(last)):
+        return READER
+    return None
+
+
+def _reads(name: str) -> bool:
+    return name.startswith(("read_", "scan_"))

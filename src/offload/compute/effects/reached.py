@@ -1,0 +1,132 @@
+"""Which clocks, random generators, environment variables and unwatchable readers a function's code reaches by name."""
+
+from __future__ import annotations
+
+import builtins
+import dis
+from types import CodeType, FunctionType, ModuleType
+from weakref import WeakKeyDictionary
+
+from offload.compute.effects.names import ENVIRONMENT, READER, SEEDS, kind_of
+from offload.identity.codes import inspect_code
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from offload.identity.codes import Read
+    from offload.identity.graph import Graph
+
+_BETWEEN = {"CACHE", "EXTENDED_ARG", "KW_NAMES", "NOP", "PRECALL", "PUSH_NULL"}
+
+Found = dict[str, str]
+
+_known: WeakKeyDictionary[Graph, Found] = WeakKeyDictionary()
+
+
+def reached(graph: Graph) -> Found:
+    """Return what the project's code in a graph reaches: names, and the kind of each.
+
+    Of the environment, the names of the variables are given where they can be told.
+    """
+    found = _known.get(graph)
+    if found is None:
+        found = _known[graph] = _search(graph)
+    return found
+
+
+def readers(graph: Graph) -> list[str]:
+    """Return what a function reaches that reads files in native code."""
+    found = _known.get(graph)
+    if found is None:
+        found = reached(graph)
+    return [name for name, kind in found.items() if kind == READER] if found else []
+
+
+def _search(graph: Graph) -> Found:
+    found: Found = {}
+    seeded = set()
+    for node in graph.nodes:
+        function = node.subject
+        if not isinstance(function, FunctionType):
+            continue
+        for read in inspect_code(function.__code__).reads:
+            name = _full_name(function, read)
+            if name is None:
+                continue
+            last = read.attributes[-1] if read.attributes else read.name
+            kind = kind_of(name, None) or kind_of(name, min(_counts(function.__code__, last), default=None))
+            if kind == ENVIRONMENT:
+                for variable in list(_texts_after(function.__code__, last)) or [name]:
+                    found[variable] = kind
+            elif kind is not None:
+                found[name] = kind
+            first = name.partition(".")[0]
+            if SEEDS.get(first) == name and max(_counts(function.__code__, last), default=0):
+                seeded.add(first)
+    return {name: kind for name, kind in found.items() if not (kind == "random" and name.split(".")[0] in seeded)}
+
+
+def _full_name(function: FunctionType, read: Read) -> str | None:
+    """Return the name of what a read finds, from the module that it comes from; None for what is the project's own."""
+    value: object
+    rest = read.attributes
+    if read.kind in ("import", "load"):
+        return None if read.level else ".".join((read.name, *rest))
+    if read.kind == "free":
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        try:
+            value = cells[read.name].cell_contents
+        except (KeyError, ValueError):
+            return None
+    else:
+        value = function.__globals__.get(read.name, vars(builtins).get(read.name))
+    while rest and isinstance(value, ModuleType) and isinstance(vars(value).get(rest[0]), ModuleType):
+        value, rest = vars(value)[rest[0]], rest[1:]
+    if isinstance(value, ModuleType):
+        name = value.__name__
+    elif type(value).__name__ == "_Environ":
+        name = "os.environ"
+    elif callable(value) and isinstance(qualname := getattr(value, "__qualname__", None), str):
+        owner = getattr(value, "__self__", None)
+        module = getattr(value, "__module__", None) or (owner is not None and type(owner).__module__)
+        if not isinstance(module, str):
+            return None
+        name = f"{module.lstrip('_')}.{qualname}"
+    else:
+        return None
+    return ".".join((name, *rest))
+
+
+def _uses(code: CodeType, name: str) -> Iterator[list[dis.Instruction]]:
+    """Yield the few instructions after each use of a name."""
+    instructions = [i for i in dis.get_instructions(code) if i.opname not in _BETWEEN]
+    for index, instruction in enumerate(instructions):
+        if instruction.argval == name and instruction.opname.startswith("LOAD"):
+            yield instructions[index + 1 : index + 4]
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _uses(constant, name)
+
+
+def _counts(code: CodeType, name: str) -> list[int]:
+    """Return with how many arguments something is called, where these are none or constants."""
+    counts = []
+    for after in _uses(code, name):
+        for given, instruction in enumerate(after):
+            if instruction.opname.startswith("CALL"):
+                counts.append(given)
+                break
+            if not instruction.opname.startswith("LOAD"):
+                break
+        else:
+            counts.append(len(after))
+    return counts
+
+
+def _texts_after(code: CodeType, name: str) -> Iterator[str]:
+    for after in _uses(code, name):
+        for instruction in after[:2]:
+            if instruction.opname == "LOAD_CONST" and isinstance(instruction.argval, str):
+                yield instruction.argval
+                break

@@ -1,0 +1,83 @@
+"""Telling the user what a call did besides computing, and how to declare it."""
+
+from __future__ import annotations
+
+import warnings
+
+from offload.compute.effects.names import CLOCK, ENVIRONMENT, RANDOM
+from offload.compute.effects.reached import reached
+from offload.errors import EffectWarning, NotRecordedWarning
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.compute.effects.found import Effects
+    from offload.identity.graph import Graph
+
+_VOUCH = "or, if it never matters, use @offload.task(effects='ignore')"
+_UNDECLARED = {
+    "file": ("it read {0}, which is no input of the call", "pass offload.File({0!r}) as an argument"),
+    "directory": ("it listed {0}, which is no input of the call", "pass offload.Directory({0!r}) as an argument"),
+    "connection": ("it connected to {0}", "fetch what it needs before, and pass that as an argument"),
+    "listener": ("it listened on {0}", "receive what it needs before, and pass that as an argument"),
+    "process": ("it started {0!r}, and what a process reads cannot be seen", "use offload.run for commands"),
+    "input": ("it asked for input", "ask before, and pass the answer as an argument"),
+    "reader": (
+        "it reaches {0}, whose reading cannot be seen, and no file is an input of the call",
+        "pass offload.File(...) as an argument",
+    ),
+}
+_REACHED = {
+    CLOCK: "{0} tells the time, so a recalled result may differ from what running it now would give; "
+    "pass the time as an argument",
+    RANDOM: "{0} is random, so a recalled result may differ from what running it now would give; "
+    "draw from a generator with a seed that is an argument",
+    ENVIRONMENT: "the environment variable {0} does not count, so its change goes unnoticed; "
+    "pass its value as an argument",
+}
+
+_told: set[tuple[str, ...]] = set()
+
+
+def tell(label: str, effects: Effects, stacklevel: int = 2) -> None:
+    """Warn of what a call did; of what it wrote once for each file.
+
+    Parameters
+    ----------
+    label : str
+        The function's ``module:qualname``.
+    effects : Effects
+        What was seen.
+    stacklevel : int
+        As for :func:`warnings.warn`, counted from the caller.
+    """
+    for kind, what in effects.undeclared:
+        told, cure = (text.format(what) for text in _UNDECLARED[kind])
+        text = f"{label}: the result is not recorded: {told}; {cure}, {_VOUCH}"
+        warnings.warn(NotRecordedWarning(text), stacklevel=stacklevel + 1)
+    for path in effects.written:
+        if _is_new(label, path):
+            text = f"{label}: it wrote {path}, which happens only when it is computed, not when it is recalled"
+            warnings.warn(EffectWarning(text), stacklevel=stacklevel + 1)
+
+
+def tell_once(label: str, effects: Effects) -> None:
+    """Warn of what one of many calls did, once in this process."""
+    new = type(effects)()
+    new.undeclared = [(kind, what) for kind, what in effects.undeclared if _is_new(label, kind, what)]
+    new.written = effects.written
+    tell(label, new)
+
+
+def tell_reached(label: str, graph: Graph, stacklevel: int = 2) -> None:
+    """Warn once of the clocks, random generators and environment variables that a function's code reaches."""
+    for name, kind in reached(graph).items():
+        if kind in _REACHED and _is_new(label, kind, name):
+            text = f"{label}: {_REACHED[kind].format(name)}"
+            warnings.warn(EffectWarning(text), stacklevel=stacklevel + 1)
+
+
+def _is_new(*what: str) -> bool:
+    if what in _told:
+        return False
+    _told.add(what)
+    return True

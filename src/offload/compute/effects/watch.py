@@ -1,0 +1,195 @@
+"""Watching calls while they run, by audit events.
+
+A hook cannot be removed. So there is one in a process, installed when the first call is computed; while no call is
+running, it returns at once. What an event means is in :mod:`offload.compute.effects.events`.
+
+An event belongs to the call that its thread is running, and to all calls around that one. A thread that a call has
+started belongs to it. Any other thread may work for any call, as those of a library's pool do, unless it is known.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextvars import ContextVar
+from weakref import WeakKeyDictionary
+
+from offload.compute.effects import doers
+from offload.compute.effects.found import Effects
+from offload.compute.effects.reached import readers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextvars import Token
+    from typing import Any
+
+    from offload.identity.graph import Graph
+
+_STARTS = {"_thread.start_new_thread", "_thread.start_joinable_thread"}
+
+
+class Watch:
+    """One call that is being watched.
+
+    Parameters
+    ----------
+    declared : iterable of path-like
+        Files and directories that it may read.
+    ignores : bool
+        Whether nothing that it does counts, for itself and for those around it.
+    """
+
+    __slots__ = ("_token", "above", "declared", "ended", "folders", "ignores", "made", "made_folders", "seen")
+
+    def __init__(self, declared: Iterable[Any] = (), ignores: bool = False) -> None:
+        self.seen: Effects | None = None
+        self.above: Watch | None = None
+        self.ignores = ignores
+        self.ended = False
+        self.declared: set[str] | tuple[()] = ()
+        self.folders: tuple[str, ...] = ()
+        self.made: set[str] = set()  # files that it has made itself
+        self.made_folders: tuple[str, ...] = ()
+        self._token: Token[Watch | None] | None = None
+        if declared:
+            self._declare(declared)
+
+    def _declare(self, declared: Iterable[Any]) -> None:
+        import os
+
+        paths = {os.path.abspath(os.fspath(path)) for path in declared}
+        paths |= {os.path.realpath(path) for path in paths}
+        self.declared = paths
+        self.folders = tuple(os.path.join(path, "") for path in paths if os.path.isdir(path))
+
+    def begin(self) -> None:
+        """Take note of what this thread does from now on."""
+        if not _installed:
+            _install()
+        ident = threading.get_ident()
+        self.above = _top(ident)
+        _running[ident] = self
+        _active.add(self)
+
+    def end(self) -> None:
+        """Stop."""
+        ident = threading.get_ident()
+        self.ended = True
+        _active.discard(self)
+        if self.above is None:
+            _running.pop(ident, None)
+        else:
+            _running[ident] = self.above
+
+    def begin_task(self) -> None:
+        """Begin within an asyncio task: others may run in this thread in between."""
+        if not _installed:
+            _install()
+        self.above = _top(threading.get_ident())
+        self._token = _of_context.set(self)
+        _active.add(self)
+
+    def end_task(self) -> None:
+        """Stop what `begin_task` has begun."""
+        assert self._token is not None
+        _of_context.reset(self._token)
+        self.ended = True
+        _active.discard(self)
+
+    def all_seen(self, graph: Graph) -> Effects | None:
+        """Return what was seen, if anything, and what cannot be seen of the function with this graph."""
+        if not self.declared and not self.ignores:
+            for name in readers(graph):
+                self.effects.add("reader", name)
+        return self.seen
+
+    @property
+    def effects(self) -> Effects:
+        """Where to note what is seen."""
+        if self.seen is None:
+            self.seen = Effects()
+        return self.seen
+
+
+_running: dict[int, Watch] = {}  # by thread, the innermost call
+_active: set[Watch] = set()
+_of_context: ContextVar[Watch | None] = ContextVar("offload_call", default=None)
+_started: WeakKeyDictionary[threading.Thread, Watch] = WeakKeyDictionary()  # threads that calls have started
+_judging: set[int] = set()  # threads in which the hook is at work
+_judges: dict[str, Callable[[list[Watch], Any], None]] = {}
+_installed = False
+
+
+def _install() -> None:
+    global _installed
+    from offload.compute.effects.events import JUDGES
+
+    _judges.update(JUDGES)
+    _installed = True
+    sys.addaudithook(_hook)
+
+
+def _hook(event: str, args: Any) -> None:
+    if not _active:
+        return
+    judge = _judges.get(event)
+    if judge is None and event not in _STARTS:
+        return
+    ident = threading.get_ident()
+    if ident in _judging:
+        return
+    _judging.add(ident)
+    try:
+        if judge is None:
+            _note_thread(ident, args[0])
+        elif watches := _watches(ident):
+            judge(watches, args)
+    finally:
+        _judging.discard(ident)
+
+
+def note(kind: str, what: str) -> None:
+    """Let what a call in this thread has made use of count as its own doing, where it runs elsewhere."""
+    if _active:
+        for watch in _around(_top(threading.get_ident())):
+            watch.effects.add(kind, what)
+
+
+def _top(ident: int) -> Watch | None:
+    """Return the innermost call that a thread, or its asyncio task, is running."""
+    own, task = _running.get(ident), _of_context.get()
+    if task is None or task.ended:
+        return own
+    return own if task in _around(own) else task
+
+
+def _around(watch: Watch | None) -> list[Watch]:
+    """Return a call and those around it, up to one whose effects do not count."""
+    found: list[Watch] = []
+    while watch is not None and not watch.ignores:
+        found.append(watch)
+        watch = watch.above
+    return found
+
+
+def _watches(ident: int) -> list[Watch]:
+    """Return the calls to which an event in a thread belongs."""
+    top = _top(ident)
+    if top is not None:
+        return _around(top)
+    thread = threading._active.get(ident)  # type: ignore[attr-defined]
+    if thread is not None:
+        starter = _started.get(thread)
+        if starter is not None and not starter.ended:
+            return _around(starter)
+        if starter is None and doers.is_bystander(thread):
+            return []
+    return [watch for watch in list(_active) if not watch.ignores]
+
+
+def _note_thread(ident: int, function: Any) -> None:
+    thread = getattr(function, "__self__", None)
+    top = _top(ident) or _started.get(threading._active.get(ident))  # type: ignore[attr-defined]
+    if top is not None and isinstance(thread, threading.Thread) and doers.is_of_call():
+        _started[thread] = top
