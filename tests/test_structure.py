@@ -157,9 +157,9 @@ with open({str(dump)!r}, "w") as file:
 def test_public_names() -> None:
     """Whoever changes this list changes what users rely on: it goes to CHANGELOG.md too."""
     assert sorted(offload.__all__) == sorted(
-        "CommandError CommandResult DecodeError Deployment Directory EffectWarning EncodeError EngineLostError File Future "
-        "IdentityError NotFoundError NotRecordedWarning OffloadError StorageError Task UsageError WorkerLostError "
-        "__version__ client connect gather register run task why".split()
+        "CommandError CommandResult DecodeError Deployment Directory EffectWarning EncodeError EngineLostError File "
+        "Future IdentityError NotFoundError NotRecordedWarning OffloadError StorageError Task UsageError "
+        "WorkerLostError __version__ client connect gather register run task why".split()
     )
     for name in offload.__all__:
         assert getattr(offload, name) is not None

@@ -64,11 +64,12 @@ def test_content_and_name_count_and_the_place_does_not(log: Log, text: Path, tmp
     assert log.runs == 3
 
 
-def test_a_path_as_text_is_only_text(log: Log, text: Path) -> None:
-    words(log.path, str(text))
-    text.write_text("three")
-    assert words(log.path, str(text)) == ["one", "two"]
-    assert log.runs == 1
+def test_a_path_as_text_is_no_input(log: Log, text: Path) -> None:
+    for content in ("one two", "three"):
+        text.write_text(content)
+        with pytest.warns(NotRecordedWarning, match=r"words\.txt, which is no input of the call"):
+            assert words(log.path, str(text)) == content.split()
+    assert log.runs == 2
 
 
 def test_directories(log: Log, text: Path) -> None:

@@ -289,7 +289,7 @@ print(offload.gather(square.map(range(7))))
 def test_subprocesses_of_a_task_read_no_input(script: Script) -> None:
     text = """
 import offload, subprocess
-@offload.task
+@offload.task(effects="ignore")
 def cat(): return subprocess.run(["cat"], stdout=subprocess.PIPE).stdout
 print(cat.submit().result(30))
 """

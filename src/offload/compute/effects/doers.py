@@ -29,7 +29,7 @@ _HARMLESS_PARENTS = {
 }
 # Threads of these have work of their own, while calls run.
 _BYSTANDERS = {"IPython", "_pydevd_bundle", "distributed", "ipykernel", "offload", "pydevd", "tornado", "zmq"}
-_BYSTANDERS_NAMES = ("Dask-", "IO loop", "Profile", "asyncio_")
+_BYSTANDERS_NAMES = ("Dask-", "IO loop", "Profile")
 
 _bases: set[CodeType] = set()
 
@@ -86,7 +86,10 @@ def is_bystander(thread: threading.Thread) -> bool:
     """
     if thread is threading.main_thread() or thread.name.startswith(_BYSTANDERS_NAMES):
         return True
-    return any(name.partition(".")[0] in _BYSTANDERS for name in _modules() if not _is_watching(name))
+    modules = _modules()
+    if thread.name.startswith("asyncio_") and "socket" in modules:  # looks up an address for a loop
+        return True
+    return any(name.partition(".")[0] in _BYSTANDERS for name in modules if not _is_watching(name))
 
 
 def is_projects(name: str) -> bool:

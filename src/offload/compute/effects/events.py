@@ -18,27 +18,29 @@ _NO_DATA = getattr(os, "O_PATH", 0) | getattr(os, "O_DIRECTORY", 0)
 _LOCAL_NAMES = ("", "localhost", "localhost.localdomain", "ip6-localhost")
 
 
-def _absolute(path: Any) -> str | None:
-    """Return the absolute path that an event names; None for what is no path."""
-    if isinstance(path, int):
-        try:
-            path = os.readlink(f"/proc/self/fd/{path}")
-        except OSError:
-            return None
+def _absolute(path: Any, folder: int = -1) -> str | None:
+    """Return the absolute path that an event names, perhaps within an open directory; None for what is no path."""
     try:
+        if isinstance(path, int):
+            path = os.readlink(f"/proc/self/fd/{path}")
         text = os.fsdecode(path)
-    except TypeError:
+        if folder >= 0:
+            text = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), text)
+    except (OSError, TypeError):
         return None
     return text if text.startswith("/") and "/." not in text and "//" not in text else os.path.abspath(text)
 
 
 def _may_read(watch: Watch, path: str) -> bool:
-    return (
-        path in watch.declared
-        or path in watch.made
-        or (bool(watch.folders) and os.path.join(path, "").startswith(watch.folders))
-        or (bool(watch.made_folders) and os.path.join(path, "").startswith(watch.made_folders))
-    )
+    return path in watch.declared or _is_below(path, watch.folders) or _is_own(watch, path)
+
+
+def _is_own(watch: Watch, path: str) -> bool:
+    return path in watch.made or _is_below(path, watch.made_folders)
+
+
+def _is_below(path: str, folders: tuple[str, ...]) -> bool:
+    return bool(folders) and os.path.join(path, "").startswith(folders)
 
 
 def _read(watches: list[Watch], path: str, kind: str = "file") -> None:
@@ -100,7 +102,7 @@ def _list(watches: list[Watch], args: Any) -> None:
 
 
 def _make_folder(watches: list[Watch], args: Any) -> None:
-    found = _absolute(args[0])
+    found = _absolute(args[0], args[2])
     if found is not None and not os.path.lexists(found):
         for watch in watches:
             watch.made_folders += (os.path.join(found, ""),)
@@ -109,26 +111,33 @@ def _make_folder(watches: list[Watch], args: Any) -> None:
 
 def _move(watches: list[Watch], args: Any) -> None:
     """Give something another name: what has not been made by the call must not come to look as if it had."""
-    old, new = _absolute(args[0]), _absolute(args[1])
+    old, new = _absolute(args[0], args[2]), _absolute(args[1], args[3])
     if old is None or new is None:
         return
-    makers = [watch for watch in watches if old in watch.made]
-    _write(makers, new, makes=True)
-    others = [watch for watch in watches if watch not in makers]
-    if others:
-        _read(others, old)
-        _write(others, new)
+    for watch in watches:
+        if not _is_own(watch, old):
+            _read([watch], old)
+            _write([watch], new)
+        elif os.path.isdir(old):
+            watch.made_folders += (os.path.join(new, ""),)
+            _write([watch], new)
+        else:
+            _write([watch], new, makes=True)
 
 
 def _link(watches: list[Watch], args: Any) -> None:
     target = os.path.join(os.path.dirname(os.fsdecode(args[1])), os.fsdecode(args[0]))
-    _move(watches, (target, args[1]))
+    _move(watches, (target, args[1], -1, args[-1]))
 
 
 def _change(watches: list[Watch], args: Any) -> None:
-    found = _absolute(args[0])
+    found = _absolute(*args)
     if found is not None:
-        _write(watches, found)
+        _write([watch for watch in watches if not _is_own(watch, found)], found)
+
+
+def _cut(watches: list[Watch], args: Any) -> None:
+    _change(watches, args[:1])
 
 
 def _database(watches: list[Watch], args: Any) -> None:
@@ -229,11 +238,11 @@ JUDGES: dict[str, Callable[[list[Watch], Any], None]] = {
     "os.scandir": _list,
     "os.mkdir": _make_folder,
     "os.rename": _move,
-    "os.link": _link,
+    "os.link": _move,
     "os.symlink": _link,
     "os.remove": _change,
     "os.rmdir": _change,
-    "os.truncate": _change,
+    "os.truncate": _cut,
     "sqlite3.connect": _database,
     "ctypes.dlopen": _library,
     "socket.connect": _connect,

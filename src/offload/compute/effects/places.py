@@ -39,7 +39,7 @@ def is_no_input(path: str) -> bool:
     path : str
         An absolute path.
     """
-    if path.startswith(_SYSTEM):
+    if os.path.join(path, "").startswith(_SYSTEM):
         return not (path.startswith("/proc/") and any(part in path for part in _DETOURS)) and not _is_loose(path)
     if path in _DEVICES or path.endswith(_CACHED_CODE) or path.startswith("/dev/pts/"):
         return True

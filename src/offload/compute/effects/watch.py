@@ -4,7 +4,8 @@ A hook cannot be removed. So there is one in a process, installed when the first
 running, it returns at once. What an event means is in :mod:`offload.compute.effects.events`.
 
 An event belongs to the call that its thread is running, and to all calls around that one. A thread that a call has
-started belongs to it. Any other thread may work for any call, as those of a library's pool do, unless it is known.
+started belongs to it (Python 3.11 does not tell). Any other thread may work for any call, as those of a library's pool
+do, unless it is known.
 """
 
 from __future__ import annotations

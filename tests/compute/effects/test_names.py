@@ -1,0 +1,132 @@
+"""Clocks, random generators and environment variables that the code of a function reaches."""
+
+from __future__ import annotations
+
+import random
+import time
+import warnings
+from collections.abc import Callable
+from datetime import datetime
+from time import time as now
+from typing import Any
+
+import numpy as np
+import pytest
+
+import offload
+from offload.errors import EffectWarning
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+def told(function: Callable[[], Any]) -> list[str]:
+    """What a call warns of, and a second one does not."""
+    task = offload.task(function)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        task()
+    again = task()  # a warning would be an error
+    assert task.submit().result(60) == again
+    return [str(warning.message) for warning in caught if warning.category is EffectWarning]
+
+
+def by_helper() -> float:
+    return stamp()
+
+
+def stamp() -> float:
+    return now() * 0
+
+
+def by_class() -> int:
+    return datetime.now().year * 0  # noqa: DTZ005
+
+
+def by_import() -> int:
+    import datetime as dates
+
+    return dates.date.today().year * 0  # noqa: DTZ011
+
+
+def by_fields() -> int:
+    return time.localtime().tm_year * 0
+
+
+def by_format() -> str:
+    return time.strftime("%Y")[:0]
+
+
+def drawn() -> float:
+    return random.random() * 0
+
+
+def drawn_by_numpy() -> float:
+    return float(np.random.rand() * 0)
+
+
+def drawn_without_seed() -> float:
+    return float(np.random.default_rng().random() * 0)
+
+
+def named_at_random() -> str:
+    import uuid
+
+    return str(uuid.uuid4())[:0]
+
+
+def reads_environment() -> str:
+    import os
+
+    return os.environ.get("OFFLOAD_TEST_A", "") + os.getenv("OFFLOAD_TEST_B", "")
+
+
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [
+        (by_helper, ["time.time tells the time"]),
+        (by_class, ["datetime.datetime.now tells the time"]),
+        (by_import, ["datetime.date.today tells the time"]),
+        (by_fields, ["time.localtime tells the time"]),
+        (by_format, ["time.strftime tells the time"]),
+        (drawn, ["random.random is random"]),
+        (drawn_by_numpy, ["numpy.random.rand is random"]),
+        (drawn_without_seed, ["numpy.random.default_rng is random"]),
+        (named_at_random, ["uuid.uuid4 is random"]),
+        (reads_environment, ["variable OFFLOAD_TEST_A does", "variable OFFLOAD_TEST_B does"]),
+    ],
+)
+def test_told_once(function: Callable[[], Any], names: list[str]) -> None:
+    found = told(function)
+    assert len(found) == len(names)
+    for text, name in zip(found, names, strict=True):
+        assert name in text
+        assert text.startswith(f"{__name__}:{function.__name__}: ")
+
+
+def measures() -> float:
+    began = time.perf_counter()
+    time.sleep(0)
+    return (time.monotonic() - time.process_time() + began) * 0
+
+
+def tells_a_given_time() -> str:
+    return time.strftime("%Y", time.gmtime(0)) + str(datetime.fromtimestamp(0).year * 0)  # noqa: DTZ006
+
+
+def drawn_with_seed() -> float:
+    rng = np.random.default_rng(5)
+    return float(rng.random()) + random.Random(5).random() + float(np.random.RandomState(3).rand())
+
+
+def seeds_first() -> float:
+    random.seed(5)
+    return random.random()
+
+
+def only_names_them() -> str:
+    return "time.time random.random"
+
+
+@pytest.mark.parametrize("function", [measures, tells_a_given_time, drawn_with_seed, seeds_first, only_names_them])
+def test_not_told(function: Callable[[], Any]) -> None:
+    assert told(function) == []
