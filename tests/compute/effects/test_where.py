@@ -177,7 +177,8 @@ def twice(value: int) -> int:
 @offload.task
 def outer(log: str, value: int) -> int:
     mark(log)
-    return sum([twice(value), *offload.gather([twice.submit(value), *twice.map([value, 7])])], 0)
+    total: int = sum([twice(value), *offload.gather([twice.submit(value), *twice.map([value, 7])])], 0)
+    return total
 
 
 @pytest.mark.parametrize("known", [False, True])
