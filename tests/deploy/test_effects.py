@@ -1,0 +1,45 @@
+"""What calls on a deployment do besides computing: their client is told, and nothing is recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import offload
+from offload.compute.effects import telling
+from offload.errors import NotRecordedWarning
+from tests.deploy.test_jobs import place
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("place")]
+
+__all__ = ["place"]
+
+
+@offload.task
+def read(path: Any) -> str:
+    return Path(path).read_text()
+
+
+def test_what_is_read_without_being_declared(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_text("text")
+    for _ in range(2):
+        telling._told.clear()
+        future = read.submit(str(path))
+        with pytest.warns(NotRecordedWarning, match=f"test_effects:read: .*it read {path}"):
+            assert future.result(60) == "text"
+        assert future.recalled is False
+    for recalled in (False, True):
+        future = read.submit(offload.File(path))
+        assert (future.result(60), future.recalled) == ("text", recalled)
+
+
+def test_what_the_user_vouches_for(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_text("text")
+    vouched = offload.task(read.function, effects="ignore")
+    for recalled in (False, True):
+        future = vouched.submit(str(path))
+        assert (future.result(60), future.recalled) == ("text", recalled)
