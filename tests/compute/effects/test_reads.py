@@ -372,3 +372,12 @@ def test_reading_in_native_code_without_an_input(folder: Path, log: Log) -> None
         assert rows(log.path, str(path)) == 1
     assert rows(log.path, offload.File(path)) == rows(log.path, offload.File(path)) == 1
     assert log.runs == 2
+
+
+def test_where_the_current_directory_is_gone(folder: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = folder / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    here.rmdir()
+    with pytest.warns(NotRecordedWarning, match=r"it read .*table\.csv"):
+        assert reading(log.path, read_open, str(folder / "table.csv")) == "a,b\n1,2\n"

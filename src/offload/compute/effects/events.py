@@ -170,8 +170,8 @@ def _note(watches: list[Watch], kind: str, what: str) -> None:
 
 
 def _connect(watches: list[Watch], args: Any) -> None:
-    what = _address(args[1])
-    if what != "/dev/log":
+    # Without an address it goes where the socket has been connected to.
+    if args[1] is not None and (what := _address(args[1])) != "/dev/log":
         _note(watches, "connection", what)
 
 

@@ -101,6 +101,9 @@ def _caches() -> tuple[str, ...]:
     home = os.path.expanduser("~")
     places = [os.path.join(home, name) for name in _CACHES] if home != _SEP else []
     places += [os.environ[name] for name in _CACHE_VARIABLES if os.environ.get(name)]
-    here = os.path.join(os.getcwd(), "")
+    try:
+        here = os.path.join(os.getcwd(), "")
+    except OSError:  # it is gone
+        here = ""
     found = (os.path.join(os.path.abspath(place), "") for place in places)
     return tuple(place for place in found if not here.startswith(place))
