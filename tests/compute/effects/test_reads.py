@@ -271,7 +271,7 @@ def system_files() -> int:
     import zoneinfo
     from ctypes.util import find_library
 
-    locale.setlocale(locale.LC_CTYPE, "C")
+    locale.getlocale()
     mimetypes.init()
     platform.platform()
     find_library("m")
