@@ -8,10 +8,12 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator
+from types import ModuleType
 
 from documents import ROOT
 
 import offload
+from offload.identity import shown
 
 PAGE = ROOT / "docs" / "reference" / "python.md"
 HEAD = """\
@@ -74,6 +76,8 @@ def page() -> str:
         if isinstance(thing, str):
             parts.append(f"The string `{thing}`: the version.\n")
             continue
+        if isinstance(thing, ModuleType):  # the package that can be called
+            thing = shown.identity
         parts.append(entry(f"offload.{name}", thing))
         if isinstance(thing, type):
             parts.extend(entry(f"{name}.{part}", member) for part, member in members(thing))

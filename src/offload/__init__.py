@@ -17,10 +17,11 @@ from offload._version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.compute.commands.api import CommandResult, run
+    from offload.compute.decorator import task
     from offload.compute.engine import EngineLostError, WorkerLostError
     from offload.compute.futures import Future, gather
     from offload.compute.inputs import Directory, File
-    from offload.compute.tasks import Task, task
+    from offload.compute.tasks import Task
     from offload.compute.why import why
     from offload.deploy.client import client
     from offload.deploy.connection import connect
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from offload.identity.objects import register
+    from offload.identity.shown import identity
 
 _WHERE = {
     "CommandError": "offload.errors",
@@ -61,9 +63,10 @@ _WHERE = {
     "client": "offload.deploy.client",
     "connect": "offload.deploy.connection",
     "gather": "offload.compute.futures",
+    "identity": "offload.identity",
     "register": "offload.identity.objects",
     "run": "offload.compute.commands.api",
-    "task": "offload.compute.tasks",
+    "task": "offload.compute.decorator",
     "why": "offload.compute.why",
 }
 
@@ -90,6 +93,7 @@ __all__ = [
     "client",
     "connect",
     "gather",
+    "identity",
     "register",
     "run",
     "task",

@@ -81,6 +81,10 @@ class EncodeError(OffloadError):
     exit_code = 4
 
 
+class CycleError(EncodeError):
+    """A value contains itself."""
+
+
 class DecodeError(OffloadError):
     """Stored bytes cannot be turned back into a value."""
 

@@ -190,7 +190,7 @@ def test_the_class_of_a_result_is_gone(script: Script) -> None:
     script.write("shapes.py", "class Circle:\n    r = 1\n")
     text = """
 import offload, importlib, sys
-@offload.task
+@offload.task(version="1")
 def make(): return getattr(importlib.import_module("shapes"), "Circle")()
 try:
     print(make().r)

@@ -10,8 +10,8 @@ import pytest
 
 from offload.compute import provenance
 from offload.compute.commands.api import run
+from offload.compute.decorator import task
 from offload.compute.session import current
-from offload.compute.tasks import task
 from offload.identity.decoding import decode
 from offload.identity.encoding import encode
 

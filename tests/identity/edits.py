@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.identity import tricks
 from tests.identity.projects import case
 
 HELPER = "from helpers import g\ndef f(x):\n    return g(x)\n"
@@ -677,6 +678,8 @@ CHANGES += [
     ),
 ]
 
+CHANGES += tricks.CHANGES
+
 KEEPS = [
     case("comment", "def f(x): return x", ("return x", "return x  # as it is")),
     case("blank lines", "def f(x):\n y = x\n return y", ("y = x\n", "\n\n\n y = x\n\n\n"), ("def f", "\n\n\ndef f")),
@@ -838,6 +841,47 @@ KEEPS = [
         "a lock",
         "import threading\nlock = threading.Lock()\ndef f(x):\n with lock: return x",
         ("def f", "lock.acquire()\ndef f"),
+    ),
+    case(
+        "registered with nothing it reaches",
+        "from abc import ABC\nclass B(ABC): pass\nclass X: pass\ndef f(x): return X()",
+        ("class X", "B.register(int)\nclass X"),
+    ),
+    case(
+        "attribute of a function that no code names",
+        "def g(x): return x\ng.k = 1\ndef f(x): return g(x)",
+        ("= 1", "= 2"),
+    ),
+    case(
+        "a library's function replaced that is not called",
+        "import colorsys\ncolorsys.hls_to_rgb = lambda x: 1\ndef f(x): return colorsys.hsv_to_rgb(x)",
+        (": 1", ": 2"),
+    ),
+    case(
+        "workers of a pool",
+        "from concurrent.futures import ThreadPoolExecutor as P\np = P(1)\ndef f(x): return list(p.map(abs, x))",
+        ("P(1)", "P(2)"),
+    ),
+    case(
+        "which of the standard streams",
+        "import threading, sys\nout = sys.stdout\ndef f(x): out.write(x); return x",
+        ("out = sys.stdout", "out = sys.stderr"),
+    ),
+    case(
+        "functions of the module random",
+        "from random import randrange\nfrom numpy.random import rand\ndef f(x): return randrange(x) + rand()",
+        ("def f", "# made up\ndef f"),
+    ),
+    case(
+        "a type variable with a forward reference",
+        "from typing import TypeVar, NamedTuple, get_type_hints\nT = TypeVar('T', bound='list[int]')\n"
+        "class P(NamedTuple):\n a: int\ndef f(x): return T, get_type_hints(P)",
+        ("def f", "# made up\ndef f"),
+    ),
+    case(
+        "a set of code objects",
+        "import sys\ncodes = set()\ndef g(): return 1\ncodes.add(g.__code__)\ndef f(x): return g.__code__ in codes",
+        ("def g", "\n\ndef g"),
     ),
     case(
         "import moved within the function",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import colorsys
 import functools
 import importlib
 import runpy
@@ -23,6 +24,7 @@ from offload.identity.graph import Graph
 APP = """
     from functools import singledispatch, lru_cache
     from types import SimpleNamespace
+    import abc, colorsys, functools, threading, weakref
     import helpers
 
     NUMBER = 1
@@ -69,12 +71,28 @@ APP = """
     def calls(x): return helper(x)
     def object_of_class(x): return OBJECT.method()
     def class_of_base(x): return A.scale
+    def class_of_base_too(x): return A.scale
+    class Other:
+        scale = 5
     def dispatches(x): return dispatched(x)
     def table(x): return TABLE[x](x)
     def attribute(x): return helper.rate
     def elsewhere(x): return helpers.RATE
     def octal(x): return oct(x)
     def all_of_it(x): return getattr(helpers, x)
+    def docs(x): return helper.__doc__
+    def attribute_of_a_local(x):
+        h = helper
+        return h.rate
+    bound = functools.partial(helper, y=1)
+    def partially(x): return bound(x)
+    def library(x): return colorsys.rgb_to_yiq(x)
+    class Kind(abc.ABC): pass
+    def kinds(x): return isinstance(x, Kind), Kind.__subclasses__()
+    def lazy(x): return helpers.LAZY
+    class Local(threading.local): pass
+    def weak(x): return REFERENCE().method()
+    REFERENCE = weakref.ref(OBJECT)
     def late(x):
         try:
             return NOT_YET
@@ -86,8 +104,9 @@ APP = """
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     (tmp_path / "app.py").write_text(textwrap.dedent(APP))
-    (tmp_path / "helpers.py").write_text("RATE = 1\n")
+    (tmp_path / "helpers.py").write_text("RATE = 1\ndef __getattr__(name):\n    return RATE\n")
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(colorsys, "rgb_to_yiq", colorsys.rgb_to_yiq)  # as it was, afterwards
     yield importlib.import_module("app")
     del sys.modules["app"], sys.modules["helpers"]
 
@@ -133,6 +152,14 @@ CHANGES: dict[str, list[Callable[[Any], object]]] = {
     "all_of_it": [lambda app: setattr(app.helpers, "RATE", 2), lambda app: setattr(app.helpers, "MORE", 2)],
     "get": [lambda app: app.set_count(2)],
     "late": [assign("NOT_YET", 1)],
+    "docs": [lambda app: setattr(app.helper, "__doc__", "It helps.")],
+    "attribute_of_a_local": [lambda app: setattr(app.helper, "rate", 2), lambda app: delattr(app.helper, "rate")],
+    "partially": [lambda app: app.bound.keywords.update(y=2), lambda app: app.bound.keywords.update(z=2)],
+    "library": [lambda app: setattr(app.colorsys, "rgb_to_yiq", other_code)],
+    "kinds": [lambda app: app.Kind.register(app.Base), lambda app: type("New", (app.Kind,), {"__module__": "app"})],
+    "lazy": [lambda app: setattr(app.helpers, "RATE", 2)],
+    "weak": [lambda app: setattr(app.OBJECT, "x", 2), lambda app: setattr(app.A, "method", lambda self: 2)],
+    "class_of_base_too": [lambda app: setattr(app.A, "__bases__", (app.Other,))],
 }
 
 
@@ -186,9 +213,20 @@ def test_use_changes_nothing(app: Any) -> None:
     assert [Graph(app.dispatches).checksum, Graph(app.table).checksum, Graph(app.cached).checksum] == before
 
 
-def test_a_value_that_becomes_cyclic_is_an_error_that_names_it(app: Any) -> None:
+def test_a_value_that_becomes_cyclic_is_followed(app: Any) -> None:
     graph = closure(app.items)
     app.LIST.append(app.LIST)
+    assert not graph.is_current()
+    cyclic = closure(app.items)
+    assert cyclic.is_current()
+    assert cyclic.checksum != graph.checksum
+    app.LIST[0] = 2
+    assert not cyclic.is_current()
+
+
+def test_a_value_that_comes_to_hold_what_has_no_identity_is_an_error_that_names_it(app: Any) -> None:
+    graph = closure(app.items)
+    app.LIST.append(number for number in [1])
     assert not graph.is_current()
     with pytest.raises(IdentityError, match=r"app:items: LIST reaches a builtins\.list that has no id") as caught:
         closure(app.items)

@@ -14,10 +14,12 @@ from cloudpickle.cloudpickle import list_registry_pickle_by_value
 
 from offload.compute.tasks import Task
 from offload.errors import EncodeError, IdentityError
+from offload.identity.declared import Declared
 from offload.identity.distributions import PROJECT, origin
 from offload.identity.functions import closure
-from offload.identity.graph import MISSING, Graph
+from offload.identity.graph import Graph
 from offload.identity.parts import parts
+from offload.identity.watched import MISSING
 
 _lock = threading.RLock()  # cloudpickle keeps one list of modules for all threads
 _ATOMS = {type(None), bool, int, float, complex, str, bytes}
@@ -42,12 +44,23 @@ def pickled(
         If it cannot be pickled, or takes more bytes than the limit.
     """
     try:
-        return dumps((function, parts(graph), _imported(graph), declared), graph, limit)
+        reached = _all_reached(function, graph)
+        return dumps((function, parts(graph), _imported(reached), declared), reached, limit)
     except Exception as exc:  # whatever the parts of the function may raise
         raise IdentityError(
             f"the function {getattr(function, '__qualname__', function)!s} cannot be sent to a worker: {exc}",
             "call it directly, or create what cannot be pickled inside it",
         ) from exc
+
+
+def _all_reached(function: Callable[..., Any], graph: Graph) -> Graph:
+    """Return the graph of all that is needed to run a function, also where only its declared version counts."""
+    if not isinstance(function, Declared) or function.version is None:
+        return graph
+    try:
+        return closure(function.function)
+    except IdentityError:
+        return graph
 
 
 def _imported(graph: Graph) -> dict[str, ModuleType]:

@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from hashlib import sha256
+from types import CodeType
 
 from offload.compute.calls import Call, explain
 from offload.compute.effects.doers import runs_calls
@@ -40,13 +41,17 @@ class Task:
     ----------
     function : callable
         The undecorated function.
+    root : callable
+        What is identified, and run by workers: the function, or a :class:`offload.identity.declared.Declared` of it.
     """
 
-    def __init__(self, function: Callable[..., Any], scratch: bool = False, effects: str = "watch") -> None:
-        code = getattr(function, "__code__", None)
+    def __init__(
+        self, function: Callable[..., Any], scratch: bool = False, effects: str = "watch", root: Any = None
+    ) -> None:
+        code = _code(function)
         if code is not None and code.co_flags & _GENERATORS:
             raise UsageError(
-                f"{function.__qualname__} is a generator, whose values cannot be recorded",
+                f"{getattr(function, '__qualname__', function)!s} is a generator, whose values cannot be recorded",
                 "return a list instead of yielding",
             )
         if not callable(function):
@@ -55,6 +60,7 @@ class Task:
             raise UsageError(f"effects={effects!r} is not known", 'use effects="watch" or effects="ignore"')
         functools.update_wrapper(self, function)
         self.function = function
+        self.root = function if root is None else root
         self.scratch = scratch
         self.watched = effects == "watch"
         self._files: Sequence[File] = ()
@@ -66,7 +72,7 @@ class Task:
         self.label = f"{module}:{getattr(function, '__qualname__', type(function).__qualname__)}"
 
     def __offload_function__(self) -> object:
-        return self.function
+        return self.root
 
     def __reduce__(self) -> Any:
         # By its name where it has one, as functions are pickled.
@@ -81,7 +87,8 @@ class Task:
     @property
     def made_of(self) -> tuple[Any, ...]:
         """What to make a task like this one of."""
-        return self.function, self.scratch, "watch" if self.watched else "ignore"
+        root = None if self.root is self.function else self.root
+        return self.function, self.scratch, "watch" if self.watched else "ignore", root
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else MethodTask(self, instance)
@@ -119,6 +126,8 @@ class Task:
         assert recorder is not None
         calls = []
         for args, kwargs in rows:
+            if len(kwargs) > 1:  # in one order, whatever order they were given in: a function can see it in **kwargs
+                kwargs = dict(sorted(kwargs.items()))
             bound = bind(self.function, args, kwargs)
             files = sys.modules.get("offload.identity.files")
             met: Sequence[tuple[File, str]] = ()
@@ -138,11 +147,17 @@ class Task:
         if graph is None or not graph.is_current():
             files = sys.modules.get("offload.identity.files")
             if files is None:
-                graph = Graph(self.function)
+                graph = Graph(self.root)
             else:
                 with files.noting() as met:
-                    graph = Graph(self.function)
+                    graph = Graph(self.root)
                 self._files = [file for file, _ in met]
+            if graph.unfollowed and not getattr(
+                self.root, "depends_on", ()
+            ):  # else the user knows, and has declared it
+                from offload.identity.unfollowed import tell
+
+                tell(graph)
             self._recorder = Recorder(graph.checksum, graph.modules)
             self._graph = graph
         return graph
@@ -173,7 +188,7 @@ class Task:
         watch = Watch(self._inputs(call), ignores=not self.watched)
         watch.begin_task()
         try:
-            result = await self.function(*args, **kwargs)
+            result = await self.function(*call.args, **call.kwargs)
         finally:
             watch.end_task()
         outcome.effects = watch.all_seen(graph)
@@ -261,7 +276,7 @@ class Task:
         if self._payload is None or self._payload[0] != checksum:
             from offload.compute.shipping import pickled
 
-            self._payload = checksum, pickled(self.function, self.graph(), declared=self.declared())
+            self._payload = checksum, pickled(self.root, self.graph(), declared=self.declared())
         return self._payload[1]
 
 
@@ -288,46 +303,20 @@ class MethodTask:
         return self.task.map(*zip(*((self.__self__, *row) for row in rows), strict=True))
 
 
-def task(function: Callable[..., Any] | None = None, /, *, scratch: bool = False, effects: str = "watch") -> Any:
-    """Make a function's results recorded, and recalled when the same work is asked for again.
-
-    The same work is the same arguments, by value, and the same code: the function's own and that of everything in the
-    project that it reaches. See :mod:`offload.identity`.
-
-    Parameters
-    ----------
-    function : callable
-        The function. It should depend on nothing but its arguments and its code.
-    scratch : bool
-        Keep a record of each run but not the bytes of its result: it is computed again when it is needed again.
-    effects : {"watch", "ignore"}
-        Whether to watch what a call does besides computing. If it reads a file that is no input, opens a connection or
-        starts a process, its result is returned but not recorded. With ``"ignore"`` it is recorded all the same: you
-        say that nothing of that changes the result.
-
-    Returns
-    -------
-    Task
-        To be called as the function is.
-
-    Raises
-    ------
-    UsageError
-        If it is a generator or cannot be called.
-
-    Examples
-    --------
-    >>> import offload
-    >>> @offload.task
-    ... def area(radius):
-    ...     return 3 * radius**2
-    >>> area(2.0)
-    12.0
-    """
-    if function is None:
-        return functools.partial(task, scratch=scratch, effects=effects)
-    return Task(function, scratch, effects)
+def _code(function: Any) -> CodeType | None:
+    """Return the code that a call of a function, partial, method or callable object begins with."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not hasattr(function, "__code__") and not isinstance(function, type):
+        function = next((vars(c)["__call__"] for c in type(function).__mro__ if "__call__" in vars(c)), None)
+    code = getattr(function, "__code__", None)
+    return code if isinstance(code, CodeType) else None
 
 
-# Within a value, a task counts as its function does, and not as the name that it is pickled under.
-register(Task, encode=lambda t: [t.function, t.scratch], decode=lambda state: Task(*state), name="offload.Task")
+# Within a value, a task counts as what it runs does, and not as the name that it is pickled under.
+register(
+    Task,
+    encode=lambda t: [t.function, t.scratch, None if t.root is t.function else t.root],
+    decode=lambda state: Task(state[0], state[1], root=state[2]),
+    name="offload.Task",
+)

@@ -12,7 +12,7 @@ from offload.compute.shown import summary
 from offload.compute.tasks import MethodTask, Task
 from offload.errors import NotFoundError, UsageError
 from offload.identity.decoding import decode
-from offload.identity.parts import named
+from offload.identity.parts import DECLARED, named, short
 from offload.storage.rows import Transformation
 
 Summaries = dict[str, str]
@@ -204,12 +204,14 @@ def _counted(nodes: list[SourceNode]) -> list[tuple[SourceNode, int]]:
 def _node_differences(before: SourceNode, after: SourceNode) -> list[Difference]:
     kind, label, old, old_source, old_shown = before
     _, _, new, new_source, new_shown = after
+    if kind in DECLARED:
+        return [Difference(f"{kind} {label}", *(short(side[0]) for side in (old, new)))]
     if kind == "function":
         names = [
             Difference(f"{label} reads {name}", *_both(_shown(a, old_shown.get(name)), _shown(b, new_shown.get(name))))
             for name, a, b in _changes(*({name: what for _, name, what in side[3]} for side in (old, new)))
         ]
-        if old[0] == new[0] and old[1:3] == new[1:3]:
+        if old[0] == new[0] and old[1:3] == new[1:3] and old[4:] == new[4:]:
             return names
     diff = difflib.unified_diff(
         (old_source or "").splitlines(), (new_source or "").splitlines(), "before", "now", lineterm="", n=2

@@ -35,8 +35,20 @@ def _state(array: np.ndarray[Any, Any]) -> object:
         return [kind, list(array.shape), array.ravel().tolist()]
     if not array.nbytes:  # also arrays of empty strings, which cannot be viewed
         return [kind, list(array.shape), b""]
+    if not plain:
+        array = array.astype(_without_padding(dtype), copy=False)
     contents = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     return [kind, list(array.shape), Raw(contents.data)]
+
+
+def _without_padding(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a structured type without room between its fields: what lies there is no part of a value."""
+    if dtype.names is None:
+        return dtype
+    from numpy.lib.recfunctions import repack_fields
+
+    packed: np.dtype[Any] = repack_fields(dtype, align=False, recurse=True)
+    return dtype if packed.itemsize == dtype.itemsize else packed
 
 
 def _array(state: Any) -> np.ndarray[Any, Any]:
@@ -44,7 +56,8 @@ def _array(state: Any) -> np.ndarray[Any, Any]:
     if isinstance(contents, bytes):
         if not contents:
             return np.empty(shape, dtype)
-        return np.frombuffer(bytearray(contents), dtype).reshape(shape)
+        packed = _without_padding(dtype)
+        return np.frombuffer(bytearray(contents), packed).reshape(shape).astype(dtype, copy=False)
     array: np.ndarray[Any, Any] = np.empty(len(contents), dtype)
     for index, item in enumerate(contents):
         array[index] = item

@@ -12,6 +12,8 @@ import sys
 from bisect import bisect_left
 from types import CodeType
 
+from offload.identity.naming import BY_NAME, constant_name
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -67,14 +69,19 @@ class Read:
 
 
 class Code:
-    """The normal form of a code object, what it reads in order of first use, and all names in it."""
+    """The normal form of a code object, what it reads in order of first use, and all names in it.
 
-    __slots__ = ("names", "normal", "reads")
+    ``fixed`` tells for functions such as ``getattr``, where the code calls them, whether it always gives a constant
+    name.
+    """
 
-    def __init__(self, normal: list[object], reads: list[Read], names: set[str]) -> None:
+    __slots__ = ("fixed", "names", "normal", "reads")
+
+    def __init__(self, normal: list[object], reads: list[Read], names: set[str], fixed: dict[str, bool]) -> None:
         self.normal = normal
         self.reads = reads
         self.names = names
+        self.fixed = fixed
 
 
 _KNOWN: dict[int, tuple[CodeType, Code]] = {}
@@ -127,6 +134,7 @@ class _Scan:
         self.pending: Read | None = None  # a read whose attributes may still follow
         self.imported = Read("import", "")  # the module on the stack while names are taken from it
         self.names: set[str] = set()  # of nested code
+        self.fixed: dict[str, bool] = {}
         self.inner: list[Read] = []  # what nested code reads of this code's variables
 
     def result(self) -> Code:
@@ -176,13 +184,28 @@ class _Scan:
         for read in self.inner:
             if read.name in self.modules:
                 self.add(self.modules[read.name].then(*read.attributes))
-        return Code(normal, list(self.reads.values()), self.names.union(names))
+        for index, instruction in enumerate(kept):
+            name = instruction.argval
+            if instruction.opname.startswith("LOAD") and type(name) is str and name in BY_NAME:
+                self.call_by_name(name, constant_name(kept, index))
+        return Code(normal, list(self.reads.values()), self.names.union(names), self.fixed)
+
+    def call_by_name(self, function: str, name: str | None) -> None:
+        """Note a call of ``getattr`` or its like: what it names, where that is a constant."""
+        self.fixed[function] = self.fixed.get(function, True) and name is not None
+        if name is not None and function == "getattr":
+            self.names.add(name)
+        elif name:
+            self.add(Read("load", name))
+            self.add(Read("import", name if function == "import_module" else name.partition(".")[0]))
 
     def constant(self, value: object) -> object:
         if not isinstance(value, CodeType):
             return [value]
         nested = inspect_code(value)
         self.names |= nested.names
+        for function, constant in nested.fixed.items():
+            self.fixed[function] = self.fixed.get(function, True) and constant
         for read in nested.reads:
             if read.kind != "free" or read.name in self.code.co_freevars:
                 self.add(read)

@@ -13,6 +13,10 @@ import sysconfig
 from functools import cache
 from types import ModuleType
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.identity.graph import Graph
+
 PROJECT = "project"
 STANDARD = "standard"
 # Offload's own functions say how work is run, not what it computes.
@@ -67,6 +71,15 @@ def _origin_of_unloaded(top: str) -> str:
         paths = list(spec.submodule_search_locations or ())
         return _origin_of_path(top, os.path.join(paths[0], "")) if paths else PROJECT
     return PROJECT
+
+
+def owner(graph: Graph, module_name: str | None) -> str:
+    """Return the origin of a module that a graph reaches; of an installed distribution's, the graph takes note."""
+    where = origin(module_name)
+    if where not in (PROJECT, STANDARD):
+        assert module_name is not None
+        graph.modules.add(module_name.partition(".")[0])
+    return where
 
 
 @cache

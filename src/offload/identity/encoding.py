@@ -16,7 +16,7 @@ from hashlib import sha256
 from struct import Struct
 from sys import byteorder
 
-from offload.errors import EncodeError
+from offload.errors import CycleError, EncodeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ POSITIVE_BIGNUM, NEGATIVE_BIGNUM = 2, 3
 INT64_ARRAY, FLOAT64_ARRAY = 79, 86
 SET = 258
 TUPLE, FROZENSET, BYTEARRAY, SURROGATES, ELLIPSIS, COMPLEX, STRINGS = range(60160, 60167)
-OBJECT, REDUCED, CLASS, FUNCTION, MODULE, PICKLE, NDARRAY = range(60176, 60183)
+OBJECT, REDUCED, CLASS, FUNCTION, MODULE, PICKLE, NDARRAY, MET = range(60176, 60184)
 
 # A list of this many plain numbers or strings is packed: thousands of times fewer Python steps.
 PACKED_LENGTH = 16
@@ -114,7 +114,7 @@ class Encoder:
     def enter(self, value: object) -> None:
         """Note that `value` is being written; refuse it when it already is."""
         if id(value) in self.open:
-            raise EncodeError(
+            raise CycleError(
                 f"a {type(value).__name__} contains itself, so it has no canonical encoding",
                 "pass a value without cycles, or register its type with offload.register",
             )

@@ -1,28 +1,30 @@
 """What a function or class reaches: a graph of code and values, named by nothing but its shape and content.
 
 Nodes are numbered in the order in which the code reaches them, so neither module names nor addresses count, and cycles
-end. The graph remembers what it looked at. While every global, closure cell, default and class attribute is still the
-same object, and every mutable value among them still encodes to the same bytes, so is the graph's checksum.
+end. The graph remembers what it looked at, and can tell whether that is still the same.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from functools import partial
 from hashlib import sha256
-from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
-from offload.errors import EncodeError, IdentityError
+from offload.errors import CycleError, EncodeError, IdentityError
 from offload.identity.encoding import Encoder, encode
 from offload.identity.references import is_silent
+from offload.identity.watched import MISSING, Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Any
 
-MISSING = object()
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), BuiltinFunctionType)
+# Their methods are the functions of modules: new in each process, so that with their state nothing would be recalled.
+_GENERATORS = (("random", "_inst"), ("numpy.random.mtrand", "_rand"))
 # What functools.update_wrapper copies from the function that is wrapped.
 _COPIED = {"__annotations__", "__doc__", "__module__", "__name__", "__qualname__", "__type_params__"}
 
@@ -33,7 +35,8 @@ class Node:
     Attributes
     ----------
     kind : str
-        ``"function"``, ``"class"``, ``"module"`` or ``"extension"``.
+        ``"function"``, ``"class"`` or ``"module"``; for what was declared ``"variable"``, ``"dependency"`` or
+        ``"version"``.
     label : str
         Where it was found, for people; it does not count.
     content : list
@@ -51,7 +54,7 @@ class Node:
         self.content: list[object] = []
 
 
-class Graph:
+class Graph(Watched):
     """The graph below one root.
 
     Parameters
@@ -69,6 +72,10 @@ class Graph:
         In the order in which they are reached; the root first.
     modules : set of str
         Modules of installed distributions that are reached; their versions count too.
+    names : set of str
+        All attributes and variables that the code names.
+    unfollowed : dict
+        By function, what its code uses that cannot be followed: ``eval``, a computed ``getattr``.
 
     Raises
     ------
@@ -77,91 +84,22 @@ class Graph:
     """
 
     def __init__(self, root: object) -> None:
-        self.nodes: list[Node] = []
+        super().__init__()
         self.modules: set[str] = set()
-        self.reads_annotations = False
+        self.names: set[str] = set()
+        self.unfollowed: dict[str, list[str]] = {}
         self._numbers: dict[int, int] = {}
         self._queue: deque[Node] = deque()
-        self._names: list[tuple[Mapping[Any, Any], object, object]] = []
-        self._sizes: list[tuple[Mapping[Any, Any], int]] = []
-        self._cells: list[tuple[CellType, object]] = []
-        self._functions: list[tuple[FunctionType, object, object, object]] = []
-        self._values: list[tuple[object, str]] = []
         self.root = root
         self.content = self.describe(root)
         self._drain()
-        if self.reads_annotations:
-            for node in self.nodes:
-                node.content.append(repr(getattr(node.subject, "__annotations__", None)))
         self.checksum = sha256(self.canonical()).hexdigest()
 
     def canonical(self) -> bytes:
         """Return the bytes whose checksum is the identity."""
         return encode([self.content, [[node.kind, node.content] for node in self.nodes]])
 
-    def changed(self) -> str | None:
-        """Return the name of something that is not what it was when it was looked at, or None."""
-        if self.is_current():
-            return None
-        for names, name, seen in self._names:
-            if names.get(name, MISSING) is not seen:
-                return str(name)
-        return "what a global or a default holds"
-
-    def is_current(self) -> bool:
-        """Tell whether everything that was looked at is still what it was."""
-        for names, name, seen in self._names:
-            if names.get(name, MISSING) is not seen:
-                return False
-        for function, code, defaults, keywords in self._functions:
-            if (
-                function.__code__ is not code
-                or function.__defaults__ is not defaults
-                or function.__kwdefaults__ is not keywords
-            ):
-                return False
-        for cell, seen in self._cells:
-            if cell_contents(cell) is not seen:
-                return False
-        for names, size in self._sizes:
-            if len(names) != size:
-                return False
-        return not self._values or self._values_are_current()
-
-    def _values_are_current(self) -> bool:
-        # What encoding a value reaches is noted again, at the end of these lists; it is there already.
-        notes: list[list[Any]] = [self._names, self._sizes, self._cells, self._values]
-        lengths = [len(noted) for noted in notes]
-        size = len(self.nodes)
-        try:
-            return all(self.digest(v) == seen for v, seen in self._values[: lengths[-1]]) and len(self.nodes) == size
-        except EncodeError:  # it holds something new that cannot be encoded: a new graph says where
-            return False
-        finally:
-            for noted, length in zip(notes, lengths, strict=True):
-                del noted[length:]
-
     # What the parts of the graph are made of ------------------------------------------------------------
-
-    def look(self, names: Mapping[Any, Any], name: object) -> object:
-        """Look a name up, and remember what was found."""
-        found = names.get(name, MISSING)
-        self._names.append((names, name, found))
-        return found
-
-    def measure(self, names: Mapping[Any, Any]) -> None:
-        """Remember how many names there are, where a new one would count."""
-        self._sizes.append((names, len(names)))
-
-    def look_in(self, cell: CellType) -> object:
-        """Look into a closure cell, and remember what was found."""
-        found = cell_contents(cell)
-        self._cells.append((cell, found))
-        return found
-
-    def watch(self, function: FunctionType) -> None:
-        """Remember a function's code and defaults."""
-        self._functions.append((function, function.__code__, function.__defaults__, function.__kwdefaults__))
 
     def number(self, kind: str, subject: object, label: str) -> list[object]:
         """Return the reference to the node of `subject`, which is added when it is new."""
@@ -172,6 +110,23 @@ class Graph:
             self.nodes.append(node)
             self._queue.append(node)
         return ["node", number]
+
+    def leaf(self, kind: str, label: str, content: object) -> object:
+        """Add a node of which all is known, and return the reference to it."""
+        node = Node(kind, label, None)
+        node.content.append(content)
+        self.nodes.append(node)
+        return ["node", len(self.nodes) - 1]
+
+    def changed(self) -> str | None:
+        """Return the name of something that makes the graph another one than when it was made, or None."""
+        if self.is_current():
+            return None
+        try:
+            same = Graph(self.root).checksum == self.checksum  # what has changed may not count
+        except EncodeError:
+            same = False
+        return None if same else self.what_changed()
 
     def describe(self, value: object, where: str = "") -> object:
         """Return what stands for `value` in the content of a node.
@@ -185,7 +140,7 @@ class Graph:
         """
         if value is MISSING:
             return ["missing"]
-        known = _DESCRIBERS.get(type(value))
+        known = DESCRIBERS.get(type(value))
         if known is not None:
             return known(self, value, where)
         if isinstance(value, type):
@@ -210,6 +165,13 @@ class Graph:
                 ]
         return self._encoded(value, where)
 
+    def describe_owner(self, value: object, where: str) -> object:
+        """Return what stands for the object of a bound method; for the generators behind `random`, not their state."""
+        for module, name in _GENERATORS:
+            if value is getattr(sys.modules.get(module), name, MISSING):
+                return ["external", module, name]
+        return self.describe(value, where)
+
     def refer(self, value: object) -> object:
         """Return what stands for a class, function or module that is found inside a value."""
         from offload.identity.members import reference
@@ -219,7 +181,13 @@ class Graph:
     def digest(self, value: object) -> str:
         """Return the checksum of a value's encoding, with what it reaches in this graph."""
         encoder = Encoder(portable=False, refer=self.refer)
-        encoder.write(value)
+        try:
+            encoder.write(value)
+        except CycleError:
+            from offload.identity.cyclic import CyclicEncoder
+
+            encoder = CyclicEncoder(self.refer)
+            encoder.write(value)
         self.modules |= encoder.modules
         return sha256(b"".join(encoder.chunks)).hexdigest()
 
@@ -237,19 +205,15 @@ class Graph:
         return ["value", type(value).__qualname__, digest]
 
     def _drain(self) -> None:
+        from offload.identity.asked import Asked
         from offload.identity.members import contents
 
+        asked = Asked(self)
         while self._queue:
-            node = self._queue.popleft()
-            node.content = contents(self, node)
-
-
-def cell_contents(cell: CellType) -> object:
-    """Return what a closure cell holds, or MISSING where it is still empty."""
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return MISSING
+            while self._queue:
+                node = self._queue.popleft()
+                node.content = contents(self, node)
+            asked.add()  # which may reach more
 
 
 def _is_immutable(value: object) -> bool:
@@ -267,16 +231,18 @@ def _describe_reference(graph: Graph, value: object, where: str) -> object:
 
 
 def _describe_method(graph: Graph, value: MethodType, where: str) -> object:
-    return ["method", graph.describe(value.__func__, where), graph.describe(value.__self__, where)]
+    return ["method", graph.describe(value.__func__, where), graph.describe_owner(value.__self__, where)]
 
 
 def _describe_partial(graph: Graph, value: partial[Any], where: str) -> object:
     arguments = [graph.describe(a, where) for a in value.args]
-    keywords = [[k, graph.describe(v, where)] for k, v in value.keywords.items()]
+    graph.measure(value.keywords)
+    keywords = [[k, graph.describe(graph.look(value.keywords, k), where)] for k in value.keywords]
     return ["partial", graph.describe(value.func, where), arguments, keywords]
 
 
-_DESCRIBERS: dict[type, Callable[[Graph, Any, str], object]] = {
+# What stands for values of these types; for subclasses and all others see `Graph.describe`.
+DESCRIBERS: dict[type, Callable[[Graph, Any, str], object]] = {
     FunctionType: _describe_reference,
     BuiltinFunctionType: _describe_reference,
     ModuleType: _describe_reference,

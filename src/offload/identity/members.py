@@ -1,46 +1,24 @@
-"""What counts of each kind of node: a function's code and reads, a class's members, a module's names."""
+"""What counts of each kind of node: a function's code and reads, a module's names; for classes see ``classes``."""
 
 from __future__ import annotations
 
-import builtins
 import importlib
 import sys
-from functools import cached_property, partial, partialmethod, singledispatchmethod
-from types import BuiltinFunctionType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 
 from offload.errors import IdentityError
+from offload.identity.classes import class_contents, is_made_here, is_of_project, strangers
 from offload.identity.codes import Read, inspect_code
-from offload.identity.distributions import PROJECT, STANDARD, origin
-from offload.identity.graph import MISSING, Graph, Node
+from offload.identity.distributions import PROJECT, origin, owner
+from offload.identity.graph import Graph, Node
+from offload.identity.unfollowed import unfollowed
+from offload.identity.watched import MISSING, Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
     from typing import Any
 
-# What Python itself keeps in a class or module, and what is not read when its code runs.
-_CLASS_NOISE = {
-    "__abstractmethods__",
-    "__annotate__",
-    "__annotate_func__",
-    "__annotations__",
-    "__annotations_cache__",
-    "__classcell__",
-    "__dict__",
-    "__doc__",
-    "__firstlineno__",
-    "__module__",
-    "__orig_bases__",
-    "__parameters__",
-    "__qualname__",
-    "__slotnames__",
-    "__static_attributes__",
-    "__weakref__",
-    "_abc_impl",
-}
-_ENUM_NOISE = {"_member_map_", "_member_names_", "_value2member_map_", "_hashable_values_", "_unhashable_values_"}
-# Code with one of these names may well read annotations, which count for nothing otherwise.
-_ANNOTATION_READERS = {"__annotations__", "fields", "get_annotations", "get_type_hints", "getfullargspec", "signature"}
 _EXTENSIONS = (".so", ".pyd", ".dylib")
 
 
@@ -50,25 +28,25 @@ def reference(graph: Graph, value: object) -> object:
         return _module_reference(graph, value)
     if isinstance(value, FunctionType):
         name = value.__globals__.get("__name__")
-        if _whose(graph, name) == PROJECT:
+        if owner(graph, name) == PROJECT:
             return graph.number("function", value, f"{name}:{value.__qualname__}")
         if is_at(value, name, value.__qualname__):
             return ["external", name, value.__qualname__]
         return _made_elsewhere(graph, value)
     if isinstance(value, type):
         # A class that is not where it says was made by a library, of what the project gave to it.
-        made = not is_at(value, value.__module__, value.__qualname__) and _has_functions(value)
-        if _whose(graph, value.__module__) == PROJECT or made:
+        made = not is_at(value, value.__module__, value.__qualname__) and is_made_here(value)
+        if owner(graph, value.__module__) == PROJECT or made:
             return graph.number("class", value, f"{value.__module__}:{value.__qualname__}")
-        return ["external", value.__module__, value.__qualname__]
+        return ["external", value.__module__, value.__qualname__, *strangers(graph, value)]
     if isinstance(value, BuiltinFunctionType):
-        owner = value.__self__
-        if owner is None or isinstance(owner, ModuleType):
+        bound_to = value.__self__
+        if bound_to is None or isinstance(bound_to, ModuleType):
             module = value.__module__ or "builtins"
-            if _whose(graph, module) == PROJECT and module in sys.modules:
+            if owner(graph, module) == PROJECT and module in sys.modules:
                 return ["member", _module_reference(graph, sys.modules[module]), value.__qualname__]
             return ["external", module, value.__qualname__]
-        return ["method", value.__name__, graph.describe(owner, value.__qualname__)]
+        return ["method", value.__name__, graph.describe_owner(bound_to, value.__qualname__)]
     raise IdentityError(f"a {type(value).__qualname__} cannot be referred to")
 
 
@@ -78,7 +56,7 @@ def contents(graph: Graph, node: Node) -> list[object]:
     if isinstance(subject, FunctionType):
         return _function_contents(graph, subject, node.label)
     if isinstance(subject, type):
-        return _class_contents(graph, subject, node.label)
+        return class_contents(graph, subject, node.label)
     assert isinstance(subject, ModuleType)
     return _module_contents(graph, subject)
 
@@ -89,10 +67,6 @@ def is_at(value: object, module_name: str | None, qualname: str) -> bool:
     for part in qualname.split("."):
         found = getattr(found, part, None)
     return found is value
-
-
-def _has_functions(cls: type) -> bool:
-    return any(isinstance(member, FunctionType) for member in vars(cls).values())
 
 
 def _made_elsewhere(graph: Graph, function: FunctionType) -> object:
@@ -113,25 +87,21 @@ def _made_elsewhere(graph: Graph, function: FunctionType) -> object:
     return ["made", code, cells, defaults, keywords, wrapped]
 
 
-def _whose(graph: Graph, module_name: str | None) -> str:
-    where = origin(module_name)
-    if where not in (PROJECT, STANDARD):
-        assert module_name is not None
-        graph.modules.add(module_name.partition(".")[0])
-    return where
-
-
 def _function_contents(graph: Graph, function: FunctionType, label: str) -> list[object]:
     graph.watch(function)
     code = inspect_code(function.__code__)
-    graph.reads_annotations |= not code.names.isdisjoint(_ANNOTATION_READERS)
+    graph.names |= code.names
+    graph.measure(function.__dict__)  # for what is asked of it later
     defaults = [graph.describe(d, f"{label}: a default") for d in function.__defaults__ or ()]
     keywords = [[name, graph.describe(d, f"{label}: a default")] for name, d in (function.__kwdefaults__ or {}).items()]
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
     reads = []
     for read in code.reads:
         name = ".".join((read.name, *read.attributes))
-        reads.append([read.kind, name, _read(graph, function, cells, read, f"{label}: {name}")])
+        found = _read(graph, function, cells, read, f"{label}: {name}")
+        if found is not None and (what := unfollowed(code, read, found)) is not None:
+            graph.unfollowed.setdefault(label, []).append(what)
+        reads.append([read.kind, name, found])
     return [code.normal, defaults, keywords, reads]
 
 
@@ -142,28 +112,49 @@ def _read(graph: Graph, function: FunctionType, cells: dict[str, Any], read: Rea
     elif read.kind == "global":
         value = graph.look(function.__globals__, read.name)
         if value is MISSING:
-            # As the interpreter does: builtins come after globals.
-            value = graph.look(vars(builtins), read.name)
+            # As the interpreter does: the builtins of these globals come after them.
+            value = graph.look(function.__builtins__, read.name)  # type: ignore[attr-defined]
     else:
         name = _absolute(function, read)
-        if _whose(graph, name) != PROJECT:  # perhaps not loaded yet, and not needed to recall
-            return ["external", name]
+        if owner(graph, name) != PROJECT:  # perhaps not loaded yet, and not needed to recall
+            ours = _put_there(graph, sys.modules.get(name), read.attributes)
+            return ["external", name] if ours is None else graph.describe(ours, where)
         value = _imported(graph, name)
         if read.kind == "load" and value is not MISSING:
             return None
-    for attribute in read.attributes:
-        if isinstance(value, ModuleType) and _whose(graph, value.__name__) == PROJECT:
+    for index, attribute in enumerate(read.attributes):
+        if isinstance(value, ModuleType) and attribute == "__dict__":
+            break  # all of the module counts
+        if isinstance(value, ModuleType) and owner(graph, value.__name__) == PROJECT:
             found = graph.look(vars(value), attribute)
             if found is MISSING:
-                found = getattr(value, attribute, MISSING)
+                found = graph.ask(Held.attribute, value, attribute).value
             if found is MISSING and read.kind == "import":
                 found = _imported(graph, f"{value.__name__}.{attribute}")
             value = found
         elif isinstance(value, FunctionType) and attribute in value.__dict__:
             value = graph.look(value.__dict__, attribute)
+        elif isinstance(value, ModuleType):
+            ours = _put_there(graph, value, read.attributes[index:])
+            value = value if ours is None else ours
+            break
         else:
             break
     return graph.describe(value, where)
+
+
+def _put_there(graph: Graph, module: object, attributes: Iterable[str]) -> object:
+    """Return the function or class that the project has put in the place of a library's own, or None."""
+    for attribute in attributes:
+        if not isinstance(module, ModuleType):
+            return None
+        found = graph.look(vars(module), attribute)
+        if isinstance(found, FunctionType):
+            return found if is_of_project(found) else None
+        if isinstance(found, type):
+            return found if origin(found.__module__) == PROJECT else None
+        module = found
+    return None
 
 
 def _absolute(function: FunctionType, read: Read) -> str:
@@ -187,7 +178,7 @@ def _imported(graph: Graph, name: str) -> object:
 
 def _module_reference(graph: Graph, module: ModuleType) -> object:
     name = module.__name__
-    if _whose(graph, name) == PROJECT:
+    if owner(graph, name) == PROJECT:
         return graph.number("module", module, name)
     return ["external", name]
 
@@ -204,64 +195,3 @@ def _module_contents(graph: Graph, module: ModuleType) -> list[object]:
         if not (name.startswith("__") and name.endswith("__")):
             members.append([name, graph.describe(graph.look(vars(module), name), f"{module.__name__}.{name}")])
     return members
-
-
-def _class_contents(graph: Graph, cls: type, label: str) -> list[object]:
-    bases = [graph.refer(base) for base in cls.__bases__]
-    meta = graph.refer(type(cls))
-    graph.measure(vars(cls))
-    members: list[object] = []
-    enumeration = "_member_map_" in vars(cls)
-    if enumeration:
-        members.append([[name, graph.describe(m._value_, label)] for name, m in vars(cls)["_member_map_"].items()])
-    for name in sorted(vars(cls)):
-        if name == "__hash__" and "__attrs_attrs__" in vars(cls) and _is_salted(vars(cls)[name]):
-            continue
-        if name in _CLASS_NOISE or (enumeration and (name in _ENUM_NOISE or name in vars(cls)["_member_map_"])):
-            continue
-        where = f"{label}.{name}"
-        member = graph.look(vars(cls), name)
-        if name == "__dataclass_fields__":
-            members.append([name, _field_contents(graph, member, where)])
-        elif name == "__dataclass_params__":
-            members.append([name, repr(member)])
-        else:
-            members.append([name, _member(graph, member, where)])
-    if any(origin(base.__module__) not in (PROJECT, STANDARD) for base in cls.__mro__):
-        # Libraries such as pydantic and msgspec make fields of them.
-        members.append(["__annotations__", repr(vars(cls).get("__annotations__"))])
-    return [cls.__qualname__, bases, meta, members]
-
-
-def _member(graph: Graph, member: object, where: str) -> object:
-    if isinstance(member, (staticmethod, classmethod)):
-        return [type(member).__name__, graph.describe(member.__func__, where)]
-    if isinstance(member, property):
-        accessors = [graph.describe(f, where) for f in (member.fget, member.fset, member.fdel)]
-        return ["property", graph.refer(type(member)), accessors]
-    if isinstance(member, (MemberDescriptorType, GetSetDescriptorType)):
-        return ["slot"]
-    if isinstance(member, partialmethod):
-        return ["partialmethod", graph.describe(partial(member.func, *member.args, **member.keywords), where)]
-    if isinstance(member, singledispatchmethod):
-        return ["singledispatchmethod", graph.describe(member.dispatcher, where), graph.describe(member.func, where)]
-    if isinstance(member, cached_property):  # besides the function it holds a lock
-        return ["cached_property", graph.refer(type(member)), graph.describe(member.func, where)]
-    return graph.describe(member, where)
-
-
-def _is_salted(function: Any) -> bool:
-    """Tell whether attrs wrote this ``__hash__``, with a constant that the hash seed decides."""
-    return isinstance(function, FunctionType) and function.__code__.co_filename.startswith("<attrs generated")
-
-
-def _field_contents(graph: Graph, fields: Any, where: str) -> list[object]:
-    """Return what a dataclass reads of its fields; their types are annotations."""
-    flags = ("init", "repr", "hash", "compare", "kw_only")
-    describe: Callable[[object], object] = lambda v: (  # noqa: E731
-        ["missing"] if type(v).__name__ == "_MISSING_TYPE" else graph.describe(v, where)
-    )
-    return [
-        [name, describe(f.default), describe(f.default_factory), [getattr(f, flag) for flag in flags]]
-        for name, f in fields.items()
-    ]

@@ -16,6 +16,7 @@ from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodTyp
 from offload.errors import DecodeError, EncodeError
 from offload.identity import encoding as tags
 from offload.identity.distributions import PROJECT, STANDARD, origin
+from offload.identity.opaque import leads_to
 from offload.identity.references import bound_method, curried, find, find_global, is_silent, module_of, reference_name
 
 TYPE_CHECKING = False
@@ -87,6 +88,11 @@ def write_object(encoder: Encoder, value: Any) -> None:
         _write_parts(encoder, value, (bound_method, (value.__func__, value.__self__)))
     elif encoder.refer is not None and is_silent(cls):
         _write_reference(encoder, tags.CLASS, cls)
+    elif encoder.refer is not None and (held := leads_to(value)) is not None:
+        encoder.enter(value)
+        encoder.tag(tags.OBJECT)
+        encoder.write(held)
+        encoder.leave(value)
     else:
         parts = _reduce(value)
         if parts[0] is find_global:

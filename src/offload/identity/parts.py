@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from offload.identity.graph import Graph
 
 
+# The kinds of nodes that stand for what was declared: their content is one value.
+DECLARED = ("variable", "dependency", "version")
+
+
+def short(content: object) -> str:
+    """Return a short text for what a declaration counts as."""
+    if content is None:
+        return "not set"
+    is_checksum = isinstance(content, str) and len(content) == 64 and content.isalnum()
+    return str(content)[:12] if is_checksum else repr(content)
+
+
 def parts(graph: Graph) -> dict[str, str]:
     """Return a checksum for each part of the project that a graph reaches, by its kind and name."""
     labels = [node.label for node in graph.nodes]

@@ -32,7 +32,7 @@ _REACHED = {
     RANDOM: "{0} is random, so a recalled result may differ from what running it now would give; "
     "draw from a generator with a seed that is an argument",
     ENVIRONMENT: "the environment variable {0} does not count, so its change goes unnoticed; "
-    "pass its value as an argument",
+    "declare it by its name: @offload.task(environ=[...])",
 }
 
 _told: set[tuple[str, ...]] = set()
@@ -70,7 +70,10 @@ def tell_once(label: str, effects: Effects) -> None:
 
 def tell_reached(label: str, graph: Graph, stacklevel: int = 2) -> None:
     """Warn once of the clocks, random generators and environment variables that a function's code reaches."""
+    declared = getattr(graph.root, "environ", ())
     for name, kind in reached(graph).items():
+        if kind == ENVIRONMENT and (name in declared or (declared and "." in name)):
+            continue  # where code computes the name of a variable, whoever declares some knows which
         if kind in _REACHED and _is_new(label, kind, name):
             text = f"{label}: {_REACHED[kind].format(name)}"
             warnings.warn(EffectWarning(text), stacklevel=stacklevel + 1)

@@ -1,0 +1,82 @@
+"""What counts only where some code asks for it: docstrings, annotations, attributes of functions, names of modules.
+
+Whether it does is told by the names in the code, wherever it stands and whatever they are taken from: rather one time
+too often than once too little.
+"""
+
+from __future__ import annotations
+
+from types import FunctionType, ModuleType
+
+from offload.identity.distributions import PROJECT, origin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from offload.identity.graph import Graph
+
+_ANNOTATIONS = {
+    "__annotations__", "fields", "get_annotations", "get_type_hints", "getfullargspec", "signature",
+    "__orig_bases__", "get_original_bases",
+}  # fmt: skip
+_DOCSTRINGS = {"__doc__", "getdoc"}
+_NAMESPACES = {"__dict__", "vars", "getmembers"}
+_NAMES = ("__module__", "__name__", "__qualname__")
+
+
+class Asked:
+    """Adds to the nodes of a graph what the code in it asks for."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._added: set[tuple[int, str]] = set()
+
+    def add(self) -> None:
+        """Add what the names met so far ask for, and is not there yet."""
+        graph = self.graph
+        names = graph.names
+        for index in range(len(graph.nodes)):
+            subject = graph.nodes[index].subject
+            if names & _ANNOTATIONS:
+                self._note(index, "annotations", lambda s=subject: graph.ask(_annotations, s))
+            if names & _DOCSTRINGS:
+                self._note(index, "doc", lambda s=subject: graph.ask(getattr, s, "__doc__", None))
+            if isinstance(subject, FunctionType):
+                for name in sorted(subject.__dict__):
+                    if name in names or names & _NAMESPACES:
+                        self._note(index, f"attribute {name}", lambda s=subject, n=name: self._attribute(s, n))
+            if isinstance(subject, type):
+                if names & _NAMESPACES:
+                    self._note(index, "order", lambda s=subject: graph.ask(_order, s))
+                if "__subclasses__" in names:
+                    self._note(index, "subclasses", lambda s=subject: self._subclasses(s))
+            if isinstance(subject, (type, FunctionType)):
+                for name in _NAMES:
+                    if name in names:
+                        self._note(index, name, lambda s=subject, n=name: graph.ask(getattr, s, n))
+
+    def _note(self, index: int, what: str, found: Any) -> None:
+        if (index, what) not in self._added:
+            self._added.add((index, what))
+            self.graph.nodes[index].content.append(["asked", what, found()])
+
+    def _attribute(self, function: FunctionType, name: str) -> object:
+        return self.graph.describe(self.graph.look(function.__dict__, name), f"{function.__qualname__}.{name}")
+
+    def _subclasses(self, cls: type) -> object:
+        found = self.graph.ask(type.__subclasses__, cls)
+        return [self.graph.refer(sub) for sub in found if origin(sub.__module__) == PROJECT]
+
+
+def _order(cls: type) -> list[str]:
+    return [name for name in vars(cls) if name[:2] != "__"]
+
+
+def _annotations(subject: object) -> str | None:
+    if subject is None or isinstance(subject, ModuleType):
+        return None
+    import re
+
+    text = repr([getattr(subject, "__annotations__", None), vars(subject).get("__orig_bases__")])
+    return re.sub(" at 0x[0-9a-fA-F]+", "", text)

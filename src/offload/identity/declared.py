@@ -1,0 +1,168 @@
+"""What a user declares beside the code: environment variables, further dependencies, a version instead of the code.
+
+In the process that identifies a call these are looked up. A worker is told what was found, counts with that, and runs
+the function with these values of the variables.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import CoroutineType, FunctionType, ModuleType
+from typing import Any
+
+from offload.errors import EncodeError, IdentityError, UsageError
+from offload.identity.encoding import identify
+from offload.identity.graph import DESCRIBERS, Graph
+
+# Of a declaration: its kind, name, and what counts of it.
+Part = tuple[str, str, str | None]
+
+_lock = threading.RLock()  # the environment is the whole process's
+
+
+class Declared:
+    """A function with what was declared for it; it is called as the function is.
+
+    Parameters
+    ----------
+    function : callable
+        The function.
+    environ : sequence of str
+        Environment variables that it reads.
+    depends_on : sequence
+        Functions, classes, modules, files or values that count besides.
+    version : str, optional
+        Counts instead of the code that the function reaches.
+    found : list of Part, optional
+        What was found where the call was identified. By default it is looked up.
+
+    Raises
+    ------
+    UsageError
+        If the declaration is not well-formed.
+    """
+
+    def __init__(
+        self,
+        function: Any,
+        environ: Any = (),
+        depends_on: Any = (),
+        version: str | None = None,
+        found: list[Part] | None = None,
+    ) -> None:
+        if isinstance(environ, str) or not all(isinstance(name, str) for name in environ):
+            raise UsageError("environ takes a list of names of environment variables", 'write environ=["NAME"]')
+        if not isinstance(depends_on, (list, tuple)):
+            raise UsageError("depends_on takes a list", "write depends_on=[...], also for a single dependency")
+        if version is not None and not isinstance(version, str):
+            raise UsageError("version takes a string", f"write version={str(version)!r}")
+        self.function = function
+        self.environ = tuple(dict.fromkeys(environ))
+        self.depends_on = tuple(_absolute(one) for one in depends_on)
+        self.version = version
+        self._found = found
+
+    def __reduce__(self) -> Any:
+        return Declared, (self.function, self.environ, (), self.version, self.parts())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, in the environment that it was identified with."""
+        with self._in_environment():
+            result = self.function(*args, **kwargs)
+        return self._awaited(result) if type(result) is CoroutineType else result
+
+    async def _awaited(self, coroutine: Any) -> Any:
+        with self._in_environment():
+            return await coroutine
+
+    @contextmanager
+    def _in_environment(self) -> Iterator[None]:
+        wanted = {name: value for kind, name, value in self._found or () if kind == "variable"}
+        if all(os.environ.get(name) == value for name, value in wanted.items()):
+            yield
+            return
+        with _lock:
+            before = {name: os.environ.get(name) for name in wanted}
+            _set(wanted)
+            try:
+                yield
+            finally:
+                _set(before)
+
+    def parts(self) -> list[Part]:
+        """Return what counts of the declarations: where it was not handed over, as it is now."""
+        if self._found is not None:
+            return self._found
+        found: list[Part] = [("variable", name, os.environ.get(name)) for name in self.environ]
+        for dependency in self.depends_on:
+            found.append(("dependency", _name(dependency), _digest(dependency)))
+        return found
+
+    def modules(self) -> set[str]:
+        """Return the modules of installed distributions that the dependencies reach."""
+        modules: set[str] = set()
+        for dependency in self.depends_on:
+            identify(dependency, modules)
+        return modules
+
+
+def _absolute(dependency: Any) -> Any:
+    """Return a dependency; of a path, the file or directory that is there."""
+    if isinstance(dependency, os.PathLike):
+        from offload.identity.files import Directory, File
+
+        if not isinstance(dependency, File):
+            return (Directory if os.path.isdir(dependency) else File)(dependency)
+    return dependency
+
+
+def _name(dependency: Any) -> str:
+    if isinstance(dependency, ModuleType):
+        return str(dependency.__name__)
+    if isinstance(dependency, os.PathLike):
+        return str(os.path.basename(os.fspath(dependency)))
+    if isinstance(dependency, (type, FunctionType)):
+        return str(dependency.__qualname__)
+    text = repr(dependency)
+    return f"a {type(dependency).__qualname__}" if " at 0x" in text or len(text) > 60 else text
+
+
+def _digest(dependency: Any) -> str:
+    try:
+        return str(identify(dependency))
+    except EncodeError as exc:
+        raise IdentityError(f"depends_on: {exc.message}", exc.hint) from exc
+
+
+def _set(variables: dict[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _describe(graph: Graph, declared: Declared, where: str) -> object:
+    found = graph.ask(declared.parts)
+    graph.modules |= declared.modules()
+    if declared.version is None:
+        what = graph.describe(declared.function, where)
+    else:
+        what = graph.leaf("version", f"of {label_of(declared.function)}", declared.version)
+    return ["declared", what, [graph.leaf(kind, name, value) for kind, name, value in found]]
+
+
+def label_of(function: Any) -> str:
+    """Return the ``module:qualname`` by which a function with a declared version goes, wherever it is run from."""
+    from offload.identity.references import reference_name
+
+    try:
+        return reference_name(function)[0]
+    except AttributeError:  # a callable object
+        return reference_name(type(function))[0]
+
+
+DESCRIBERS[Declared] = _describe

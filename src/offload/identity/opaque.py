@@ -1,0 +1,78 @@
+"""Global values that cannot be pickled, and what counts of them where code reaches them.
+
+What guards, tells or runs things has no part in a result. References that are weak, or one for each thread or context,
+count by what they lead to now. All else that cannot be pickled is refused: open files and connections, generators.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar
+from types import CellType, CodeType
+from weakref import ReferenceType, WeakKeyDictionary, WeakSet, WeakValueDictionary
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+def _keyed(pairs: Any) -> list[list[object]]:
+    return [[key, value] for key, value in pairs.items()]
+
+
+def _variable(variable: Any) -> list[object]:
+    try:
+        return [variable.name, variable.get()]
+    except LookupError:  # it has neither a value here nor a default
+        return [variable.name]
+
+
+def _cell(cell: CellType) -> list[object]:
+    from offload.identity.watched import MISSING, cell_contents
+
+    held = cell_contents(cell)
+    return [] if held is MISSING else [held]
+
+
+def _code(code: CodeType) -> list[object]:
+    from offload.identity.codes import inspect_code
+
+    return inspect_code(code).normal
+
+
+_LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
+    (ReferenceType.__module__, ReferenceType.__qualname__): lambda r: r(),
+    (WeakValueDictionary.__module__, WeakValueDictionary.__qualname__): _keyed,
+    (WeakKeyDictionary.__module__, WeakKeyDictionary.__qualname__): _keyed,
+    (WeakSet.__module__, WeakSet.__qualname__): set,
+    (ContextVar.__module__, ContextVar.__qualname__): _variable,
+    (CellType.__module__, CellType.__qualname__): _cell,
+    (CodeType.__module__, CodeType.__qualname__): _code,
+    ("_thread", "_local"): lambda local: dict(vars(local)),
+    ("_struct", "Struct"): lambda struct: struct.format,
+    ("concurrent.futures.thread", "ThreadPoolExecutor"): lambda pool: [pool._initializer, pool._initargs],
+    ("concurrent.futures.process", "ProcessPoolExecutor"): lambda pool: [pool._initializer, pool._initargs],
+}
+
+
+def leads_to(value: Any) -> list[object] | None:
+    """Return what counts of a value that cannot be pickled, as a list, or None where it is not one of these.
+
+    Examples
+    --------
+    >>> import weakref
+    >>> class Thing: pass
+    >>> thing = Thing()
+    >>> leads_to(weakref.ref(thing))[1] is thing
+    True
+    >>> leads_to(open) is None
+    True
+    """
+    cls = type(value)
+    found = _LEADS_TO.get((cls.__module__, cls.__qualname__))
+    if found is not None:
+        return [cls.__qualname__, found(value)]
+    if any(value is stream for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)):
+        return ["stream"]
+    return None

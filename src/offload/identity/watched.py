@@ -1,0 +1,137 @@
+"""What a graph looked at, and whether it is still the same.
+
+While every global, closure cell, default and class attribute is still the same object, and every mutable value among
+them still encodes to the same bytes, so is the graph's checksum. Asking costs microseconds.
+"""
+
+from __future__ import annotations
+
+from offload.errors import EncodeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import CellType, FunctionType
+    from typing import Any
+
+    from offload.identity.graph import Node
+
+MISSING = object()
+
+
+class Watched:
+    """The base of :class:`offload.identity.graph.Graph`: its memory of what was looked at."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self._names: list[tuple[Mapping[Any, Any], object, object]] = []
+        self._sizes: list[tuple[Mapping[Any, Any], int]] = []
+        self._cells: list[tuple[CellType, object]] = []
+        self._functions: list[tuple[FunctionType, object, object, object]] = []
+        self._values: list[tuple[object, str]] = []
+        self._answers: list[tuple[Callable[..., object], tuple[Any, ...], object]] = []
+
+    def what_changed(self) -> str:
+        """Return the name of something that is not what it was."""
+        for names, name, seen in self._names:
+            if names.get(name, MISSING) is not seen:
+                return str(name)
+        for question, arguments, answer in self._answers:
+            if question(*arguments) != answer:
+                return " ".join(str(a) for a in arguments if isinstance(a, str)) or "what it reaches"
+        return "what a global or a default holds"
+
+    def is_current(self) -> bool:
+        """Tell whether everything that was looked at is still what it was."""
+        for names, name, seen in self._names:
+            if names.get(name, MISSING) is not seen:
+                return False
+        for function, code, defaults, keywords in self._functions:
+            if (
+                function.__code__ is not code
+                or function.__defaults__ is not defaults
+                or function.__kwdefaults__ is not keywords
+            ):
+                return False
+        for cell, seen in self._cells:
+            if cell_contents(cell) is not seen:
+                return False
+        for names, size in self._sizes:
+            if len(names) != size:
+                return False
+        for question, arguments, answer in self._answers:
+            if question(*arguments) != answer:
+                return False
+        return not self._values or self._values_are_current()
+
+    def _values_are_current(self) -> bool:
+        # What encoding a value reaches is noted again, at the end of these lists; it is there already.
+        notes: list[list[Any]] = [self._names, self._sizes, self._cells, self._answers, self._values]
+        lengths = [len(noted) for noted in notes]
+        size = len(self.nodes)
+        try:
+            return all(self.digest(v) == seen for v, seen in self._values[: lengths[-1]]) and len(self.nodes) == size
+        except EncodeError:  # it holds something new that cannot be encoded: a new graph says where
+            return False
+        finally:
+            for noted, length in zip(notes, lengths, strict=True):
+                del noted[length:]
+
+    def look(self, names: Mapping[Any, Any], name: object) -> object:
+        """Look a name up, and remember what was found."""
+        found = names.get(name, MISSING)
+        self._names.append((names, name, found))
+        return found
+
+    def measure(self, names: Mapping[Any, Any]) -> None:
+        """Remember how many names there are, where a new one would count."""
+        self._sizes.append((names, len(names)))
+
+    def look_in(self, cell: CellType) -> object:
+        """Look into a closure cell, and remember what was found."""
+        found = cell_contents(cell)
+        self._cells.append((cell, found))
+        return found
+
+    def watch(self, function: FunctionType) -> None:
+        """Remember a function's code and defaults."""
+        self._functions.append((function, function.__code__, function.__defaults__, function.__kwdefaults__))
+
+    def ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function that tells something which may change, and remember what it answered."""
+        answer = question(*arguments)
+        self._answers.append((question, arguments, answer))
+        return answer
+
+    def digest(self, value: object) -> str:
+        """Return the checksum of a value's encoding, with what it reaches."""
+        raise NotImplementedError
+
+
+class Held:
+    """What a module's ``__getattr__`` gave: the same when it is the same object, or a plain value that is equal."""
+
+    __slots__ = ("value",)
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    @classmethod
+    def attribute(cls, module: object, name: str) -> Held:
+        """Ask a module for an attribute."""
+        return cls(getattr(module, name, MISSING))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Held):
+            return False
+        one, two = self.value, other.value
+        return one is two or (type(one) is type(two) and type(one) in (str, int, float, bool, bytes) and one == two)
+
+
+def cell_contents(cell: CellType) -> object:
+    """Return what a closure cell holds, or MISSING where it is still empty."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
