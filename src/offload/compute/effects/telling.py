@@ -70,13 +70,18 @@ def tell_once(label: str, effects: Effects) -> None:
 
 def tell_reached(label: str, graph: Graph, stacklevel: int = 2) -> None:
     """Warn once of the clocks, random generators and environment variables that a function's code reaches."""
-    declared = getattr(graph.root, "environ", ())
     for name, kind in reached(graph).items():
-        if kind == ENVIRONMENT and (name in declared or (declared and "." in name)):
-            continue  # where code computes the name of a variable, whoever declares some knows which
         if kind in _REACHED and _is_new(label, kind, name):
+            if kind == ENVIRONMENT and _is_declared(graph, name):
+                continue
             text = f"{label}: {_REACHED[kind].format(name)}"
             warnings.warn(EffectWarning(text), stacklevel=stacklevel + 1)
+
+
+def _is_declared(graph: Graph, name: str) -> bool:
+    """Tell whether a variable counts; where code computes its name, whoever declares some knows which."""
+    declared = {node.label for node in graph.nodes if node.kind == "variable"}
+    return name in declared or (bool(declared) and "." in name)
 
 
 def _is_new(*what: str) -> bool:
