@@ -6,6 +6,7 @@ import os
 
 from offload.compute.commands.detect import is_system, shell_names
 from offload.compute.commands.programs import own_program
+from offload.compute.commands.software import installed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,15 +70,21 @@ def differences(plan: Plan, planner: Planner, path: str) -> list[Difference]:
         if before != now and before not in {difference.path for difference in found}:
             found.append(Difference(f"the program {name}", before or SYSTEM, now or SYSTEM))
     if not found and (software := planner.software(plan)) != plan.software:
-        place = os.path.dirname(os.path.dirname(next(iter(plan.programs.values()), plan.executable)))
-        found.append(
-            Difference(f"the packages in {place}", _short(plan.software), _short(software)),
-        )
+        found.append(Difference(f"the packages in {_places(plan)}", _short(plan.software), _short(software)))
     for item in plan.in_place():
         if not planner.is_unchanged(item):
             now = "other content" if os.path.exists(item.source) else "nothing"
             found.append(Difference(item.path, item.checksum[:DIGITS], now))
     return found
+
+
+def _places(plan: Plan) -> str:
+    """Return the environments that the programs of a command lie in."""
+    programs = [plan.executable, *plan.programs.values()]
+    places = {os.path.dirname(os.path.dirname(program)): None for program in programs if installed(program)}
+    if plan.environment is not None:
+        places[plan.environment.prefix] = None
+    return ", ".join(places) or "the environments of its programs"
 
 
 def _short(checksum: str | None) -> str:
