@@ -115,7 +115,7 @@ def test_it_is_used_and_left_alone(
     up = offload("up", cluster.address, *files, timeout=SECONDS)
     assert up.returncode == 0, up.stderr
     assert (b"open to everybody" in up.stderr) is not bool(files)
-    assert b"1 workers are there" in up.stderr
+    assert b"1 worker is there" in up.stderr
     place = Registry(str(home)).get(existing.NAME)
     try:
         monkeypatch.setenv("OFFLOAD_DEPLOYMENT", existing.NAME)
@@ -141,6 +141,10 @@ def test_it_is_used_and_left_alone(
         cluster.processes["scheduler"].kill()
         cluster.processes["scheduler"].wait()
         eventually(lambda: launch.status(place)["services"][0]["state"] == "away")
+        told = offload("status", existing.NAME)
+        assert told.returncode == 1
+        assert b"is away" in told.stderr
+        assert b"others have started it" in told.stderr
         cluster.start("scheduler")
         eventually(lambda: cluster.processes["worker"].poll() is not None)  # theirs does not wait for it
         cluster.start("worker")

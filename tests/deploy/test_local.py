@@ -19,11 +19,12 @@ import pytest
 
 from offload.compute.contact import Contact
 from offload.compute.places import Place, Registry
-from offload.deploy import credentials, launch
+from offload.deploy import credentials, launch, scaling
 from offload.deploy.client import client
 from offload.deploy.headclient import ask
 from offload.deploy.processes import family, wait_until_gone
 from offload.deploy.spec import Spec
+from offload.errors import OffloadError
 from tests.conftest import Offload
 
 pytestmark = pytest.mark.real
@@ -166,12 +167,31 @@ def test_the_commands(offload: Offload, registry: Registry) -> None:
     assert b"there is no deployment shell" in gone.stderr
 
 
+def test_every_port_comes_from_the_range(registry: Registry) -> None:
+    spec = Spec(name="narrow", workers=2, ports=(47001, 47024))
+    contact, _ = launch.up(registry, spec, print)
+    try:
+        place = registry.get("narrow")
+        eventually(lambda: len(connected(place)) == 2)
+        members = [psutil.Process(pid) for pid in family(contact.head["pid"])]
+        listening = {c.laddr[1] for m in members for c in m.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+        assert len(listening) == 8  # head, scheduler, jobs, storage, two workers and their nannies
+        assert listening <= set(range(47001, 47025))
+        with pytest.raises(OffloadError, match="too few ports"):
+            scaling.scale(place, 20)
+        assert len(connected(place)) == 2
+    finally:
+        launch.down(registry, registry.get("narrow"), print)
+
+
 def test_what_does_not_come_up_says_why(offload: Offload) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
-        for choice in ("--ports", "--port"):  # of the head, and of the scheduler
-            refused = offload("up", choice, port, timeout=SECONDS)
-            assert refused.returncode == 1
-            assert f"{port}".encode() in refused.stderr
-            assert b"taken" in refused.stderr
-            assert b"Traceback" not in refused.stderr
+        refused = offload("up", "--port", port, timeout=SECONDS)
+        assert refused.returncode == 1
+        assert f"{port}".encode() in refused.stderr
+        assert b"taken" in refused.stderr
+        assert b"Traceback" not in refused.stderr
+    few = offload("up", "--ports", "60001-60007", "--workers", "2")
+    assert few.returncode == 2
+    assert b"60001-60007 are too few ports: up to 8 are needed" in few.stderr

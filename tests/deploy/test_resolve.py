@@ -137,10 +137,37 @@ def test_differences_are_those_that_were_asked_for(project: Path, home: Path) ->
 def test_a_dry_run_tells_where_values_come_from(project: Path, offload: Offload) -> None:
     shown = offload("up", "big", "--threads", "8", "--dry-run")
     assert b"threads: 8  (command line)" in shown.stdout
+    assert b"name: big  (command line)" in shown.stdout
     assert f"workers: 3  ({project / 'offload.toml'})".encode() in shown.stdout
     told = json.loads(offload("up", "big", "--dry-run", "--json").stdout)
     assert (told["workers"], told["sources"]["scratch"]) == (3, "default")
     assert not os.path.exists(os.environ["OFFLOAD_HOME"])
+
+
+def test_scratch_is_found_from_here(project: Path, home: Path) -> None:
+    assert resolved(home, scratch="tmp").spec.scratch == str(project / "below" / "tmp")
+
+
+def test_storage_alone_has_no_workers(project: Path, home: Path) -> None:
+    with pytest.raises(UsageError, match="--workers cannot be given for --storage-only"):
+        resolved(home, storage_only=True, workers=2)
+    assert resolved(home, "big", storage_only=True).spec.storage_only
+
+
+def test_a_removed_directory_is_no_project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert resolved(home).spec.name == "local"
+
+
+@pytest.mark.parametrize("scratch", ["/proc", "/etc/passwd", "/proc/x"])
+def test_scratch_that_cannot_be_used_is_told_first(offload: Offload, scratch: str) -> None:
+    refused = offload("up", "--scratch", scratch)
+    assert refused.returncode == 3
+    assert f"temporary files cannot be kept in {scratch}".encode() in refused.stderr
+    assert b"--scratch" in refused.stderr
+    assert not offload("list").stdout
 
 
 @pytest.mark.real

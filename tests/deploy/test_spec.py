@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+from typing import Any
 
 import pytest
+from distributed.worker_memory import parse_memory_limit
 
 from offload.compute.places import check_name
 from offload.deploy.spec import Spec, parse_ports
@@ -38,3 +41,24 @@ def test_a_spec_of_a_newer_version_is_refused() -> None:
 def test_choices_that_cannot_be(wrong: dict[str, int]) -> None:
     with pytest.raises(UsageError):
         Spec(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"memory_limit": "foo"}, {"memory_limit": "-3"}, {"memory_limit": "4 GBs"}, {"memory_limit": ""},
+        {"port": 0}, {"port": -1}, {"port": 70000}, {"ports": (5, 4)}, {"ports": (0, 5)},
+        {"ports": (60001, 60004), "workers": 1}, {"workers": 10**9}, {"minimum": 0, "maximum": 10**9},
+        {"workers": "two"}, {"workers": None}, {"threads": True}, {"scratch": "not/absolute"},
+    ],
+)  # fmt: skip
+def test_choices_that_would_fail_only_later(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        Spec(**wrong)
+
+
+@pytest.mark.parametrize("limit", ["auto", "0", "4GB", "500 MiB", "1.5g", "0.5", "4000000000"])
+def test_amounts_of_memory_as_dask_takes_them(limit: str) -> None:
+    assert Spec(memory_limit=limit).memory_limit == limit
+    told = parse_memory_limit(limit, 1, 1, logger=logging.getLogger("limits"))
+    assert (told is None) == (limit == "0")

@@ -26,7 +26,7 @@ Examples:
 @click.argument("name", required=False)
 @click.option("--worker", metavar="NAME", help="Only the log of this worker or service.")
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what is added, until Ctrl-C or the end of it all.")
-@click.option("-n", "lines", type=int, default=20, show_default=True, metavar="N", help="Last lines of each.")
+@click.option("-n", "lines", type=click.IntRange(min=0), default=20, metavar="N", help="Lines of each. Default: 20.")
 def logs(name: str | None, worker: str | None, follow: bool, lines: int) -> int:
     """Show the logs of a deployment in the order of time: head, scheduler, jobs, storage, workers.
 

@@ -55,7 +55,7 @@ Examples:
 @click.option("--memory-limit", metavar="SIZE", help="Of each worker: 4GB, auto, or 0 for none. Default: auto.")
 @click.option("--no-nanny", is_flag=True, help="Run workers without a nanny that starts them again.")
 @click.option("--port", type=int, metavar="PORT", help="Of the scheduler. Default: 8786 where it is free.")
-@click.option("--ports", metavar="A-B", help="Take every listening port of head and scheduler from this range.")
+@click.option("--ports", metavar="A-B", help="Take every listening port from this range: 4, and 2 for each worker.")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on. Default: 127.0.0.1.")
 @click.option("--scratch", metavar="DIR", help="Where workers keep temporary files.")
 @click.option("--buffers", metavar="DIR", help="Where the store keeps buffers. Default: OFFLOAD_BUFFERS, or the home.")
@@ -119,7 +119,7 @@ def up(
         write_json(report if started else {**report, "differs": [what for what, _, _ in differences]})
     else:
         say(f"{spec.name} is up, after {duration(seconds)}" if started else f"{spec.name} is up already")
-        _show(spec.name, contact)
+        _show(spec.name, contact, spec.scheduler is not None)
     if differences:
         return _tell_differences(spec.name, differences)
     if attached is None:
@@ -175,15 +175,17 @@ def _show_spec(resolved: Resolved, as_json: bool) -> None:
         write_line(f"{key.replace('_', ' ')}: {value}  ({resolved.source(key)})")
 
 
-def _show(name: str, contact: Contact) -> None:
+def _show(name: str, contact: Contact, existing: bool) -> None:
     lines = [("storage", contact.storage or "none")]
     if contact.scheduler is not None:
+        own = [] if existing else [("dashboard", f"offload dashboard {name}")]
         plain = f'eval "$(offload env {name})", then dask.distributed.Client(); or offload.client("{name}")'
         lines = [
             ("scheduler", contact.scheduler),
             ("jobs", contact.jobs or "none"),
             *lines,
-            ("dashboard", f"offload dashboard {name}"),
+            *own,
+            ("use it", f"offload use {name}, or offload run --on {name} -- COMMAND"),
             ("plain Dask", plain),
         ]
     lines += [("see", f"offload status {name}, offload logs {name}"), ("end it", f"offload down {name}")]

@@ -110,7 +110,7 @@ def examine(place: Place, spec: Spec, say: Say) -> None:
             hint = f"install offload {__version__} where the workers run, and start them again"
             raise OffloadError(f"the worker {address} {reason}", hint)
     blind = sum(not sees for _, _, sees in answers.values())
-    say(f"{len(answers)} workers are there, with this offload")
+    say(f"{len(answers)} worker{' is' if len(answers) == 1 else 's are'} there, with this offload")
     if blind:
         say(f"{blind} of them do not see {place.home}: results travel back from there, and commands do not run there")
 

@@ -34,7 +34,7 @@ def ask(place: Place, contact: Contact, method: str, path: str, body: dict[str, 
         return request(contact.head["url"], place.keys, method, path, body)
     except HeadGoneError as exc:
         raise HeadGoneError(
-            f"the head of {place.name} does not answer: {exc.message}",
+            f"the head of {place.name} does not answer at {exc.message}",
             f"bring it up again: offload up --name {place.name}",
         ) from exc
 
@@ -61,4 +61,4 @@ def request(url: str, keys: str, method: str, path: str, body: dict[str, Any] | 
             refusal = json.loads(exc.read() or b"{}")
         raise OffloadError(refusal.get("error", f"the head answered {exc.code}"), refusal.get("hint")) from exc
     except (OSError, ValueError) as exc:
-        raise HeadGoneError(f"{url}: {exc}") from exc
+        raise HeadGoneError(f"{url}: {getattr(exc, 'reason', exc)}") from exc

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -19,7 +20,7 @@ from offload.deploy.headclient import HeadGoneError, ask
 from offload.deploy.locking import alone
 from offload.deploy.processes import family, kill, of_place, python, start_detached, tail, wait_until_gone
 from offload.deploy.spec import Spec
-from offload.errors import DamagedError, OffloadError
+from offload.errors import DamagedError, NotWritableError, OffloadError
 from offload.storage.filesystems import translated
 from offload.storage.home import Home
 
@@ -89,6 +90,7 @@ def up(registry: Registry, spec: Spec, say: Say, start: Start = start_detached) 
         new = not os.path.exists(place.spec)
         try:
             _check_storage(home)
+            _check_scratch(spec)
             return _begin(registry, place, spec, say, start), True
         except BaseException as exc:  # also Ctrl-C: what was begun does not stay half-way
             _end_all(place)
@@ -138,6 +140,20 @@ def _check_storage(home: Home) -> None:
         session.database.lookup([])
     finally:
         session.close()
+
+
+def _check_scratch(spec: Spec) -> None:
+    """Make the directory for temporary files: workers that cannot use it would only say so in their logs."""
+    if spec.scratch is None:
+        return
+    try:
+        os.makedirs(spec.scratch, exist_ok=True)
+        with tempfile.TemporaryFile(dir=spec.scratch):
+            pass
+    except OSError as exc:
+        raise NotWritableError(
+            f"temporary files cannot be kept in {spec.scratch}: {exc.strerror}", "give another --scratch"
+        ) from exc
 
 
 def _wait_for(place: Place, pid: int, say: Say) -> Contact:

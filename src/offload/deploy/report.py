@@ -142,7 +142,8 @@ def _problems(told: dict[str, Any]) -> list[OffloadError]:
     logs = f"offload logs {name} --worker"
     found = [
         OffloadError(
-            f"the {service['name']} of {name} is {service['state']}{_said(service)}", f"{logs} {service['name']}"
+            f"the {service['name']} of {name} is {service['state']}{_said(service)}",
+            "others have started it; it is waited for" if service.get("existing") else f"{logs} {service['name']}",
         )
         for service in told["services"]
         if service["state"] != "running"

@@ -15,6 +15,7 @@ LOCAL, OPTIONS, DEFAULT = "local", "command line", "default"
 NOT_EXISTING = (
     "workers", "minimum", "maximum", "threads", "memory_limit", "nanny", "port", "scratch", "storage_only"
 )  # fmt: skip
+OF_WORKERS = tuple(key for key in NOT_EXISTING if key != "storage_only")
 ONLY_EXISTING = ("tls_ca", "tls_cert", "tls_key", "i_know")
 
 
@@ -76,6 +77,7 @@ def resolve(registry: Registry, target: str, name: str | None, options: dict[str
                 table = {key: value for key, value in table.items() if key not in ("workers", "minimum", "maximum")}
             values = {**table, **options}
             sources = {**dict.fromkeys(table, path), **sources}
+    given = name is not None or target != LOCAL
     name = name or (existing.NAME if target == address else target)
     _check_target(target, address is not None, values, sources)
     if address is not None:
@@ -84,18 +86,22 @@ def resolve(registry: Registry, target: str, name: str | None, options: dict[str
         sources |= {key: sources.get(key, OPTIONS if target == address else "Dask's configuration") for key in chosen}
         values |= chosen
         sources.pop("i_know", None)
+    sources |= {"name": OPTIONS} if given else {}
     if not values and name in registry.names():
-        return Resolved(spec_of(registry.place(name)), {})  # as it was
+        return Resolved(spec_of(registry.place(name)), sources)  # as it was
     understand(values, sources)
     return Resolved(Spec(name=name, **values), sources)
 
 
 def _check_target(target: str, is_existing: bool, values: dict[str, Any], sources: dict[str, str]) -> None:
     wrong = [key for key in (NOT_EXISTING if is_existing else ONLY_EXISTING) if key in values]
+    beside = target
+    if not wrong and values.get("storage_only"):  # a table may say both: then one option chooses
+        wrong, beside = [key for key in OF_WORKERS if sources.get(key) == OPTIONS], "--storage-only"
     if wrong:
         where = {sources[key] for key in wrong} - {OPTIONS}
         names = ", ".join("--no-nanny" if key == "nanny" else f"--{key.replace('_', '-')}" for key in wrong)
-        raise UsageError(f"{names} cannot be given for {target}", ", ".join(where) or "offload up --help")
+        raise UsageError(f"{names} cannot be given for {beside}", ", ".join(where) or "offload up --help")
 
 
 def understand(values: dict[str, Any], sources: dict[str, str]) -> None:
@@ -104,9 +110,9 @@ def understand(values: dict[str, Any], sources: dict[str, str]) -> None:
         values["idle"] = parse_duration(values["idle"])
     if "ports" in values:
         values["ports"] = parse_ports(values["ports"])
-    for key in ("buffers", "database"):
+    for key in ("buffers", "database", "scratch"):
         variable = f"OFFLOAD_{key.upper()}"
-        if key not in values and os.environ.get(variable):
+        if key != "scratch" and key not in values and os.environ.get(variable):
             values[key], sources[key] = os.environ[variable], variable
         if key in values:
             values[key] = os.path.abspath(os.path.expanduser(values[key]))

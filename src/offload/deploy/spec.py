@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from typing import Any
 
 from offload.compute.places import Place, check_name
@@ -12,6 +13,7 @@ from offload.errors import DamagedError, UsageError
 from offload.storage.home import BUFFERS, DATABASE, Home
 
 VERSION = 1
+MOST_WORKERS = 10_000
 
 
 def parse_ports(text: str) -> tuple[int, int]:
@@ -45,6 +47,7 @@ def parse_limits(text: str) -> tuple[int, int | None]:
     return int(first), int(last) if dash else None
 
 
+_MEMORY = re.compile(r"auto|([0-9]+\.?|[0-9]*\.[0-9]+)\s*([kmgtp]i?)?b?", re.IGNORECASE)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -106,7 +109,7 @@ class Spec:
     port : int or None
         Of the scheduler; by default Dask's own where it is free.
     ports : (int, int) or None
-        Every listening port comes from this range, where one is given.
+        Every listening port comes from this range, where one is given: of services, workers and nannies.
     scratch : str or None
         Where workers keep temporary files.
     buffers, database : str or None
@@ -143,18 +146,42 @@ class Spec:
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        for what in ("workers", "minimum", "maximum", "threads", "port"):
+            number = getattr(self, what)
+            if type(number) is not int and not (number is None and what in ("maximum", "port")):
+                raise UsageError(f"{what} is {number!r}, which is no whole number")
         if self.workers < 0:
             raise UsageError(f"{self.workers} workers are not possible", "give 0 or more")
+        if max(self.workers, self.maximum or 0) > MOST_WORKERS:
+            raise UsageError(f"{max(self.workers, self.maximum or 0)} workers are too many", f"at most {MOST_WORKERS}")
         most = self.minimum if self.maximum is None else self.maximum
         if not 0 <= self.minimum <= most:
             raise UsageError(f"from {self.minimum} to {most} workers is not possible", "the smaller one comes first")
         if self.idle is not None and self.idle <= 0:
             raise UsageError(f"it cannot end after {self.idle:g} s of idleness", "give a time like 10m")
-        for path in (self.buffers, self.database):
+        for path in (self.buffers, self.database, self.scratch):
             if path is not None and (not os.path.isabs(path) or not path.isprintable()):
                 raise UsageError(f"{path!r} is no absolute path of plain text")
         if self.threads < 1:
             raise UsageError(f"{self.threads} threads are not possible", "give 1 or more")
+        if not _MEMORY.fullmatch(str(self.memory_limit).strip()):
+            raise UsageError(f"{self.memory_limit!r} is no amount of memory", "write it as 4GB or 500MiB, auto, or 0")
+        if self.port is not None and not 0 < self.port < 65536:
+            raise UsageError(f"{self.port} is no port", "ports go from 1 to 65535")
+        if self.ports is not None and self.ports[1] - self.ports[0] + 1 < self.ports_needed():
+            few = f"{self.ports[0]}-{self.ports[1]} are too few ports"
+            raise UsageError(f"{few}: up to {self.ports_needed()} are needed", "widen --ports, or give fewer --workers")
+        if self.ports is not None and not 0 < self.ports[0] <= self.ports[1] < 65536:
+            raise UsageError(f"{self.ports} is no range of ports", "ports go from 1 to 65535, the smaller one first")
+
+    def ports_needed(self) -> int:
+        """Return how many ports it listens on at its largest: those of services, and of workers and their nannies."""
+        if self.storage_only:
+            return 2
+        if self.scheduler is not None:
+            return 3
+        most = self.workers if self.maximum is None else self.maximum
+        return 4 + most * (2 if self.nanny else 1)
 
     def to_json(self) -> str:
         """Return the text of the file that keeps the spec."""

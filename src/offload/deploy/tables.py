@@ -45,7 +45,10 @@ _KINDS = {str: "a text", int: "a whole number", bool: "true or false", dict: "a 
 
 def files() -> Iterator[str]:
     """Give the configuration files that there are: the project's, found upwards from here, before the user's."""
-    directory = os.getcwd()
+    try:
+        directory = os.getcwd()
+    except FileNotFoundError:  # it was removed, and holds no project
+        directory = "/"
     while True:
         path = os.path.join(directory, PROJECT)
         if os.path.exists(path):

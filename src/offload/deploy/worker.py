@@ -125,7 +125,10 @@ async def _running(known: Whereabouts, contact: Contact, settings: Settings) -> 
         "protocol": "tls",
         "death_timeout": CONNECT_SECONDS,
     }
-    if spec.nanny if settings.nanny is None else settings.nanny:
+    watched = spec.nanny if settings.nanny is None else settings.nanny
+    if spec.ports is not None:
+        options |= dict.fromkeys(("port", "worker_port") if watched else ("port",), "{}:{}".format(*spec.ports))
+    if watched:
         made: Any = Nanny(contact.scheduler, worker_class=QuietWorker, **options)
     else:
         made = QuietWorker(contact.scheduler, **options)

@@ -25,7 +25,10 @@ def plain(error: sqlite3.Error, path: str, what: str, loss: str, wait: float) ->
     """
     kind = code(error)
     if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return DamagedError(f"{what} {path} is damaged: {error}", f"move it aside: mv {path} {path}.damaged; {loss}")
+        aside = f"move it aside: mv {path} {path}.damaged; {loss}"
+        if kind == sqlite3.SQLITE_NOTADB:  # perhaps a slip of the hand: a file of somebody else's is not to be moved
+            return DamagedError(f"{what} {path} is damaged, or was never one: {error}", f"if it is offload's, {aside}")
+        return DamagedError(f"{what} {path} is damaged: {error}", aside)
     if kind == sqlite3.SQLITE_FULL:
         return DiskFullError(
             f"no space left where {path} lies", "free some space, or shrink the store: offload gc --max-size SIZE"

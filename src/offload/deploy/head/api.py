@@ -9,10 +9,10 @@ from aiohttp import web
 
 from offload.deploy.head.proxy import DashboardProxy
 from offload.deploy.head.supervisor import Head
+from offload.deploy.spec import MOST_WORKERS
 from offload.errors import OffloadError, UsageError
 
 COOKIE = "offload"
-MOST_WORKERS = 10_000
 
 
 def application(head: Head, token: str) -> web.Application:

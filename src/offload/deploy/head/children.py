@@ -79,7 +79,7 @@ class Child:
         while not self.ready.is_set():
             if self.restarts >= FIRST_ATTEMPTS:
                 reason = tail(self.log, 1) or "it said nothing"
-                raise OffloadError(f"the {self.name} does not come up: {reason}")
+                raise OffloadError(f"its part {self.name} does not come up: {reason}")
             await asyncio.sleep(INTERVAL)
 
     async def end(self) -> None:

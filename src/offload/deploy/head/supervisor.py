@@ -139,15 +139,17 @@ class Head:
     async def scale(self, count: int) -> None:
         """Have so many workers, also when this head is started again."""
         self._check_scaling()
+        wanted = dataclasses.replace(self.spec, workers=count, minimum=0, maximum=None)
         await self.adaptive.end()
         await self.workers.scale(count)
-        self._keep(dataclasses.replace(self.spec, workers=count, minimum=0, maximum=None))
+        self._keep(wanted)
 
     async def adapt(self, minimum: int, maximum: int) -> None:
         """Have as many workers as the work asks for, also when this head is started again."""
         self._check_scaling()
+        wanted = dataclasses.replace(self.spec, minimum=minimum, maximum=maximum)
         await self.adaptive.begin(minimum, maximum)
-        self._keep(dataclasses.replace(self.spec, minimum=minimum, maximum=maximum))
+        self._keep(wanted)
 
     def _check_scaling(self) -> None:
         if self.spec.storage_only:
