@@ -28,7 +28,6 @@ from offload.errors import OffloadError
 from offload.storage.service.listening import server_context
 
 CONNECT_SECONDS, PAUSE = 60.0, 0.2
-CALM = 3.0
 EXISTING_SECONDS = 600.0  # for a scheduler of others, which nobody here starts again
 
 
@@ -90,18 +89,13 @@ async def serve(place: Place, port: int | None, attached: bool) -> None:
         runner, spec.host, port, ssl_context=server_context(own.certificate, own.key), reuse_address=True
     ).start()
     announce(place, attached, "jobs", f"https://{spec.host}:{port}")
-    importing = asyncio.create_task(_import_dask())
+    # Calls can be taken on before Dask is imported; it takes most of the time of a start.
+    importing = asyncio.create_task(asyncio.to_thread(import_module, "offload.deploy.daskside"))
     await until_told(attached)
     importing.cancel()
     withdraw(place)
     # At once: what is recorded is recorded, and Dask's client could wait long for a scheduler that is ending, too.
     os._exit(0)
-
-
-async def _import_dask() -> None:
-    """Import Dask, which the first job will need, once scheduler and workers have had the processors to themselves."""
-    await asyncio.sleep(CALM)
-    await asyncio.to_thread(import_module, "offload.deploy.daskside")
 
 
 def main(arguments: list[str]) -> int:

@@ -133,7 +133,8 @@ class Jobs(Runner):
         while not self._closed:
             with self._idle:
                 # Nothing to ask for: the next call to `add` begins again.
-                if not self._idle.wait_for(lambda: self._waiting or self._closed, POLL_SECONDS):
+                self._idle.wait_for(lambda: self._waiting or self._closed, POLL_SECONDS)
+                if self._closed or not self._waiting:
                     continue
             try:
                 answer = self._patiently(functools.partial(_fetch, basket=self._basket, had=had))

@@ -64,9 +64,9 @@ class Child:
         """Return how it is, as plain values."""
         return {"name": self.name, "state": self.state, "pid": self.pid, "restarts": self.restarts}
 
-    def start(self) -> None:
-        """Begin to keep it alive."""
-        self._task = asyncio.create_task(self._keep_alive(), name=self.name)
+    def start(self, after: float = 0.0) -> None:
+        """Begin to keep it alive, after some seconds."""
+        self._task = asyncio.create_task(self._keep_alive(after), name=self.name)
 
     async def first_ready(self) -> None:
         """Wait until it is up for the first time.
@@ -104,7 +104,8 @@ class Child:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
-    async def _keep_alive(self) -> None:
+    async def _keep_alive(self, after: float) -> None:
+        await asyncio.sleep(after)
         pause = 0.0
         while True:
             began = time.monotonic()

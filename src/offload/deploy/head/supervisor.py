@@ -24,6 +24,8 @@ from offload.deploy.head.workers import Workers
 from offload.deploy.spec import Spec, duration_text, spec_of
 from offload.errors import StorageError, UsageError
 
+FIRST_RESULT = 1.0  # seconds in which the first workers are connected, where they have a processor each
+
 
 class Head:
     """The supervisor of one deployment.
@@ -83,11 +85,13 @@ class Head:
                 await services.scheduler.first_ready()
         if not self.spec.storage_only:
             services.jobs.start()
-        if own:
-            # They wait for the scheduler where they are slow, too: they import Dask first.
-            self.workers.grow(self.spec.workers if self.spec.maximum is None else self.spec.minimum)
+        workers = (self.spec.workers if self.spec.maximum is None else self.spec.minimum) if own else 0
+        # Importing Dask keeps a processor busy. At first only those start that the services leave one for, and the others
+        # when these can give a first result.
+        self.workers.grow(min(workers, max(1, len(os.sched_getaffinity(0)) - len(self.running))))
         for service in self.running:
             await service.first_ready()
+        self.workers.grow(workers, after=FIRST_RESULT)
         if own and self.spec.maximum is not None:
             await self.adaptive.begin(self.spec.minimum, self.spec.maximum)
         await self.served.wait()

@@ -56,15 +56,15 @@ class Workers:
             await self._link.call("retire_workers", names=leaving, close_workers=False)
             await self._end(leaving)
 
-    def grow(self, count: int) -> None:
-        """Have at least so many workers."""
+    def grow(self, count: int, after: float = 0.0) -> None:
+        """Have at least so many workers; new ones start after some seconds."""
         while len(self) < count:
             name = f"worker-{self._next}"
             self._next += 1
             command = python("offload.deploy.worker", self._place.path, name)
             child = Child(name, lambda command=command: command, self._place.log(name))  # type: ignore[misc]
             self._children[name] = child
-            child.start()
+            child.start(after)
 
     async def shrink(self, surplus: int) -> None:
         """Let so many idle workers go; fewer where fewer are idle, or where what they hold has no other place.
