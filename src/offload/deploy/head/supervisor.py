@@ -86,8 +86,8 @@ class Head:
         if not self.spec.storage_only:
             services.jobs.start()
         workers = (self.spec.workers if self.spec.maximum is None else self.spec.minimum) if own else 0
-        # Importing Dask keeps a processor busy. At first only those start that the services leave one for, and the others
-        # when these can give a first result.
+        # Importing Dask keeps a processor busy. At first only those start that the services leave one for; the others
+        # follow when these can give a first result.
         self.workers.grow(min(workers, max(1, len(os.sched_getaffinity(0)) - len(self.running))))
         for service in self.running:
             await service.first_ready()
