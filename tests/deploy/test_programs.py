@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 import offload as api
+from offload.compute.contact import Contact
+from offload.compute.liveness import started
 from offload.compute.places import Place, Registry
-from offload.deploy import launch
+from offload.deploy import credentials, launch
 from offload.deploy.client import client
 from offload.deploy.processes import family, wait_until_gone
 from offload.deploy.spec import Spec
@@ -156,6 +158,24 @@ def test_one_that_is_only_starting_is_brought_down(start: Start, home: Path, off
     assert offload("down", "mine", timeout=SECONDS).returncode == 0
     assert head.wait(SECONDS) == 0
     assert not os.path.exists(place.path)
+
+
+def test_without_a_head_nothing_is_told_of_it(home: Path, offload: Offload) -> None:
+    place = Registry(str(home)).create("parts", Spec(name="parts").to_json())
+    credentials.create(place.keys, ["127.0.0.1"])
+    Contact("running", {"pid": os.getpid(), "started": started(os.getpid()), "url": ""}).write(place.contact)
+    told = offload("status", "parts")
+    assert told.returncode == 1
+    assert b"parts has no head that could tell" in told.stderr
+    os.unlink(place.contact)
+
+
+def test_two_may_bring_the_same_one_down(home: Path) -> None:
+    registry = Registry(str(home))
+    place = registry.create("twice", Spec(name="twice").to_json())
+    launch.down(registry, place, print)
+    launch.down(registry, place, print)
+    assert registry.names() == []
 
 
 def test_what_is_refused(offload: Offload, home: Path, tmp_path: Path) -> None:

@@ -188,6 +188,8 @@ def down(registry: Registry, place: Place, say: Say) -> None:
         If a process of it cannot be ended.
     """
     with _alone(place, say):
+        if not os.path.exists(place.path):  # somebody else was quicker
+            return
         if known(place) is not None:
             say("waiting for its processes to end")
         _end_all(place, DOWN_SECONDS, say)
