@@ -117,3 +117,10 @@ def test_what_it_starts_runs_and_ends_when_it_is_told_to(offload: Offload, units
             process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     assert registry.names() == []
+
+
+def test_choices_that_cannot_be_are_refused_now(offload: Offload) -> None:
+    for words in (["--workers", "-1"], ["--memory-limit", "foo"], ["--ports", "1-2"], ["nowhere"]):
+        refused = offload("install-service", "big", "--print", "--", *words)
+        assert refused.returncode in (1, 2), words
+        assert not refused.stdout

@@ -61,13 +61,19 @@ def install_service(name: str, options: tuple[str, ...], only_print: bool, take_
 def _check(name: str, options: tuple[str, ...]) -> None:
     """Refuse now what `offload up` would refuse when systemd starts it."""
     from offload.cli.up import up
-    from offload.compute.places import check_name
+    from offload.compute.places import Registry, check_name
+    from offload.deploy.resolve import resolve
+    from offload.storage.home import Home
 
     check_name(name)
     with up.make_context("offload up", [*options]) as context:
         for given in ("name", "foreground", "dry_run", "as_json"):
             if context.params[given]:
                 raise UsageError(f"--{given.replace('_', '-').replace('as-', '')} is not for here", "leave it out")
+        values = {key: value for key, value in context.params.items() if value is not None and value is not False}
+        for key in ("name", "no_nanny"):
+            values.pop(key, None)
+        resolve(Registry(Home().path), values.pop("target"), name, values)
 
 
 def _program() -> list[str]:
