@@ -42,6 +42,7 @@ def test_it_is_written_shown_and_removed(offload: Offload, units: Path, command:
     assert f'ExecStart="{command}" "up" "--foreground" "--name" "big" "--workers" "3"' in lines
     assert f'Environment="OFFLOAD_HOME={home}"' in lines
     assert "Restart=on-failure" in lines
+    assert f"WorkingDirectory={os.getcwd()}" in lines  # whatever paths are among the options
     assert offload("install-service", "big").returncode == 0  # its own is replaced
     assert "--workers" not in unit.read_text()
     removed = offload("install-service", "big", "--remove")

@@ -68,6 +68,8 @@ def unit(name: str, program: Sequence[str], options: Sequence[str], environment:
     lines = "".join(f"Environment={_quoted(f'{key}={value}')}\n" for key, value in environment.items())
     # In a command, a dollar sign is a variable's unless it is doubled.
     command = " ".join(_quoted(word).replace("$", "$$") for word in words)
+    if options:  # paths among them are relative to where they are given
+        lines += f"WorkingDirectory={os.getcwd().replace('%', '%%')}\n"
     return _UNIT.format(mark=MARK, name=name, environment=lines, command=command)
 
 

@@ -113,7 +113,8 @@ def _read(graph: Graph, function: FunctionType, cells: dict[str, Any], read: Rea
         value = graph.look(function.__globals__, read.name)
         if value is MISSING:
             # As the interpreter does: the builtins of these globals come after them.
-            value = graph.look(function.__builtins__, read.name)  # type: ignore[attr-defined]
+            anything: Any = function
+            value = graph.look(anything.__builtins__, read.name)
     else:
         name = _absolute(function, read)
         if owner(graph, name) != PROJECT:  # perhaps not loaded yet, and not needed to recall
