@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "why": ("offload.cli.why", "command", "Explain why a command is recalled or computed."),
     "history": ("offload.cli.history", "history", "Show what was computed, and when."),
     "lineage": ("offload.cli.lineage", "lineage", "Show what a result was made from, or what was made from it."),
-    "verify": ("offload.cli.verify", "verify", "Run recorded work again, and list what gives another result."),
+    "verify": ("offload.cli.verify", "verify", "Run recorded work again, and list what differs."),
     "forget": ("offload.cli.forget", "forget", "Drop recorded results, so that they are computed again."),
     "put": ("offload.cli.put", "put", "Keep files in the store, and print their checksums."),
     "get": ("offload.cli.get", "get", "Print buffers of the store, or write them to files."),
