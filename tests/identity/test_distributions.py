@@ -121,6 +121,15 @@ def test_what_lies_beside_and_is_not_listed(site: Site) -> None:
     assert origin("fakelib.added") == origin("fakelib2") == PROJECT
 
 
+def test_a_module_that_is_known_by_a_second_name() -> None:
+    import scipy.sparse  # noqa: F401 - its compiled parts share a module that is known as `_cyutility`, too
+
+    assert sys.modules["_cyutility"] is sys.modules["scipy._cyutility"]
+    assert origin("_cyutility") == origin("scipy")
+    graph = Graph(sys.modules["_cyutility"].memoryview)
+    assert (graph.nodes, graph.modules) == ([], {"scipy"})
+
+
 def test_a_namespace_package(site: Site) -> None:
     site({"fakespace/one/__init__.py": "", "fakespace/one/inner.py": ""}, "fake.one-3.dist-info")
     importlib.import_module("fakespace.one.inner")

@@ -42,6 +42,7 @@ def origin(module_name: str | None) -> str:
     """
     if not module_name or module_name == "__main__":
         return PROJECT
+    module_name = own_name(module_name)
     module = sys.modules.get(module_name)
     if isinstance(module, ModuleType):
         file = getattr(module, "__file__", None)
@@ -58,6 +59,13 @@ def origin(module_name: str | None) -> str:
     if top in sys.stdlib_module_names:
         return STANDARD
     return _origin_of_unloaded(top)
+
+
+def own_name(module_name: str) -> str:
+    """Return what a module calls itself, where it is known by a second name: Cython has one for code that it shares."""
+    module = sys.modules.get(module_name)
+    name = getattr(module, "__name__", None)
+    return name if isinstance(name, str) and sys.modules.get(name) is module else module_name
 
 
 def _origin_of_unloaded(top: str) -> str:
@@ -78,7 +86,7 @@ def owner(graph: Graph, module_name: str | None) -> str:
     where = origin(module_name)
     if where not in (PROJECT, STANDARD):
         assert module_name is not None
-        graph.modules.add(module_name.partition(".")[0])
+        graph.modules.add(own_name(module_name).partition(".")[0])
     return where
 
 
