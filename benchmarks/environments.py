@@ -82,7 +82,7 @@ def peers(ours: Environment) -> tuple[Environment, Environment, list[str]]:
     problems: list[str] = []
     same = versions(ours, ["dask", "distributed"])
     common, seamless = _make("peers"), _make("seamless")
-    dask = [*(f"{name}=={version}" for name, version in same.items()), "cryptography"]
+    dask = [*(f"{name}=={version}" for name, version in same.items()), "bokeh", "cryptography"]
     for python, wanted in ((common, ["joblib"]), (common, dask), (common, ["redun"]), (seamless, [SEAMLESS])):
         if all(_has(Environment(python), requirement) for requirement in wanted):
             continue
