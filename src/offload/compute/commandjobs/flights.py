@@ -47,16 +47,19 @@ class Flights:
         self._flying: dict[int, PlainFuture[Any]] = {}
         self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._closed = False
         self._looked = 0.0
         self.trouble = ""
         self.workers = 0
 
     def launch(self, job: int) -> None:
         """Have a job run."""
-        if self._thread is None:
-            self.trouble = "the scheduler is being asked"
-            self._thread = threading.Thread(target=self._loop, name="offload-commands", daemon=True)
-            self._thread.start()
+        with self._starting:
+            if self._thread is None and not self._closed:
+                self.trouble = "the scheduler is being asked"
+                self._thread = threading.Thread(target=self._loop, name="offload-commands", daemon=True)
+                self._thread.start()
         self._events.put(lambda: self._waiting.append(job))
 
     def drop(self, job: int) -> None:
@@ -65,10 +68,11 @@ class Flights:
 
     def close(self) -> None:
         """End the thread and the carrier."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
+        with self._starting:  # a job that comes now must not start another
+            self._closed = True
+        if self._thread is not None:
             self._events.put(None)
-            thread.join()
+            self._thread.join()
 
     def _loop(self) -> None:
         while True:
