@@ -18,7 +18,7 @@ RETURNED, LOST, GONE, FAILED = "returned", "lost", "gone", "failed"
 """How a flight ends: its worker is through with it; its worker ended; the carrier is gone; a fault of ours."""
 
 Landed = Callable[[int, str, str], None]
-LOOK_EVERY, PAUSE = 1.0, 0.5
+LOOK_EVERY, PAUSE, END_SECONDS = 1.0, 0.5, 20.0
 
 
 class Flights:
@@ -72,7 +72,7 @@ class Flights:
             self._closed = True
         if self._thread is not None:
             self._events.put(None)
-            self._thread.join()
+            self._thread.join(END_SECONDS)  # a daemon: one that waits for a scheduler ends with the process
 
     def _loop(self) -> None:
         while True:
