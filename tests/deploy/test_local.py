@@ -197,3 +197,20 @@ def test_what_does_not_come_up_says_why(offload: Offload) -> None:
     few = offload("up", "--ports", "60001-60007", "--workers", "2")
     assert few.returncode == 2
     assert b"60001-60007 are too few ports: up to 8 are needed" in few.stderr
+
+
+def test_workers_are_as_they_were_asked_for(offload: Offload, registry: Registry, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    choices = ["--workers", "1", "--threads", "2", "--memory-limit", "500MB", "--no-nanny", "--scratch", str(scratch)]
+    done = offload("up", "--name", "chosen", *choices, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    try:
+        with client("chosen") as dask:
+            dask.wait_for_workers(1, timeout=SECONDS)
+            (worker,) = dask.scheduler_info()["workers"].values()
+        assert (worker["nthreads"], worker["memory_limit"], worker["nanny"]) == (2, 500_000_000, None)
+        assert worker["local_directory"].startswith(str(scratch))
+    finally:
+        assert offload("down", "chosen", timeout=SECONDS).returncode == 0
+    assert not [path for path in scratch.rglob("*") if path.is_file()]
