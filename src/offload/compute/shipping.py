@@ -6,7 +6,7 @@ import io
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
@@ -132,6 +132,11 @@ def dumps(value: object, graph: Graph | None = None, limit: int | None = None) -
         return file.getvalue()
 
 
+def _code(make: Callable[..., CodeType], arguments: tuple[Any, ...], file: str) -> CodeType:
+    """Make a code object that knows its file, which tracebacks show; since 3.1.3, cloudpickle leaves it out."""
+    return make(*arguments).replace(co_filename=file)
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Pickles the project's functions and classes by value, and of its modules just what was looked up in them."""
 
@@ -150,6 +155,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Return the parts of a value, as :mod:`pickle` asks for them."""
         if isinstance(value, Task):
             return Task, value.made_of
+        if isinstance(value, CodeType):
+            make, arguments = self.dispatch_table[CodeType](value)
+            return _code, (make, arguments, value.co_filename)
         if isinstance(value, ModuleType):
             if origin(value.__name__) == PROJECT:
                 return ModuleType, (value.__name__,), self._looked_up.get(id(vars(value)), {})
