@@ -1,0 +1,1 @@
+"""Where a head runs: this machine, or another one over SSH."""

@@ -1,0 +1,177 @@
+"""A machine that is reached with OpenSSH: one connection, over which everything goes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+
+from offload.deploy.sites.address import SshAddress
+from offload.deploy.sites.base import Done, Site, quoted
+from offload.deploy.sites.trouble import translated
+from offload.errors import OffloadError, UsageError
+
+COMMAND = "OFFLOAD_SSH"
+"""The variable that holds the command line to use instead of ``ssh``."""
+
+CONNECT_SECONDS, OPEN_SECONDS, PROMPT_SECONDS = 15, 40.0, 300.0
+LONGEST_SOCKET = 90  # a Unix socket's path may have 107 bytes, of which ssh adds 17 for a moment
+_FAILED = 255
+_INTERVAL = 0.05
+
+OPTIONS = {
+    "ConnectTimeout": str(CONNECT_SECONDS),
+    "ServerAliveInterval": "5",  # a cut is noticed after 15 s
+    "ServerAliveCountMax": "3",
+    "ExitOnForwardFailure": "yes",
+    "EscapeChar": "none",
+    "ForwardX11": "no",
+    "ForwardAgent": "no",
+    "PermitLocalCommand": "no",
+    "RemoteCommand": "none",
+    "RequestTTY": "no",
+}
+# Ports that the user's configuration forwards are for their own sessions.
+_NO_FORWARDING = ("-o", "ClearAllForwardings=yes")
+
+
+class Ssh(Site):
+    """A machine that is reached with the user's ``ssh``: configuration, agents, jump hosts and prompts are theirs.
+
+    Parameters
+    ----------
+    address : SshAddress
+        The machine.
+    socket : str
+        The path of the socket through which the connection is shared; kept while the connection is.
+    ask : bool
+        Whether ``ssh`` may ask for passwords, codes and the like at the terminal.
+    """
+
+    def __init__(self, address: SshAddress, socket: str, ask: bool = True) -> None:
+        if len(os.fsencode(socket)) > LONGEST_SOCKET:
+            raise UsageError(f"{socket} is too long for a socket", "set TMPDIR to a shorter directory")
+        self.address = address
+        self.name = str(address)
+        self.socket = socket
+        self._ask = ask
+
+    def _ssh(self, *words: str) -> list[str]:
+        options = {**OPTIONS, "ControlPath": self.socket, "BatchMode": "no" if self._ask else "yes"}
+        chosen = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+        return [*ssh_command(), *chosen, *words, *self.address.words]
+
+    def is_open(self) -> bool:
+        """Tell whether the shared connection is there."""
+        return self._control("check").returncode == 0
+
+    def open(self) -> None:
+        """Connect, unless that has been done. What ``ssh`` asks for is asked at the terminal.
+
+        Raises
+        ------
+        OffloadError
+            If that does not work: whatever stands in the way, in plain words.
+        """
+        if self.is_open():
+            return
+        log = f"{self.socket}.log"
+        with open(log, "wb") as output:
+            process = subprocess.Popen(
+                self._ssh("-M", "-N", "-f", *_NO_FORWARDING),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=not self._ask,
+            )
+        try:
+            code = process.wait(PROMPT_SECONDS if self._ask else OPEN_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise OffloadError(f"{self.name} was not reached in {OPEN_SECONDS:g} s", self.try_it()) from None
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        with open(log, "rb") as file:
+            said = file.read()
+        if code:
+            raise translated(self.address, said, self.try_it())
+        deadline = time.monotonic() + OPEN_SECONDS
+        while not self.is_open():  # it is in the background, but may not listen yet
+            if time.monotonic() > deadline:
+                raise OffloadError(f"the connection to {self.name} went away at once", self.try_it())
+            time.sleep(_INTERVAL)
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        """Return the command that runs a command there."""
+        # `exec sh -c` makes the words mean the same whatever the login shell is.
+        return [*self._ssh("-o", "ControlMaster=no", *_NO_FORWARDING), "exec " + quoted(words)]
+
+    def failed(self, done: Done) -> OffloadError | None:
+        """Return why the machine was not reached: ``ssh`` itself then ends with 255."""
+        if done.code != _FAILED:
+            return None
+        return translated(self.address, done.err, self.try_it())
+
+    def forward(self, port: int, host: str, remote_port: int) -> None:
+        """Have a port of this machine's loopback lead to a port that the other machine reaches.
+
+        Raises
+        ------
+        OffloadError
+            If the port is taken, or the connection is not there.
+        """
+        done = self._control("forward", "-L", _forwarding(port, host, remote_port))
+        if done.returncode:
+            raise OffloadError(f"port {port} cannot lead to {self.name}: {_last(done.stderr)}")
+
+    def cancel(self, port: int, host: str, remote_port: int) -> None:
+        """Undo `forward`. It is no error when the connection has gone."""
+        self._control("cancel", "-L", _forwarding(port, host, remote_port))
+
+    def _control(self, what: str, *options: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            self._ssh("-O", what, *options),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=OPEN_SECONDS,
+            check=False,
+        )
+
+    def try_it(self) -> str:
+        """Return what a user can type to see what ``ssh`` says."""
+        return "try it: " + shlex.join([*ssh_command(), "-v", *(w for w in self.address.words if w != "--")])
+
+    def close(self) -> None:
+        """End the shared connection, and with it all forwarded ports."""
+        if os.path.exists(self.socket):
+            self._control("exit")
+        for path in (self.socket, f"{self.socket}.log"):
+            if os.path.exists(path):
+                os.unlink(path)
+
+
+def ssh_command() -> list[str]:
+    """Return the words of the ``ssh`` to use.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    words = shlex.split(os.environ.get(COMMAND, "")) or ["ssh"]
+    if shutil.which(words[0]) is None:
+        raise UsageError(f"there is no {words[0]} here", "install OpenSSH's client, such as openssh-client")
+    return words
+
+
+def _forwarding(port: int, host: str, remote_port: int) -> str:
+    host = f"[{host}]" if ":" in host else host
+    return f"127.0.0.1:{port}:{host}:{remote_port}"
+
+
+def _last(said: bytes) -> str:
+    return said.decode("utf-8", "replace").strip().rpartition("\n")[2] or "ssh does not say why"
