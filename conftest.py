@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.lab.fixtures"]
+
 _directory = pytest.StashKey[Path]()
 _deselected = pytest.StashKey[int]()
 

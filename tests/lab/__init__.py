@@ -1,0 +1,1 @@
+"""Real hosts on one Linux machine, for tests: see README.md here."""
