@@ -45,14 +45,14 @@ def prepare() -> None:
     install(PACKAGES)
 
 
-def install(packages: dict[str, str]) -> None:
-    """Install the packages of the programs that are missing.
+def install(packages: dict[str, str]) -> bool:
+    """Install the packages of the programs that are missing; whether there were any.
 
     Packages of servers start them where an init system runs; there, nothing is installed unless ``CI`` is set.
     """
     missing = sorted({package for program, package in packages.items() if where(program) is None})
     if not missing:
-        return
+        return False
     line = f"apt-get install {' '.join(missing)}"
     if where("apt-get") is None:
         raise NotHere(f"the lab needs {' '.join(missing)}")
@@ -61,7 +61,7 @@ def install(packages: dict[str, str]) -> None:
     with Path("/tmp/offload-lab.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if all(where(program) for program in packages):
-            return
+            return True
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
         tail: list[str] = []
         for words in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", *missing]):
@@ -80,3 +80,4 @@ def install(packages: dict[str, str]) -> None:
         raise NotHere(
             f"the lab needs {', '.join(still)}; {line} did not bring them: {' / '.join(tail) or 'no reason given'}"
         )
+    return True
