@@ -1,4 +1,4 @@
-"""Hosts as they are found in the wild: other shells, a second factor, no Python or an old one. `reset` undoes it all."""
+"""Hosts as found in the wild: other shells, a second factor, no Python or an old one. `reset` undoes it all."""
 
 from __future__ import annotations
 
