@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from offload.deploy.endpoints import PortsExhaustedError, free_port
+from offload.deploy.endpoints import PortsExhaustedError, free_port, ports_for_workers
 from offload.errors import OffloadError
 
 HOST = "127.0.0.1"
@@ -37,6 +37,11 @@ def test_the_preferred_port_is_taken_when_it_is_free() -> None:
         port = listener.getsockname()[1]
         assert free_port(HOST, None, None, port) != port
     assert free_port(HOST, None, None, port) == port
+
+
+def test_workers_leave_services_their_ports() -> None:
+    services = ["https://127.0.0.1:47001", "tls://127.0.0.1:47003"]
+    assert sorted(ports_for_workers((47001, 47004), services)) == [47002, 47004]
 
 
 def test_an_address_of_another_machine_is_refused() -> None:

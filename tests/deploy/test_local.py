@@ -10,7 +10,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -175,15 +175,42 @@ def test_every_port_comes_from_the_range(registry: Registry) -> None:
     try:
         place = registry.get("narrow")
         eventually(lambda: len(connected(place)) == 2)
-        members = [psutil.Process(pid) for pid in family(contact.head["pid"])]
-        listening = {c.laddr[1] for m in members for c in m.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
-        assert len(listening) == 8  # head, scheduler, jobs, storage, two workers and their nannies
-        assert listening <= set(range(47001, 47025))
+        ports = listening(family(contact.head["pid"]))
+        assert len(ports) == 8  # head, scheduler, jobs, storage, two workers and their nannies
+        assert ports <= set(range(47001, 47025))
         with pytest.raises(OffloadError, match="too few ports"):
             scaling.scale(place, 20)
         assert len(connected(place)) == 2
     finally:
         launch.down(registry, registry.get("narrow"), print)
+
+
+def test_a_scheduler_comes_back_to_its_port_in_a_narrow_range(registry: Registry) -> None:
+    # It has the first of as many ports as are needed, and is away while workers look for one.
+    contact, _ = launch.up(registry, Spec(name="narrow", workers=2, port=47031, ports=(47031, 47038)), print)
+    place = registry.get("narrow")
+    head = contact.head["pid"]
+    try:
+        eventually(lambda: len(connected(place)) == 2)
+        told = launch.status(place)
+        (scheduler,) = [service["pid"] for service in told["services"] if service["name"] == "scheduler"]
+        os.kill(head, signal.SIGSTOP)
+        os.kill(scheduler, signal.SIGKILL)
+        for worker in told["workers"]:
+            eventually(lambda worker=worker: "has gone away" in Path(place.log(worker["name"])).read_text())  # type: ignore[misc]
+            eventually(lambda worker=worker: listening([worker["pid"]]))  # type: ignore[misc]
+        os.kill(head, signal.SIGCONT)
+        eventually(lambda: len(connected(place)) == 2)
+        assert contact_of(place).scheduler == contact.scheduler
+    finally:
+        os.kill(head, signal.SIGCONT)
+        launch.down(registry, place, print)
+
+
+def listening(pids: Iterable[int]) -> set[int]:
+    """Return the ports on which processes listen."""
+    connections = [c for pid in pids for c in psutil.Process(pid).net_connections("tcp")]
+    return {c.laddr[1] for c in connections if c.status == psutil.CONN_LISTEN}
 
 
 def test_what_does_not_come_up_says_why(offload: Offload) -> None:
@@ -213,4 +240,4 @@ def test_workers_are_as_they_were_asked_for(offload: Offload, registry: Registry
         assert worker["local_directory"].startswith(str(scratch))
     finally:
         assert offload("down", "chosen", timeout=SECONDS).returncode == 0
-    assert not [path for path in scratch.rglob("*") if path.is_file()]
+    assert list(scratch.iterdir()) == []

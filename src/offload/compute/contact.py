@@ -24,7 +24,8 @@ class Contact:
         ``"starting"``, ``"running"`` or ``"stopping"``.
     head : dict
         ``pid``, ``started`` (the process's start time, which tells it from a later one with the same id), ``host``,
-        ``url`` and ``runtime`` (a directory for sockets, to be removed with it).
+        ``url``, ``runtime`` (a directory for sockets) and ``scratch`` (one for temporary files of workers), both to be
+        removed with it.
     scheduler : str or None
         Dask's address, such as ``tls://127.0.0.1:8786``.
     jobs : str or None
@@ -52,6 +53,10 @@ class Contact:
         from offload.compute.liveness import is_alive
 
         return is_alive(self.head["pid"], self.head.get("started", ""))
+
+    def addresses(self) -> list[str]:
+        """Return where head and services listen, as far as they do."""
+        return [address for address in (self.head["url"], self.scheduler, self.jobs, self.storage) if address]
 
     def write(self, path: str) -> None:
         """Write the contact file."""

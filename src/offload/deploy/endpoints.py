@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import random
 import socket
+from collections.abc import Iterable
 
 from offload.errors import OffloadError
 
@@ -73,3 +74,19 @@ def free_port(host: str, wanted: int | None, allowed: tuple[int, int] | None, pr
     if preferred and is_free(host, preferred):
         return preferred
     return _any_port(host)
+
+
+def ports_for_workers(allowed: tuple[int, int], services: Iterable[str]) -> list[int]:
+    """Return the allowed ports in random order, without those to which a service comes back when it has died.
+
+    Parameters
+    ----------
+    allowed : (int, int)
+        The first and last of those that may be used.
+    services : iterable of str
+        The services' addresses.
+    """
+    taken = {int(address.rpartition(":")[2]) for address in services}
+    ports = [port for port in range(allowed[0], allowed[1] + 1) if port not in taken]
+    random.shuffle(ports)
+    return ports

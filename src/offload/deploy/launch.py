@@ -228,9 +228,9 @@ def _end_all(place: Place, seconds: float = 0.0, say: Say = lambda _: None) -> N
         left = wait_until_gone(left, KILL_SECONDS)
     if left:
         raise OffloadError(f"processes of {place.name} are still there: {', '.join(map(str, left))}")
-    runtime = contact.head.get("runtime") if contact is not None else None
-    if runtime:
-        shutil.rmtree(runtime, ignore_errors=True)
+    head = contact.head if contact is not None else {}
+    for directory in filter(None, (head.get("runtime"), head.get("scratch"))):
+        shutil.rmtree(directory, ignore_errors=True)
     if os.path.exists(place.contact):
         os.unlink(place.contact)
 

@@ -22,6 +22,7 @@ from distributed.core import Status
 from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.deploy.daskside import QuietWorker, dask_security
+from offload.deploy.endpoints import ports_for_workers
 from offload.deploy.whereabouts import InPlace, Whereabouts
 from offload.errors import OffloadError
 
@@ -114,20 +115,21 @@ async def _running(known: Whereabouts, contact: Contact, settings: Settings) -> 
     """Run a worker, under a nanny where that is chosen, and give what waits for its end."""
     spec = known.join()
     # Only its owner may look into the head's directory, and with it goes what a worker that is killed leaves there.
-    runtime = contact.head["runtime"] if os.path.isdir(contact.head["runtime"]) else None
+    heads = contact.head.get("scratch", "")
     options: dict[str, Any] = {
         "nthreads": settings.threads or spec.threads,
         "name": settings.name,
         "security": dask_security(known.keys),
         "memory_limit": settings.memory_limit or spec.memory_limit,
-        "local_directory": settings.scratch or spec.scratch or runtime,
+        "local_directory": settings.scratch or (heads if os.path.isdir(heads) else spec.scratch),
         "host": settings.host or spec.host,
         "protocol": "tls",
         "death_timeout": CONNECT_SECONDS,
     }
     watched = spec.nanny if settings.nanny is None else settings.nanny
     if spec.ports is not None:
-        options |= dict.fromkeys(("port", "worker_port") if watched else ("port",), "{}:{}".format(*spec.ports))
+        ports = ports_for_workers(spec.ports, contact.addresses())
+        options |= dict.fromkeys(("port", "worker_port") if watched else ("port",), ports)
     if watched:
         made: Any = Nanny(contact.scheduler, worker_class=QuietWorker, **options)
     else:

@@ -23,6 +23,7 @@ from offload.deploy.head.services import Services
 from offload.deploy.head.workers import Workers
 from offload.deploy.spec import Spec, duration_text, spec_of
 from offload.errors import StorageError, UsageError
+from offload.storage.filesystems import translated
 
 FIRST_RESULT = 1.0  # seconds in which the first workers are connected, where they have a processor each
 
@@ -43,13 +44,11 @@ class Head:
         self.spec = spec_of(place)
         # Short, whatever the home is called: the path of a Unix socket has room for 107 bytes.
         self._runtime = tempfile.TemporaryDirectory(prefix="offload-")
+        self._scratch = self._runtime if self.spec.scratch is None else _directory_in(self.spec.scratch)
         self.socket = os.path.join(self._runtime.name, "dashboard")
         pid = os.getpid()
-        runtime = self._runtime.name
-        self.contact = Contact(
-            "starting",
-            {"pid": pid, "started": started(pid), "host": socket.gethostname(), "url": url, "runtime": runtime},
-        )
+        own = {"pid": pid, "started": started(pid), "host": socket.gethostname(), "url": url}
+        self.contact = Contact("starting", {**own, "runtime": self._runtime.name, "scratch": self._scratch.name})
         self.link = SchedulerLink(place, self.contact)
         self.jobs_link = ServiceLink(place, lambda: self.contact.jobs)
         self.storage_link = ServiceLink(place, lambda: self.contact.storage)
@@ -81,10 +80,10 @@ class Head:
         own = self.spec.scheduler is None and not self.spec.storage_only
         if own:
             services.scheduler.start()
-            if self.spec.ports is not None:  # of a narrow range, one takes its port after the other
-                await services.scheduler.first_ready()
+            await self._settled(services.scheduler)
         if not self.spec.storage_only:
             services.jobs.start()
+            await self._settled(services.jobs, services.storage)
         workers = (self.spec.workers if self.spec.maximum is None else self.spec.minimum) if own else 0
         # Importing Dask keeps a processor busy. At first only those start that the services leave one for; the others
         # follow when these can give a first result.
@@ -99,6 +98,12 @@ class Head:
         self.contact.write(self.place.contact)
         if self.spec.idle is not None:
             self._idle = asyncio.create_task(self._end_when_idle(self.spec.idle), name="idle")
+
+    async def _settled(self, *services: Child) -> None:
+        """Of a narrow range one takes its port after the other, workers last: they leave services what is theirs."""
+        if self.spec.ports is not None:
+            for service in services:
+                await service.first_ready()
 
     async def _end_when_idle(self, seconds: float) -> None:
         async def asked() -> float:
@@ -135,7 +140,8 @@ class Head:
         await asyncio.gather(self.services.jobs.end(), self.services.storage.end())
         await self.link.close()
         await self.services.scheduler.end()
-        self._runtime.cleanup()
+        for directory in (self._runtime, self._scratch):
+            directory.cleanup()
         with contextlib.suppress(FileNotFoundError):  # somebody has tidied up after us already
             os.unlink(self.place.contact)
         self.stopped.set()
@@ -189,6 +195,15 @@ class Head:
             "services": services,
             "workers": workers,
         }
+
+
+def _directory_in(scratch: str) -> tempfile.TemporaryDirectory[str]:
+    """Return a directory for temporary files of workers: what Dask leaves there goes with the head."""
+    try:
+        os.makedirs(scratch, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix="offload-", dir=scratch, ignore_cleanup_errors=True)
+    except OSError as exc:
+        raise translated(exc, scratch) from exc
 
 
 def log(text: str) -> None:
