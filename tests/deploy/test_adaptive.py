@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +96,22 @@ def test_workers_come_and_go_with_the_work(place: Place) -> None:
         assert len(connected(place)) == 1  # it holds what the client has not let go of
         assert held.result(SECONDS) == 3
         del held
+    eventually(lambda: launch.status(place)["workers"] == [])
+
+
+@pytest.mark.real
+def test_a_worker_whose_job_service_has_died_is_not_idle(place: Place, offload: Offload, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = f"echo begun >> {log}; sleep {4 * CALM}; echo done"
+    given = offload("run", "--on", "test", "--detach", "--", "sh", "-c", script)
+    assert given.returncode == 0, given.stderr
+    number = given.stdout.decode().strip()
+    eventually(log.exists)
+    (jobs,) = [service for service in launch.status(place)["services"] if service["name"] == "jobs"]
+    os.kill(jobs["pid"], signal.SIGKILL)
+    done = offload("wait", "--on", "test", number, timeout=SECONDS)
+    assert done.stdout == b"done\n", done.stderr
+    assert log.read_text() == "begun\n"  # once: no worker was sent away from it
     eventually(lambda: launch.status(place)["workers"] == [])
 
 

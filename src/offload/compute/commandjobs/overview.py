@@ -18,6 +18,11 @@ def counts(service: CommandService) -> dict[str, int]:
     return {"waiting": len(service.jobs) - running, "running": running}
 
 
+def adopted(service: CommandService) -> list[str]:
+    """Return the worker of each job that an earlier service has given to Dask, which takes it for idle by now."""
+    return [job.worker for job in service.jobs.values() if job.state == RUNNING and not job.flying]
+
+
 def clients(service: CommandService) -> set[str]:
     """Return who waits for jobs under way."""
     return {client for job in service.jobs.values() for client in job.clients}

@@ -153,13 +153,15 @@ class JobService:
     async def status(self, request: web.Request) -> web.Response:
         """Tell how much is under way, as JSON.
 
-        ``commands``: how many are ``waiting`` and ``running``; ``calls``: how many of each label, and ``call_seconds``,
-        how long these may take; ``under_way``: all of them; ``clients``: who have given calls, or wait for commands;
-        ``idle_seconds``: since anything was under way, or asked for but this.
+        ``commands``: how many are ``waiting`` and ``running``; ``adopted``: the worker of each command of which Dask does
+        not know; ``calls``: how many of each label, and ``call_seconds``, how long these may take; ``under_way``: all of
+        them; ``clients``: who have given calls, or wait for commands; ``idle_seconds``: since anything was under way, or
+        asked for but this.
         """
         calls, seconds = self._batcher.load()
-        counts, waiting = {"waiting": 0, "running": 0}, set[str]()
+        counts, waiting, adopted = {"waiting": 0, "running": 0}, set[str](), list[str]()
         if self.commands is not None:
+            adopted = overview.adopted(self.commands)
             counts, waiting = overview.counts(self.commands), overview.clients(self.commands)
         under_way = sum(calls.values()) + sum(counts.values())
         if under_way or self._asking:
@@ -167,6 +169,7 @@ class JobService:
         return web.json_response(
             {
                 "commands": counts,
+                "adopted": adopted,
                 "calls": calls,
                 "call_seconds": seconds,
                 "under_way": under_way,

@@ -102,18 +102,23 @@ class Adaptive:
         while True:
             try:
                 current = len(self._workers)
-                target = limits.target(current, await self._wanted(), time.monotonic())
+                wanted, busy = await self._wanted()
+                target = limits.target(current, wanted, time.monotonic())
                 self._workers.grow(target)
                 if target < current:
-                    await self._workers.shrink(current - target)
+                    await self._workers.shrink(current - target, busy)
             except (OSError, TimeoutError):
                 pass  # scheduler or job service are being started again; the next look is in a second
             await asyncio.sleep(EVERY)
 
-    async def _wanted(self) -> int:
-        """Return how many workers the work asks for: what Dask knows of, commands too, and calls held back."""
+    async def _wanted(self) -> tuple[int, set[str]]:
+        """Return how many workers the work asks for, and those that are at work although Dask knows nothing of it.
+
+        What Dask knows of counts, commands too; calls held back; and commands given by a job service that has died.
+        """
         dask: int = await self._scheduler.call("adaptive_target", target_duration=f"{WORTH}s")
         load: dict[str, Any] = await self._jobs.get("/v1/status")
         calls: int = min(sum(load["calls"].values()), math.ceil(load["call_seconds"] / WORTH))
+        busy = {name for name in load["adopted"] if name in self._workers}
         # Workers that others have started do their part.
-        return max(dask - await self._workers.joined(), math.ceil(calls / self._threads))
+        return max(dask - await self._workers.joined(), math.ceil(calls / self._threads)) + len(busy), busy

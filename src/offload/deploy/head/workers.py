@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 from offload.compute.places import Place
@@ -42,6 +43,9 @@ class Workers:
     def __len__(self) -> int:
         return len(self._children)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._children
+
     async def scale(self, count: int) -> None:
         """Have so many workers; those that go hand over what they hold, idle ones first."""
         async with self._changing:
@@ -66,14 +70,16 @@ class Workers:
             self._children[name] = child
             child.start(after)
 
-    async def shrink(self, surplus: int) -> None:
+    async def shrink(self, surplus: int, busy: Collection[str] = ()) -> None:
         """Let so many idle workers go; fewer where fewer are idle, or where what they hold has no other place.
+
+        Those that are `busy` stay, idle as they may look to the scheduler.
 
         They take nothing on from now, and one that has got something to do in the last moment finishes it.
         """
         async with self._changing:
             idle: list[str] = await self._link.call("workers_to_close", attribute="name")
-            names = [name for name in idle if name in self._children][:surplus]
+            names = [name for name in idle if name in self._children and name not in busy][:surplus]
             if not names:
                 return
             retired = await self._link.call("retire_workers", names=names, close_workers=False, remove=False)
