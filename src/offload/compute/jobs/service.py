@@ -153,10 +153,10 @@ class JobService:
     async def status(self, request: web.Request) -> web.Response:
         """Tell how much is under way, as JSON.
 
-        ``commands``: how many are ``waiting`` and ``running``; ``adopted``: the worker of each command of which Dask does
-        not know; ``calls``: how many of each label, and ``call_seconds``, how long these may take; ``under_way``: all of
-        them; ``clients``: who have given calls, or wait for commands; ``idle_seconds``: since anything was under way, or
-        asked for but this.
+        ``commands``: how many are ``waiting`` and ``running``; ``adopted``: the worker of each command that Dask does
+        not know of; ``calls``: how many of each label, and ``call_seconds``, how long these may take; ``under_way``:
+        all of them; ``clients``: who have given calls, or wait for commands; ``idle_seconds``: since anything was
+        under way, or asked for but this.
         """
         calls, seconds = self._batcher.load()
         counts, waiting, adopted = {"waiting": 0, "running": 0}, set[str](), list[str]()
