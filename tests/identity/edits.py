@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.identity import tricks
+from tests.identity import patched, tricks
 from tests.identity.projects import case
 
 HELPER = "from helpers import g\ndef f(x):\n    return g(x)\n"
@@ -678,7 +678,7 @@ CHANGES += [
     ),
 ]
 
-CHANGES += tricks.CHANGES
+CHANGES += tricks.CHANGES + patched.CHANGES
 
 KEEPS = [
     case("comment", "def f(x): return x", ("return x", "return x  # as it is")),
@@ -889,4 +889,5 @@ KEEPS = [
         (" y = 1\n", " y = 1\n\n\n # now\n"),
     ),
 ]
+KEEPS += patched.KEEPS
 EVERY = [*CHANGES, *KEEPS]

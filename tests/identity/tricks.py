@@ -113,9 +113,9 @@ CHANGES = [
     ),
     case(
         "monkeypatched library function, from",
-        "import textwrap, patch\nfrom textwrap import dedent\ndef f(x): return textwrap.dedent(x)",
+        "import textwrap, patch\nfrom textwrap import shorten\ndef f(x): return textwrap.shorten(x)",
         ("patch", "one", "two"),
-        patch="import textwrap\ntextwrap.dedent = lambda x: 'one'",
+        patch="import textwrap\ntextwrap.shorten = lambda x: 'one'",
     ),
     case(
         "monkeypatched library class method",

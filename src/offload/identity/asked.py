@@ -6,7 +6,7 @@ too often than once too little.
 
 from __future__ import annotations
 
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType
 
 from offload.identity.distributions import PROJECT, origin
 
@@ -21,6 +21,13 @@ _ANNOTATIONS = {
     "__orig_bases__", "get_original_bases",
 }  # fmt: skip
 _DOCSTRINGS = {"__doc__", "getdoc"}
+_UNWRAPPED = ("__signature__", "__wrapped__")
+_UNWRAPPING = {"getfullargspec", "signature", "unwrap"}
+_SOURCES = {"findsource", "getcomments", "getsource", "getsourcelines"}
+_LINES = {
+    "co_code", "co_consts", "co_firstlineno", "co_lines", "co_linetable", "co_lnotab", "co_positions", "extract_stack",
+    "extract_tb", "f_lineno", "getframeinfo", "getinnerframes", "getouterframes", "tb_lineno",
+}  # fmt: skip
 _NAMESPACES = {"__dict__", "vars", "getmembers"}
 _NAMES = ("__module__", "__name__", "__qualname__")
 
@@ -42,9 +49,16 @@ class Asked:
                 self._note(index, "annotations", lambda s=subject: graph.ask(_annotations, s))
             if names & _DOCSTRINGS:
                 self._note(index, "doc", lambda s=subject: graph.ask(getattr, s, "__doc__", None))
+            if names & _SOURCES:
+                self._note(index, "source", lambda s=subject: graph.ask(_source, s))
             if isinstance(subject, FunctionType):
+                if names & _LINES:
+                    self._note(index, "lines", lambda s=subject: graph.ask(_lines, s.__code__))
+                if "co_filename" in names:
+                    self._note(index, "file", lambda s=subject: s.__code__.co_filename)
+                unwrapped = _UNWRAPPED if names & _UNWRAPPING else ()
                 for name in sorted(subject.__dict__):
-                    if name in names or names & _NAMESPACES:
+                    if name in names or names & _NAMESPACES or name in unwrapped:
                         self._note(index, f"attribute {name}", lambda s=subject, n=name: self._attribute(s, n))
             if isinstance(subject, type):
                 if names & _NAMESPACES:
@@ -69,12 +83,29 @@ class Asked:
         return [self.graph.refer(sub) for sub in found if origin(sub.__module__) == PROJECT]
 
 
+def _source(subject: Any) -> list[object] | None:
+    if subject is None:
+        return None
+    import inspect
+
+    try:
+        return list(inspect.getsourcelines(subject))
+    except (OSError, TypeError):  # as the code that asks will find
+        return None
+
+
+def _lines(code: CodeType) -> list[object]:
+    """Return where code stands, and its constants, also those that no instruction loads."""
+    parts: list[object] = [code.co_firstlineno, code.co_linetable]
+    return [*parts, *(_lines(c) if isinstance(c, CodeType) else [type(c).__name__, c] for c in code.co_consts)]
+
+
 def _order(cls: type) -> list[str]:
     return [name for name in vars(cls) if name[:2] != "__"]
 
 
 def _annotations(subject: object) -> str | None:
-    if subject is None or isinstance(subject, ModuleType):
+    if subject is None:
         return None
     import re
 

@@ -8,6 +8,7 @@ from functools import cached_property, partial, partialmethod, singledispatchmet
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 
 from offload.identity.distributions import PROJECT, STANDARD, origin
+from offload.identity.fitted import fitted
 from offload.identity.graph import Graph
 
 TYPE_CHECKING = False
@@ -35,6 +36,8 @@ _CLASS_NOISE = {
     "__weakref__",
     "_abc_impl",
 }
+# What an enumeration notes in its members; the last is remembered when it is asked for.
+_OF_MEMBERS = {"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"}
 _ENUM_NOISE = {"_member_map_", "_member_names_", "_value2member_map_", "_hashable_values_", "_unhashable_values_"}
 
 
@@ -54,9 +57,23 @@ def strangers(graph: Graph, cls: type) -> Iterator[object]:
     """Yield what the project has put into a class of a library: functions as members, virtual subclasses."""
     graph.measure(vars(cls))
     for name, member in sorted(vars(cls).items()):
-        if isinstance(member, FunctionType) and is_of_project(member):
-            yield [name, graph.describe(graph.look(vars(cls), name), f"{cls.__qualname__}.{name}")]
+        if _is_strange(member):
+            yield [name, _member(graph, graph.look(vars(cls), name), f"{cls.__qualname__}.{name}")]
     yield from registered(graph, cls)
+
+
+def _is_strange(member: Any) -> bool:
+    """Tell whether a member is a function of the project, a method or property made of one, or an object of its."""
+    kind = type(member)
+    if kind is FunctionType:
+        return is_of_project(member)
+    if kind in (staticmethod, classmethod):
+        return _is_strange(member.__func__)
+    if kind is property:
+        return any(_is_strange(one) for one in (member.fget, member.fset, member.fdel))
+    if kind is cached_property:
+        return _is_strange(member.func)
+    return kind.__module__ != "builtins" and not isinstance(member, type) and origin(kind.__module__) == PROJECT
 
 
 def registered(graph: Graph, cls: type) -> Iterator[object]:
@@ -86,8 +103,11 @@ def class_contents(graph: Graph, cls: type, label: str) -> list[object]:
     enumeration = "_member_map_" in vars(cls)
     if enumeration:
         members.append([[name, *_enumerated(graph, m, label)] for name, m in vars(cls)["_member_map_"].items()])
+    made = fitted(cls)
     for name in sorted(vars(cls)):
-        if name == "__hash__" and "__attrs_attrs__" in vars(cls) and _is_salted(vars(cls)[name]):
+        if name in made:
+            if made[name] is not None:
+                members.append([name, graph.describe(made[name], f"{label}.{name}")])
             continue
         if name in _CLASS_NOISE or (enumeration and (name in _ENUM_NOISE or name in vars(cls)["_member_map_"])):
             continue
@@ -126,11 +146,6 @@ def _member(graph: Graph, member: object, where: str) -> object:
     return graph.describe(member, where)
 
 
-def _is_salted(function: Any) -> bool:
-    """Tell whether attrs wrote this ``__hash__``, with a constant that the hash seed decides."""
-    return isinstance(function, FunctionType) and function.__code__.co_filename.startswith("<attrs generated")
-
-
 def _field_contents(graph: Graph, fields: Any, where: str) -> list[object]:
     """Return what a dataclass reads of its fields; their types are annotations."""
     flags = ("init", "repr", "hash", "compare", "kw_only")
@@ -152,7 +167,7 @@ def _metadata(graph: Graph, field: Any, where: str) -> list[object]:
 
 def _enumerated(graph: Graph, member: Any, where: str) -> list[object]:
     """Return the value of a member of an enumeration, and what it has besides."""
-    names = sorted(vars(member).keys() - {"_value_", "_name_", "__objclass__", "_sort_order_"})
+    names = sorted(vars(member).keys() - _OF_MEMBERS)
     attributes = [[name, graph.describe(graph.look(vars(member), name), where)] for name in names]
     return [graph.describe(member._value_, where), *attributes]
 

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+# What the import system puts into a module, and what is not read when code uses it.
+_MODULE_NOISE = {
+    "__all__", "__annotate__", "__annotations__", "__builtins__", "__cached__", "__conditional_annotations__",
+    "__doc__", "__file__", "__loader__", "__name__", "__package__", "__path__", "__spec__", "__warningregistry__",
+}  # fmt: skip
 _EXTENSIONS = (".so", ".pyd", ".dylib")
 
 
@@ -153,7 +158,7 @@ def _put_there(graph: Graph, module: object, attributes: Iterable[str]) -> objec
         if isinstance(found, FunctionType):
             return found if is_of_project(found) else None
         if isinstance(found, type):
-            return found if origin(found.__module__) == PROJECT else None
+            return found if origin(found.__module__) == PROJECT or list(strangers(graph, found)) else None
         module = found
     return None
 
@@ -193,6 +198,6 @@ def _module_contents(graph: Graph, module: ModuleType) -> list[object]:
     members: list[object] = []
     graph.measure(vars(module))
     for name in sorted(vars(module)):
-        if not (name.startswith("__") and name.endswith("__")):
+        if name not in _MODULE_NOISE:
             members.append([name, graph.describe(graph.look(vars(module), name), f"{module.__name__}.{name}")])
     return members

@@ -9,12 +9,16 @@ from __future__ import annotations
 import sys
 from contextvars import ContextVar
 from types import CellType, CodeType
-from weakref import ReferenceType, WeakKeyDictionary, WeakSet, WeakValueDictionary
+from weakref import ReferenceType, WeakKeyDictionary, WeakMethod, WeakSet, WeakValueDictionary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+
+# The same classes in C, and in Python.
+_WRAPT = ("_wrappers", "wrapt._wrappers", "wrapt.wrappers")
 
 
 def _keyed(pairs: Any) -> list[list[object]]:
@@ -35,6 +39,12 @@ def _cell(cell: CellType) -> list[object]:
     return [] if held is MISSING else [held]
 
 
+def _proxy(proxy: Any) -> list[object]:
+    """Return what a function wrapper of wrapt calls, and with what."""
+    names = ("_self_wrapper", "_self_instance", "_self_binding", "_self_enabled")
+    return [proxy.__wrapped__, *(getattr(proxy, name) for name in names)]
+
+
 def _code(code: CodeType) -> list[object]:
     from offload.identity.codes import inspect_code
 
@@ -43,6 +53,7 @@ def _code(code: CodeType) -> list[object]:
 
 _LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
     (ReferenceType.__module__, ReferenceType.__qualname__): lambda r: r(),
+    (WeakMethod.__module__, WeakMethod.__qualname__): lambda r: r(),
     (WeakValueDictionary.__module__, WeakValueDictionary.__qualname__): _keyed,
     (WeakKeyDictionary.__module__, WeakKeyDictionary.__qualname__): _keyed,
     (WeakSet.__module__, WeakSet.__qualname__): set,
@@ -51,6 +62,7 @@ _LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
     (CodeType.__module__, CodeType.__qualname__): _code,
     ("_thread", "_local"): lambda local: dict(vars(local)),
     ("_struct", "Struct"): lambda struct: struct.format,
+    **{(m, c): _proxy for m in _WRAPT for c in ("FunctionWrapper", "BoundFunctionWrapper")},
     ("concurrent.futures.thread", "ThreadPoolExecutor"): lambda pool: [pool._initializer, pool._initargs],
     ("concurrent.futures.process", "ProcessPoolExecutor"): lambda pool: [pool._initializer, pool._initargs],
 }

@@ -374,6 +374,20 @@ def test_reading_in_native_code_without_an_input(folder: Path, log: Log) -> None
     assert log.runs == 2
 
 
+def test_lines_that_are_remembered(folder: Path, log: Log) -> None:
+    import linecache
+
+    @offload.task
+    def line(log: str, path: str) -> str:
+        mark(log)
+        return linecache.getline(path, 2)
+
+    for _ in range(2):
+        with pytest.warns(NotRecordedWarning, match=r"it reaches linecache\.getline"):
+            assert line(log.path, str(folder / "table.csv")) == "1,2\n"
+    assert log.runs == 2
+
+
 def test_where_the_current_directory_is_gone(folder: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     here = folder / "here"
     here.mkdir()

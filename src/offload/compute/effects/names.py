@@ -36,7 +36,7 @@ _GENERATORS = {
 # Where one of these is called with a seed, what is drawn from the module's own generator is no accident.
 SEEDS = {"random": "random.seed", "numpy": "numpy.random.seed", "torch": "torch.manual_seed"}
 
-# They read in native code, of which no audit event tells.
+# They read in native code, of which no audit event tells, or remember what they have read.
 _READERS = {
     "cv2": {"VideoCapture", "imread"},
     "dbm": {"open"},
@@ -44,6 +44,7 @@ _READERS = {
     "fiona": {"open"},
     "geopandas": {"read_feather", "read_file", "read_parquet"},
     "h5py": {"File"},
+    "linecache": {"getline", "getlines", "lazycache", "updatecache"},
     "lxml": {"iterparse", "parse"},
     "netCDF4": {"Dataset", "MFDataset"},
     "osgeo": {"Open", "OpenEx"},
