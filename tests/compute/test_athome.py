@@ -8,7 +8,7 @@ import pytest
 
 from offload.compute.athome import at_home
 
-A = ("/a", "/a/store", "/a/database")
+A = ("/a", "/a/store", "/a/database", "")
 
 
 @pytest.mark.parametrize("before", [None, "/before"])
@@ -16,7 +16,7 @@ def test_the_last_thread_puts_it_back(monkeypatch: pytest.MonkeyPatch, before: s
     monkeypatch.delenv("OFFLOAD_HOME", raising=False)
     if before is not None:
         monkeypatch.setenv("OFFLOAD_HOME", before)
-    first, second, other = at_home(A), at_home(A), at_home(("/b", "/b", "/b"))
+    first, second, other = at_home(A), at_home(A), at_home(("/b", "/b", "/b", "far"))
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
@@ -27,4 +27,4 @@ def test_the_last_thread_puts_it_back(monkeypatch: pytest.MonkeyPatch, before: s
     assert os.environ["OFFLOAD_HOME"] == "/a"
     second.__exit__(None, None, None)
     assert os.environ.get("OFFLOAD_HOME") == before
-    assert "OFFLOAD_BUFFERS" not in os.environ
+    assert not {"OFFLOAD_BUFFERS", "OFFLOAD_ALSO"} & set(os.environ)

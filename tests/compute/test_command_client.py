@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from offload.compute.commandjobs import client as module
-from offload.compute.commandjobs.client import AwayError, CommandJobs
+from offload.compute.commandjobs.client import CommandJobs
 from offload.compute.commandjobs.followed import Followed
 from offload.compute.commandjobs.messages import ENDED, RUNNING, WAITING, News, Outcome, Watch
 from offload.compute.jobs.messages import dump, load
 from offload.errors import UsageError
+from offload.storage import patient
 from offload.storage.remote.client import Client
 from offload.storage.service.failures import to_body
 
@@ -105,7 +106,7 @@ def done(*output: bytes) -> dict[int, News]:
 
 
 def test_output_goes_on_where_it_was_when_a_connection_broke(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAUSE", 0.01)
+    monkeypatch.setattr(patient, "PAUSE", 0.01)
     faulty, jobs, said = serve(
         [{1: News(RUNNING, stdout=b"one ", stderr=b"e")}, ConnectionError(), ConnectionError(), done(b"two")]
     )
@@ -120,21 +121,21 @@ def test_output_goes_on_where_it_was_when_a_connection_broke(serve: Any, monkeyp
 
 
 def test_the_user_is_told_of_a_service_that_is_away(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAUSE", 0.01)
-    monkeypatch.setattr(module, "TELL_AFTER", 0.0)
+    monkeypatch.setattr(patient, "PAUSE", 0.01)
+    monkeypatch.setattr(patient, "TELL_AFTER", 0.0)
     _, jobs, said = serve([ConnectionError(), ConnectionError(), []])
     assert jobs.listing(False) == []
     assert said == [
-        "the job service of demo is away; looking for it for 120 s",
+        "the job service of demo is away; waiting up to 120 s",
         "the job service of demo is there again",
     ]
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.3)
-    monkeypatch.setattr(module, "PAUSE", 0.05)
+    monkeypatch.setattr(patient, "PATIENCE", 0.3)
+    monkeypatch.setattr(patient, "PAUSE", 0.05)
     jobs = CommandJobs("demo", lambda: Client("http://127.0.0.1:1", TOKEN), lambda text: None)
-    with pytest.raises(AwayError, match=r"the job service of demo has been away for 0.3 s"):
+    with pytest.raises(patient.AwayError, match=r"the job service of demo has been away for 0 s"):
         jobs.listing(False)
 
 

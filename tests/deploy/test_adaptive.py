@@ -17,7 +17,8 @@ from offload.compute.places import Place, Registry
 from offload.deploy import launch, scaling
 from offload.deploy.client import client
 from offload.deploy.head.adaptive import CALM, Limits
-from offload.deploy.spec import Spec, parse_limits, spec_of
+from offload.deploy.quantities import parse_limits
+from offload.deploy.spec import Spec, spec_of
 from offload.errors import OffloadError, UsageError
 from tests.conftest import Offload
 from tests.deploy.test_local import connected, eventually

@@ -200,7 +200,7 @@ def test_what_makes_no_sense_there(offload: Offload, words: list[str]) -> None:
 
 def test_a_worker_that_does_not_see_the_deployment_runs_no_commands(tmp_path: Path) -> None:
     with pytest.raises(OffloadError, match="does not see"):
-        run(str(tmp_path / "elsewhere"), 1, ("", "", ""))
+        run(str(tmp_path / "elsewhere"), 1, ("", "", "", ""))
 
 
 def test_a_worker_that_does_not_see_the_home_keeps_results_in_the_batch(home: Path, tmp_path: Path) -> None:

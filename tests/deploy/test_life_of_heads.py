@@ -20,7 +20,8 @@ from offload.compute.places import Place, Registry
 from offload.deploy import credentials, launch
 from offload.deploy.client import client
 from offload.deploy.processes import family, wait_until_gone
-from offload.deploy.spec import Spec, duration_text, parse_duration
+from offload.deploy.quantities import duration_text, parse_duration
+from offload.deploy.spec import Spec
 from offload.errors import OffloadError, UsageError
 from offload.storage.remote.client import Client
 from offload.storage.remote.store import HttpStore

@@ -95,7 +95,7 @@ def test_what_exists_stays_as_it_was(project: Path, home: Path) -> None:
         ("[deployment.x.workers]\nqqqq = 1", "no key qqqq", "there are: provider, count"),
         ("[deployment.x.workers]\nnanny = 1", "nanny is 1", "true or false"),
         ("[deployment.x.workers]\nprovider = 'slurm'", "provider is 'slurm'", '"local"'),
-        ("[deployment.x]\nsite = 'ssh://a'", "deploys here only", "here"),
+        ("[deployment.x]\nsite = 'ftp://a'", "site is 'ftp://a'", "ssh://user@host"),
         ("[deployment]\nx = 1", "deployment.x is no table", "[deployment.x]"),
         ("deployment = 1", "deployment is no table", "[deployment.NAME]"),
         ("[deployment.x", "cannot be understood", "TOML"),

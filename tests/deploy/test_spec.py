@@ -10,7 +10,8 @@ import pytest
 from distributed.worker_memory import parse_memory_limit
 
 from offload.compute.places import check_name
-from offload.deploy.spec import Spec, parse_ports
+from offload.deploy.quantities import parse_ports
+from offload.deploy.spec import Spec
 from offload.errors import UsageError
 
 

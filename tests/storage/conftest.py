@@ -9,7 +9,9 @@ import pytest
 
 from offload.storage.database import Database
 from offload.storage.directory import DirectoryStore
+from offload.storage.layered import LayeredDatabase, LayeredStore
 from offload.storage.memory import MemoryDatabase, MemoryStore
+from offload.storage.patient import Patience, PatientDatabase, PatientStore
 from offload.storage.results import SqliteDatabase
 from offload.storage.store import Store
 from tests.storage.service.serving import ServedDatabase, ServedStore
@@ -29,11 +31,15 @@ STORES: dict[str, Callable[[Path, Clock], Store]] = {
     "memory": lambda path, clock: MemoryStore(clock),
     "directory": lambda path, clock: DirectoryStore(str(path / "store"), clock),
     "http": lambda path, clock: ServedStore(path, clock),
+    "layered": lambda path, clock: LayeredStore([DirectoryStore(str(path / "store"), clock), MemoryStore(clock)]),
+    "patient": lambda path, clock: PatientStore(lambda: MemoryStore(clock), Patience("the store", print)),
 }
 DATABASES: dict[str, Callable[[Path, Clock], Database]] = {
     "memory": lambda path, clock: MemoryDatabase(clock),
     "sqlite": lambda path, clock: SqliteDatabase(str(path / "database.sqlite"), clock),
     "http": lambda path, clock: ServedDatabase(path, clock),
+    "layered": lambda path, clock: LayeredDatabase([MemoryDatabase(clock), MemoryDatabase(clock)]),
+    "patient": lambda path, clock: PatientDatabase(lambda: MemoryDatabase(clock), Patience("the database", print)),
 }
 
 

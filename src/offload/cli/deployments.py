@@ -98,7 +98,7 @@ def scale(name: str, workers: str, as_json: bool) -> int:
     do, and idle ones go after some calm.
     """
     from offload.deploy import scaling
-    from offload.deploy.spec import parse_limits
+    from offload.deploy.quantities import parse_limits
 
     minimum, maximum = parse_limits(workers)
     place, _ = running(name)

@@ -47,8 +47,8 @@ def detach(
     numbers: dict[str, int] = {}
     if missing:
         check_before(missing, session, tell)
-        complete(missing, session.store, with_inputs=True)
         with connected(place, tell) as jobs:
+            complete(missing, jobs.store(session), with_inputs=True)
             tickets = jobs.submit(missing, detach=True)
         numbers = {plan.transformation: ticket.job for plan, ticket in zip(missing, tickets, strict=True)}
     for plan in plans:

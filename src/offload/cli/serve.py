@@ -147,7 +147,7 @@ def _ports(port: int | None, port_range: str | None) -> Sequence[int]:
         return [port or 0]
     if port is not None:
         raise UsageError("give either --port or --port-range")
-    from offload.deploy.spec import parse_ports
+    from offload.deploy.quantities import parse_ports
 
     first, last = parse_ports(port_range)
     return range(first, last + 1)

@@ -32,6 +32,8 @@ Examples:
     offload up --minimum 0 --maximum 16
     offload up --ports 60001-60100
     offload up --foreground --idle 2h
+    offload up ssh://me@server
+    offload up ssh://me@server --route direct --ports 60001-61000 --workers 16
     offload up tls://10.0.0.5:8786 --tls-ca ca.pem --tls-cert me.pem --tls-key me.key
     eval "$(offload env)" && python plain_dask_script.py
     offload down
@@ -57,9 +59,15 @@ Examples:
 @click.option("--port", type=int, metavar="PORT", help="Of the scheduler. Default: 8786 where it is free.")
 @click.option("--ports", metavar="A-B", help="Take every listening port from this range: 4, and 2 for each worker.")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on. Default: 127.0.0.1.")
+@click.option("--interface", metavar="NAME", help="Listen on the address of this network interface.")
+@click.option("--contact", "advertise", metavar="ADDRESS", help="Under which others reach it. Default: that of --host.")
+@click.option("--route", metavar="ROUTE", help="For ssh://: tunnel, or direct. Default: tunnel.")
+@click.option("--local-ports", metavar="A-B", help="For a tunnel: the 4 ports of this machine that lead there.")
+@click.option("--environment", metavar="ENV", help="For ssh://: sync, check, conda:NAME, python:PATH. Default: sync.")
 @click.option("--scratch", metavar="DIR", help="Where workers keep temporary files.")
 @click.option("--buffers", metavar="DIR", help="Where the store keeps buffers. Default: OFFLOAD_BUFFERS, or the home.")
 @click.option("--database", metavar="FILE", help="The database. Default: OFFLOAD_DATABASE, or the home's.")
+@click.option("--also", metavar="NAMES", help="Deployments whose recorded results are recalled, too: a,b.")
 @click.option("--storage-only", is_flag=True, help="Only the storage service: no scheduler, no workers.")
 @click.option("--idle", metavar="TIME", help="End when nothing was under way for so long: 30s, 10m, 2h.")
 @click.option("--foreground", is_flag=True, help="Stay here until Ctrl-C or SIGTERM, and bring it down then.")
@@ -78,14 +86,16 @@ def up(
     no_nanny: bool,
     **choices: object,
 ) -> int:
-    """Bring up a Dask deployment on this machine: a scheduler, workers, the dashboard, and storage beside them.
+    """Bring up a Dask deployment: a scheduler, workers, the dashboard, and storage beside them.
 
-    TARGET is `local`; or the address of a Dask scheduler that someone else started (tls://HOST:PORT, tcp://HOST:PORT),
-    which gets a job service and storage; or the name of a table [deployment.NAME] in `offload.toml`, here or above, or
-    in `~/.config/offload/config.toml`, or of a deployment that has ended.
+    TARGET is `local`; or ssh://USER@HOST, another machine, which your `ssh` reaches; or the address of a Dask scheduler
+    that someone else started (tls://HOST:PORT, tcp://HOST:PORT), which gets a job service and storage; or the name of a
+    table [deployment.NAME] in `offload.toml`, here or above, or in `~/.config/offload/config.toml`, or of a deployment
+    that has ended.
 
     Run again, it says that the deployment is up, and in what it differs from what was asked for. All of it listens on
-    loopback, with mutual TLS by certificates that only you can read.
+    loopback unless you say otherwise, with mutual TLS by certificates that only you can read. Another machine gets a
+    software environment like the one here, and one SSH connection carries everything.
     """
     from offload.compute.places import Registry
     from offload.deploy.launch import up as bring_up
@@ -168,6 +178,10 @@ def _tell_differences(name: str, differences: list[tuple[str, Any, Any]]) -> int
 
 def _show_spec(resolved: Resolved, as_json: bool) -> None:
     values = dataclasses.asdict(resolved.spec)
+    if resolved.spec.link is not None:
+        from offload.deploy.remote.up import described
+
+        values = {"name": resolved.spec.name, **described(resolved.spec.link)}
     if as_json:
         write_json({**values, "sources": {key: resolved.source(key) for key in values}})
         return

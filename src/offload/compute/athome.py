@@ -6,13 +6,11 @@ import contextlib
 import os
 import threading
 
-from offload.storage.home import BUFFERS, DATABASE
+from offload.storage.home import VARIABLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-_NAMES = ("OFFLOAD_HOME", BUFFERS, DATABASE)
 
 _lock = threading.Lock()
 _values: list[Sequence[str | None]] = []  # what there was before the first thread came, and what each has set
@@ -20,16 +18,16 @@ _values: list[Sequence[str | None]] = []  # what there was before the first thre
 
 @contextlib.contextmanager
 def at_home(home: Sequence[str]) -> Iterator[None]:
-    """Let the environment name a home, a store and a database, until the last thread that needs it has left.
+    """Let the environment say where results are kept, until the last thread that needs it has left.
 
     Parameters
     ----------
-    home : (str, str, str)
+    home : tuple of str
         As :attr:`offload.storage.home.Home.key`.
     """
     with _lock:
         if not _values:
-            _values.append([os.environ.get(name) for name in _NAMES])
+            _values.append([os.environ.get(name) for name in VARIABLES])
         _values.append(home)
         _set(home)
     try:
@@ -43,7 +41,7 @@ def at_home(home: Sequence[str]) -> Iterator[None]:
 
 
 def _set(values: Sequence[str | None]) -> None:
-    for name, value in zip(_NAMES, values, strict=True):
+    for name, value in zip(VARIABLES, values, strict=True):
         if value is None:
             os.environ.pop(name, None)
         else:

@@ -13,6 +13,8 @@ from offload.compute.places import write_atomically
 from offload.errors import DamagedError
 
 VERSION = 1
+AWAY = "away"
+"""The state of a deployment on another machine to which there is no connection now."""
 
 
 class Contact:
@@ -21,17 +23,21 @@ class Contact:
     Attributes
     ----------
     state : str
-        ``"starting"``, ``"running"`` or ``"stopping"``.
+        ``"starting"``, ``"running"`` or ``"stopping"``; of one on another machine also `AWAY`, or ``"dead"`` when its
+        head there has died.
     head : dict
         ``pid``, ``started`` (the process's start time, which tells it from a later one with the same id), ``host``,
         ``url``, ``runtime`` (a directory for sockets) and ``scratch`` (one for temporary files of workers), both to be
-        removed with it.
+        removed with it. Of a deployment on another machine, `pid` and `started` are those of the process here that
+        keeps the connection, and `scratch` is not there.
     scheduler : str or None
         Dask's address, such as ``tls://127.0.0.1:8786``.
     jobs : str or None
         URL of the job service.
     storage : str or None
         URL of the storage service.
+    reason : str
+        Why it is as it is, where that needs to be said.
     """
 
     def __init__(
@@ -41,12 +47,14 @@ class Contact:
         scheduler: str | None = None,
         jobs: str | None = None,
         storage: str | None = None,
+        reason: str = "",
     ) -> None:
         self.state = state
         self.head = head
         self.scheduler = scheduler
         self.jobs = jobs
         self.storage = storage
+        self.reason = reason
 
     def head_lives(self) -> bool:
         """Tell whether the head that wrote the contact file still runs on this machine."""

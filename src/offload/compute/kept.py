@@ -11,7 +11,7 @@ import time
 
 from offload.compute.choices import EMBEDDED, innermost
 from offload.compute.places import VARIABLE, Registry
-from offload.storage.home import BUFFERS, DATABASE, home_path
+from offload.storage.home import ALSO, BUFFERS, DATABASE, home_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 # Asking `os.environ` for what it does not hold takes longer than all else here.
 _environment: Mapping[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]
-_BUFFERS, _DATABASE, _VARIABLE = BUFFERS.encode(), DATABASE.encode(), VARIABLE.encode()
+_BUFFERS, _DATABASE, _ALSO, _VARIABLE = BUFFERS.encode(), DATABASE.encode(), ALSO.encode(), VARIABLE.encode()
 _HOME = b"OFFLOAD_HOME"
 
-Kept = tuple[str | None, str | None]
-"""Paths of a store and a database; None for those of the home."""
+Kept = tuple[str | None, str | None, str]
+"""Paths of a store and a database, None for those of the home; and the deployments whose storage is read through."""
 
-NOTHING: Kept = (None, None)
+NOTHING: Kept = (None, None, "")
 LOOK_EVERY = 0.005
 """Seconds for which it is believed which deployment is in use, and where that keeps its storage."""
 
@@ -47,16 +47,17 @@ def home() -> str:
 def kept(home: str) -> Kept:
     """Return where the results of this process are kept now.
 
-    What ``OFFLOAD_BUFFERS`` and ``OFFLOAD_DATABASE`` name comes first; where neither is set, the active deployment's.
+    What ``OFFLOAD_BUFFERS``, ``OFFLOAD_DATABASE`` and ``OFFLOAD_ALSO`` name comes first; where none of them is set, the
+    active deployment's.
 
     Parameters
     ----------
     home : str
         The home directory.
     """
-    buffers, database = _environment.get(_BUFFERS), _environment.get(_DATABASE)
-    if buffers or database:
-        return os.fsdecode(buffers or b"") or None, os.fsdecode(database or b"") or None
+    buffers, database, also = _environment.get(_BUFFERS), _environment.get(_DATABASE), _environment.get(_ALSO)
+    if buffers or database or also:
+        return kept_embedded()
     choice = innermost()
     named = _environment.get(_VARIABLE)
     name = choice.deployment if choice is not None else os.fsdecode(named) if named else ""
@@ -69,8 +70,8 @@ def kept(home: str) -> Kept:
 
 def kept_embedded() -> Kept:
     """Return where results are kept where no deployment has a say."""
-    buffers, database = _environment.get(_BUFFERS), _environment.get(_DATABASE)
-    return os.fsdecode(buffers or b"") or None, os.fsdecode(database or b"") or None
+    buffers, database, also = (os.fsdecode(_environment.get(name, b"")) for name in (_BUFFERS, _DATABASE, _ALSO))
+    return buffers or None, database or None, also
 
 
 def look_again() -> None:
@@ -87,7 +88,7 @@ def kept_by(home: str, name: str) -> Kept:
     path = os.path.join(registry.root, name, "storage")
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            buffers, _, rest = file.read().partition("\n")
+            buffers, database, also, *_ = [*file.read().split("\n"), "", ""]
     except (FileNotFoundError, NotADirectoryError):
         return NOTHING
-    return buffers or None, rest.partition("\n")[0] or None
+    return buffers or None, database or None, also

@@ -47,8 +47,8 @@ class Place:
     authority, token : str
         Paths of the certificate that a client trusts, and of the token that it shows.
     storage, ended : str
-        Path of the file that names its store and its database, a line each, where they are not the home's; and of the
-        one that tells why it has ended by itself, where it has.
+        Path of the file that names its store, its database and the deployments whose storage is read through, a line
+        each, where this is not just the home's; and of the one that tells why it has ended by itself, where it has.
     """
 
     def __init__(self, path: str) -> None:
@@ -127,10 +127,12 @@ class Registry:
             )
         return place
 
-    def create(self, name: str, spec: str, buffers: str | None = None, database: str | None = None) -> Place:
+    def create(
+        self, name: str, spec: str, buffers: str | None = None, database: str | None = None, also: str = ""
+    ) -> Place:
         """Make the place of a deployment and keep the text of its spec there, over an earlier one of the same name.
 
-        Where its store or its database is not the home's, this is kept, too, in a form that is read in no time.
+        Where its store or its database is not the home's alone, this is kept, too, in a form that is read in no time.
         """
         place = self.place(name)
         try:
@@ -139,8 +141,8 @@ class Registry:
             if os.path.exists(place.ended):
                 os.unlink(place.ended)
             write_atomically(place.spec, spec)
-            if buffers or database:
-                write_atomically(place.storage, f"{buffers or ''}\n{database or ''}\n")
+            if buffers or database or also:
+                write_atomically(place.storage, f"{buffers or ''}\n{database or ''}\n{also}\n")
             elif os.path.exists(place.storage):
                 os.unlink(place.storage)
             _changed()

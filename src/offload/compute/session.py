@@ -6,10 +6,9 @@ import threading
 
 from offload.compute.kept import home, kept, kept_by, kept_embedded
 from offload.compute.places import Registry
-from offload.storage.directory import DirectoryStore
+from offload.compute.storages import database_of, store_of
 from offload.storage.filecache import FileChecksums
 from offload.storage.home import Home
-from offload.storage.results import SqliteDatabase
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """Embedded storage, opened once for each home, store and database.
+    """Storage as this process uses it, opened once for each home, store and database.
 
     Parameters
     ----------
@@ -47,8 +46,8 @@ class Session:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self.store: Store = DirectoryStore(self.home.store)
-        self.database: Database = SqliteDatabase(self.home.database)
+        self.store: Store = store_of(home)
+        self.database: Database = database_of(home)
         self._files: FileChecksums | None = None
         self._lost: set[str] = set()
 
@@ -115,8 +114,7 @@ _lock = threading.Lock()
 def current() -> Session:
     """Return the session of this process: of the user's home, with the store and the database that are in use.
 
-    What says so (``OFFLOAD_HOME``, ``OFFLOAD_BUFFERS``, ``OFFLOAD_DATABASE``, the active deployment) is looked at each
-    time.
+    What says so (``OFFLOAD_HOME`` and the other variables, the active deployment) is looked at each time.
     """
     path = home()
     return session_of(path, kept(path))
@@ -131,6 +129,11 @@ def session_of(path: str, storage: Kept) -> Session:
             if session is None:
                 session = _sessions[path, storage] = Session(Home(path, *storage))
     return session
+
+
+def session_at_home(key: tuple[str, str, str, str]) -> Session:
+    """Return the session of a home, by its :attr:`offload.storage.home.Home.key`."""
+    return session_of(key[0], key[1:])
 
 
 def session_at(chosen: str | None) -> tuple[Session, Place | None]:

@@ -219,10 +219,11 @@ def _start_cluster() -> Engine:
 
 
 def _jobs_of(place: Place) -> Runner:
+    from offload.compute.deployed import connect
     from offload.compute.jobs.client import Jobs
-    from offload.compute.jobs.connection import connect
+    from offload.compute.waiting import patience_for
 
-    return Jobs(functools.partial(connect, place))
+    return Jobs(functools.partial(connect, place), patience_for(place, "job service"))
 
 
 def _leave() -> None:

@@ -280,7 +280,7 @@ def _unpacked(call: bytes) -> tuple[Any, list[File]]:
 
 def _keep(outcome: Outcome, batch: Batch, result: object) -> None:
     """Turn the result into a buffer, and put a large one into the store."""
-    from offload.compute.session import session_of
+    from offload.compute.session import session_at_home
     from offload.compute.values import to_buffer
 
     try:
@@ -290,7 +290,7 @@ def _keep(outcome: Outcome, batch: Batch, result: object) -> None:
         return
     if sum(map(len, chunks)) >= LARGE and not batch.scratch and batch.at_home:
         try:
-            outcome.checksum = session_of(batch.home[0], batch.home[1:]).store.put([chunks])[0]
+            outcome.checksum = session_at_home(batch.home).store.put([chunks])[0]
             return
         except StorageError:
             pass  # it goes back with the batch instead, and the client says that it is not recorded

@@ -44,5 +44,23 @@ def token(keys: str) -> str:
     return security.read_token(_token(keys))
 
 
+def of_client(keys: str) -> dict[str, str]:
+    """Return what a client on another machine needs, by the names of the files that it is kept in: all secret."""
+    own = certificate(keys, DASK)
+    paths = {"ca.pem": authority(keys), "token": _token(keys), "dask.pem": own.certificate, "dask.key": own.key}
+    found = {}
+    for name, path in paths.items():
+        with open(path, encoding="ascii") as file:
+            found[name] = file.read()
+    return found
+
+
+def keep(keys: str, files: dict[str, str]) -> None:
+    """Write what `of_client` has given on another machine."""
+    os.makedirs(keys, 0o700, exist_ok=True)
+    for name in ("ca.pem", "token", "dask.pem", "dask.key"):
+        security.write_secret(os.path.join(keys, name), files[name].encode("ascii"))
+
+
 def _token(keys: str) -> str:
     return os.path.join(keys, "token")  # as `Place.token` has it

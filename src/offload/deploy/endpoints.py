@@ -7,7 +7,42 @@ import random
 import socket
 from collections.abc import Iterable
 
-from offload.errors import OffloadError
+from offload.errors import OffloadError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.deploy.spec import Spec
+
+
+def address(scheme: str, spec: Spec, port: int) -> str:
+    """Return the address under which others reach a port that a deployment listens on."""
+    host = spec.advertise or spec.host
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def address_of(interface: str) -> str:
+    """Return the address of a network interface of this machine.
+
+    Raises
+    ------
+    UsageError
+        If there is no such interface, or it has no address.
+    """
+    import psutil
+
+    known = psutil.net_if_addrs()
+    found = [one.address for one in known.get(interface, []) if one.family == socket.AF_INET]
+    if not found:
+        raise UsageError(f"there is no network interface {interface} with an address", f"there are: {', '.join(known)}")
+    return found[0]
+
+
+def known_as(spec: Spec) -> list[str]:
+    """Return the names and addresses under which a deployment is reached, which its certificate is good for.
+
+    Those of loopback are among them: they are where tunnels end.
+    """
+    return list(dict.fromkeys([spec.host, *filter(None, [spec.advertise]), "localhost", "127.0.0.1"]))
 
 
 class PortsExhaustedError(OffloadError):

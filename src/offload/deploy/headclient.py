@@ -41,7 +41,9 @@ def ask(place: Place, contact: Contact, method: str, path: str, body: dict[str, 
         ) from exc
 
 
-def request(url: str, keys: str, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def request(
+    url: str, keys: str, method: str, path: str, body: dict[str, Any] | None = None, seconds: float = SECONDS
+) -> dict[str, Any]:
     """Send a request to the head at an address, with the credentials in a directory; see `ask`."""
     sent = urllib.request.Request(
         url + path,
@@ -55,7 +57,7 @@ def request(url: str, keys: str, method: str, path: str, body: dict[str, Any] | 
         urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=credentials.authority(keys))),
     )
     try:
-        with opener.open(sent, timeout=SECONDS) as answer:
+        with opener.open(sent, timeout=seconds) as answer:
             told: dict[str, Any] = json.load(answer)
             return told
     except urllib.error.HTTPError as exc:

@@ -21,7 +21,7 @@ from offload.compute.places import Place
 from offload.compute.session import current
 from offload.compute.visible import mark
 from offload.deploy import credentials
-from offload.deploy.endpoints import free_port, is_free
+from offload.deploy.endpoints import address, free_port, is_free
 from offload.deploy.spec import spec_of, take_part
 from offload.deploy.told import announce, until_told, withdraw
 from offload.errors import OffloadError
@@ -88,7 +88,7 @@ async def serve(place: Place, port: int | None, attached: bool) -> None:
     await web.TCPSite(
         runner, spec.host, port, ssl_context=server_context(own.certificate, own.key), reuse_address=True
     ).start()
-    announce(place, attached, "jobs", f"https://{spec.host}:{port}")
+    announce(place, attached, "jobs", address("https", spec, port))
     # Calls can be taken on before Dask is imported; it takes most of the time of a start.
     importing = asyncio.create_task(asyncio.to_thread(import_module, "offload.deploy.daskside"))
     await until_told(attached)

@@ -15,17 +15,20 @@ from offload.compute.contact import Contact
 from offload.compute.liveness import started
 from offload.compute.places import Place, Registry
 from offload.deploy import credentials
+from offload.deploy.endpoints import known_as
 from offload.deploy.existing import examine
 from offload.deploy.headclient import HeadGoneError, ask
 from offload.deploy.locking import alone
 from offload.deploy.processes import family, kill, of_place, python, start_detached, tail, wait_until_gone
-from offload.deploy.spec import Spec
+from offload.deploy.remote.link import Link
+from offload.deploy.spec import Spec, spec_of
 from offload.errors import DamagedError, NotWritableError, OffloadError
 from offload.storage.filesystems import translated
 from offload.storage.home import Home
 
 UP_SECONDS, DOWN_SECONDS, KILL_SECONDS = 90.0, 40.0, 5.0
 INTERVAL = 0.05
+DISCONNECTED = "disconnected"
 
 Say = Callable[[str], None]
 Start = Callable[[list[str], str], int]
@@ -35,7 +38,8 @@ def state(place: Place) -> str:
     """Return how a deployment is: ``"running"``, ``"starting"``, ``"stopping"``, ``"dead"`` or ``"down"``.
 
     One that has ended by itself is ``"ended: "`` and why.
-    ``"dead"`` means that its head ended without being told to; `up` starts it again.
+    ``"dead"`` means that its head ended without being told to; `up` starts it again. One on another machine may also be
+    ``"away"``, while the connection is being made again, or ``"disconnected"``, when nobody tries to; `up` does.
     """
     contact = known(place)
     if contact is None:
@@ -43,7 +47,9 @@ def state(place: Place) -> str:
             return "dead"
         reason = place.end_reason()
         return f"ended: {reason}" if reason else "down"
-    return contact.state if contact.head_lives() else "dead"
+    if contact.head_lives():
+        return contact.state
+    return "dead" if link_of(place) is None else DISCONNECTED
 
 
 def known(place: Place) -> Contact | None:
@@ -79,8 +85,12 @@ def up(registry: Registry, spec: Spec, say: Say, start: Start = start_detached) 
         If it does not come up in time; the message ends with the last lines of the log that explains it.
     """
     place = registry.place(spec.name)
-    home = Home(registry.home, spec.buffers, spec.database)
-    with _alone(place, say):
+    if spec.link is not None:
+        from offload.deploy.remote import up as remote
+
+        return remote.up(registry, spec, say)
+    home = spec.home(registry.home)
+    with single(place, say):
         contact = known(place)
         if contact is not None and contact.head_lives():
             if contact.state == "running":
@@ -93,7 +103,7 @@ def up(registry: Registry, spec: Spec, say: Say, start: Start = start_detached) 
             _check_scratch(spec)
             return _begin(registry, place, spec, say, start), True
         except BaseException as exc:  # also Ctrl-C: what was begun does not stay half-way
-            _end_all(place)
+            end_all(place)
             started_one = os.path.exists(place.log("head"))  # then there is a log to look at
             if new and os.path.exists(place.spec) and (isinstance(exc, KeyboardInterrupt) or not started_one):
                 registry.remove(place.name)
@@ -104,7 +114,7 @@ def _begin(registry: Registry, place: Place, spec: Spec, say: Say, start: Start)
     now = state(place)
     if now in ("dead", "stopping"):
         say("its head has died; starting it again" if now == "dead" else "waiting for it to end first")
-        _end_all(place, DOWN_SECONDS)
+        end_all(place, DOWN_SECONDS)
     say("making certificates")
     try:
         prepare(registry, spec)
@@ -117,14 +127,23 @@ def _begin(registry: Registry, place: Place, spec: Spec, say: Say, start: Start)
     return _wait_for(place, pid, say)
 
 
+def link_of(place: Place) -> Link | None:
+    """Return how a deployment on another machine is reached; None for one of this machine, or where nobody can tell."""
+    try:
+        return spec_of(place).link
+    except (DamagedError, FileNotFoundError):
+        return None
+
+
 def prepare(registry: Registry, spec: Spec) -> None:
     """Make the place of a deployment, with its spec and its credentials, those that are not there yet."""
     Home(registry.home)
-    place = registry.create(spec.name, spec.to_json(), spec.buffers, spec.database)
-    credentials.create(place.keys, [spec.host, "localhost"])
+    place = registry.create(spec.name, spec.to_json(), spec.buffers, spec.database, ",".join(spec.also))
+    credentials.create(place.keys, known_as(spec))
 
 
-def _alone(place: Place, say: Say) -> AbstractContextManager[None]:
+def single(place: Place, say: Say) -> AbstractContextManager[None]:
+    """Let nobody else bring a deployment up or down meanwhile."""
     return alone(
         f"{place.path}.lock", UP_SECONDS, lambda: say(f"somebody else is bringing {place.name} up or down; waiting")
     )
@@ -187,16 +206,22 @@ def down(registry: Registry, place: Place, say: Say) -> None:
     OffloadError
         If a process of it cannot be ended.
     """
-    with _alone(place, say):
+    with single(place, say):
         if not os.path.exists(place.path):  # somebody else was quicker
+            return
+        link = link_of(place)
+        if link is not None:
+            from offload.deploy.remote import up as remote
+
+            remote.down(registry, place, link, say)
             return
         if known(place) is not None:
             say("waiting for its processes to end")
-        _end_all(place, DOWN_SECONDS, say)
+        end_all(place, DOWN_SECONDS, say)
         registry.remove(place.name)
 
 
-def _end_all(place: Place, seconds: float = 0.0, say: Say = lambda _: None) -> None:
+def end_all(place: Place, seconds: float = 0.0, say: Say = lambda _: None) -> None:
     """See to it that no process of a deployment is left, nor what a head that was killed leaves in the file system.
 
     Parameters

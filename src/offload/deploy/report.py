@@ -168,10 +168,11 @@ def storage(place: Place) -> dict[str, Any]:
     """
     from offload.compute.session import Session
     from offload.deploy.spec import spec_of
-    from offload.storage.home import Home
+    from offload.storage.home import DEPLOYMENT, Home
 
     spec = spec_of(place)
-    session = Session(Home(place.home, spec.buffers, spec.database))
+    there = f"{DEPLOYMENT}{place.name}"
+    session = Session(spec.home(place.home) if spec.link is None else Home(place.home, there, there, ""))
     try:
         usage, kept = session.store.usage(), session.database.statistics()
         return {

@@ -6,10 +6,14 @@ import dataclasses
 import os
 from typing import Any
 
-from offload.compute.places import Registry
+from offload.compute.places import Registry, check_name
 from offload.deploy import existing, tables
-from offload.deploy.spec import Spec, cores, parse_duration, parse_ports, spec_of
+from offload.deploy.endpoints import address_of
+from offload.deploy.quantities import parse_duration, parse_ports
+from offload.deploy.remote.choosing import OF_LINK, default_name, differences, is_site, link_of
+from offload.deploy.spec import Spec, cores, spec_of
 from offload.errors import UsageError
+from offload.storage.home import DEPLOYMENT
 
 LOCAL, OPTIONS, DEFAULT = "local", "command line", "default"
 NOT_EXISTING = (
@@ -40,6 +44,10 @@ class Resolved:
 
     def differences(self, kept: Spec) -> list[tuple[str, Any, Any]]:
         """Return the choices in which a deployment that is up differs: attribute, what it has, what was asked for."""
+        if self.spec.link is not None:
+            if kept.link is None:
+                return [("site", "this machine", self.spec.link.site)]
+            return differences(kept.link, self.spec.link) if "link" in self.sources else []
         asked = {name: getattr(self.spec, name) for name in self.sources if name != "name"}
         if "workers" in asked and kept.maximum is not None:
             return [("workers", f"{kept.minimum} to {kept.maximum}", asked["workers"])]
@@ -67,18 +75,24 @@ def resolve(registry: Registry, target: str, name: str | None, options: dict[str
     """
     values, sources = dict(options), dict.fromkeys(options, OPTIONS)
     address = target if existing.is_address(target) else None
-    if address is None:
+    site = target if is_site(target) else None
+    if address is None and site is None:
         known = target == LOCAL or target in registry.names()
         found = tables.find(target) if known else tables.get(target)
         if found is not None:
             table, path = found
-            address = table.pop("scheduler", None)
+            address, site = table.pop("scheduler", None), table.pop("site", None)
             if {"workers", "minimum", "maximum"} & set(options):
                 table = {key: value for key, value in table.items() if key not in ("workers", "minimum", "maximum")}
             values = {**table, **options}
             sources = {**dict.fromkeys(table, path), **sources}
     given = name is not None or target != LOCAL
+    if site is not None:
+        name = name or (default_name(site) if target == site else target)
+        return _on(registry, site, name, values, sources)
     name = name or (existing.NAME if target == address else target)
+    if not values and name in registry.names():
+        return Resolved(spec_of(registry.place(name)), sources | ({"name": OPTIONS} if given else {}))  # as it was
     _check_target(target, address is not None, values, sources)
     if address is not None:
         files = [values.pop(key, None) for key in ONLY_EXISTING]
@@ -87,14 +101,24 @@ def resolve(registry: Registry, target: str, name: str | None, options: dict[str
         values |= chosen
         sources.pop("i_know", None)
     sources |= {"name": OPTIONS} if given else {}
-    if not values and name in registry.names():
-        return Resolved(spec_of(registry.place(name)), sources)  # as it was
     understand(values, sources)
     return Resolved(Spec(name=name, **values), sources)
 
 
+def _on(registry: Registry, site: str, name: str, values: dict[str, Any], sources: dict[str, str]) -> Resolved:
+    """Return what a deployment on another machine is to be."""
+    known = spec_of(registry.place(name)).link if name in registry.names() else None
+    link = link_of(site, values)
+    if known is not None and known.site == link.site and not values:
+        return Resolved(spec_of(registry.place(name)), {"name": OPTIONS})  # as it was
+    understood = dict(link.choices)
+    understand(understood, {}, here=False)  # what is wrong with it is to be known before anything is started
+    Spec(name=name, **understood)
+    return Resolved(Spec(name=name, link=link), {"name": OPTIONS, "link": OPTIONS, **sources})
+
+
 def _check_target(target: str, is_existing: bool, values: dict[str, Any], sources: dict[str, str]) -> None:
-    wrong = [key for key in (NOT_EXISTING if is_existing else ONLY_EXISTING) if key in values]
+    wrong = [key for key in (*(NOT_EXISTING if is_existing else ONLY_EXISTING), *OF_LINK) if key in values]
     beside = target
     if not wrong and values.get("storage_only"):  # a table may say both: then one option chooses
         wrong, beside = [key for key in OF_WORKERS if sources.get(key) == OPTIONS], "--storage-only"
@@ -104,17 +128,35 @@ def _check_target(target: str, is_existing: bool, values: dict[str, Any], source
         raise UsageError(f"{names} cannot be given for {beside}", ", ".join(where) or "offload up --help")
 
 
-def understand(values: dict[str, Any], sources: dict[str, str]) -> None:
-    """Turn texts into what a spec holds, and add what follows from other values."""
+def understand(values: dict[str, Any], sources: dict[str, str], here: bool = True) -> None:
+    """Turn texts into what a spec holds, and add what follows from other values.
+
+    Parameters
+    ----------
+    values : dict
+        Is changed.
+    sources : dict
+        Gets where added values come from.
+    here : bool
+        Whether it is for this machine: else paths are another one's, and its variables, interfaces and cores count.
+    """
+    if "interface" in values:
+        if "host" in values:
+            raise UsageError("give --host or --interface, not both")
+        interface = values.pop("interface")
+        values["host"] = address_of(interface) if here else "127.0.0.1"
+    if "also" in values:
+        names = values["also"].split(",") if isinstance(values["also"], str) else values["also"]
+        values["also"] = tuple(check_name(name.strip()) for name in names)
     if "idle" in values:
         values["idle"] = parse_duration(values["idle"])
     if "ports" in values:
         values["ports"] = parse_ports(values["ports"])
     for key in ("buffers", "database", "scratch"):
         variable = f"OFFLOAD_{key.upper()}"
-        if key != "scratch" and key not in values and os.environ.get(variable):
+        if here and key != "scratch" and key not in values and os.environ.get(variable):
             values[key], sources[key] = os.environ[variable], variable
-        if key in values:
+        if key in values and not values[key].startswith(DEPLOYMENT):
             values[key] = os.path.abspath(os.path.expanduser(values[key]))
     if {"minimum", "maximum"} & set(values):
         if "workers" in values:

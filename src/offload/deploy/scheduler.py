@@ -8,7 +8,7 @@ import sys
 
 from offload.compute.places import Place
 from offload.deploy.daskside import HeadScheduler, dask_security
-from offload.deploy.endpoints import free_port, is_free
+from offload.deploy.endpoints import address, free_port, is_free
 from offload.deploy.spec import spec_of
 from offload.deploy.told import announce, until_told, withdraw
 from offload.errors import OffloadError
@@ -46,7 +46,7 @@ async def serve(place: Place, socket: str, port: int | None, attached: bool) -> 
         local_directory=os.path.dirname(socket),
     )
     async with scheduler:
-        announce(place, attached, "scheduler", scheduler.address)
+        announce(place, attached, "scheduler", address("tls", spec, port))
         await until_told(attached)
     withdraw(place)
 

@@ -9,74 +9,13 @@ import re
 from typing import Any
 
 from offload.compute.places import Place, check_name
+from offload.deploy.remote.link import Link
 from offload.errors import DamagedError, UsageError
-from offload.storage.home import BUFFERS, DATABASE, Home
+from offload.storage.home import DEPLOYMENT, VARIABLES, Home
 
 VERSION = 1
 MOST_WORKERS = 10_000
-
-
-def parse_ports(text: str) -> tuple[int, int]:
-    """Return the first and last port of ``A-B``, or of a single port.
-
-    Examples
-    --------
-    >>> parse_ports("60001-61000"), parse_ports("8786")
-    ((60001, 61000), (8786, 8786))
-    """
-    first, _, last = text.partition("-")
-    if not first.isdigit() or (last and not last.isdigit()):
-        raise UsageError(f"{text!r} is no range of ports", "write it as 60001-61000")
-    low, high = int(first), int(last or first)
-    if not 0 < low <= high < 65536:
-        raise UsageError(f"{text!r} is no range of ports", "ports go from 1 to 65535, the smaller one first")
-    return low, high
-
-
-def parse_limits(text: str) -> tuple[int, int | None]:
-    """Return the number of workers, or the least and the most of a range.
-
-    Examples
-    --------
-    >>> parse_limits("4"), parse_limits("0-16")
-    ((4, None), (0, 16))
-    """
-    first, dash, last = text.partition("-")
-    if not first.isdigit() or bool(dash) != last.isdigit() or (dash and int(first) > int(last)):
-        raise UsageError(f"{text!r} is no number of workers", "write 4, or 0-16 for as many as the work asks for")
-    return int(first), int(last) if dash else None
-
-
 _MEMORY = re.compile(r"auto|([0-9]+\.?|[0-9]*\.[0-9]+)\s*([kmgtp]i?)?b?", re.IGNORECASE)
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def parse_duration(text: str) -> float:
-    """Return the seconds that a time stands for.
-
-    Examples
-    --------
-    >>> parse_duration("30s"), parse_duration("1.5h"), parse_duration("90")
-    (30.0, 5400.0, 90.0)
-    """
-    number, unit = (text[:-1], _UNITS[text[-1]]) if text[-1:] in _UNITS else (text, 1)
-    if not number.replace(".", "", 1).isdecimal() or not number.isascii():
-        raise UsageError(f"{text!r} is no length of time", "write it as 30s, 10m or 2h")
-    return float(number) * unit
-
-
-def duration_text(seconds: float) -> str:
-    """Return a length of time in the largest unit that it is a number of.
-
-    Examples
-    --------
-    >>> duration_text(30), duration_text(600), duration_text(5400)
-    ('30 s', '10 min', '90 min')
-    """
-    for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds % size == 0:
-            return f"{seconds / size:g} {name}"
-    return f"{seconds:g} s"
 
 
 def cores() -> int:
@@ -122,6 +61,12 @@ class Spec:
         Files for talking to that, where it speaks TLS.
     storage_only : bool
         Bring up storage without scheduler and workers.
+    also : tuple of str
+        Deployments whose storage is read through.
+    advertise : str or None
+        The address under which others reach what listens on `host`; None for `host` itself.
+    link : Link or None
+        Of a deployment on another machine: how it is reached from here. All else is decided there.
     """
 
     name: str = "local"
@@ -143,6 +88,9 @@ class Spec:
     tls_cert: str | None = None
     tls_key: str | None = None
     storage_only: bool = False
+    also: tuple[str, ...] = ()
+    advertise: str | None = None
+    link: Link | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -160,7 +108,7 @@ class Spec:
         if self.idle is not None and self.idle <= 0:
             raise UsageError(f"it cannot end after {self.idle:g} s of idleness", "give a time like 10m")
         for path in (self.buffers, self.database, self.scratch):
-            if path is not None and (not os.path.isabs(path) or not path.isprintable()):
+            if path is not None and not (_is_absolute(path) and path.isprintable()):
                 raise UsageError(f"{path!r} is no absolute path of plain text")
         if self.threads < 1:
             raise UsageError(f"{self.threads} threads are not possible", "give 1 or more")
@@ -183,6 +131,11 @@ class Spec:
         most = self.workers if self.maximum is None else self.maximum
         return 4 + most * (2 if self.nanny else 1)
 
+    def home(self, path: str) -> Home:
+        """Return the home in a directory, with the store, the database and what is read through that this chooses."""
+        also = (*self.also, self.name) if self.link is not None else self.also
+        return Home(path, self.buffers, self.database, ",".join(also))
+
     def to_json(self) -> str:
         """Return the text of the file that keeps the spec."""
         return json.dumps({"version": VERSION, **dataclasses.asdict(self)}, indent=1) + "\n"
@@ -202,7 +155,14 @@ class Spec:
             raise UsageError(f"the deployment {values.get('name')} was made by a newer offload", "update offload")
         if values["ports"] is not None:
             values["ports"] = tuple(values["ports"])
+        values["also"] = tuple(values.get("also", ()))
+        if values.get("link") is not None:
+            values["link"] = Link.from_values(values["link"])
         return cls(**values)
+
+
+def _is_absolute(path: str) -> bool:
+    return os.path.isabs(path) or path.startswith(DEPLOYMENT)
 
 
 def spec_of(place: Place) -> Spec:
@@ -220,10 +180,7 @@ def spec_of(place: Place) -> Spec:
 def take_part(place: Place) -> Spec:
     """Let this process, and those that it starts, keep results where a deployment does; return its spec."""
     spec = spec_of(place)
-    names = ("OFFLOAD_HOME", BUFFERS, DATABASE)
-    os.environ["OFFLOAD_HOME"] = place.home
-    # What the environment says otherwise is for other processes.
-    os.environ.pop(BUFFERS, None)
-    os.environ.pop(DATABASE, None)
-    os.environ.update(zip(names, Home(place.home, spec.buffers, spec.database).key, strict=True))
+    for name in VARIABLES:  # what they say is for other processes
+        os.environ.pop(name, None)
+    os.environ.update(zip(VARIABLES, spec.home(place.home).key, strict=True))
     return spec

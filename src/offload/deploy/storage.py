@@ -7,12 +7,12 @@ import json
 import sys
 
 from offload.compute.places import Place
+from offload.compute.storages import database_of, store_of
 from offload.deploy import credentials
+from offload.deploy.endpoints import address
 from offload.deploy.spec import take_part
 from offload.errors import OffloadError, StorageError
-from offload.storage.directory import DirectoryStore
 from offload.storage.home import Home
-from offload.storage.results import SqliteDatabase
 from offload.storage.service.listening import bind, server_context
 from offload.storage.service.serving import serve
 from offload.storage.service.status import Status
@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 class Announcement(Status):
     """Tells the head where the service listens, as one line of JSON on standard output."""
 
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+
     def write(self, status: str, **more: object) -> None:
         """Tell it when the service runs; that it has ended, the head sees."""
         if status == "running":
-            sys.stdout.write(json.dumps({"address": f"https://{more['host']}:{more['port']}"}) + "\n")
+            assert isinstance(more["port"], int)
+            sys.stdout.write(json.dumps({"address": address("https", self._spec, more["port"])}) + "\n")
             sys.stdout.flush()
 
 
@@ -47,14 +51,14 @@ def run(place: Place, port: int | None) -> None:
     spec = take_part(place)
     own = credentials.certificate(place.keys, credentials.SERVER)
     home = Home()
-    store, database = DirectoryStore(home.store), SqliteDatabase(home.database)
+    store, database = store_of(home), database_of(home)
     try:
         store.has([])  # what is wrong with them is to be known now
         database.lookup([])
         listener = _listen(spec, port)
         context = server_context(own.certificate, own.key)
         token = credentials.token(place.keys)
-        asyncio.run(serve(store, database, token, listener, context, Announcement(), attached=True))
+        asyncio.run(serve(store, database, token, listener, context, Announcement(spec), attached=True))
     finally:
         store.close()
         database.close()

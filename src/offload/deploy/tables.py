@@ -8,18 +8,27 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
+from offload.compute.places import check_name
+from offload.deploy.sites.address import SCHEME
 from offload.errors import NotFoundError, UsageError
+from offload.storage.home import DEPLOYMENT
 
 PROJECT, USER = "offload.toml", "config.toml"
 
 # Key of a table: the type of its value, and the attribute of a spec that it stands for ("" for none).
 TOP: dict[str, tuple[type, str]] = {
-    "site": (str, ""),
+    "site": (str, "site"),
+    "route": (str, "route"),
+    "environment": (str, "environment"),
+    "local_ports": (str, "local_ports"),
     "host": (str, "host"),
+    "advertise": (str, "advertise"),
+    "interface": (str, "interface"),
     "port": (int, "port"),
     "ports": (str, "ports"),
     "idle": (str, "idle"),
     "storage_only": (bool, "storage_only"),
+    "also": (list, "also"),
     "scheduler": (str, "scheduler"),
     "storage": (dict, ""),
     "tls": (dict, ""),
@@ -40,7 +49,7 @@ WITHIN: dict[str, dict[str, tuple[type, str]]] = {
     },
 }
 PATHS = {"buffers", "database", "scratch", "tls_ca", "tls_cert", "tls_key"}
-_KINDS = {str: "a text", int: "a whole number", bool: "true or false", dict: "a table"}
+_KINDS = {str: "a text", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}
 
 
 def files() -> Iterator[str]:
@@ -112,14 +121,26 @@ def _tables(path: str) -> dict[str, Any]:
 def _values(table: Any, path: str, name: str) -> Iterator[tuple[str, Any]]:
     where = f"deployment.{name}"
     for key, value, attribute in _checked(table, TOP, path, where):
-        if key == "site" and value != "here":
-            raise UsageError(f"{path}: {where}.site is {value!r}: this version deploys here only", 'site = "here"')
+        if key == "site":
+            if value != "here" and not value.startswith(SCHEME):
+                raise UsageError(
+                    f"{path}: {where}.site is {value!r}", 'write site = "here" or site = "ssh://user@host"'
+                )
+            if value == "here":
+                continue
+        if key == "also" and not all(type(name) is str for name in value):
+            raise UsageError(f"{path}: {where}.also is {value!r}", "it is to be a list of names of deployments")
+        if key == "storage" and type(value) is str:
+            yield "buffers", DEPLOYMENT + check_name(value)
+            yield "database", DEPLOYMENT + check_name(value)
+            continue
         if key in WITHIN:
             for inner, inside, meant in _checked(value, WITHIN[key], path, f"{where}.{key}"):
                 if inner == "provider":
                     _check_provider(inside, "scheduler" in table, path, f"{where}.{key}")
                 if meant:
-                    yield meant, _absolute(inside, path) if meant in PATHS else inside
+                    there = table.get("site", "here") != "here"  # paths are the other machine's
+                    yield meant, _absolute(inside, path) if meant in PATHS and not there else inside
         elif attribute:
             yield attribute, value
 
@@ -133,7 +154,7 @@ def _checked(table: Any, known: dict[str, tuple[type, str]], path: str, where: s
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
             raise UsageError(f"{path}: {where} has no key {key}", hint)
         kind, attribute = known[key]
-        if type(value) is not kind:
+        if type(value) is not kind and not (key == "storage" and type(value) is str):
             raise UsageError(f"{path}: {where}.{key} is {value!r}", f"it is to be {_KINDS[kind]}")
         yield key, value, attribute
 

@@ -1,7 +1,8 @@
 """The home: the directory that holds a user's store, database and file-checksum cache.
 
 ``OFFLOAD_HOME`` names it; else it is ``offload`` in the user's data directory. ``OFFLOAD_BUFFERS`` and
-``OFFLOAD_DATABASE`` name another store's directory and another database.
+``OFFLOAD_DATABASE`` name another store's directory and another database; either may be ``offload://NAME``, which is the
+storage of a deployment. ``OFFLOAD_ALSO`` names deployments, with commas between them, whose storage is read through.
 """
 
 from __future__ import annotations
@@ -15,8 +16,14 @@ from offload.storage.filesystems import translated
 FORMAT = 1
 """The version of the layout that this program reads and writes."""
 
-BUFFERS, DATABASE = "OFFLOAD_BUFFERS", "OFFLOAD_DATABASE"
-"""The variables that name another store and another database than the home's."""
+BUFFERS, DATABASE, ALSO = "OFFLOAD_BUFFERS", "OFFLOAD_DATABASE", "OFFLOAD_ALSO"
+"""The variables that name another store and another database than the home's, and what is read through."""
+
+VARIABLES = ("OFFLOAD_HOME", BUFFERS, DATABASE, ALSO)
+"""Those that say where results are kept, in the order of `Home.key`."""
+
+DEPLOYMENT = "offload://"
+"""Begins the address of a deployment's storage, before its name."""
 
 _PREFIX = "offload home "
 
@@ -58,15 +65,19 @@ class Home:
         Its directory; by default the user's. Made when it does not exist, with mode 0700.
     buffers, database : str, optional
         A store's directory and a database to use instead of its own, and instead of what the environment names.
+    also : str, optional
+        Deployments whose storage is read through, with commas between them; by default what the environment names.
 
     Attributes
     ----------
     path : str
         Its absolute path.
     store, database, files : str
-        Paths of the store's directory, the database and the file-checksum cache.
-    key : (str, str, str)
-        Its path, and those of store and database: what tells it from others.
+        Paths of the store's directory, the database and the file-checksum cache; or the addresses of a deployment's.
+    also : str
+        Names of deployments whose storage is read through, with commas between them.
+    key : (str, str, str, str)
+        Its path, those of store and database, and `also`: what tells it from others.
 
     Raises
     ------
@@ -78,13 +89,20 @@ class Home:
         It does not exist and cannot be made.
     """
 
-    __slots__ = ("database", "files", "key", "path", "store")
+    __slots__ = ("also", "database", "files", "key", "path", "store")
 
-    def __init__(self, path: str | None = None, buffers: str | None = None, database: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | None = None,
+        buffers: str | None = None,
+        database: str | None = None,
+        also: str | None = None,
+    ) -> None:
         self.path = os.path.abspath(path) if path else home_path()
         self.store = _chosen(buffers, BUFFERS) or os.path.join(self.path, "store")
         self.database = _chosen(database, DATABASE) or os.path.join(self.path, "database.sqlite")
-        self.key = (self.path, self.store, self.database)
+        self.also = os.environ.get(ALSO, "") if also is None else also
+        self.key = (self.path, self.store, self.database, self.also)
         self.files = os.path.join(self.path, "files.sqlite")
         if not _is_home(self.path):
             self._create()
@@ -128,6 +146,8 @@ class Home:
 def _chosen(path: str | None, variable: str) -> str | None:
     """Return the absolute path that was given, or else the one that a variable names."""
     path = path or os.environ.get(variable)
+    if path and path.startswith(DEPLOYMENT):
+        return path
     return os.path.abspath(os.path.expanduser(path)) if path else None
 
 

@@ -61,7 +61,9 @@ class DaskCarrier(Carrier):
         Where workers make scratch directories.
     """
 
-    def __init__(self, engine: DaskEngine, place: str, home: tuple[str, str, str], scratch: str | None = None) -> None:
+    def __init__(
+        self, engine: DaskEngine, place: str, home: tuple[str, str, str, str], scratch: str | None = None
+    ) -> None:
         self._engine = engine
         self._place = place
         self._home = home

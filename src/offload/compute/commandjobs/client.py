@@ -7,7 +7,8 @@ import time
 
 from offload.compute.commandjobs.messages import CommandSubmission, Leave, Watch
 from offload.compute.jobs.messages import dump, load
-from offload.errors import OffloadError, StorageError
+from offload.errors import StorageError
+from offload.storage.patient import Patience
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
     from offload.compute.commandjobs.messages import JobInfo, Outcome, Ticket
     from offload.compute.commands.plan import Plan
     from offload.compute.places import Place
+    from offload.compute.session import Session
     from offload.storage.remote.client import Client
-
-PATIENCE, PAUSE = 120.0, 0.3
-"""Seconds for which a job service that is away is looked for, and between two tries."""
+    from offload.storage.store import Store
 
 TELL_AFTER = 2.0
 """Seconds after which the user is told why nothing happens, and between two such lines."""
@@ -31,10 +31,6 @@ POLL_SECONDS = 20.0
 LEAVE_SECONDS = 10.0
 MARGIN = 20.0
 MOST_PLANS = 500
-
-
-class AwayError(OffloadError):
-    """The job service could not be reached for a long time."""
 
 
 class CommandJobs:
@@ -50,17 +46,33 @@ class CommandJobs:
         Tells the user what is waited for.
     sees_files : bool
         Whether the workers read this machine's files, under the same names.
+    store : Store, optional
+        The one that the workers have, where it is not that of the session. Closed with this client.
+    patience : Patience, optional
+        How the service is waited for.
     """
 
     def __init__(
-        self, name: str, connect: Callable[[], Client], say: Callable[[str], None], sees_files: bool = True
+        self,
+        name: str,
+        connect: Callable[[], Client],
+        say: Callable[[str], None],
+        sees_files: bool = True,
+        store: Store | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self.name = name
         self.sees_files = sees_files
+        self._store = store
         self.client = os.urandom(8).hex()
         self._connect = connect
         self._say = say
+        self._patience = patience or Patience(f"the job service of {name}", say)
         self._service: Client | None = None
+
+    def store(self, session: Session) -> Store:
+        """Return the store that the workers have, which may be that of a session."""
+        return self._store or session.store
 
     def submit(self, plans: Sequence[Plan], detach: bool = False) -> list[Ticket]:
         """Give commands to the service.
@@ -145,39 +157,33 @@ class CommandJobs:
         service, self._service = self._service, None
         if service is not None:
             service.close()
+        if self._store is not None:
+            self._store.close()
 
     def _ask(self, what: str, message: object, idle: float | None = None, patience: float | None = None) -> Any:
         """Send a message and return the answer; where the service is away, look for it again for a while."""
-        body, patience = dump(message), PATIENCE if patience is None else patience
-        begun, told = time.monotonic(), False
-        while True:
+        body = dump(message)
+
+        def ask() -> Any:
+            if self._service is None:
+                self._service = self._connect()
             try:
-                if self._service is None:
-                    self._service = self._connect()
-                answer = load(self._service.call("POST", f"/v1/commands{what}", body, idle=idle).body)
-            except StorageError as error:
-                self.close()
-                if type(error) is not StorageError or error.__cause__ is None:
-                    raise  # the service's own finding, not trouble on the way to it
-                away = time.monotonic() - begun
-                if away > patience:
-                    raise AwayError(
-                        f"the job service of {self.name} has been away for {patience:g} s: {error.message}",
-                        f"offload status {self.name}, offload logs {self.name}",
-                    ) from error
-                if away > TELL_AFTER and not told:
-                    self._say(f"the job service of {self.name} is away; looking for it for {patience:g} s")
-                    told = True
-                time.sleep(PAUSE)
-                continue
-            if told:
-                self._say(f"the job service of {self.name} is there again")
-            return answer
+                return load(self._service.call("POST", f"/v1/commands{what}", body, idle=idle).body)
+            except StorageError:
+                service, self._service = self._service, None  # it may be somewhere else by now
+                if service is not None:
+                    service.close()
+                raise
+
+        return self._patience.ask(ask, seconds=patience)
 
 
 def connected(place: Place, say: Callable[[str], None]) -> CommandJobs:
     """Return a client of a deployment's job service. It connects when it is first used."""
     from offload.compute.commandjobs.sending import visible
-    from offload.compute.jobs.connection import connect
+    from offload.compute.deployed import connect
+    from offload.compute.storages import store_elsewhere
+    from offload.compute.waiting import patience_for
 
-    return CommandJobs(place.name, lambda: connect(place), say, visible(place))
+    patience = patience_for(place, "job service", say)
+    return CommandJobs(place.name, lambda: connect(place), say, visible(place), store_elsewhere(place), patience)

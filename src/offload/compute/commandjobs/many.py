@@ -57,7 +57,7 @@ class DeploymentExecutor(CommandExecutor):
     def start(self, jobs: Sequence[Job], say: Callable[[str], None]) -> None:
         """Take on jobs."""
         self._say = say
-        complete([job.plan for job in jobs], self._session.store, with_inputs=not self._jobs.sees_files)
+        complete([job.plan for job in jobs], self._jobs.store(self._session), with_inputs=not self._jobs.sees_files)
         self._queue.extend(jobs)
 
     def finished(self, seconds: float) -> list[tuple[Job, str]]:

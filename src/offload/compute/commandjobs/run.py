@@ -21,7 +21,7 @@ from offload.compute.commands.recall import planner_for
 from offload.compute.commands.single import changed_in_place, entry_of, stored
 from offload.compute.commands.stage import Scratch
 from offload.compute.places import Place
-from offload.compute.session import Session, session_of
+from offload.compute.session import Session, session_at_home
 from offload.errors import EnvironmentDiffersError, OffloadError
 
 TYPE_CHECKING = False
@@ -52,7 +52,7 @@ class Guarded(Running):
         guardian.forget(process.pid)
 
 
-def run(place: str, job: int, home: tuple[str, str, str], scratch: str | None = None) -> str:
+def run(place: str, job: int, home: tuple[str, str, str, str], scratch: str | None = None) -> str:
     """Run a job, if it is still to be run; the Dask task.
 
     Parameters
@@ -81,7 +81,7 @@ def run(place: str, job: int, home: tuple[str, str, str], scratch: str | None = 
         return exc.message
     if begun is None:
         return "it is not to be run any more"
-    attempt = Attempt(begun, session_of(home[0], home[1:]), scratch)
+    attempt = Attempt(begun, session_at_home(home), scratch)
     reporter = Reporter(service.ask, job, begun.attempt, attempt.stop)
     with _lock:
         _attempts.add(attempt)

@@ -21,9 +21,10 @@ def visible(place: Place) -> bool:
     import socket
 
     from offload.compute.contact import Contact
+    from offload.compute.storages import is_elsewhere
 
     contact = Contact.read(place.contact)
-    if contact is None or contact.head["host"] != socket.gethostname():
+    if contact is None or contact.head["host"] != socket.gethostname() or is_elsewhere(place):
         return False
     with open(place.spec, encoding="utf-8") as file:
         return json.load(file).get("scheduler") is None  # the workers of one that someone else started may be anywhere
@@ -37,7 +38,7 @@ def complete(plans: Sequence[Plan], store: Store, with_inputs: bool) -> None:
     plans : sequence of Plan
         Not with an open standard input.
     store : Store
-        The one that the workers have, too.
+        One that the workers have, too.
     with_inputs : bool
         Whether the inputs are put there, and not only the standard input: because they may have changed by the time
         that the command runs, or are not seen where it runs. What is read in place stays where it is.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from offload.compute.commandjobs.client import AwayError
 from offload.compute.commandjobs.followed import Followed
 from offload.compute.commandjobs.messages import CANCELLING
 from offload.compute.commandjobs.sending import complete
 from offload.compute.commands.single import check_before
 from offload.errors import OffloadError
+from offload.storage.patient import AwayError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def compute_there(
         None when somebody else has had it recorded meanwhile.
     """
     check_before([plan], session, say)
-    complete([plan], session.store, with_inputs=not jobs.sees_files)
+    complete([plan], jobs.store(session), with_inputs=not jobs.sees_files)
     followed = None
     try:
         ticket = jobs.submit([plan])[0]

@@ -18,11 +18,12 @@ from offload.compute.runner import Runner
 from offload.compute.session import Session
 from offload.compute.shipped import ShippedFunction
 from offload.errors import BasketGoneError, EncodeError, OffloadError, StorageError
+from offload.storage.patient import Patience
 from offload.storage.remote.client import Client
 
 CALLS_PER_REQUEST = 1000
 POLL_SECONDS = 20.0
-PATIENCE, PAUSE, END_SECONDS = 120.0, 0.5, 1.0
+PAUSE, END_SECONDS = 0.5, 1.0
 
 Connect = Callable[[], Client]
 
@@ -34,10 +35,13 @@ class Jobs(Runner):
     ----------
     connect : callable
         Gives a client of where the service is now; called again when it has gone away.
+    patience : Patience
+        How it is waited for when it is away.
     """
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, patience: Patience) -> None:
         self._connect = connect
+        self._patience = patience
         self._own = threading.local()  # each thread has a connection of its own
         self._basket = secrets.token_hex(8)
         self._waiting: dict[str, tuple[Submission, SentCall, list[Future[Any]]]] = {}
@@ -153,21 +157,17 @@ class Jobs(Runner):
 
     def _patiently(self, ask: Callable[[Client], Any]) -> Any:
         """Ask the service; where it is away, look for it again for a while."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
+
+        def once() -> Any:
+            if getattr(self._own, "service", None) is None:
+                self._own.service = self._connect()
             try:
-                if getattr(self._own, "service", None) is None:
-                    self._own.service = self._connect()
                 return ask(self._own.service)
-            except StorageError as exc:
-                # Connection trouble. A service that was started again may be somewhere else.
-                self._forget_service()
-                if self._closed or time.monotonic() > deadline:
-                    raise OffloadError(
-                        f"the job service has been away for {PATIENCE:.0f} s: {exc.message}",
-                        "offload status, offload logs",
-                    ) from exc
-                time.sleep(PAUSE)
+            except StorageError:
+                self._forget_service()  # one that was started again may be somewhere else
+                raise
+
+        return self._patience.ask(once, lambda: self._closed)
 
     def _again(self) -> None:
         """Send everything that still waits once more: a service that was started again knows nothing of it."""

@@ -11,6 +11,7 @@ from offload.compute.verification.child import Answer, Job
 from offload.compute.verification.verdicts import COMPARED, DIFFERENT, NOT_RUN, SAME, CannotRunError, Verdict
 from offload.errors import DecodeError
 from offload.identity.decoding import decode
+from offload.storage.home import VARIABLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Callers:
         return answer
 
     def _start(self, directory: str) -> subprocess.Popen[bytes]:
-        unset = ("OFFLOAD_BUFFERS", "OFFLOAD_DATABASE")
+        unset = VARIABLES[1:]
         environment = {name: value for name, value in os.environ.items() if name not in unset}
         environment.update(OFFLOAD_HOME=self._home, OFFLOAD_DEPLOYMENT="none")
         return subprocess.Popen(

@@ -14,7 +14,7 @@ from importlib import import_module
 
 from offload.compute.places import Place
 from offload.deploy import credentials
-from offload.deploy.endpoints import free_port
+from offload.deploy.endpoints import address, free_port
 from offload.deploy.head.supervisor import Head, log
 from offload.deploy.spec import take_part
 from offload.errors import OffloadError
@@ -31,7 +31,7 @@ async def serve(place: Place, attached: bool) -> None:
     spec = take_part(place)
     port = free_port(spec.host, None, spec.ports, PREFERRED)
     listener = socket.create_server((spec.host, port), family=socket.AF_INET6 if ":" in spec.host else socket.AF_INET)
-    head = Head(place, f"https://{spec.host}:{port}")
+    head = Head(place, address("https", spec, port))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, head.stop)

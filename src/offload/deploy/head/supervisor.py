@@ -21,7 +21,8 @@ from offload.deploy.head.idle import Idle, of_scheduler, of_service
 from offload.deploy.head.link import SchedulerLink, ServiceLink
 from offload.deploy.head.services import Services
 from offload.deploy.head.workers import Workers
-from offload.deploy.spec import Spec, duration_text, spec_of
+from offload.deploy.quantities import duration_text
+from offload.deploy.spec import Spec, spec_of
 from offload.errors import StorageError, UsageError
 from offload.storage.filesystems import translated
 

@@ -49,20 +49,23 @@ class Ssh(Site):
         The path of the socket through which the connection is shared; kept while the connection is.
     ask : bool
         Whether ``ssh`` may ask for passwords, codes and the like at the terminal.
+    program : str
+        The command line to use instead of ``ssh``; by default what the variable `COMMAND` holds.
     """
 
-    def __init__(self, address: SshAddress, socket: str, ask: bool = True) -> None:
+    def __init__(self, address: SshAddress, socket: str, ask: bool = True, program: str = "") -> None:
         if len(os.fsencode(socket)) > LONGEST_SOCKET:
             raise UsageError(f"{socket} is too long for a socket", "set TMPDIR to a shorter directory")
         self.address = address
         self.name = str(address)
         self.socket = socket
         self._ask = ask
+        self._program = program
 
     def _ssh(self, *words: str) -> list[str]:
         options = {**OPTIONS, "ControlPath": self.socket, "BatchMode": "no" if self._ask else "yes"}
         chosen = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-        return [*ssh_command(), *chosen, *words, *self.address.words]
+        return [*ssh_command(self._program), *chosen, *words, *self.address.words]
 
     def is_open(self) -> bool:
         """Tell whether the shared connection is there."""
@@ -143,7 +146,9 @@ class Ssh(Site):
 
     def try_it(self) -> str:
         """Return what a user can type to see what ``ssh`` says."""
-        return "try it: " + shlex.join([*ssh_command(), "-v", *(w for w in self.address.words if w != "--")])
+        return "try it: " + shlex.join(
+            [*ssh_command(self._program), "-v", *(w for w in self.address.words if w != "--")]
+        )
 
     def close(self) -> None:
         """End the shared connection, and with it all forwarded ports."""
@@ -154,15 +159,15 @@ class Ssh(Site):
                 os.unlink(path)
 
 
-def ssh_command() -> list[str]:
-    """Return the words of the ``ssh`` to use.
+def ssh_command(program: str = "") -> list[str]:
+    """Return the words of the ``ssh`` to use: those given, or those that the environment names.
 
     Raises
     ------
     UsageError
         If there is none.
     """
-    words = shlex.split(os.environ.get(COMMAND, "")) or ["ssh"]
+    words = shlex.split(program or os.environ.get(COMMAND, "")) or ["ssh"]
     if shutil.which(words[0]) is None:
         raise UsageError(f"there is no {words[0]} here", "install OpenSSH's client, such as openssh-client")
     return words

@@ -1,4 +1,4 @@
-"""Finding the job service of a deployment, and bringing back a head of this machine that has died."""
+"""Finding the services of a deployment, wherever it is, and bringing back what has died of it on this machine."""
 
 from __future__ import annotations
 
@@ -8,16 +8,28 @@ import sys
 import time
 
 from offload.compute.contact import Contact
-from offload.compute.places import Place
+from offload.compute.places import Place, Registry
 from offload.errors import NotFoundError, OffloadError
 from offload.storage.remote.client import Client
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.storage.database import Database
+    from offload.storage.store import Store
 
 UP_SECONDS = 120.0
 POLL = 0.1
 
 
-def connect(place: Place) -> Client:
-    """Return a client of a deployment's job service, where it is now.
+def connect(place: Place, service: str = "jobs") -> Client:
+    """Return a client of a service of a deployment, where it is now.
+
+    Parameters
+    ----------
+    place : Place
+        The deployment.
+    service : str
+        ``"jobs"`` or ``"storage"``.
 
     Raises
     ------
@@ -29,18 +41,34 @@ def connect(place: Place) -> Client:
         reason = place.end_reason()
         how = f"has ended: {reason}" if reason else "is not up"
         raise NotFoundError(f"the deployment {place.name} {how}", f"offload up --name {place.name}")
-    if not contact.head_lives():
+    if contact.state == "dead" or not contact.head_lives():
         contact = _revived(place)
     contact = _started(place, contact)
-    if contact.jobs is None and contact.state == "running":
+    url: str | None = getattr(contact, service)
+    if url is None and service == "jobs" and contact.state == "running":
         raise OffloadError(f"the deployment {place.name} is storage only: it runs no jobs", "offload use another one")
-    if contact.jobs is None:
-        raise OffloadError(f"the deployment {place.name} takes no jobs (yet)", f"offload status {place.name}")
+    if url is None:
+        what = "takes no jobs (yet)" if service == "jobs" else "has no storage service (yet)"
+        raise OffloadError(f"the deployment {place.name} {what}", f"offload status {place.name}")
     try:
         with open(place.token, encoding="ascii") as file:
-            return Client(contact.jobs, file.read().strip(), place.authority)
+            return Client(url, file.read().strip(), place.authority)
     except OSError as exc:
         raise OffloadError(f"{place.token} cannot be read: {exc.strerror}", f"offload up --name {place.name}") from exc
+
+
+def store(home: str, name: str) -> Store:
+    """Return the store of a deployment, as its storage service gives it."""
+    from offload.storage.remote.store import HttpStore
+
+    return HttpStore(connect(Registry(home).get(name), "storage"))
+
+
+def database(home: str, name: str) -> Database:
+    """Return the database of a deployment, as its storage service gives it."""
+    from offload.storage.remote.database import HttpDatabase
+
+    return HttpDatabase(connect(Registry(home).get(name), "storage"))
 
 
 def _started(place: Place, contact: Contact) -> Contact:

@@ -1,0 +1,1 @@
+"""Deployments on other machines: brought up there, known here as if they were here."""

@@ -1,0 +1,64 @@
+"""Asking the offload of another machine, over SSH."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from offload.deploy.remote.mark import ANSWER, STEP
+from offload.deploy.sites.base import Done, Site
+from offload.errors import OffloadError
+
+SECONDS = 200.0
+
+Say = Callable[[str], None]
+
+
+def ask(
+    site: Site, python: str, verb: str, request: dict[str, Any], say: Say = lambda _: None, seconds: float = SECONDS
+) -> dict[str, Any]:
+    """Return the answer of :mod:`offload.deploy.remote.there`.
+
+    Parameters
+    ----------
+    site : Site
+        The other machine.
+    python : str
+        The interpreter there that has offload.
+    verb : str
+        What is asked.
+    request : dict
+        Its arguments.
+    say : callable
+        Is told the steps there.
+    seconds : float
+        How long it may take.
+
+    Raises
+    ------
+    OffloadError
+        If it cannot be done: the message says where.
+    """
+
+    def step(line: str) -> None:
+        if line.startswith(STEP):
+            say(f"{site.name}: {line.removeprefix(STEP)}")
+
+    words = [python, "-m", "offload.deploy.remote.there", verb]
+    done = site.run(words, json.dumps(request).encode(), seconds, check=False, tell=step)
+    answer = _answer(done)
+    if answer is None:
+        raise OffloadError(f"{python} on {site.name} does not run offload: {done.said}", f"try it: {site.shown(words)}")
+    if "error" in answer:
+        raise OffloadError(f"{site.name}: {answer['error']}", answer["hint"])
+    return answer
+
+
+def _answer(done: Done) -> dict[str, Any] | None:
+    for line in reversed(done.text.splitlines()):
+        _, mark, rest = line.partition(ANSWER)
+        if mark:
+            answer: dict[str, Any] = json.loads(rest)
+            return answer
+    return None

@@ -1,0 +1,121 @@
+"""The side of the other machine: ``python -m offload.deploy.remote.there VERB``, run over SSH.
+
+It reads a request as JSON from standard input, tells its steps on standard error, and writes one line to standard
+output: a mark, which tells it from what a login shell may print, and the answer as JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from offload.compute.contact import Contact
+from offload.compute.places import Place, Registry
+from offload.deploy import credentials
+from offload.deploy.launch import down as bring_down
+from offload.deploy.launch import known, state
+from offload.deploy.launch import up as bring_up
+from offload.deploy.remote.link import DIRECT
+from offload.deploy.remote.mark import ANSWER, STEP
+from offload.deploy.resolve import resolve
+from offload.deploy.spec import spec_of
+from offload.errors import NotFoundError, OffloadError
+from offload.storage.home import checked_home
+
+
+def up(registry: Registry, name: str, route: str, choices: dict[str, Any]) -> dict[str, Any]:
+    """Bring a deployment up, unless it is, and tell all that is needed to use it.
+
+    Parameters
+    ----------
+    registry : Registry
+        Of this machine.
+    name : str
+        The deployment.
+    route : str
+        How it will be reached.
+    choices : dict
+        Attributes of its spec, as they were asked for.
+    """
+    if route == DIRECT and "host" not in choices and name not in registry.names():
+        choices = {**choices, "host": _reached_at()}
+    resolved = resolve(registry, "local", name, choices)
+    contact, started = bring_up(registry, resolved.spec, _tell)
+    place = registry.place(name)
+    differences = [] if started else resolved.differences(spec_of(place))
+    return {
+        "started": started,
+        "differences": differences,
+        "contact": vars(contact),
+        "keys": credentials.of_client(place.keys),
+        "storage_only": spec_of(place).storage_only,
+    }
+
+
+def _reached_at() -> str:
+    """Return the address of this machine that the SSH connection has come to."""
+    words = os.environ.get("SSH_CONNECTION", "").split()
+    if len(words) != 4:
+        raise OffloadError("the address of the other machine is not known", "give it: --host ADDRESS")
+    return words[2]
+
+
+def down(registry: Registry, name: str) -> dict[str, Any]:
+    """Bring a deployment down, if it is there."""
+    if name not in registry.names():
+        return {"down": False}
+    bring_down(registry, registry.place(name), _tell)
+    return {"down": True}
+
+
+def contact(registry: Registry, name: str) -> dict[str, Any]:
+    """Tell how a deployment is, and where."""
+    place = registry.place(name)
+    if name not in registry.names():
+        return {"state": "down", "contact": None}
+    told: Contact | None = known(place)
+    return {"state": state(place), "contact": None if told is None else vars(told)}
+
+
+def listing(registry: Registry) -> dict[str, Any]:
+    """Tell which deployments there are, and how they are."""
+    return {"deployments": [_described(registry.place(name)) for name in registry.names()]}
+
+
+def _described(place: Place) -> dict[str, Any]:
+    told = known(place)
+    return {
+        "name": place.name,
+        "state": state(place),
+        "scheduler": told.scheduler if told is not None else None,
+        "spec": dataclasses.asdict(spec_of(place)),
+    }
+
+
+VERBS: dict[str, Callable[..., dict[str, Any]]] = {"up": up, "down": down, "contact": contact, "list": listing}
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{STEP}{text}\n")
+    sys.stderr.flush()
+
+
+def main(verb: str) -> int:
+    """Answer one request."""
+    os.chdir(os.path.expanduser("~"))  # relative paths of a user who is elsewhere begin there
+    try:
+        request = json.load(sys.stdin)
+        answer = VERBS[verb](Registry(checked_home()), **request)
+    except OffloadError as exc:
+        kind = "NotFoundError" if isinstance(exc, NotFoundError) else "OffloadError"
+        answer = {"error": exc.message, "hint": exc.hint, "kind": kind}
+    sys.stdout.write(f"{ANSWER}{json.dumps(answer)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

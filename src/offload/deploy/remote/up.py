@@ -1,0 +1,184 @@
+"""Bringing deployments on other machines up and down, from here."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+import time
+from typing import Any
+
+from offload.compute.contact import Contact
+from offload.compute.liveness import started
+from offload.compute.places import Place, Registry
+from offload.deploy.launch import Say, end_all, known, single
+from offload.deploy.processes import kill, python, start_detached, tail, wait_until_gone
+from offload.deploy.remote import mirror
+from offload.deploy.remote.asking import ask
+from offload.deploy.remote.link import Link
+from offload.deploy.sites.ssh import COMMAND, Ssh
+from offload.deploy.spec import Spec, spec_of
+from offload.errors import NotFoundError, OffloadError
+from offload.storage.home import Home
+
+CONNECT_SECONDS, END_SECONDS, INTERVAL = 60.0, 10.0, 0.05
+
+
+def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
+    """Bring up a deployment on another machine, and connect to it.
+
+    Parameters
+    ----------
+    registry : Registry
+        Where it is made known here.
+    spec : Spec
+        With its link.
+    say : callable
+        Is told each step as it happens.
+
+    Returns
+    -------
+    (Contact, bool)
+        Where it is reached from here, and whether anything had to be started.
+
+    Raises
+    ------
+    OffloadError
+        If something stands in the way.
+    """
+    place = registry.place(spec.name)
+    assert spec.link is not None
+    Home(registry.home)
+    with single(place, say):
+        contact = known(place)
+        if contact is not None and contact.head_lives() and contact.state == "running":
+            return contact, False
+        link = _with_what_is_known(place, spec.link)
+        site = mirror.site_of(link, ask=True)
+        if site is None:
+            return _connect(place, say), False
+        try:
+            begun = _begin_there(registry, dataclasses.replace(spec, link=link), link, site, say)
+        except BaseException:
+            if not os.path.exists(place.spec):  # then nobody else knows of the connection
+                site.close()
+                shutil.rmtree(link.runtime)
+            raise
+        return _connect(place, say), begun
+
+
+def _with_what_is_known(place: Place, link: Link) -> Link:
+    """Return a link with what an earlier connection has found out, where it is the same."""
+    ssh = link.ssh or os.environ.get(COMMAND, "")
+    return dataclasses.replace(link, runtime=mirror.runtime_of(place), ssh=ssh)
+
+
+def _begin_there(registry: Registry, spec: Spec, link: Link, site: Ssh, say: Say) -> bool:
+    """Bring the deployment up on its machine, and keep here what is needed to use it."""
+    say(f"connecting to {site.name}")
+    site.open()
+    interpreter = interpreter_of(site, link.environment)
+    request = {"name": spec.name, "route": link.route, "choices": link.choices}
+    answer = ask(site, interpreter, "up", request, say)
+    if answer["differences"]:
+        what, has, asked = answer["differences"][0]
+        say(f"{spec.name} is up there already: {what.replace('_', ' ')} is {has}, not {asked}")
+    link = dataclasses.replace(link, python=interpreter, head=answer["contact"]["head"]["url"])
+    mirror.create(registry, dataclasses.replace(spec, link=link), answer["keys"])
+    return bool(answer["started"])
+
+
+def interpreter_of(site: Ssh, environment: str) -> str:
+    """Return the Python that a deployment runs with."""
+    if not environment.startswith("python:"):
+        raise OffloadError(f"the environment {environment} is not there yet", "give --environment python:/path")
+    return environment.removeprefix("python:")
+
+
+def _connect(place: Place, say: Say) -> Contact:
+    """See to it that the connection is kept, and wait until it is there."""
+    contact = known(place)
+    if contact is None or not contact.head_lives():
+        say("making the connection" if contact is None else "making the connection again")
+        pid = start_detached(python("offload.deploy.remote.keeper", place.path), place.log("link"))
+    else:
+        pid = contact.head["pid"]
+    deadline = time.monotonic() + CONNECT_SECONDS
+    reason = ""
+    while time.monotonic() < deadline:
+        contact = known(place)
+        if contact is not None and contact.head["pid"] == pid:
+            if contact.state == "running":
+                return contact
+            if contact.reason not in ("", reason):
+                reason = contact.reason
+                say(reason)
+        if started(pid) is None:
+            raise OffloadError(
+                f"the connection to {place.name} ended at once: {tail(place.log('link'), 1) or 'it said nothing'}",
+                f"its log: {place.log('link')}",
+            )
+        time.sleep(INTERVAL)
+    raise OffloadError(
+        f"{place.name} was not reached in {CONNECT_SECONDS:.0f} s: {reason or tail(place.log('link'), 1)}",
+        f"offload doctor {place.name}",
+    )
+
+
+def down(registry: Registry, place: Place, link: Link, say: Say) -> None:
+    """End a deployment on another machine, and forget it here. What was recorded there stays.
+
+    Raises
+    ------
+    OffloadError
+        If the machine cannot be reached: then nothing is forgotten.
+    """
+    site = mirror.site_of(link, ask=True)
+    if site is not None:
+        if not site.is_open():
+            say(f"connecting to {site.name}")
+            site.open()
+        if not link.python:
+            raise OffloadError(f"where offload is on {site.name} is not known", f"offload down {place.name}, there")
+        if not ask(site, link.python, "down", {"name": place.name}, say)["down"]:
+            say(f"{place.name} is not there any more")
+    else:
+        _end_by_head(place)
+    _forget(registry, place, link, site)
+
+
+def _end_by_head(place: Place) -> None:
+    from offload.deploy.headclient import ask as ask_head
+
+    contact = known(place)
+    if contact is None:
+        raise NotFoundError(f"where the head of {place.name} is, is not known", f"offload leave {place.name}")
+    ask_head(place, contact, "POST", "/v1/down")
+
+
+def leave(registry: Registry, place: Place, say: Say) -> None:
+    """Forget a deployment on another machine, which goes on there."""
+    with single(place, say):
+        link = spec_of(place).link
+        if link is None:
+            raise OffloadError(f"{place.name} is on this machine", f"offload down {place.name}")
+        _forget(registry, place, link, mirror.site_of(link, ask=False))
+
+
+def _forget(registry: Registry, place: Place, link: Link, site: Ssh | None) -> None:
+    contact = known(place)
+    if contact is not None and contact.head_lives():  # else it would make the connection again
+        keeper = {contact.head["pid"]: contact.head["started"]}
+        kill(keeper, signal.SIGTERM)
+        kill(wait_until_gone(keeper, END_SECONDS), signal.SIGKILL)
+    if site is not None:
+        site.close()
+    end_all(place)
+    mirror.remove(registry, place, link)
+
+
+def described(link: Link) -> dict[str, Any]:
+    """Return what a user is shown of a link."""
+    values = {"site": link.site, "route": link.route, "environment": link.environment, "local ports": link.local_ports}
+    return {key: value for key, value in {**values, **link.choices}.items() if value is not None}

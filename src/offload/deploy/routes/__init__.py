@@ -1,0 +1,1 @@
+"""How a client reaches the services of a deployment on another machine."""

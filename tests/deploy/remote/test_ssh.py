@@ -1,0 +1,79 @@
+"""Deployments on another machine, over SSH: brought up, used, and brought down from here."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.lab.lab import Lab
+
+pytestmark = pytest.mark.real
+
+PYTHON = ["--environment", "python:/shared/venv/bin/python"]
+DIRECT = ["--route", "direct", "--ports", "60001-60020"]
+
+TASK = """
+import socket
+import offload
+
+@offload.task(effects="ignore")
+def where(number):
+    return socket.gethostname(), number
+
+if __name__ == "__main__":
+    futures = where.map(range(20))
+    found = offload.gather(futures)
+    assert [number for _, number in found] == list(range(20))
+    print(*sorted({host for host, _ in found}), sum(bool(future.recalled) for future in futures))
+"""
+
+
+@pytest.fixture
+def ready(lab: Lab) -> Lab:
+    """A lab whose hosts have offload."""
+    assert lab.offload_venv
+    return lab
+
+
+@pytest.mark.parametrize("route", [[], DIRECT], ids=["tunnel", "direct"])
+def test_everything_works_as_on_a_deployment_of_this_machine(ready: Lab, route: list[str]) -> None:
+    lab = ready
+    up = lab.offload("up", "ssh://alice@h1", *PYTHON, "--workers", "2", *route)
+    assert up.returncode == 0, up.stderr
+    assert "h1 is up, after" in up.stderr
+    assert lab.offload("up", "ssh://alice@h1").stderr == "offload: h1 is up already\n"
+    # commands, with their inputs and outputs
+    (lab.home / "words.txt").write_text("pear\nfig\n")
+    words = ["run", "--on", "h1", "--output", "sorted.txt", "--", "sh", "-c", "hostname; sort words.txt > sorted.txt"]
+    first = lab.offload(*words, cwd=lab.home)
+    assert (first.returncode, first.stdout) == (0, "h1\n"), first.stderr
+    assert (lab.home / "sorted.txt").read_text() == "fig\npear\n"
+    again = lab.offload(*words, cwd=lab.home)
+    assert "offload: recalled" in again.stderr
+    assert again.stdout == "h1\n"
+    piped = lab.run(f"seq 1000000 | {lab.laptop_venv}/bin/offload run --on h1 -- wc -l")
+    assert piped.stdout == "1000000\n", piped.stderr
+    # tasks
+    (lab.home / "task.py").write_text(TASK)
+    python = str(lab.laptop_venv / "bin/python")
+    environment = {"OFFLOAD_DEPLOYMENT": "h1"}
+    done = lab.run([python, "task.py"], cwd=lab.home, env=environment)
+    assert done.stdout == "h1 0\n", done.stderr
+    assert lab.run([python, "task.py"], cwd=lab.home, env=environment).stdout == "h1 20\n"
+    # plain Dask, in any terminal
+    plain = "from distributed import Client; print(Client().submit(__import__('socket').gethostname).result())"
+    dask = lab.run(f'eval "$({lab.laptop_venv}/bin/offload env h1)" && {python} -c "{plain}"')
+    assert dask.stdout == "h1\n", dask.stderr
+    # looking at it
+    status = json.loads(lab.offload("status", "h1", "--json").stdout)
+    assert {worker["state"] for worker in status["workers"]} == {"connected"}
+    assert status["kept"]["database"]["results"] == 22
+    assert lab.offload("scale", "h1", "1").returncode == 0
+    # the end of it
+    assert lab.offload("down", "h1").returncode == 0
+    assert lab.host("h1").processes("alice") == []
+    assert lab.offload("list").stdout == ""
+    # what was recorded there stays there
+    assert lab.offload("up", "ssh://alice@h1", *PYTHON, *route).returncode == 0
+    assert "offload: recalled" in lab.offload(*words, cwd=lab.home).stderr
