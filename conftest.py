@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.lab.fixtures"]
+pytest_plugins = ["tests.lab.fixtures", "tests.lab.slurm"]
 
 _directory = pytest.StashKey[Path]()
 _deselected = pytest.StashKey[int]()

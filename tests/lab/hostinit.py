@@ -91,6 +91,8 @@ def main() -> None:
     build_root(directory, name, sys.argv[3])
     os.makedirs("/run/sshd")
     os.makedirs("/run/lock")
+    if os.path.getsize("/etc/fstab"):
+        subprocess.run(["mount", "-a"], check=True)
     os.setsid()
     sshd = start_sshd()
     wait_for_sshd()

@@ -36,7 +36,6 @@ class Lab:
         self.ssh_config = self.home / ".ssh/config"
         self.hosts = {place.name: Host(self, place) for place in self.places}
         self.environments = Environments(REPOSITORY)
-        self.after_reset: list[Callable[[], None]] = []  # what fixtures on top of the hosts put back
         self._keeper = self._start_keeper(front, behind)
         self.keeper = self._keeper.pid
         self.disks = Path(f"/proc/{self.keeper}/root{self.directory}/disks")
@@ -110,8 +109,6 @@ class Lab:
             elif path.parent != self.shared or path.name not in ("venv", "wheels"):
                 path.unlink()
         self._fill_home()
-        for action in self.after_reset:
-            action()
 
     def _fill_home(self) -> None:
         keys = self.home / ".ssh"

@@ -49,6 +49,7 @@ def common(layer: Path, directory: Path, members: list[Place]) -> None:
     (layer / "var/tmp").chmod(0o1777)
     (layer / "etc/resolv.conf").touch()
     (layer / "etc/motd").touch()
+    (layer / "etc/fstab").touch()
     _accounts(layer / "etc")
     _ssh(layer / "etc/ssh", directory, members)
     for user, number in {"root": 0, **USERS}.items():
