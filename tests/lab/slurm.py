@@ -113,8 +113,8 @@ class Slurm:
         host.write("/etc/slurm/slurm.conf", self._configuration)
         self._start(host)
 
-    def _start(self, host: Host, *, option: str = "") -> None:
-        host.exec(START.format(daemon="slurmctld" if host is self.login else f"slurmd {option}"))
+    def _start(self, host: Host) -> None:
+        host.exec(START.format(daemon="slurmctld" if host is self.login else "slurmd"))
 
     def run(self, command: str, *, user: str = "alice", timeout: float = 30.0, check: bool = True) -> str:
         """Run a command on the login host; what it printed, stripped."""
@@ -164,11 +164,15 @@ class Slurm:
         self._wait(lambda: self.run("sinfo -h -p main -o up 2>/dev/null || true")[:2], ("up",), 30.0, "slurmctld")
 
     def boot(self, host: Host) -> None:
-        """Switch a host on that had crashed (`Host.crash`), with its part of the cluster."""
-        time.sleep(1.1)  # Slurm counts whole seconds: a boot in the one of the last answer is none
+        """Switch a host on that had crashed (`Host.crash`), with its part of the cluster.
+
+        A node that boots faster than Slurm misses it would keep its jobs for ever: the time of the last boot comes from
+        the kernel, of which there is only one here. So Slurm is told, and takes the node back when it reports.
+        """
         host.boot()
-        # -b: this was a boot. Slurm takes the time of the last one from the kernel, of which there is only one here.
-        self._start(host, option="" if host is self.login else "-b")
+        if host is not self.login:
+            self.login.exec(f"scontrol update NodeName={host.name} State=DOWN Reason=crashed")
+        self._start(host)
 
     def node_state(self, name: str) -> str:
         """State of a node in Slurm's words (``idle``, ``down*``)."""
