@@ -15,10 +15,8 @@ from typing import Any
 import pytest
 
 import offload as api
-from offload.compute.contact import Contact
-from offload.compute.liveness import started
 from offload.compute.places import Place, Registry
-from offload.deploy import credentials, launch
+from offload.deploy import launch
 from offload.deploy.client import client
 from offload.deploy.processes import family, wait_until_gone
 from offload.deploy.spec import Spec
@@ -95,6 +93,12 @@ def test_a_worker_joins_a_deployment(place: Place, start: Start, tmp_path: Path,
     os.kill(scheduler["pid"], signal.SIGKILL)
     eventually(lambda: launch.status(place)["services"][0]["restarts"] == 1)
     eventually(lambda: named(place, "mine"))
+    if by == "file":  # it is told where the next head is
+        os.kill(contact_of(place).head["pid"], signal.SIGKILL)
+        eventually(lambda: launch.state(place) == "dead")
+        launch.up(Registry(place.home), Spec(name="test", workers=0), print)
+        eventually(lambda: named(place, "mine"))
+        assert worker.poll() is None
     members |= family(worker.pid)
     worker.terminate()
     assert worker.wait(SECONDS) == 0
@@ -123,11 +127,32 @@ def test_parts_of_a_deployment_by_hand(start: Start, home: Path, offload: Offloa
         check=True,
     )
     assert done.stdout == b"42\n"
-    for process in (worker, jobs, scheduler):
-        process.terminate()
-        assert process.wait(SECONDS) == 0
-    assert launch.state(place) == "down"
-    assert offload("down", "parts").returncode == 0
+    told = offload("status", "parts")
+    assert told.returncode == 0, told.stderr
+    lines = [line.split()[:2] for line in told.stdout.decode().splitlines() if line]
+    assert [line for line in lines if line[0] in ("head", "scheduler", "jobs")] == [
+        ["scheduler", "running"],
+        ["jobs", "running"],
+    ]
+    for words in (("scale", "parts", "2"), ("dashboard", "parts")):
+        refused = offload(*words)
+        assert refused.returncode == 1
+        assert b"parts has no head" in refused.stderr
+    worker.terminate()
+    assert worker.wait(SECONDS) == 0
+    jobs.kill()
+    jobs.wait(SECONDS)
+    told = offload("status", "parts")
+    assert told.returncode == 1
+    assert b"the jobs of parts is away\n  offload serve jobs parts" in told.stderr
+    again = start("serve", "jobs", "parts")
+    assert again.stdout is not None
+    again.stdout.readline()
+    worker = start("worker", "--contact", place.contact)
+    eventually(lambda: launch.status(place)["workers"])
+    assert offload("down", "parts", timeout=SECONDS).returncode == 0
+    for process in (worker, again, scheduler):
+        assert process.wait(SECONDS) is not None  # all of it, whoever has started it
 
 
 @pytest.mark.real
@@ -158,16 +183,6 @@ def test_one_that_is_only_starting_is_brought_down(start: Start, home: Path, off
     assert offload("down", "mine", timeout=SECONDS).returncode == 0
     assert head.wait(SECONDS) == 0
     assert not os.path.exists(place.path)
-
-
-def test_without_a_head_nothing_is_told_of_it(home: Path, offload: Offload) -> None:
-    place = Registry(str(home)).create("parts", Spec(name="parts").to_json())
-    credentials.create(place.keys, ["127.0.0.1"])
-    Contact("running", {"pid": os.getpid(), "started": started(os.getpid()), "url": ""}).write(place.contact)
-    told = offload("status", "parts")
-    assert told.returncode == 1
-    assert b"parts has no head that could tell" in told.stderr
-    os.unlink(place.contact)
 
 
 def test_two_may_bring_the_same_one_down(home: Path) -> None:

@@ -156,6 +156,11 @@ def dashboard(name: str | None, only_print: bool) -> int:
             f"the scheduler of {place.name} is not offload's: its dashboard is where others have put it",
             f"often it is on port 8787 of the machine of {contact.scheduler}",
         )
+    if not contact.has_head():
+        raise OffloadError(
+            f"the deployment {place.name} has no head, through which its dashboard is reached",
+            f"offload down {place.name}",
+        )
     link = f"{contact.head['url']}/login?token={credentials.token(place.keys)}"
     write_line(link)
     if not only_print:

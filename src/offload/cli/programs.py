@@ -66,7 +66,8 @@ def worker(
     )
     # A nanny's worker would run the installed command once more; this name of ``python -m offload`` it leaves alone.
     sys.modules["__main__"].__spec__ = ModuleSpec("offload.__main__", None)
-    asyncio.run(work(known, settings))
+    with known.enrolled():
+        asyncio.run(work(known, settings))
     return 0
 
 
@@ -81,10 +82,11 @@ def scheduler(name: str | None) -> int:
     import asyncio
     import tempfile
 
+    from offload.deploy.enrolled import enrolled
     from offload.deploy.scheduler import serve
 
     place = prepared(name)
-    with tempfile.TemporaryDirectory(prefix="offload-") as runtime:
+    with enrolled(place), tempfile.TemporaryDirectory(prefix="offload-") as runtime:
         asyncio.run(serve(place, os.path.join(runtime, "dashboard"), None, attached=False))
     return 0
 
@@ -105,7 +107,7 @@ def prepared(name: str | None) -> Place:
     registry = Registry(checked_home())
     place = registry.only(name) if name is None and registry.names() else registry.place(name or "local")
     contact = known(place)
-    if contact is not None and contact.head_lives() and contact.head["url"]:
+    if contact is not None and contact.head_lives() and contact.has_head():
         raise UsageError(f"{place.name} is up: its services run already", f"offload down {place.name}")
     if not os.path.exists(place.spec):
         prepare(registry, Spec(name=place.name))

@@ -136,9 +136,11 @@ def _part(what: str, name: str | None) -> int:
         sys.stdout.flush()
         program = python("offload.deploy.head", place.path)
         os.execv(program[0], program)  # by this name others find it
+    from offload.deploy.enrolled import enrolled
     from offload.deploy.jobs import serve as serve_jobs
 
-    asyncio.run(serve_jobs(place, None, attached=False))
+    with enrolled(place):
+        asyncio.run(serve_jobs(place, None, attached=False))
     return 0
 
 

@@ -62,6 +62,10 @@ class Contact:
 
         return is_alive(self.head["pid"], self.head.get("started", ""))
 
+    def has_head(self) -> bool:
+        """Tell whether a head has written it, and not a service that was started by itself."""
+        return bool(self.head["url"])
+
     def addresses(self) -> list[str]:
         """Return where head and services listen, as far as they do."""
         return [address for address in (self.head["url"], self.scheduler, self.jobs, self.storage) if address]

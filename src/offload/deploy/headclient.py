@@ -30,8 +30,11 @@ def ask(place: Place, contact: Contact, method: str, path: str, body: dict[str, 
     OffloadError
         If the head refuses; the message is its own.
     """
-    if not contact.head["url"]:
-        raise HeadGoneError(f"{place.name} has no head that could tell: its parts were started one by one")
+    if not contact.has_head():
+        raise HeadGoneError(
+            f"{place.name} has no head: its parts were started one by one",
+            f"start and end workers yourself: offload worker --contact {place.contact}",
+        )
     try:
         return request(contact.head["url"], place.keys, method, path, body)
     except HeadGoneError as exc:

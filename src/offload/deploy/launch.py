@@ -12,10 +12,11 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from offload.compute.contact import Contact
-from offload.compute.liveness import started
+from offload.compute.liveness import is_alive, started
 from offload.compute.places import Place, Registry
 from offload.deploy import credentials
 from offload.deploy.endpoints import known_as
+from offload.deploy.enrolled import parts
 from offload.deploy.existing import examine
 from offload.deploy.headclient import HeadGoneError, ask
 from offload.deploy.locking import alone
@@ -215,13 +216,15 @@ def down(registry: Registry, place: Place, say: Say) -> None:
 
             remote.down(registry, place, link, say)
             return
-        if known(place) is not None:
+        if known(place) is not None or parts(place):
             say("waiting for its processes to end")
-        end_all(place, DOWN_SECONDS, say)
+        end_all(place, DOWN_SECONDS, say, parts(place))
         registry.remove(place.name)
 
 
-def end_all(place: Place, seconds: float = 0.0, say: Say = lambda _: None) -> None:
+def end_all(
+    place: Place, seconds: float = 0.0, say: Say = lambda _: None, others: dict[int, str] | None = None
+) -> None:
     """See to it that no process of a deployment is left, nor what a head that was killed leaves in the file system.
 
     Parameters
@@ -232,6 +235,8 @@ def end_all(place: Place, seconds: float = 0.0, say: Say = lambda _: None) -> No
         How long its processes may take to end by themselves, once they have been told to; with 0 they are killed.
     say : callable
         Is told when they do not.
+    others : dict of int to str, optional
+        Processes that are to end, too, with all that descends from them (id: start time).
 
     Raises
     ------
@@ -240,15 +245,15 @@ def end_all(place: Place, seconds: float = 0.0, say: Say = lambda _: None) -> No
     """
     contact = known(place)
     if seconds:
-        told = of_place(place.path, "offload.deploy.head")
+        told = of_place(place.path, "offload.deploy.head") | (others or {})
         if contact is not None:  # what was started by hand goes by other names
             told[contact.head["pid"]] = contact.head["started"]
         kill(told, signal.SIGTERM)
-    left = wait_until_gone(_members(place), seconds)
+    left = wait_until_gone(_members(place, others), seconds)
     if left:
         if seconds:
             say(f"{len(left)} processes did not end by themselves; ending them")
-        left |= _members(place)
+        left |= _members(place, others)
         kill(left, signal.SIGKILL)
         left = wait_until_gone(left, KILL_SECONDS)
     if left:
@@ -260,13 +265,16 @@ def end_all(place: Place, seconds: float = 0.0, say: Say = lambda _: None) -> No
         os.unlink(place.contact)
 
 
-def _members(place: Place) -> dict[int, str]:
-    """Return all processes of a deployment (id: start time)."""
+def _members(place: Place, others: dict[int, str] | None = None) -> dict[int, str]:
+    """Return all processes of a deployment, and others with what descends from them (id: start time)."""
     found: dict[int, str] = {}
     contact = known(place)
     head = [contact.head["pid"]] if contact is not None and contact.head_lives() else []
     for pid in (*of_place(place.path), *head):
         found |= family(pid)
+    for pid, since in (others or {}).items():
+        if is_alive(pid, since):
+            found |= family(pid)
     return found
 
 
@@ -275,6 +283,10 @@ def status(place: Place) -> dict[str, Any]:
     contact = known(place)
     if contact is None or not contact.head_lives():
         return {"name": place.name, "state": state(place), "services": [], "workers": []}
+    if not contact.has_head():
+        from offload.deploy.parts import look
+
+        return look(place, contact)
     try:
         return ask(place, contact, "GET", "/v1/status")
     except HeadGoneError as exc:

@@ -34,23 +34,27 @@ def report(place: Place) -> dict[str, Any]:
     Returns
     -------
     dict
-        What :func:`offload.deploy.launch.status` gives, with ``services`` that begin with the head and tell ``address``
-        and ``since``; ``jobs``, what is under way; ``waits``, what waits and why; ``problems``, each with ``message``
-        and ``hint``. Whatever is not running has ``says``, the last line of its log.
+        What :func:`offload.deploy.launch.status` gives, with ``services`` that begin with the head and tell
+        ``address`` and ``since`` (without a head, if there is none); ``jobs``, what is under way; ``waits``, what
+        waits and why; ``problems``, each with ``message`` and ``hint``. Whatever is not running has ``says``, the
+        last line of its log.
     """
     contact = launch.known(place)
     told = launch.status(place)
     told.pop("head", None)
     told["jobs"] = _jobs(place, contact) if told["state"] == "running" else None
-    told["dashboard"] = contact.head["url"] if contact is not None and told["state"] == "running" else None
-    told["services"] = [_service(place, contact, service) for service in [_head(contact, told), *told["services"]]]
+    has_head = contact is None or contact.has_head()
+    told["dashboard"] = contact.head["url"] if contact is not None and has_head and told["state"] == "running" else None
+    services = [_head(contact, told), *told["services"]] if has_head else told["services"]
+    told["services"] = [_service(place, contact, service) for service in services]
     for worker in told["workers"]:
         if worker["state"] == "running":
             worker["state"] = "connecting"
         if worker["state"] != "connected":
             worker["says"] = _last_line(place, worker["name"])
     told["waits"] = _waits(told)
-    told["problems"] = [{"message": error.message, "hint": error.hint} for error in _problems(told)]
+    more = f"offload scale {place.name} N" if has_head else f"offload worker --contact {place.contact}"
+    told["problems"] = [{"message": error.message, "hint": error.hint} for error in _problems(told, more)]
     return told
 
 
@@ -131,7 +135,7 @@ def _said(what: dict[str, Any]) -> str:
     return f": {what['says']}" if what.get("says") else ""
 
 
-def _problems(told: dict[str, Any]) -> list[OffloadError]:
+def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
     name, state = told["name"], told["state"]
     if state == "silent":
         return [OffloadError(told["reason"], f"its log: offload logs {name}; to start it anew: offload down {name}")]
@@ -143,7 +147,7 @@ def _problems(told: dict[str, Any]) -> list[OffloadError]:
     found = [
         OffloadError(
             f"the {service['name']} of {name} is {service['state']}{_said(service)}",
-            "others have started it; it is waited for" if service.get("existing") else f"{logs} {service['name']}",
+            service.get("hint", f"{logs} {service['name']}"),
         )
         for service in told["services"]
         if service["state"] != "running"
@@ -154,7 +158,7 @@ def _problems(told: dict[str, Any]) -> list[OffloadError]:
         if worker["state"] != "connected" and worker["restarts"]
     ]
     if told["waits"] and not told["workers"] and not told.get("adaptive"):
-        found.append(OffloadError(told["waits"][-1], f"offload scale {name} N"))
+        found.append(OffloadError(told["waits"][-1], more))
     return found
 
 

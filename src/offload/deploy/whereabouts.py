@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 
 from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.deploy import credentials
+from offload.deploy.enrolled import enrolled
 from offload.deploy.headclient import request
 from offload.deploy.spec import Spec, spec_of, take_part
 from offload.errors import NotFoundError, UsageError
@@ -38,6 +41,14 @@ class Whereabouts(ABC):
     def join(self) -> Spec:
         """Let this process take part, and return what the deployment has chosen for workers."""
 
+    def enrolled(self) -> AbstractContextManager[None]:
+        """Let this process end when the deployment is brought down, where its place is seen."""
+        return contextlib.nullcontext()
+
+    def is_over(self) -> bool:
+        """Whether the deployment is known to have been brought down."""
+        return False
+
 
 class InPlace(Whereabouts):
     """A deployment whose files are seen here.
@@ -59,6 +70,14 @@ class InPlace(Whereabouts):
     def join(self) -> Spec:
         """Keep results where the deployment does."""
         return take_part(self._place)
+
+    def enrolled(self) -> AbstractContextManager[None]:
+        """Say in the place that this process belongs to it."""
+        return enrolled(self._place)
+
+    def is_over(self) -> bool:
+        """Whether the place is gone."""
+        return not os.path.exists(self._place.spec)
 
 
 class AtHead(Whereabouts):

@@ -70,7 +70,7 @@ class Settings:
 
 
 async def work(known: Whereabouts, settings: Settings, attached: bool = False) -> None:
-    """Work for a deployment until told to stop.
+    """Work for a deployment until told to stop, or it is brought down.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ async def work(known: Whereabouts, settings: Settings, attached: bool = False) -
     known.join()
     stop = Stop(attached)
     pause, told = FIRST_PAUSE, ""
-    while not stop.is_told():
+    while not stop.is_told() and not known.is_over():
         try:
             contact, reason = await asyncio.to_thread(known.contact), "there is no scheduler yet"
         except OffloadError as exc:

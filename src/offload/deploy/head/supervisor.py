@@ -183,7 +183,8 @@ class Head:
         services = [child.described() for child in self.running]
         if self.spec.scheduler is not None:
             answers = "running" if self.workers.reached else "away"
-            services.insert(0, {"name": "scheduler", "state": answers, "pid": None, "restarts": 0, "existing": True})
+            hint = "others have started it; it is waited for"
+            services.insert(0, {"name": "scheduler", "state": answers, "pid": None, "restarts": 0, "hint": hint})
         return {
             "name": self.place.name,
             "state": self.contact.state,

@@ -1,0 +1,55 @@
+"""How a deployment without a head is: its parts were started one by one, and each is asked itself."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from offload.compute.contact import Contact
+from offload.compute.places import Place
+from offload.deploy.head.link import SchedulerLink, ServiceLink
+from offload.deploy.head.workers import Workers
+
+_START = {"scheduler": "offload scheduler {}", "jobs": "offload serve jobs {}"}
+
+
+def look(place: Place, contact: Contact) -> dict[str, Any]:
+    """Return what :func:`offload.deploy.launch.status` does for one with a head.
+
+    Services have a ``hint`` besides: how each is started.
+    """
+    found, workers = asyncio.run(_ask(place, contact))
+    services = [
+        {"name": name, "state": state, "pid": None, "restarts": None, "hint": _START[name].format(place.name)}
+        for name, state in found.items()
+    ]
+    addresses = {"scheduler": contact.scheduler, "jobs": contact.jobs, "storage": contact.storage}
+    return {
+        "name": place.name,
+        "state": contact.state,
+        **addresses,
+        "adaptive": None,
+        "services": services,
+        "workers": workers,
+    }
+
+
+async def _ask(place: Place, contact: Contact) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """Return the state of each service, and the workers."""
+    states: dict[str, str] = {}
+    known: list[dict[str, Any]] = []
+    if contact.scheduler is not None:
+        link = SchedulerLink(place, contact)
+        workers = Workers(place, link)
+        known = await workers.status()
+        await link.close()
+        states["scheduler"] = "running" if workers.reached else "away"
+    if contact.jobs is not None:
+        service = ServiceLink(place, lambda: contact.jobs)
+        try:
+            await service.get("/v1/status")
+            states["jobs"] = "running"
+        except (OSError, TimeoutError):
+            states["jobs"] = "away"
+        await service.close()
+    return states, known
