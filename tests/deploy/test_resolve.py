@@ -170,6 +170,23 @@ def test_scratch_that_cannot_be_used_is_told_first(offload: Offload, scratch: st
     assert not offload("list").stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--host", "192.0.2.1"], b"192.0.2.1 is no address of this machine"),
+        (["--host", "nowhere.invalid"], b"nowhere.invalid is no address of this machine"),
+        (["--name", ""], b"'' cannot be the name of a deployment"),
+    ],
+)
+def test_what_cannot_be_is_not_kept(
+    project: Path, home: Path, offload: Offload, words: list[str], message: bytes
+) -> None:
+    refused = offload("up", *words)
+    assert refused.returncode in (1, 2)
+    assert message in refused.stderr
+    assert Registry(str(home)).names() == []  # the next `offload up` would be for the same host
+
+
 @pytest.mark.real
 def test_one_that_is_up_otherwise_is_told(project: Path, offload: Offload) -> None:
     words = ["up", "--name", "kept", "--storage-only"]

@@ -51,6 +51,7 @@ def test_choices_that_cannot_be(wrong: dict[str, int]) -> None:
         {"port": 0}, {"port": -1}, {"port": 70000}, {"ports": (5, 4)}, {"ports": (0, 5)},
         {"ports": (60001, 60004), "workers": 1}, {"workers": 10**9}, {"minimum": 0, "maximum": 10**9},
         {"workers": "two"}, {"workers": None}, {"threads": True}, {"scratch": "not/absolute"},
+        {"host": ""}, {"host": "0.0.0.0"}, {"host": "::1"},
     ],
 )  # fmt: skip
 def test_choices_that_would_fail_only_later(wrong: dict[str, Any]) -> None:

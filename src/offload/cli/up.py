@@ -128,7 +128,9 @@ def up(
         report = {"name": spec.name, "started": started, "seconds": seconds, **vars(contact)}
         write_json(report if started else {**report, "differs": [what for what, _, _ in differences]})
     else:
-        say(f"{spec.name} is up, after {duration(seconds)}" if started else f"{spec.name} is up already")
+        own = spec.scheduler is None and not spec.storage_only and (spec.minimum if spec.maximum else spec.workers)
+        coming = "; its workers are starting" if own else ""
+        say(f"{spec.name} is up, after {duration(seconds)}{coming}" if started else f"{spec.name} is up already")
         _show(spec.name, contact, spec.scheduler is not None)
     if differences:
         return _tell_differences(spec.name, differences)
@@ -220,6 +222,8 @@ def down(name: str | None, everything: bool) -> int:
         raise UsageError("give a name or --all, not both")
     registry = Registry(Home().path)
     places = [registry.place(n) for n in registry.names()] if everything else [registry.only(name)]
+    if not places:
+        say("there are no deployments")
     for place in places:
         bring_down(registry, place, say)
         say(f"{place.name} is down")

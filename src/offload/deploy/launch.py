@@ -15,7 +15,7 @@ from offload.compute.contact import Contact
 from offload.compute.liveness import is_alive, started
 from offload.compute.places import Place, Registry
 from offload.deploy import credentials
-from offload.deploy.endpoints import known_as
+from offload.deploy.endpoints import is_free, known_as
 from offload.deploy.enrolled import parts
 from offload.deploy.existing import examine
 from offload.deploy.headclient import HeadGoneError, ask
@@ -102,6 +102,7 @@ def up(registry: Registry, spec: Spec, say: Say, start: Start = start_detached) 
         try:
             _check_storage(home)
             _check_scratch(spec)
+            is_free(spec.host, 0)  # tells when the host is no address of this machine
             return _begin(registry, place, spec, say, start), True
         except BaseException as exc:  # also Ctrl-C: what was begun does not stay half-way
             end_all(place)

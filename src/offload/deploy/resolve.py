@@ -87,6 +87,8 @@ def resolve(registry: Registry, target: str, name: str | None, options: dict[str
             values = {**table, **options}
             sources = {**dict.fromkeys(table, path), **sources}
     given = name is not None or target != LOCAL
+    if name is not None:
+        check_name(name)
     if site is not None:
         name = name or (default_name(site) if target == site else target)
         return _on(registry, site, name, values, sources)

@@ -114,6 +114,8 @@ class Spec:
             raise UsageError(f"{self.threads} threads are not possible", "give 1 or more")
         if not _MEMORY.fullmatch(str(self.memory_limit).strip()):
             raise UsageError(f"{self.memory_limit!r} is no amount of memory", "write it as 4GB or 500MiB, auto, or 0")
+        if not self.host or ":" in self.host or self.host == "0.0.0.0":
+            raise UsageError(f"{self.host!r} is no address to listen on", "give one IPv4 address, or a name")
         if self.port is not None and not 0 < self.port < 65536:
             raise UsageError(f"{self.port} is no port", "ports go from 1 to 65535")
         if self.ports is not None and self.ports[1] - self.ports[0] + 1 < self.ports_needed():
