@@ -18,7 +18,7 @@ from offload.compute.recording import record
 from offload.compute.runner import Runner
 from offload.compute.session import Session
 from offload.compute.shipped import ShippedFunction
-from offload.compute.worker import Arguments, Batch, Outcome
+from offload.compute.worker import Batch, Outcome, Packed
 from offload.errors import EncodeError, StorageError
 
 QUEUED_PER_SLOT = 2
@@ -55,7 +55,7 @@ class Batcher(Runner):
     def add(self, session: Session, function: ShippedFunction, calls: list[tuple[Call, Future[Any]]]) -> None:
         """Take on calls of one function. The same call, already on its way, is not run twice."""
         new: list[Work] = []
-        packed: list[tuple[Call, Future[Any], Arguments | bytes]] = []
+        packed: list[tuple[Call, Future[Any], Packed]] = []
         for call, future in calls:
             try:
                 packed.append((call, future, call.packed()))
@@ -167,7 +167,7 @@ class Batcher(Runner):
 
     def _send(self, lane: Lane, engine: Engine, slots: int) -> None:
         works: list[Work] = []
-        calls: list[Arguments | bytes] = []
+        calls: list[Packed] = []
         size, taken = 0, deque(lane.take(slots))
         while taken and size < LARGEST_BYTES:
             work = taken.popleft()

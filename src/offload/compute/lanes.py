@@ -13,7 +13,7 @@ from offload.compute.calls import Call
 from offload.compute.futures import Future
 from offload.compute.session import Session
 from offload.compute.shipped import ShippedFunction
-from offload.compute.worker import Arguments, Outcome
+from offload.compute.worker import Outcome, Packed
 
 TARGET_SECONDS = 0.1
 LARGEST, GROWTH = 2000, 8
@@ -27,7 +27,7 @@ class Work:
 
     __slots__ = ("arguments", "call", "futures", "suspect")
 
-    def __init__(self, call: Call, future: Future[Any], arguments: Arguments | bytes) -> None:
+    def __init__(self, call: Call, future: Future[Any], arguments: Packed) -> None:
         self.call = call
         self.arguments = arguments
         self.futures = [future]

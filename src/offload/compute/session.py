@@ -6,9 +6,9 @@ import threading
 
 from offload.compute.kept import home, kept, kept_by, kept_embedded
 from offload.compute.places import Registry
-from offload.compute.storages import database_of, store_of
+from offload.compute.storages import database_of, is_elsewhere, store_of
 from offload.storage.filecache import FileChecksums
-from offload.storage.home import Home
+from offload.storage.home import DEPLOYMENT, Home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -147,6 +147,14 @@ def session_at(chosen: str | None) -> tuple[Session, Place | None]:
     path = home()
     place = Registry(path).active(chosen)
     return (session_of(path, kept_embedded()) if place is None else session_of_place(place)), place
+
+
+def session_there(place: Place) -> Session | None:
+    """Return a session with only the storage of a deployment on another machine; None for one of this machine."""
+    if not is_elsewhere(place):
+        return None
+    address = DEPLOYMENT + place.name
+    return session_of(place.home, (address, address, ""))
 
 
 def session_of_place(place: Place) -> Session:

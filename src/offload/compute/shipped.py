@@ -4,11 +4,13 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from offload.compute.session import Session
+    from offload.compute.staged import Sent
     from offload.compute.worker import Outcome
     from offload.identity.environment import Environment
+    from offload.identity.files import File
     from offload.identity.graph import Graph
 
 
@@ -27,7 +29,11 @@ class ShippedFunction:
         Where its calls may run.
     watched : bool
         Whether what its calls do besides computing counts.
+    files : sequence of Sent
+        Files that it reaches, where they are sent along; see :mod:`offload.compute.staged`.
     """
+
+    files: Sequence[Sent] = ()
 
     def __init__(
         self, checksum: str, payload: bytes, main: str, environment: Environment, watched: bool = True
@@ -49,12 +55,20 @@ class ShippedFunction:
 class OwnFunction(ShippedFunction):
     """A function of this process, for calls whose arguments reach modules beyond its own, or none."""
 
-    def __init__(self, graph: Graph, payload: bytes, modules: Iterable[str] = (), watched: bool = True) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        payload: bytes,
+        modules: Iterable[str] = (),
+        watched: bool = True,
+        reached: Sequence[tuple[File, str]] = (),
+    ) -> None:
         from offload.compute.worker import main_name
         from offload.identity.environment import environment
 
         super().__init__(graph.checksum, payload, main_name(), environment(graph.modules.union(modules)), watched)
         self._graph = graph
+        self.reached = reached
 
     def explain(self, session: Session) -> str:
         """Store what it reaches, with its source; see :func:`offload.compute.calls.explain`."""

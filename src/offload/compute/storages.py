@@ -45,13 +45,6 @@ def is_elsewhere(place: Place) -> bool:
     return place.name in kept_by(place.home, place.name)[2].split(",")
 
 
-def store_elsewhere(place: Place) -> Store | None:
-    """Return the store of a deployment on another machine, which its workers have; None for one of this machine."""
-    from offload.storage.home import Home
-
-    return _store(Home(place.home), DEPLOYMENT + place.name) if is_elsewhere(place) else None
-
-
 def _store(home: Home, address: str) -> Store:
     if address.startswith(DEPLOYMENT):
         from offload.compute.deployed import store

@@ -20,7 +20,7 @@ from offload.compute.engine import Engine, InlineEngine
 from offload.compute.futures import Future
 from offload.compute.places import Place, Registry
 from offload.compute.runner import Runner
-from offload.compute.session import Session, current
+from offload.compute.session import Session, current, session_there
 from offload.compute.shipped import OwnFunction
 from offload.compute.tasks import Task
 from offload.compute.worker import inside
@@ -115,7 +115,7 @@ def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[
         else:
             chosen = runner(session)
             for modules in {call.modules for call, _ in missing}:
-                function = OwnFunction(graph, task.payload(), modules, task.watched)
+                function = OwnFunction(graph, task.payload(), modules, task.watched, task.reached())
                 chosen.add(session, function, [one for one in missing if one[0].modules == modules])
             if isinstance(chosen, Batcher):
                 # Its thread imports it, too; if Python came to its end first, the import would be refused there.
@@ -223,7 +223,8 @@ def _jobs_of(place: Place) -> Runner:
     from offload.compute.jobs.client import Jobs
     from offload.compute.waiting import patience_for
 
-    return Jobs(functools.partial(connect, place), patience_for(place, "job service"))
+    there = session_there(place)
+    return Jobs(functools.partial(connect, place), patience_for(place, "job service"), there)
 
 
 def _leave() -> None:

@@ -63,7 +63,7 @@ class Task:
         self.root = function if root is None else root
         self.scratch = scratch
         self.watched = effects == "watch"
-        self._files: Sequence[File] = ()
+        self._files: Sequence[tuple[File, str]] = ()
         self._asynchronous = code is not None and bool(code.co_flags & _COROUTINE)
         self._graph: Graph | None = None
         self._recorder: Recorder | None = None
@@ -151,7 +151,7 @@ class Task:
             else:
                 with files.noting() as met:
                     graph = Graph(self.root)
-                self._files = [file for file, _ in met]
+                self._files = met
             if graph.unfollowed and not getattr(
                 self.root, "depends_on", ()
             ):  # else the user knows, and has declared it
@@ -164,10 +164,14 @@ class Task:
 
     def declared(self) -> list[str]:
         """Return the files and directories that each call may read: those that the function reaches."""
-        return [file.path for file in self._files]
+        return [file.path for file, _ in self._files]
+
+    def reached(self) -> Sequence[tuple[File, str]]:
+        """Return these with their checksums."""
+        return self._files
 
     def _inputs(self, call: Call) -> Sequence[File]:
-        return [*self._files, *(file for file, _ in call.files)] if self._files or call.files else ()
+        return [file for file, _ in (*self._files, *call.files)]
 
     @runs_calls
     async def _awaited(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -17,23 +17,26 @@ from importlib.machinery import ModuleSpec
 from types import CoroutineType
 from typing import Any
 
+from offload.compute import staged
 from offload.compute.athome import at_home
 from offload.compute.effects.doers import runs_calls
 from offload.compute.effects.watch import Watch
 from offload.compute.visible import is_visible
-from offload.errors import EncodeError, IdentityError, StorageError
+from offload.errors import EncodeError, IdentityError, OffloadError, StorageError
 from offload.identity.graph import Graph
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.compute.effects.found import Effects
     from offload.compute.shipped import ShippedFunction
+    from offload.compute.staged import Sent
     from offload.compute.visible import Mark
     from offload.identity.environment import Environment
     from offload.identity.files import File
     from offload.storage.home import Home
 
 Arguments = tuple[Any, dict[str, Any]]
+Packed = Arguments | bytes | staged.Staged
 
 # Results of more bytes are put into the store by the worker; smaller ones travel with the batch.
 LARGE = 64 * 1024
@@ -64,17 +67,16 @@ class Batch:
         By which a worker finds out whether it sees the home; where it does not, results travel back. None: it does.
     """
 
-    __slots__ = ("calls", "environment", "function", "home", "main", "mark", "payload", "scratch", "watched")
+    __slots__ = ("calls", "environment", "files", "function", "home", "main", "mark", "payload", "scratch", "watched")
 
-    def __init__(
-        self, home: Home, function: ShippedFunction, calls: list[Arguments | bytes], scratch: bool = False
-    ) -> None:
+    def __init__(self, home: Home, function: ShippedFunction, calls: list[Packed], scratch: bool = False) -> None:
         self.home = home.key
         self.function = function.checksum
         self.payload = function.payload
         self.main = function.main
         self.environment = function.environment
         self.watched = function.watched
+        self.files = function.files
         self.calls = calls
         self.scratch = scratch
         self.mark: Mark | None = None
@@ -209,6 +211,8 @@ def load(batch: Batch, where: str) -> tuple[Callable[..., Any], Graph, Sequence[
     """Return a batch's function, its graph, which is the one that was identified, and the files that it may read."""
     import pickle
 
+    from offload.identity.files import noting
+
     known = _functions.get(batch.function)
     if known is not None and known[1].is_current():
         return known
@@ -216,7 +220,11 @@ def load(batch: Batch, where: str) -> tuple[Callable[..., Any], Graph, Sequence[
         # What the user's script defines is called here as it is there.
         sys.modules["__main__"].__spec__ = ModuleSpec(batch.main, None)
     function: Callable[..., Any]
-    function, theirs, modules, declared = pickle.loads(batch.payload)
+    with noting() as met:
+        function, theirs, modules, declared = pickle.loads(batch.payload)
+    if batch.files:
+        _place(batch, met, batch.files)
+        declared = [*declared, *(file.path for file, _ in met)]
     if modules:
         from offload.compute.provided import provide
 
@@ -235,15 +243,14 @@ def load(batch: Batch, where: str) -> tuple[Callable[..., Any], Graph, Sequence[
     return function, graph, declared
 
 
-def _run(
-    function: Callable[..., Any], graph: Graph, declared: Sequence[Any], batch: Batch, call: Arguments | bytes
-) -> Outcome:
+def _run(function: Callable[..., Any], graph: Graph, declared: Sequence[Any], batch: Batch, call: Packed) -> Outcome:
     outcome = Outcome(time.time())
     began = time.perf_counter()
+    used: list[Sent] = []
     nested, _state.busy = inside(), True
     try:
-        if isinstance(call, bytes):
-            (args, kwargs), files = _unpacked(call)
+        if not isinstance(call, tuple):
+            (args, kwargs), files, used = _unpacked(call, batch)
             declared = [*declared, *files]
         else:
             args, kwargs = call
@@ -261,21 +268,37 @@ def _run(
     finally:
         _state.busy = nested
     outcome.seconds = time.perf_counter() - began
-    outcome.changed = graph.changed()
+    outcome.changed = graph.changed() or (staged.changed(used) if used else None)
     outcome.effects = watch.all_seen(graph)
     _keep(outcome, batch, result)
     return outcome
 
 
-def _unpacked(call: bytes) -> tuple[Any, list[File]]:
-    """Return the arguments of a call, and the files among them."""
+def _unpacked(call: bytes | staged.Staged, batch: Batch) -> tuple[Any, list[File], list[Sent]]:
+    """Return the arguments of a call, the files among them, and which of these were sent along."""
     import pickle
 
     from offload.identity.files import noting
 
+    arguments = call.arguments if isinstance(call, staged.Staged) else call
     with noting() as met:
-        arguments = pickle.loads(call)
-    return arguments, [file for file, _ in met]
+        unpacked = pickle.loads(arguments)
+    used = _place(batch, met, call.files) if isinstance(call, staged.Staged) else []
+    return unpacked, [file for file, _ in met], used
+
+
+def _place(batch: Batch, met: Sequence[tuple[File, str]], files: Sequence[Sent]) -> list[Sent]:
+    """Put files that were sent along where the calls of this process can read them."""
+    from distributed import get_worker
+
+    from offload.compute.session import session_at_home
+
+    if not batch.at_home:
+        raise OffloadError(
+            "this worker does not see the storage of its deployment, so it cannot get the files of the call",
+            "give workers that others have started calls without offload.File",
+        )
+    return staged.place(met, files, session_at_home(batch.home).store, get_worker().local_directory)
 
 
 def _keep(outcome: Outcome, batch: Batch, result: object) -> None:

@@ -77,3 +77,39 @@ def test_everything_works_as_on_a_deployment_of_this_machine(ready: Lab, route: 
     # what was recorded there stays there
     assert lab.offload("up", "ssh://alice@h1", *PYTHON, *route).returncode == 0
     assert "offload: recalled" in lab.offload(*words, cwd=lab.home).stderr
+
+
+FILES = """
+import os
+import offload
+
+WEIGHTS = offload.File("weights.txt")
+
+@offload.task
+def total(numbers, folder):
+    lines = [*open(numbers), *open(os.path.join(folder, "more/a.txt")), *open(WEIGHTS)]
+    return sum(map(int, lines)), numbers.name
+
+if __name__ == "__main__":
+    future = total.submit(offload.File("numbers.txt"), offload.Directory("folder"))
+    print(*future.result(), future.recalled)
+"""
+
+
+def test_files_travel_with_calls(ready: Lab) -> None:
+    lab, environment = ready, {"OFFLOAD_DEPLOYMENT": "h1"}
+    assert lab.offload("up", "ssh://alice@h1", *PYTHON, "--workers", "1").returncode == 0
+    (lab.home / "folder/more").mkdir(parents=True)
+    for name, text in (("numbers.txt", "1\n2\n"), ("folder/more/a.txt", "10\n"), ("weights.txt", "100\n")):
+        (lab.home / name).write_text(text)
+    (lab.home / "files.py").write_text(FILES)
+    # the same path holds something else there, which is never read
+    lab.host("h1").write(str(lab.home / "numbers.txt"), "666\n")
+    command = [str(lab.laptop_venv / "bin/python"), "files.py"]
+    first = lab.run(command, env=environment)
+    assert first.stdout == "113 numbers.txt False\n", first.stderr
+    assert lab.run(command, env=environment).stdout == "113 numbers.txt True\n"
+    for name, text, expected in (("folder/more/a.txt", "20\n", 123), ("weights.txt", "200\n", 223)):
+        (lab.home / name).write_text(text)
+        done = lab.run(command, env=environment)
+        assert done.stdout == f"{expected} numbers.txt False\n", done.stderr

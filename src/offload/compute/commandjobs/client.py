@@ -46,8 +46,8 @@ class CommandJobs:
         Tells the user what is waited for.
     sees_files : bool
         Whether the workers read this machine's files, under the same names.
-    store : Store, optional
-        The one that the workers have, where it is not that of the session. Closed with this client.
+    there : Session, optional
+        The storage that the workers have, where it is not that of this machine.
     patience : Patience, optional
         How the service is waited for.
     """
@@ -58,12 +58,12 @@ class CommandJobs:
         connect: Callable[[], Client],
         say: Callable[[str], None],
         sees_files: bool = True,
-        store: Store | None = None,
+        there: Session | None = None,
         patience: Patience | None = None,
     ) -> None:
         self.name = name
         self.sees_files = sees_files
-        self._store = store
+        self._there = there
         self.client = os.urandom(8).hex()
         self._connect = connect
         self._say = say
@@ -71,8 +71,8 @@ class CommandJobs:
         self._service: Client | None = None
 
     def store(self, session: Session) -> Store:
-        """Return the store that the workers have, which may be that of a session."""
-        return self._store or session.store
+        """Return the store that the workers have: that of a session, but for a deployment on another machine."""
+        return (self._there or session).store
 
     def submit(self, plans: Sequence[Plan], detach: bool = False) -> list[Ticket]:
         """Give commands to the service.
@@ -157,8 +157,6 @@ class CommandJobs:
         service, self._service = self._service, None
         if service is not None:
             service.close()
-        if self._store is not None:
-            self._store.close()
 
     def _ask(self, what: str, message: object, idle: float | None = None, patience: float | None = None) -> Any:
         """Send a message and return the answer; where the service is away, look for it again for a while."""
@@ -182,8 +180,8 @@ def connected(place: Place, say: Callable[[str], None]) -> CommandJobs:
     """Return a client of a deployment's job service. It connects when it is first used."""
     from offload.compute.commandjobs.sending import visible
     from offload.compute.deployed import connect
-    from offload.compute.storages import store_elsewhere
+    from offload.compute.session import session_there
     from offload.compute.waiting import patience_for
 
     patience = patience_for(place, "job service", say)
-    return CommandJobs(place.name, lambda: connect(place), say, visible(place), store_elsewhere(place), patience)
+    return CommandJobs(place.name, lambda: connect(place), say, visible(place), session_there(place), patience)

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
+from offload.compute import staged
 from offload.compute.calls import Call, where
 from offload.compute.effects.telling import tell_once
 from offload.compute.futures import Future
 from offload.compute.jobs.messages import Delivery, SentCall, Submission, dump, load
 from offload.compute.runner import Runner
 from offload.compute.session import Session
-from offload.compute.shipped import ShippedFunction
+from offload.compute.shipped import OwnFunction, ShippedFunction
 from offload.errors import BasketGoneError, EncodeError, OffloadError, StorageError
 from offload.storage.patient import Patience
 from offload.storage.remote.client import Client
@@ -37,11 +38,14 @@ class Jobs(Runner):
         Gives a client of where the service is now; called again when it has gone away.
     patience : Patience
         How it is waited for when it is away.
+    there : Session, optional
+        The storage that the workers have, where it is not that of this machine: files are sent there.
     """
 
-    def __init__(self, connect: Connect, patience: Patience) -> None:
+    def __init__(self, connect: Connect, patience: Patience, there: Session | None = None) -> None:
         self._connect = connect
         self._patience = patience
+        self._there = there
         self._own = threading.local()  # each thread has a connection of its own
         self._basket = secrets.token_hex(8)
         self._waiting: dict[str, tuple[Submission, SentCall, list[Future[Any]]]] = {}
@@ -54,10 +58,14 @@ class Jobs(Runner):
 
     def add(self, session: Session, function: ShippedFunction, calls: list[tuple[Call, Future[Any]]]) -> None:
         """Take on calls of one function. The same call, already on its way, is not sent twice."""
-        place, parts = where(), function.explain(session)
+        place, parts = where(), function.explain(self._there or session)
         plain = ShippedFunction(
             function.checksum, function.payload, function.main, function.environment, function.watched
         )
+        if self._there is not None:
+            reached = function.reached if isinstance(function, OwnFunction) else ()
+            plain.files = staged.sent(reached)
+            staged.send([*reached, *(file for call, _ in calls for file in call.files)], self._there.store)
         sent = []
         for call, future in calls:
             try:
@@ -65,6 +73,8 @@ class Jobs(Runner):
             except EncodeError as exc:
                 future.set_exception(exc)
                 continue
+            if self._there is not None and call.files:
+                arguments = staged.Staged(arguments, staged.sent(call.files))
             sent.append((SentCall(call.transformation, call.record, call.details(place, parts), arguments), future))
         label, scratch = calls[0][0].label, calls[0][0].scratch
         new: list[SentCall] = []

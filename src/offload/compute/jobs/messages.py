@@ -24,8 +24,8 @@ class SentCall:
         Its checksum.
     record, details : bytes
         What the database is to keep of it.
-    arguments : bytes or tuple
-        As :func:`offload.compute.shipping.packed` gives them.
+    arguments : bytes, tuple or Staged
+        As :func:`offload.compute.shipping.packed` gives them; with files that were sent along, `Staged`.
     """
 
     __slots__ = ("arguments", "details", "record", "transformation")
