@@ -54,6 +54,12 @@ def test_what_another_process_left_half_made_becomes_a_home(tmp_path: Path) -> N
     assert (tmp_path / "FORMAT").exists()
 
 
+def test_software_that_was_brought_before_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "environments").mkdir()
+    Home(str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == ["FORMAT", "environments"]
+
+
 def test_the_user_home_is_the_default(home: Path) -> None:
     assert Home().path == str(home)
     assert (home / "FORMAT").exists()

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "dashboard": ("offload.cli.deployments", "dashboard", "Open Dask's dashboard."),
     "logs": ("offload.cli.logs", "logs", "Show the logs of a deployment."),
     "install-service": ("offload.cli.service", "install_service", "Let systemd keep a deployment up."),
+    "environment": ("offload.cli.environment", "environment", "Bring the software here to other machines."),
     "status": ("offload.cli.status", "status", "Show what is kept, where, and whether all is well."),
     "serve": ("offload.cli.serve", "command", "Serve store and database, or run parts of a deployment."),
     "worker": ("offload.cli.programs", "worker", "Run a worker that joins a deployment."),

@@ -61,8 +61,19 @@ def lacking(needed: Environment) -> list[str]:
             there = f"{other} {other_version}"
         else:
             there = "one that is no installed distribution" if _can_be_imported(module) else "not installed"
-        found.append(f"{name} {version} here, {there} there")
+        found.append(version_differs(name, version, there))
     return found
+
+
+def version_differs(name: str, here: str, there: str) -> str:
+    """Return in words that a distribution has one version here, and another one there.
+
+    Examples
+    --------
+    >>> version_differs("numpy", "2.4.6", "not installed")
+    'numpy 2.4.6 here, not installed there'
+    """
+    return f"{name} {here} here, {there} there"
 
 
 def _can_be_imported(module: str) -> bool:

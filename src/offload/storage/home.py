@@ -25,6 +25,9 @@ VARIABLES = ("OFFLOAD_HOME", BUFFERS, DATABASE, ALSO)
 DEPLOYMENT = "offload://"
 """Begins the address of a deployment's storage, before its name."""
 
+BESIDE = frozenset(("environments",))
+"""What may be in its directory before the home is: software that was brought from another machine."""
+
 _PREFIX = "offload home "
 
 
@@ -117,7 +120,8 @@ class Home:
             except FileExistsError:
                 if not os.path.isdir(self.path):
                     raise StorageError(f"{self.path} is not a directory", "set OFFLOAD_HOME to a directory") from None
-                others = [name for name in os.listdir(self.path) if not name.startswith(".FORMAT-")]
+                names = os.listdir(self.path)
+                others = [name for name in names if name not in BESIDE and not name.startswith(".FORMAT-")]
                 if _is_home(self.path):
                     return
                 if others:

@@ -1,0 +1,133 @@
+"""``offload environment``: the software of deployments on other machines."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+
+import click
+
+from offload.cli.arguments import json_option
+from offload.cli.output import say
+from offload.cli.tables import write_json, write_line
+from offload.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from offload.deploy.sites.base import Site
+
+BUILD_EPILOG = """\b
+Examples:
+    offload environment build ssh://me@login.example.org
+    offload environment build ssh://login --only numpy --only mypackage
+    offload environment build ssh://login --environment conda:analysis
+    $(offload environment build ssh://login --json | jq -r .python)
+"""
+
+DIFF_EPILOG = """\b
+Examples:
+    offload environment diff ssh://me@login.example.org
+    offload environment diff ssh://login --environment python:~/venv/bin/python
+"""
+
+_choice = click.option("--environment", "choice", metavar="CHOICE", help="sync, check, conda:NAME, or python:/path.")
+_python = click.option(
+    "--python", default="", metavar="PATH", help="The Python there, where it is not found by itself."
+)
+_place = click.option(
+    "--directory", "home", default="", metavar="DIR", help="There, for environments. Default: in offload's home there."
+)
+
+
+@click.group()
+def environment() -> None:
+    r"""Bring the software that is installed here to another machine, or compare it with what is there.
+
+    `offload up ssh://...` does this by itself. What CHOICE may be:
+
+    \b
+    sync            an environment like the one here, made from what is there, an index, or wheels from here
+    check           the Python that is found there, if offload and what it requires have the same versions
+    conda:NAME      conda's environment of that name there
+    python:/path    that Python there
+    """
+
+
+@environment.command(epilog=BUILD_EPILOG)
+@click.argument("target", metavar="TARGET")
+@_choice
+@_python
+@_place
+@click.option(
+    "--only", multiple=True, metavar="NAME", help="With sync: only this and what it requires. May be repeated."
+)
+@json_option
+def build(target: str, choice: str | None, python: str, home: str, only: tuple[str, ...], as_json: bool) -> None:
+    """Make the environment on a machine, unless it is there, and print the path of its Python.
+
+    TARGET is `ssh://[user@]host[:port]`, or `here`. Without --environment it is `sync`: the same versions as here, or
+    those of the project's uv.lock, pylock.toml or requirements.txt. Only what is missing there is sent, once.
+    """
+    from offload.deploy.software.prepare import prepare
+
+    with opened(target) as site:
+        done = prepare(site, choice or "sync", home, say, only=only, python=python)
+    if as_json:
+        write_json({"target": site.name, **dataclasses.asdict(done)})
+    else:
+        write_line(done.python)
+
+
+@environment.command(epilog=DIFF_EPILOG)
+@click.argument("target", metavar="TARGET")
+@_choice
+@_python
+@_place
+@json_option
+def diff(target: str, choice: str | None, python: str, home: str, as_json: bool) -> int:
+    """List what is installed here and differs on a machine; the exit code is 1 if anything does.
+
+    TARGET is `ssh://[user@]host[:port]`, or `here`. Without --environment it is `check`: the Python found there.
+    """
+    from offload.deploy.software.checking import differences
+
+    with opened(target) as site:
+        there, found = differences(site, choice or "check", home, python)
+    if as_json:
+        write_json({"target": site.name, "python": there, "differences": found})
+    else:
+        for line in found:
+            write_line(line)
+        say(f"{there}: {f'{len(found)} distributions differ' if found else 'nothing differs'}")
+    return 1 if found else 0
+
+
+@contextlib.contextmanager
+def opened(target: str) -> Iterator[Site]:
+    """Give the machine that a target names, for the time of a block.
+
+    Raises
+    ------
+    UsageError
+        If it names none.
+    """
+    from offload.deploy.sites.here import Here
+
+    if target == "here":
+        with Here() as here:
+            yield here
+        return
+    from offload.deploy.sites.address import SCHEME, SshAddress
+    from offload.deploy.sites.ssh import Ssh
+
+    if not target.startswith(SCHEME):
+        raise UsageError(f"{target!r} is no machine", f"write it as {SCHEME}user@host, or as here")
+    import tempfile
+
+    address = SshAddress.parse(target)
+    with tempfile.TemporaryDirectory(prefix="offload-") as folder, Ssh(address, os.path.join(folder, "ssh")) as site:
+        site.open()
+        yield site

@@ -1,0 +1,82 @@
+"""Compares the distributions of a Python there with those here, in the words of the workers' own check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from offload.deploy.sites.base import Site
+from offload.deploy.software.asking import ask
+from offload.deploy.software.choices import parse_choice
+from offload.deploy.software.finding import look, no_python
+from offload.deploy.software.installed import TOOLS, Installed, canonical, installed
+from offload.deploy.software.wanted import needed_here
+from offload.errors import EnvironmentDiffersError, NotFoundError, OffloadError
+from offload.identity.environment import version_differs
+
+SECONDS = 90.0
+
+
+def distributions_there(site: Site, python: str) -> tuple[dict[str, str], list[str]]:
+    """Return what a Python there has: versions by name, and the directories that they are in."""
+    answer: dict[str, Any] = ask(site, python, {"do": "names", "python": python}, SECONDS)
+    if "failed" in answer:
+        raise OffloadError(f"{python} on {site.name} cannot say what it has: {answer['failed']}")
+    return {canonical(name): version for name, version in answer["distributions"].items()}, answer["sites"]
+
+
+def differences(site: Site, choice: str, home: str = "", python: str = "") -> tuple[str, list[str]]:
+    """Return which Python there is meant, and what of all that is installed here differs there, in words.
+
+    Parameters
+    ----------
+    site : Site
+        The machine.
+    choice : str
+        ``check``, ``conda:NAME``, ``python:/path`` or a path; ``sync`` for the environment that was made there.
+    home : str
+        The directory there that keeps environments; empty for the usual one.
+    python : str
+        For ``check``: the Python there, where it is not found by itself.
+    """
+    kind, path, conda = parse_choice(choice)
+    if kind == "sync":
+        wanted = needed_here()
+        looked = look(site, home, name=wanted.name(), chosen=path)
+        if looked.ready is None:
+            raise NotFoundError(
+                f"{site.name} has no environment like the one here yet", f"offload environment build {site.name}"
+            )
+        return f"{looked.ready}/bin/python", list(wanted.differences)
+    looked = look(site, home, chosen=path or python, conda=conda)
+    if looked.python is None:
+        raise no_python(site, looked, path or python, conda)
+    there, _ = distributions_there(site, looked.python)
+    return looked.python, list(compare(installed(), there).values())
+
+
+def refused(site: Site, python: str, needed: Mapping[str, str], has_offload: bool) -> EnvironmentDiffersError:
+    """Return the error that names what a Python there lacks of what offload itself needs."""
+    lines = list(needed.values())
+    if not has_offload:
+        return EnvironmentDiffersError(
+            f"{python} on {site.name} has no offload, and {len(lines) - 1} distributions that it requires differ",
+            f'name another Python there, or let offload bring it: environment = "sync", or "python:{python}"',
+        )
+    return EnvironmentDiffersError(
+        f"{python} on {site.name} differs in what offload requires: {'; '.join(lines)}",
+        'install the same versions there, or let offload bring them: environment = "sync"',
+    )
+
+
+def compare(here: Sequence[Installed], there: Mapping[str, str]) -> dict[str, str]:
+    """Return what differs: a line in words for each distribution, by its name.
+
+    Tools that install others do not count.
+    """
+    found = {}
+    for one in here:
+        version = there.get(one.key)
+        if version != one.version and one.key not in TOOLS:
+            found[one.key] = version_differs(one.name, one.version, version or "not installed")
+    return found

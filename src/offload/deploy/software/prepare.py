@@ -1,0 +1,101 @@
+"""The one call that brings a deployment's software to another machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from offload.deploy.sites.base import Site
+from offload.deploy.software.checking import compare, distributions_there, refused
+from offload.deploy.software.choices import parse_choice
+from offload.deploy.software.finding import Looked, look, no_python
+from offload.deploy.software.installed import PROJECT, Installed, installed, required
+from offload.deploy.software.making import Prepared, made, synced
+from offload.deploy.software.wanted import OWN, needed_here, needs
+
+Say = Callable[[str], None]
+
+
+def prepare(
+    site: Site,
+    choice: str,
+    home: str,
+    say: Say,
+    directory: str | None = None,
+    only: Sequence[str] = (),
+    python: str = "",
+) -> Prepared:
+    """Make sure that the other machine has the software that work from here needs.
+
+    Parameters
+    ----------
+    site : Site
+        The machine.
+    choice : str
+        ``sync``, ``check``, ``conda:NAME``, ``python:/path`` or the path of a Python.
+    home : str
+        The directory there that keeps environments; empty for the one beside what else offload keeps there.
+    say : callable
+        Is told each step.
+    directory : str, optional
+        The project whose lock file counts; by default the current directory's.
+    only : sequence of str, optional
+        For ``sync``: bring only these distributions, offload, and what they require; by default all that is installed.
+    python : str, optional
+        For ``sync`` and ``check``: the Python there to use, where it is not found by itself.
+
+    Raises
+    ------
+    UsageError
+        If there is no such choice.
+    EnvironmentDiffersError
+        If what is there was to be used, and differs from what is needed.
+    OffloadError
+        If it cannot be done, with the reason and the next step.
+    """
+    kind, path, conda = parse_choice(choice)
+    path = path or python
+    if kind == "sync":
+        return synced(site, home, needed_here(directory, only), say, path)
+    looked = look(site, home, chosen=path, conda=conda)
+    if looked.python is None:
+        raise no_python(site, looked, path, conda)
+    if kind == "check":
+        return _checked(site, looked.python)
+    return _beside(site, looked, home, choice, say)
+
+
+def _checked(site: Site, python: str) -> Prepared:
+    """Return a Python there as it is, when offload and what it requires are the same as here."""
+    here = installed()
+    there, _ = distributions_there(site, python)
+    differing = compare(here, there)
+    needed = {one.key: differing[one.key] for one in required([OWN], here) if one.key in differing}
+    if needed:
+        raise refused(site, python, needed, has_offload=OWN in there)
+    return Prepared(python, "check", distributions=len(there), differences=tuple(differing.values()))
+
+
+def _beside(site: Site, looked: Looked, home: str, choice: str, say: Say) -> Prepared:
+    """Return a Python that has what a chosen one has, and offload with what that lacks of its requirements."""
+    assert looked.python is not None
+    here = installed()
+    there, directories = distributions_there(site, looked.python)
+    own = required([OWN], here)
+    differing = compare(own, there)
+    checkout = any(one.key == OWN and one.kind == PROJECT for one in own)
+    lacking = [one for one in own if one.key not in there or (one.key == OWN and (checkout or one.key in differing))]
+    kept = tuple(line for key, line in differing.items() if key not in {one.key for one in lacking})
+    for line in kept:
+        say(f"differs: {line}")
+    if not lacking:
+        return Prepared(looked.python, choice, distributions=len(there), differences=kept)
+    say(f"{looked.python} lacks {_names(lacking)}: kept beside it")
+    wanted = needs(lacking)
+    name = wanted.name(looked.python, *directories)
+    again = look(site, home, name=name, chosen=looked.python)
+    return made(site, again, wanted, name, choice, say, looked.python, directories, kept)
+
+
+def _names(some: Sequence[Installed]) -> str:
+    names = [f"{one.name} {one.version}" for one in some]
+    return ", ".join(names) if len(names) <= 4 else f"{', '.join(names[:4])} and {len(names) - 4} more"
