@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.lab.fixtures", "tests.lab.slurm"]
+pytest_plugins = ["tests.lab.fixtures", "tests.lab.slurm", "tests.lab.sge"]
 
 _directory = pytest.StashKey[Path]()
 _deselected = pytest.StashKey[int]()
