@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -106,3 +108,17 @@ def test_a_cluster_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch)
     )
     with pytest.raises(OffloadError, match="did not start: no room for workers"):
         LocalCluster(workers=1)
+
+
+@pytest.mark.parametrize("end", [LocalCluster.close, LocalCluster.kill])
+def test_no_temporary_file_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Callable[[LocalCluster], None]
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    made = LocalCluster(workers=1)
+    try:
+        assert list(tmp_path.iterdir())
+    finally:
+        end(made)
+    assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from typing import Any
 
@@ -66,7 +67,11 @@ def serve(workers: int, contact: int) -> None:
 
 
 def main() -> None:
-    """Take number of workers, descriptor and import path from the command line."""
-    workers, contact, path = sys.argv[1:]
+    """Take number of workers, descriptor, import path and a directory for temporary files from the command line."""
+    workers, contact, path, scratch = sys.argv[1:]
     sys.path[:] = json.loads(path)  # the workers get this process's
-    serve(int(workers), int(contact))
+    try:
+        with dask.config.set({"temporary-directory": scratch}):
+            serve(int(workers), int(contact))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

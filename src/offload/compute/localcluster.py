@@ -13,9 +13,11 @@ import contextlib
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import Future as PlainFuture
 from typing import IO
@@ -49,6 +51,7 @@ class LocalCluster(DaskEngine):
         self._workers = workers or _cores()
         self._log: list[str] = []
         super().__init__(None)  # the client comes when the cluster is up
+        self._scratch = tempfile.mkdtemp(prefix="offload-")  # goes with the child, or with its end by force
         reading, writing = os.pipe()
         try:
             self._process = self._spawn(writing)
@@ -74,7 +77,7 @@ class LocalCluster(DaskEngine):
         package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         path = json.dumps([os.path.abspath(entry) for entry in sys.path])
         return subprocess.Popen(
-            [sys.executable, "-c", _START, package, str(self._workers), str(contact), path],
+            [sys.executable, "-c", _START, package, str(self._workers), str(contact), path, self._scratch],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -131,6 +134,7 @@ class LocalCluster(DaskEngine):
             self._process.wait(END_DEADLINE)
         except subprocess.TimeoutExpired:
             self.kill()
+        shutil.rmtree(self._scratch, ignore_errors=True)  # where the child was killed by somebody
         for thread in self._readers:
             thread.join(END_DEADLINE)
 
@@ -144,6 +148,7 @@ class LocalCluster(DaskEngine):
         except ProcessLookupError:
             pass  # it has ended by itself
         self._process.wait()
+        shutil.rmtree(self._scratch, ignore_errors=True)
         assert self._process.stdin is not None
         self._process.stdin.close()
         for thread in self._readers:
