@@ -97,6 +97,7 @@ def test_where_environments_are(tmp_path: Path) -> None:
     home = tmp_path / "home"
     assert look(Elsewhere(home, OFFLOAD_HOME="/scratch/me")).home == "/scratch/me/environments"
     assert look(Elsewhere(home, OFFLOAD_HOME="~/here")).home == f"{home}/here/environments"
+    assert look(Elsewhere(home, OFFLOAD_HOME="here")).home == f"{Path.cwd()}/here/environments"
     assert look(Elsewhere(home, XDG_DATA_HOME="/data")).home == "/data/offload/environments"
     assert look(Elsewhere(home, OFFLOAD_HOME="/scratch/me"), "~/mine").home == f"{home}/mine"
     assert look(Elsewhere(home), "/mine").home == "/mine"

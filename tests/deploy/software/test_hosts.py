@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.real
 
 
 def build(lab: Lab, target: str, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    return lab.offload("environment", "build", target, "--json", *options, check=check, timeout=110)
+    return lab.offload("environment", "build", target, "--json", *options, check=check, timeout=280)
 
 
 def report(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -42,6 +43,28 @@ def test_the_software_of_the_laptop_on_a_host(lab: Lab) -> None:
     diff = lab.offload("environment", "diff", "ssh://alice@c1", "--python", first["python"])
     assert (diff.returncode, diff.stdout) == (0, "")
     assert lab.ssh("alice@c1", "umask 077; ls -ld .local/share/offload").stdout.startswith("drwx------")
+
+
+@pytest.mark.timeout(300)
+def test_a_connection_that_breaks_while_wheels_are_sent(lab: Lab) -> None:
+    """What has arrived is kept, and not sent again."""
+    host = lab.host("h1")
+    assert lab.laptop_venv
+    host.slow("30mbit")
+    words = [str(lab.laptop_venv / "bin/offload"), "environment", "build", "ssh://alice@h1", "--json"]
+    process = lab.start(words)
+    wheels = "/home/alice/.local/share/offload/environments/wheels"
+    deadline = time.monotonic() + 60
+    while int(host.exec(f"ls {wheels} 2>/dev/null | wc -l").stdout) < 3:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    host.cut()
+    process.wait(60)
+    host.heal()
+    host.unslow()
+    again = report(build(lab, "ssh://alice@h1"))
+    assert again["built"] and again["cached"] >= 3
+    assert again["cached"] + again["sent"] == again["distributions"]
 
 
 @pytest.mark.parametrize("shell", ["csh", "fish", "zsh"])

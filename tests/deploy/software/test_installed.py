@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+
+import pytest
 
 from offload.deploy.software.installed import DIRECT, PROJECT, RELEASED, UNLISTED, installed, required
 from tests.deploy.software.machines import install, one, site_directory
@@ -52,6 +55,17 @@ def test_what_a_distribution_requires(tmp_path: Path) -> None:
     for name in ("never", "tool", "quick", "other"):
         install(site, name)
     assert [dist.name for dist in required(["mine"], installed([str(site)]))] == ["mine", "quick", "their_lib"]
+
+
+def test_compiled_ones_of_conda_do_not_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = site_directory(tmp_path)
+    install(site, "pure")
+    wheel = install(site, "compiled") / "WHEEL"
+    wheel.write_text(wheel.read_text().replace("true", "false"))
+    assert [dist.portable for dist in installed([str(site)])] == [True, True]
+    (tmp_path / "conda-meta").mkdir()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert [(dist.name, dist.portable) for dist in installed([str(site)])] == [("compiled", False), ("pure", True)]
 
 
 def test_this_very_environment() -> None:

@@ -174,6 +174,28 @@ def test_an_index_there(tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPa
     assert output(done, "import lib, locked, other, mine; print(locked.version)") == "3.0"
 
 
+def test_a_pip_that_is_sent_along(tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither side has a pip installed: Python brings one along."""
+    from offload.deploy.software import pips
+
+    folder = tmp_path / "python"
+    own_python(folder)
+    program = folder / f"python3.{sys.version_info[1]}"
+    base = getattr(sys, "_base_executable", sys.executable)
+    bare = tmp_path / "bare"
+    subprocess.run([base, "-m", "venv", "--without-pip", bare], check=True, timeout=60)
+    program.write_text(f'#!/bin/sh\nexec {bare}/bin/python "$@"\n')
+    monkeypatch.setattr(pips, "installed", list)
+    sent = pips.pip_wheel()
+    requires(sent is not None, "needs a Python that brings pip along")
+    index = tmp_path / "index"
+    wheel(index, "locked", "3.0")
+    site = Elsewhere(tmp_path / "home", f"{folder}:/usr/bin:/bin", PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index))
+    done, told = make(site, Needs((Wanted("locked", "3.0", None),)))
+    assert done.fetched == 1 and "sending pip" in told
+    assert output(done, "import locked; print(locked.version)") == "3.0"
+
+
 def test_no_index_anywhere(site: Elsewhere, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", "")

@@ -155,12 +155,29 @@ def test_an_editable_project_that_cannot_be_followed(tmp_path: Path) -> None:
         packed(dist)
 
 
-def test_a_file_that_has_gone(tmp_path: Path) -> None:
+def test_files_that_have_gone(tmp_path: Path) -> None:
     site = site_directory(tmp_path)
-    install(site, "broken")
-    (site / "broken/__init__.py").unlink()
-    with pytest.raises(OffloadError, match=r"broken 1.0 is not whole here: .*__init__.py is missing"):
-        packed(one(site, "broken"))
+    install(site, "slim", files={"slim.py": "x = 1\n", "slim_tests.py": "x = 2\n"})
+    (site / "slim_tests.py").unlink()
+    assert {name for name in names(packed(one(site, "slim"))) if ".dist-info" not in name} == {"slim.py"}
+    (site / "slim.py").unlink()
+    with pytest.raises(OffloadError, match=r"the files of slim 1.0 have gone: .*slim.py\n.*pip install"):
+        packed(one(site, "slim"))
+
+
+def test_files_beside_the_modules(tmp_path: Path) -> None:
+    site = site_directory(tmp_path / "here")
+    outside = {
+        "../../../lib/libfast.so": "binary",
+        "../../../share/doc/x": "text",
+        "../../../../elsewhere": "not its own",
+    }
+    install(site, "fast", files={"fast.py": "x = 1\n", **outside})
+    there = unpacked(one(site, "fast"), tmp_path / "there")
+    env = there.parents[2]
+    assert (env / "lib/libfast.so").read_text() == "binary"
+    assert (env / "share/doc/x").read_text() == "text"
+    assert not list(tmp_path.glob("there/**/elsewhere"))
 
 
 def test_a_wheel_that_leads_out_of_its_environment(tmp_path: Path) -> None:

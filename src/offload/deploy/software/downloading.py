@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from offload.deploy.software.finding import wanted_version
+from offload.deploy.software.pips import pip_words
 from offload.deploy.software.platforms import Platform
 
 SECONDS = 1800
@@ -36,7 +37,10 @@ def download(wanted: Sequence[str], platform: Platform, folder: str) -> str | No
         options += ["--abi", abi]
     for name in platform.names:
         options += ["--platform", name]
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "-q"]
+    pip = pip_words()
+    if pip is None:
+        return "there is no pip here"
+    command = [*pip, "download", "--no-deps", "--only-binary=:all:", "--no-input", "-q"]
     command += ["--disable-pip-version-check", "--progress-bar=off", *options, "-d", folder, *wanted]
     try:
         done = subprocess.run(

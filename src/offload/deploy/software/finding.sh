@@ -79,7 +79,8 @@ offload_home() { # where offload keeps things here; as offload.storage.home has 
     case ${OFFLOAD_HOME:-} in
         '') ;;
         '~/'*) say "$HOME/${OFFLOAD_HOME#??}" && return ;;
-        *) say "$OFFLOAD_HOME" && return ;;
+        /*) say "$OFFLOAD_HOME" && return ;;
+        *) say "$PWD/$OFFLOAD_HOME" && return ;;
     esac
     if [ "$(uname -s)" = Darwin ]; then
         say "$HOME/Library/Application Support/offload"

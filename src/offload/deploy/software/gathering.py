@@ -78,7 +78,7 @@ class Gathering:
         self._there: list[str] = facts["wheels"]
 
     @contextmanager
-    def sources(self, wanted: tuple[Wanted, ...], pip: Installed | None) -> Iterator[Gathered]:
+    def sources(self, wanted: tuple[Wanted, ...], pip: Wheel | None) -> Iterator[Gathered]:
         """Give where everything comes from. Within the block, files that are to be sent exist here.
 
         Raises
@@ -119,7 +119,7 @@ class Gathering:
         name = wheel_name(one.local)
         return name if name in self._there and self._platform.fits(name) else None
 
-    def _from_index(self, missing: list[Wanted], pip: Installed | None, found: Gathered) -> list[Wanted]:
+    def _from_index(self, missing: list[Wanted], pip: Wheel | None, found: Gathered) -> list[Wanted]:
         """Have the other machine download what an index has; return what is still missing."""
         asked = sorted((one for one in missing if one.is_released), key=_size)
         packable = sum(_size(one) for one in asked)
@@ -145,16 +145,16 @@ class Gathering:
                 found.fetched += 1
         return left
 
-    def _pip(self, pip: Installed | None) -> str | None:
+    def _pip(self, pip: Wheel | None) -> str | None:
         """Return the wheel of pip to use there, brought there if it has to be; None for the pip that is there."""
         if self._facts["pip"] or pip is None:
             return None
         from offload.deploy.software.sending import Sending
 
-        name = wheel_name(pip)
+        name = pip[0]
         if name not in self._there:
             self._say("sending pip")
-            stream = Sending([(name, pip)], lambda text: None)
+            stream = Sending([pip], lambda text: None)
             ask(self._site, self._python, {"do": "take", "home": self._home}, PIP_SECONDS, stream)
             self._there = [*self._there, name]
         return name

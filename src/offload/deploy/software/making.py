@@ -10,7 +10,7 @@ from offload.deploy.sites.base import Site
 from offload.deploy.software.asking import ask
 from offload.deploy.software.finding import Looked, look, no_python
 from offload.deploy.software.gathering import Gathering
-from offload.deploy.software.installed import installed
+from offload.deploy.software.pips import pip_wheel
 from offload.deploy.software.sending import Sending
 from offload.deploy.software.wanted import OWN, Needs
 from offload.errors import DiskFullError, OffloadError
@@ -117,8 +117,7 @@ def made(
     say(f"making an environment of {len(wanted.wanted)} distributions with {looked.python}")
     facts = ask(site, looked.python, {"do": "facts", "home": looked.home}, FACTS_SECONDS)
     gathering = Gathering(site, looked.home, looked.python, facts, say)
-    pip = next((one for one in installed() if one.key == "pip"), None)
-    with gathering.sources(wanted.wanted, pip) as found:
+    with gathering.sources(wanted.wanted, pip_wheel()) as found:
         _check_room(site, looked.home, found.size, facts["free"])
         if found.cached or found.fetched:
             say(f"{found.cached} wheels are there, {found.fetched} have come from an index there")

@@ -19,7 +19,6 @@ from offload.errors import OffloadError
 _NOT_PACKED = frozenset(("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "RECORD.jws", "RECORD.p7s"))
 _MOMENT = (1980, 1, 1, 0, 0, 0)  # the same content gives the same wheel
 _LEVEL = 6
-_DATA = ("share/", "etc/", "include/", "man/")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,53 +90,49 @@ def content_digest(one: Installed) -> str:
 
 
 def members(one: Installed) -> list[Member]:
-    """Return the files of the wheel, without its RECORD.
+    """Return the files of the wheel, without its RECORD: those that are there, so that both sides are alike.
 
     Raises
     ------
     OffloadError
-        If it is not known which files belong to the distribution, or some have gone.
+        If it is not known which files belong to the distribution, or all have gone.
     """
     if one.kind == UNLISTED:
         raise OffloadError(f"{one.name} {one.version} has no list of its files here, so it cannot be packed")
-    own = [*_metadata(one)]
+    listed = [*_listed(one)]
+    own = [member for member in listed if member.path is not None and os.path.isfile(member.path)]
     if one.source is not None:
         own += [Member(name.replace(os.sep, "/"), path) for name, path in editable_files(one)]
-        own += [member for member in _listed(one) if ".data/" in member.name]
-    else:
-        own += _listed(one)
-    gone = [member.path for member in own if member.path is not None and not os.path.isfile(member.path)]
-    if gone:
+    elif listed and not own:
         raise OffloadError(
-            f"{one.name} {one.version} is not whole here: {gone[0]} is missing",
+            f"the files of {one.name} {one.version} have gone: {listed[0].path}",
             f"install it again: pip install --force-reinstall {one.name}=={one.version}",
         )
-    return own
+    return list({member.name: member for member in [*_metadata(one), *own]}.values())
 
 
 def _listed(one: Installed) -> Iterator[Member]:
-    """Give the files that an installed distribution lists, but for its metadata and what is made at installation."""
+    """Give the files that an installed distribution lists, but for its metadata and what is made at installation.
+
+    Of an editable one, these are only scripts and data: its modules are elsewhere.
+    """
     made = {point.name for point in one.distribution().entry_points if point.group.endswith("_scripts")}
     data = f"{_stem(one)}.data"
+    prefix = os.path.normpath(os.path.join(one.root, "..", "..", ".."))
     for row in csv.reader(io.StringIO(one.distribution().read_text("RECORD") or "")):
         name = row[0].replace(os.sep, "/") if row else ""
         path = os.path.normpath(os.path.join(one.root, name))
-        first = name.partition("/")[0]
-        if not name or name.endswith(".pyc") or first == os.path.basename(one.metadata):
+        if not name or name.endswith(".pyc") or name.startswith(f"{os.path.basename(one.metadata)}/"):
             continue
         if not name.startswith(("../", "/")):
             if one.source is None:
                 yield Member(name, path)
-        elif os.path.basename(os.path.dirname(path)) == "bin":
-            if os.path.basename(path) not in made:
-                yield Member(f"{data}/scripts/{os.path.basename(path)}", path)
-        else:
-            below = name.lstrip("./")
-            if not below.startswith(_DATA):
-                raise OffloadError(
-                    f"{one.name} {one.version} has a file outside of its environment: {path}",
-                    "install it in a virtual environment",
-                )
+            continue
+        below = os.path.relpath(path, prefix).replace(os.sep, "/")
+        if below.startswith("bin/"):
+            if below.removeprefix("bin/") not in made:
+                yield Member(f"{data}/scripts/{below.removeprefix('bin/')}", path)
+        elif not below.startswith("../"):  # else it is no part of the environment
             yield Member(f"{data}/data/{below}", path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import fcntl
 import json
 import os
@@ -100,17 +101,11 @@ def _fill(request: Request, prefix: str, final: str) -> str | None:
         lines = [f"import site; site.addsitedir({path!r})" for path in request["beside"]]
         with open(os.path.join(site_packages(prefix), "offload_beside.pth"), "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
-    _tell("compiling and trying it")
     python = os.path.join(prefix, "bin", "python")
-    # What does not compile is Python 2, or a template: it is never imported.
-    subprocess.run(
-        [python, "-m", "compileall", "-q", "-q", "-j", "2", "-s", prefix, "-p", final, site_packages(prefix)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=False,
-    )
+    # Only what every start needs is compiled now: the rest is when it is first imported, and most never is.
+    compileall.compile_dir(os.path.join(site_packages(prefix), "offload"), stripdir=prefix, prependdir=final, quiet=2)
     if request["imports"]:
+        _tell("trying it")
         done = subprocess.run(
             [python, "-c", f"import {', '.join(request['imports'])}"],
             stdin=subprocess.DEVNULL,
