@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import ssl
@@ -21,6 +22,7 @@ from offload.compute.contact import Contact
 from offload.compute.places import Place, Registry
 from offload.deploy import credentials, launch, scaling
 from offload.deploy.client import client
+from offload.deploy.endpoints import is_free
 from offload.deploy.headclient import ask
 from offload.deploy.processes import family, wait_until_gone
 from offload.deploy.spec import Spec
@@ -47,10 +49,21 @@ def registry(home: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     return Registry(str(home))
 
 
+def free_range(count: int) -> tuple[int, int]:
+    """Return the first and last of so many free ports, which nobody else is likely to take meanwhile.
+
+    They are neither Dask's usual ones, nor those that the system gives out.
+    """
+    while True:
+        first = random.randrange(20000, 32000)
+        if all(is_free("127.0.0.1", port) for port in range(first, first + count)):
+            return first, first + count - 1
+
+
 @pytest.fixture
 def place(registry: Registry) -> Iterator[Place]:
     """A deployment with one worker."""
-    launch.up(registry, Spec(name="test", workers=1), print)
+    launch.up(registry, Spec(name="test", workers=1, port=free_range(1)[0]), print)
     place = registry.get("test")
     yield place
     if os.path.exists(place.spec):
@@ -170,14 +183,14 @@ def test_the_commands(offload: Offload, registry: Registry) -> None:
 
 
 def test_every_port_comes_from_the_range(registry: Registry) -> None:
-    spec = Spec(name="narrow", workers=2, ports=(47001, 47024))
-    contact, _ = launch.up(registry, spec, print)
+    first, last = free_range(24)
+    contact, _ = launch.up(registry, Spec(name="narrow", workers=2, ports=(first, last)), print)
     try:
         place = registry.get("narrow")
         eventually(lambda: len(connected(place)) == 2)
         ports = listening(family(contact.head["pid"]))
         assert len(ports) == 8  # head, scheduler, jobs, storage, two workers and their nannies
-        assert ports <= set(range(47001, 47025))
+        assert ports <= set(range(first, last + 1))
         with pytest.raises(OffloadError, match="too few ports"):
             scaling.scale(place, 20)
         assert len(connected(place)) == 2
@@ -187,7 +200,8 @@ def test_every_port_comes_from_the_range(registry: Registry) -> None:
 
 def test_a_scheduler_comes_back_to_its_port_in_a_narrow_range(registry: Registry) -> None:
     # It has the first of as many ports as are needed, and is away while workers look for one.
-    contact, _ = launch.up(registry, Spec(name="narrow", workers=2, port=47031, ports=(47031, 47038)), print)
+    ports = free_range(8)
+    contact, _ = launch.up(registry, Spec(name="narrow", workers=2, port=ports[0], ports=ports), print)
     place = registry.get("narrow")
     head = contact.head["pid"]
     try:
