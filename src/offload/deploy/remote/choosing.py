@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Any
 
@@ -10,6 +9,7 @@ from offload.compute.places import check_name
 from offload.deploy.quantities import parse_ports
 from offload.deploy.remote.link import ROUTES, TUNNEL, Link
 from offload.deploy.sites.address import SCHEME, SshAddress
+from offload.deploy.software.choices import parse_choice
 from offload.errors import UsageError
 
 OF_LINK = ("route", "environment", "local_ports")
@@ -77,7 +77,8 @@ def link_of(site: str, values: dict[str, Any]) -> Link:
 
 def _environment(text: str) -> str:
     """Return the choice of an environment; a plain path is that of a Python."""
-    return f"python:{text}" if os.path.isabs(text) or text.startswith("~") else text
+    kind, path, _ = parse_choice(text)
+    return f"python:{path}" if kind == "python" else text
 
 
 def differences(kept: Link, asked: Link) -> list[tuple[str, Any, Any]]:

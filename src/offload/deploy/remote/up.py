@@ -18,6 +18,7 @@ from offload.deploy.remote import mirror
 from offload.deploy.remote.asking import ask
 from offload.deploy.remote.link import Link
 from offload.deploy.sites.ssh import COMMAND, Ssh
+from offload.deploy.software.prepare import prepare
 from offload.deploy.spec import Spec, spec_of
 from offload.errors import NotFoundError, OffloadError
 from offload.storage.home import Home
@@ -78,7 +79,7 @@ def _begin_there(registry: Registry, spec: Spec, link: Link, site: Ssh, say: Say
     """Bring the deployment up on its machine, and keep here what is needed to use it."""
     say(f"connecting to {site.name}")
     site.open()
-    interpreter = interpreter_of(site, link.environment)
+    interpreter = prepare(site, link.environment, "", say).python
     request = {"name": spec.name, "route": link.route, "choices": link.choices}
     answer = ask(site, interpreter, "up", request, say)
     if answer["differences"]:
@@ -87,13 +88,6 @@ def _begin_there(registry: Registry, spec: Spec, link: Link, site: Ssh, say: Say
     link = dataclasses.replace(link, python=interpreter, head=answer["contact"]["head"]["url"])
     mirror.create(registry, dataclasses.replace(spec, link=link), answer["keys"])
     return bool(answer["started"])
-
-
-def interpreter_of(site: Ssh, environment: str) -> str:
-    """Return the Python that a deployment runs with."""
-    if not environment.startswith("python:"):
-        raise OffloadError(f"the environment {environment} is not there yet", "give --environment python:/path")
-    return environment.removeprefix("python:")
 
 
 def _connect(place: Place, say: Say) -> Contact:
