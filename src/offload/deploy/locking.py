@@ -15,7 +15,9 @@ INTERVAL = 0.1
 
 
 @contextlib.contextmanager
-def alone(path: str, seconds: float, waiting: Callable[[], None]) -> Iterator[None]:
+def alone(
+    path: str, seconds: float, waiting: Callable[[], None], what: str = "bringing it up or down"
+) -> Iterator[None]:
     """Hold a lock, which also ends with the process. No file of it is left.
 
     Parameters
@@ -26,6 +28,8 @@ def alone(path: str, seconds: float, waiting: Callable[[], None]) -> Iterator[No
         How long to wait for somebody else.
     waiting : callable
         Called once where there is somebody else.
+    what : str
+        What whoever holds it does.
 
     Raises
     ------
@@ -35,9 +39,7 @@ def alone(path: str, seconds: float, waiting: Callable[[], None]) -> Iterator[No
     deadline, told = time.monotonic() + seconds, False
     while (descriptor := _taken(path)) is None:
         if time.monotonic() > deadline:
-            raise OffloadError(
-                f"somebody else has been bringing it up or down for {seconds:.0f} s", f"{path} shows who: lsof, fuser"
-            )
+            raise OffloadError(f"somebody else has been {what} for {seconds:.0f} s", f"{path} shows who: lsof, fuser")
         if not told:
             waiting()
             told = True

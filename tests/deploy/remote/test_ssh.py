@@ -6,11 +6,11 @@ import json
 
 import pytest
 
+from tests.deploy.remote.conftest import PYTHON
 from tests.lab.lab import Lab
 
 pytestmark = pytest.mark.real
 
-PYTHON = ["--environment", "python:/shared/venv/bin/python"]
 DIRECT = ["--route", "direct", "--ports", "60001-60020"]
 
 TASK = """
@@ -27,13 +27,6 @@ if __name__ == "__main__":
     assert [number for _, number in found] == list(range(20))
     print(*sorted({host for host, _ in found}), sum(bool(future.recalled) for future in futures))
 """
-
-
-@pytest.fixture
-def ready(lab: Lab) -> Lab:
-    """A lab whose hosts have offload."""
-    assert lab.offload_venv
-    return lab
 
 
 @pytest.mark.parametrize("route", [[], DIRECT], ids=["tunnel", "direct"])

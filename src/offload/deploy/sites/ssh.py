@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 
+from offload.deploy.locking import alone
 from offload.deploy.sites.address import SshAddress
 from offload.deploy.sites.base import Done, Site, quoted
 from offload.deploy.sites.trouble import translated
@@ -79,8 +80,14 @@ class Ssh(Site):
         OffloadError
             If that does not work: whatever stands in the way, in plain words.
         """
-        if self.is_open():
-            return
+        patience = PROMPT_SECONDS if self._ask else OPEN_SECONDS
+        with alone(f"{self.socket}.lock", patience, lambda: None, f"connecting to {self.name}"):
+            if not self.is_open():
+                self._connect()
+
+    def _connect(self) -> None:
+        if os.path.exists(self.socket):  # left by a connection that was killed: ssh would not share a new one there
+            os.unlink(self.socket)
         log = f"{self.socket}.log"
         with open(log, "wb") as output:
             process = subprocess.Popen(
