@@ -84,6 +84,14 @@ class EncodeError(OffloadError):
 class CycleError(EncodeError):
     """A value contains itself."""
 
+    @classmethod
+    def of(cls, value: object) -> CycleError:
+        """Return the error for a value."""
+        return cls(
+            f"a {type(value).__name__} contains itself, so it has no canonical encoding",
+            "pass a value without cycles, or register its type with offload.register",
+        )
+
 
 class DecodeError(OffloadError):
     """Stored bytes cannot be turned back into a value."""

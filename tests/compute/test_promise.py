@@ -111,6 +111,24 @@ def test_a_file_deep_within_an_argument_that_changes_meanwhile(home: Path, tmp_p
     assert read(Holder(offload.File(path)), str(path)) == "before!"
 
 
+KEPT: dict[int, int] = {}
+
+
+def keeping(number: int) -> int:
+    return KEPT.setdefault(number, number + 1)
+
+
+def test_what_changed_is_named_with_the_line_that_called(home: Path) -> None:
+    @offload.task
+    def kept(number: int) -> int:
+        return keeping(number)
+
+    text = rf"kept: not recorded: {__name__}:keeping: KEPT.* changed while it was used"
+    with pytest.warns(NotRecordedWarning, match=text) as caught:
+        assert kept(1) == 2
+    assert caught[0].filename == __file__
+
+
 @pytest.mark.real
 def test_calls_that_wait_for_others_are_finished_at_the_end_of_a_script(home: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.py"

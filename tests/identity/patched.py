@@ -73,6 +73,29 @@ CHANGES = [
         ("h(a)", "h(b)"),
     ),
     case(
+        "value of each thread, with a class of its own",
+        "import threading\nclass L(threading.local):\n rate = 1\n def get(s): return s.k\nl = L()\nl.k = 1\n"
+        "def f(x): return l.get()",
+        ("l.k = 1", "l.k = 2"),
+    ),
+    case(
+        "method of a class for values of each thread",
+        "import threading\nclass L(threading.local):\n def get(s): return 1\nl = L()\ndef f(x): return l.get()",
+        ("return 1", "return 2"),
+    ),
+    case(
+        "objects in a set that know each other",
+        "class A:\n def __init__(s, k): s.k, s.all = k, ALL\nALL = set()\nfor k in range(5): ALL.add(A(k))\n"
+        "def f(x): return ALL",
+        ("range(5)", "range(1, 6)"),
+    ),
+    case(
+        "functions and classes in a set",
+        "def a(): return 1\ndef b(): return 1\ndef c(): return 2\nclass D: pass\nclass E: pass\nclass F: pass\n"
+        "s = {a, b, c, D, E, F, lambda: 3, lambda: 4}\ndef f(x): return s",
+        (": 4", ": 5"),
+    ),
+    case(
         "weak method",
         "import weakref\nclass A:\n def m(s): return 1\na = A()\nr = weakref.WeakMethod(a.m)\ndef f(x): return r()()",
         ("return 1", "return 2"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import os
+import pickle
 import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import cbor2
@@ -283,6 +286,43 @@ def test_a_value_that_contains_itself_is_refused() -> None:
         with pytest.raises(EncodeError, match="contains itself"):
             encode(value)
         with pytest.raises(EncodeError, match="contains itself"):
+            identify(value)
+
+
+class Knot:
+    def __init__(self, name: str, *others: Knot) -> None:
+        self.name = name
+        self.tied = {*others}
+        for other in others:
+            other.tied.add(self)
+
+    @cached_property
+    def view(self) -> list[Knot]:
+        return [self]
+
+
+def knots(name: str = "c") -> Knot:
+    a = Knot("a")
+    return Knot(name, a, Knot("b", a), *(Knot(str(n)) for n in range(5)))
+
+
+def test_objects_that_know_each_other_are_told_apart() -> None:
+    assert identify(knots()) == identify(knots()) == identify(copy.deepcopy(knots()))
+    assert identify([knots()]) != identify(knots()) != identify(knots("d"))
+    looked_at = knots()
+    assert looked_at.view == [looked_at]
+    assert identify(looked_at) == identify(pickle.loads(pickle.dumps(looked_at)))
+    known, alone = knots(), knots()
+    known.tied.pop().tied.clear()
+    assert identify(known) != identify(alone)
+
+
+def test_a_list_in_itself_is_refused_within_objects_too() -> None:
+    knot = knots()
+    loop: list[object] = [knot]
+    loop.append((loop,))
+    for value in (loop, [knot, loop], [*Knot("a", Knot("b")).view, loop]):
+        with pytest.raises(EncodeError, match="a list contains itself"):
             identify(value)
 
 

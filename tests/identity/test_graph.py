@@ -40,6 +40,14 @@ APP = """
 
     OBJECT = A()
 
+    class Box:
+        pass
+
+    BOX = Box()
+
+    def boxed(x):
+        return Box.__annotations__, BOX
+
     def helper(x, y=1, *, z=1):
         return x + y + z
 
@@ -211,6 +219,13 @@ def test_use_changes_nothing(app: Any) -> None:
     before = [Graph(app.dispatches).checksum, Graph(app.table).checksum, Graph(app.cached).checksum]
     app.dispatches(1), app.dispatches("a"), app.cached(1), app.cached(2)
     assert [Graph(app.dispatches).checksum, Graph(app.table).checksum, Graph(app.cached).checksum] == before
+
+
+def test_what_identifying_leaves_in_classes_is_no_change(app: Any) -> None:
+    graph = Graph(app.boxed)
+    assert graph.is_current()
+    app.Box.other = 1
+    assert not graph.is_current()
 
 
 def test_a_value_that_becomes_cyclic_is_followed(app: Any) -> None:

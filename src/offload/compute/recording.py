@@ -6,6 +6,7 @@ import warnings
 
 from offload.compute.calls import where
 from offload.errors import EncodeError, NotRecordedWarning, OffloadError, StorageError
+from offload.notices import users_level
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,9 +24,8 @@ def _all_stood_still(call: Call, outcome: Outcome) -> bool:
     except OffloadError as exc:  # it is gone, or cannot be read any more
         changed = exc.message
     if changed is not None:
-        warnings.warn(
-            NotRecordedWarning(f"{call.label}: not recorded: {changed} changed while it was used"), stacklevel=4
-        )
+        text = f"{call.label}: not recorded: {changed} changed while it was used"
+        warnings.warn(NotRecordedWarning(text), stacklevel=users_level())
     return changed is None
 
 

@@ -12,6 +12,7 @@ from offload.identity.distributions import PROJECT, origin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from offload.identity.graph import Graph
@@ -30,6 +31,8 @@ _LINES = {
 }  # fmt: skip
 _NAMESPACES = {"__dict__", "vars", "getmembers"}
 _NAMES = ("__module__", "__name__", "__qualname__")
+_NAMED = (type, FunctionType)
+_NOTHING = object()
 
 
 class Asked:
@@ -37,43 +40,62 @@ class Asked:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self._asking: dict[str, Callable[[Any], Any]] = {}
+        self._done: dict[str, int] = {}  # how many of the nodes have been asked
+        self._attributed: list[tuple[int, FunctionType]] = []
         self._added: set[tuple[int, str]] = set()
 
     def add(self) -> None:
         """Add what the names met so far ask for, and is not there yet."""
-        graph = self.graph
-        names = graph.names
-        for index in range(len(graph.nodes)):
-            subject = graph.nodes[index].subject
-            if names & _ANNOTATIONS:
-                self._note(index, "annotations", lambda s=subject: graph.ask(_annotations, s))
-            if names & _DOCSTRINGS:
-                self._note(index, "doc", lambda s=subject: graph.ask(getattr, s, "__doc__", None))
-            if names & _SOURCES:
-                self._note(index, "source", lambda s=subject: graph.ask(_source, s))
-            if isinstance(subject, FunctionType):
-                if names & _LINES:
-                    self._note(index, "lines", lambda s=subject: graph.ask(_lines, s.__code__))
-                if "co_filename" in names:
-                    self._note(index, "file", lambda s=subject: s.__code__.co_filename)
-                unwrapped = _UNWRAPPED if names & _UNWRAPPING else ()
-                for name in sorted(subject.__dict__):
-                    if name in names or names & _NAMESPACES or name in unwrapped:
-                        self._note(index, f"attribute {name}", lambda s=subject, n=name: self._attribute(s, n))
-            if isinstance(subject, type):
-                if names & _NAMESPACES:
-                    self._note(index, "order", lambda s=subject: graph.ask(_order, s))
-                if "__subclasses__" in names:
-                    self._note(index, "subclasses", lambda s=subject: self._subclasses(s))
-            if isinstance(subject, (type, FunctionType)):
-                for name in _NAMES:
-                    if name in names:
-                        self._note(index, name, lambda s=subject, n=name: graph.ask(getattr, s, n))
+        graph, count = self.graph, len(self.graph.nodes)
+        self._ask_more()
+        for what, ask in self._asking.items():
+            for node in graph.nodes[self._done.get(what, 0) : count]:
+                found = ask(node.subject)
+                if found is not _NOTHING:
+                    node.content.append(["asked", what, found])
+            self._done[what] = count
+        first = self._done.get("attributes", 0)
+        for index, node in enumerate(graph.nodes[first:count], first):
+            if isinstance(node.subject, FunctionType) and node.subject.__dict__:
+                self._attributed.append((index, node.subject))
+        self._done["attributes"] = count
+        for index, function in self._attributed:
+            self._attributes(index, function)
 
-    def _note(self, index: int, what: str, found: Any) -> None:
-        if (index, what) not in self._added:
-            self._added.add((index, what))
-            self.graph.nodes[index].content.append(["asked", what, found()])
+    def _ask_more(self) -> None:
+        """Look which questions the names lead to."""
+        names, ask = self.graph.names, self.graph.ask
+        asking: dict[str, Callable[[Any], Any]] = {}
+        if names & _ANNOTATIONS:
+            asking["annotations"] = lambda s: ask(_annotations, s)
+        if names & _DOCSTRINGS:
+            asking["doc"] = lambda s: ask(getattr, s, "__doc__", None)
+        if names & _SOURCES:
+            asking["source"] = lambda s: ask(_source, s)
+        if names & _LINES:
+            asking["lines"] = lambda s: ask(_lines, s.__code__) if isinstance(s, FunctionType) else _NOTHING
+        if "co_filename" in names:
+            asking["file"] = lambda s: s.__code__.co_filename if isinstance(s, FunctionType) else _NOTHING
+        if names & _NAMESPACES:
+            asking["order"] = lambda s: ask(_order, s) if isinstance(s, type) else _NOTHING
+        if "__subclasses__" in names:
+            asking["subclasses"] = lambda s: self._subclasses(s) if isinstance(s, type) else _NOTHING
+        for name in _NAMES:
+            if name in names:
+                asking[name] = lambda s, n=name: ask(getattr, s, n) if isinstance(s, _NAMED) else _NOTHING  # type: ignore[misc]
+        for what, question in asking.items():
+            self._asking.setdefault(what, question)
+
+    def _attributes(self, index: int, function: FunctionType) -> None:
+        names = self.graph.names
+        unwrapped = _UNWRAPPED if names & _UNWRAPPING else ()
+        for name in sorted(function.__dict__):
+            asked = name in names or name in unwrapped or names & _NAMESPACES
+            if asked and (index, name) not in self._added:
+                self._added.add((index, name))
+                found = self._attribute(function, name)
+                self.graph.nodes[index].content.append(["asked", f"attribute {name}", found])
 
     def _attribute(self, function: FunctionType, name: str) -> object:
         return self.graph.describe(self.graph.look(function.__dict__, name), f"{function.__qualname__}.{name}")

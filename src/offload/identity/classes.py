@@ -55,7 +55,7 @@ def is_of_project(function: FunctionType) -> bool:
 
 def strangers(graph: Graph, cls: type) -> Iterator[object]:
     """Yield what the project has put into a class of a library: functions as members, virtual subclasses."""
-    graph.measure(vars(cls))
+    graph.measure_members(cls)
     for name, member in sorted(vars(cls).items()):
         if _is_strange(member):
             yield [name, _member(graph, graph.look(vars(cls), name), f"{cls.__qualname__}.{name}")]
@@ -98,7 +98,7 @@ def class_contents(graph: Graph, cls: type, label: str) -> list[object]:
     """Return what counts of a class of the project."""
     bases = [graph.refer(base) for base in graph.ask(_bases, cls)]
     meta = graph.refer(type(cls))
-    graph.measure(vars(cls))
+    graph.measure_members(cls)
     members: list[object] = [*registered(graph, cls)]
     enumeration = "_member_map_" in vars(cls)
     if enumeration:

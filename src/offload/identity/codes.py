@@ -10,8 +10,10 @@ from __future__ import annotations
 import dis
 import sys
 from bisect import bisect_left
+from hashlib import sha256
 from types import CodeType
 
+from offload.identity.encoding import encode
 from offload.identity.naming import BY_NAME, constant_name
 
 TYPE_CHECKING = False
@@ -69,16 +71,16 @@ class Read:
 
 
 class Code:
-    """The normal form of a code object, what it reads in order of first use, and all names in it.
+    """The digest of a code object's normal form, what it reads in order of first use, and all names in it.
 
     ``fixed`` tells for functions such as ``getattr``, where the code calls them, whether it always gives a constant
     name.
     """
 
-    __slots__ = ("fixed", "names", "normal", "reads")
+    __slots__ = ("digest", "fixed", "names", "reads")
 
     def __init__(self, normal: list[object], reads: list[Read], names: set[str], fixed: dict[str, bool]) -> None:
-        self.normal = normal
+        self.digest = sha256(encode(normal)).hexdigest()
         self.reads = reads
         self.names = names
         self.fixed = fixed
@@ -211,7 +213,7 @@ class _Scan:
                 self.add(read)
             else:
                 self.inner.append(read)
-        return ["code", nested.normal]
+        return ["code", nested.digest]
 
     def follow(self, instruction: dis.Instruction, before: list[dis.Instruction]) -> None:
         """Note what an instruction reads, given the two before it."""

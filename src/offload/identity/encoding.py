@@ -20,7 +20,7 @@ from offload.errors import CycleError, EncodeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     Chunk = bytes | memoryview
@@ -38,6 +38,7 @@ PACKED_LENGTH = 16
 # Deep enough for data, and so that decoding stays within Python's own limit.
 MAX_DEPTH = 100
 
+_PLAIN = {type(None), bool, int, float, complex, str, bytes, type(Ellipsis)}
 _DOUBLE = Struct(">d").pack
 _HEADS = [[bytes([major << 5 | n]) for n in range(24)] for major in range(8)]
 
@@ -78,7 +79,7 @@ class Encoder:
         default that is the digest of all that the thing reaches.
     """
 
-    __slots__ = ("_depth", "chunks", "modules", "open", "portable", "refer")
+    __slots__ = ("chunks", "depth", "modules", "open", "portable", "refer")
 
     def __init__(self, portable: bool = True, refer: Callable[[object], object] | None = None) -> None:
         self.chunks: list[Chunk] = []
@@ -86,7 +87,7 @@ class Encoder:
         self.portable = portable
         self.refer = refer
         self.open: set[int] = set()
-        self._depth = 0
+        self.depth = 0
 
     def write(self, value: object) -> None:
         """Append the encoding of `value`.
@@ -114,19 +115,26 @@ class Encoder:
     def enter(self, value: object) -> None:
         """Note that `value` is being written; refuse it when it already is."""
         if id(value) in self.open:
-            raise CycleError(
-                f"a {type(value).__name__} contains itself, so it has no canonical encoding",
-                "pass a value without cycles, or register its type with offload.register",
-            )
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
+            raise CycleError.of(value)
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
             raise EncodeError(f"a value is nested more than {MAX_DEPTH} levels deep", "pass a flatter value")
         self.open.add(id(value))
 
     def leave(self, value: object) -> None:
         """Note that `value` has been written."""
-        self._depth -= 1
+        self.depth -= 1
         self.open.discard(id(value))
+
+    def orders(self) -> bool:
+        """Tell whether the order matters in which the items of a set are written: what they refer to gets numbers."""
+        return self.refer is not None
+
+    def trial(self) -> Encoder:
+        """Return an encoder that writes as this one would, and leaves no trace here."""
+        from offload.identity.ordering import sorting_name
+
+        return Encoder(portable=False, refer=sorting_name)
 
 
 def _write_none(encoder: Encoder, value: None) -> None:
@@ -242,7 +250,12 @@ def _write_dict(encoder: Encoder, value: dict[Any, Any]) -> None:
 def _write_sorted(encoder: Encoder, value: set[Any] | frozenset[Any]) -> None:
     encoder.enter(value)
     chunks, items = encoder.chunks, []
-    for item in value:
+    ordered: Iterable[Any] = value
+    if encoder.orders() and not _PLAIN.issuperset(map(type, value)):
+        from offload.identity.ordering import in_order
+
+        ordered = in_order(encoder, value)
+    for item in ordered:
         encoder.chunks = []
         encoder.write(item)
         items.append(b"".join(encoder.chunks))
@@ -312,14 +325,21 @@ def identify(value: object, modules: set[str] | None = None) -> str:
     Parameters
     ----------
     value : object
-        Any value without cycles; functions, classes and modules in it count by all that they reach.
+        Any value in which no list, dict or set contains itself, save through an object of a class. Functions, classes
+        and modules in it count by all that they reach.
     modules : set of str, optional
         Receives the names of the modules whose types the value holds.
     """
     if type(value) is float:  # what sweeps and simulations are called with
         return sha256(b"\xfb" + _DOUBLE(value)).hexdigest()
     encoder = Encoder(portable=False)
-    encoder.write(value)
+    try:
+        encoder.write(value)
+    except CycleError:  # through objects that know each other, perhaps: these can be told apart
+        from offload.identity.cyclic import CyclicEncoder
+
+        encoder = CyclicEncoder(plain=False)
+        encoder.write(value)
     if modules is not None:
         modules |= encoder.modules
     if len(encoder.chunks) == 1:

@@ -90,9 +90,12 @@ class Graph(Watched):
         self.unfollowed: dict[str, list[str]] = {}
         self._numbers: dict[int, int] = {}
         self._queue: deque[Node] = deque()
+        self._digests: dict[int, str] = {}  # of values that can change, which are kept
         self.root = root
         self.content = self.describe(root)
         self._drain()
+        self._digests.clear()
+        self._looked.clear()
         self.checksum = sha256(self.canonical()).hexdigest()
 
     def canonical(self) -> bytes:
@@ -192,6 +195,9 @@ class Graph(Watched):
         return sha256(b"".join(encoder.chunks)).hexdigest()
 
     def _encoded(self, value: object, where: str) -> object:
+        known = self._digests.get(id(value))
+        if known is not None:
+            return ["value", type(value).__qualname__, known]
         try:
             digest = self.digest(value)
         except EncodeError as exc:
@@ -201,7 +207,8 @@ class Graph(Watched):
                 "pass it as an argument, or create it inside the function",
             ) from exc
         if not _is_immutable(value):
-            self._values.append((value, digest))
+            self._digests[id(value)] = digest
+            self._values.append((value, digest, where))
         return ["value", type(value).__qualname__, digest]
 
     def _drain(self) -> None:

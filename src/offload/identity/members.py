@@ -88,7 +88,7 @@ def _made_elsewhere(graph: Graph, function: FunctionType) -> object:
     defaults = [graph.describe(default, label) for default in function.__defaults__ or ()]
     keywords = [[name, graph.describe(d, label)] for name, d in (function.__kwdefaults__ or {}).items()]
     wrapped = graph.describe(function.__dict__.get("__wrapped__", MISSING), label)
-    code = inspect_code(function.__code__).normal  # which of the library's nameless functions it is
+    code = inspect_code(function.__code__).digest  # which of the library's nameless functions it is
     return ["made", code, cells, defaults, keywords, wrapped]
 
 
@@ -107,7 +107,7 @@ def _function_contents(graph: Graph, function: FunctionType, label: str) -> list
         if found is not None and (what := unfollowed(code, read, found)) is not None:
             graph.unfollowed.setdefault(label, []).append(what)
         reads.append([read.kind, name, found])
-    return [code.normal, defaults, keywords, reads]
+    return [code.digest, defaults, keywords, reads]
 
 
 def _read(graph: Graph, function: FunctionType, cells: dict[str, Any], read: Read, where: str) -> object:
@@ -196,7 +196,7 @@ def _module_contents(graph: Graph, module: ModuleType) -> list[object]:
 
         return ["extension", file_checksum(file)]
     members: list[object] = []
-    graph.measure(vars(module))
+    graph.measure_members(module)
     for name in sorted(vars(module)):
         if name not in _MODULE_NOISE:
             members.append([name, graph.describe(graph.look(vars(module), name), f"{module.__name__}.{name}")])

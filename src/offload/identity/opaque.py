@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from contextvars import ContextVar
+from threading import local
 from types import CellType, CodeType
 from weakref import ReferenceType, WeakKeyDictionary, WeakMethod, WeakSet, WeakValueDictionary
 
@@ -45,10 +46,10 @@ def _proxy(proxy: Any) -> list[object]:
     return [proxy.__wrapped__, *(getattr(proxy, name) for name in names)]
 
 
-def _code(code: CodeType) -> list[object]:
+def _code(code: CodeType) -> str:
     from offload.identity.codes import inspect_code
 
-    return inspect_code(code).normal
+    return inspect_code(code).digest
 
 
 _LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
@@ -60,7 +61,7 @@ _LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
     (ContextVar.__module__, ContextVar.__qualname__): _variable,
     (CellType.__module__, CellType.__qualname__): _cell,
     (CodeType.__module__, CodeType.__qualname__): _code,
-    ("_thread", "_local"): lambda local: dict(vars(local)),
+    (local.__module__, local.__qualname__): lambda values: dict(vars(values)),
     ("_struct", "Struct"): lambda struct: struct.format,
     **{(m, c): _proxy for m in _WRAPT for c in ("FunctionWrapper", "BoundFunctionWrapper")},
     ("concurrent.futures.thread", "ThreadPoolExecutor"): lambda pool: [pool._initializer, pool._initargs],
@@ -85,6 +86,8 @@ def leads_to(value: Any) -> list[object] | None:
     found = _LEADS_TO.get((cls.__module__, cls.__qualname__))
     if found is not None:
         return [cls.__qualname__, found(value)]
+    if isinstance(value, local):  # of a class made from it, whose code counts
+        return [cls, dict(vars(value))]
     if any(value is stream for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)):
         return ["stream"]
     return None

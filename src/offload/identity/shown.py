@@ -132,8 +132,7 @@ def _part(node: Node, labels: list[str]) -> Part:
     content = named(node.content, labels)
     reads: list[tuple[str, str]] = []
     if node.kind == "function":
-        code = inspect_code(node.subject.__code__).normal  # type: ignore[attr-defined]
-        checksum = sha256(encode(code)).hexdigest()
+        checksum = inspect_code(node.subject.__code__).digest  # type: ignore[attr-defined]
         reads = [(name, _shown(what)) for _, name, what in content[3] if what is not None]
     else:
         checksum = sha256(encode(content)).hexdigest()

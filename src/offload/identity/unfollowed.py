@@ -59,11 +59,11 @@ def tell(graph: Graph) -> None:
     for label, found in graph.unfollowed.items():
         new = [what for what in dict.fromkeys(found) if (label, what) not in _told]
         if new:
-            from offload.notices import warn
+            from offload.notices import users_level, warn
 
             _told.update((label, what) for what in new)
             warn(
                 f"{label} uses {', '.join(new)}: what it gets that way does not count, so results may be stale when it "
                 "changes; declare it with @offload.task(depends_on=[...])",
-                stacklevel=4,
+                stacklevel=users_level(),
             )

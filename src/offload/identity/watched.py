@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from offload.identity.graph import Node
 
 MISSING = object()
+# Who asks for annotations, pickles an instance or is warned adds these to a class or module.
+_LATE = ("__annotations__", "__annotations_cache__", "__slotnames__", "__warningregistry__")
 
 
 class Watched:
@@ -25,10 +27,11 @@ class Watched:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self._names: list[tuple[Mapping[Any, Any], object, object]] = []
+        self._looked: set[tuple[int, object]] = set()
         self._sizes: list[tuple[Mapping[Any, Any], int]] = []
         self._cells: list[tuple[CellType, object]] = []
         self._functions: list[tuple[FunctionType, object, object, object]] = []
-        self._values: list[tuple[object, str]] = []
+        self._values: list[tuple[object, str, str]] = []
         self._answers: list[tuple[Callable[..., object], tuple[Any, ...], object]] = []
 
     def what_changed(self) -> str:
@@ -39,6 +42,13 @@ class Watched:
         for question, arguments, answer in self._answers:
             if question(*arguments) != answer:
                 return " ".join(str(a) for a in arguments if isinstance(a, str)) or "what it reaches"
+        for value, digest, where in self._values:
+            try:
+                if self.digest(value) == digest:
+                    continue
+            except EncodeError:  # it holds something new
+                pass
+            return where or "what it reaches"
         return "what a global or a default holds"
 
     def is_current(self) -> bool:
@@ -70,7 +80,7 @@ class Watched:
         lengths = [len(noted) for noted in notes]
         size = len(self.nodes)
         try:
-            return all(self.digest(v) == seen for v, seen in self._values[: lengths[-1]]) and len(self.nodes) == size
+            return all(self.digest(v) == seen for v, seen, _ in self._values[: lengths[-1]]) and len(self.nodes) == size
         except EncodeError:  # it holds something new that cannot be encoded: a new graph says where
             return False
         finally:
@@ -80,12 +90,19 @@ class Watched:
     def look(self, names: Mapping[Any, Any], name: object) -> object:
         """Look a name up, and remember what was found."""
         found = names.get(name, MISSING)
-        self._names.append((names, name, found))
+        key = id(names), name
+        if key not in self._looked:  # the mapping is kept, so that its id stays its own
+            self._looked.add(key)
+            self._names.append((names, name, found))
         return found
 
     def measure(self, names: Mapping[Any, Any]) -> None:
         """Remember how many names there are, where a new one would count."""
         self._sizes.append((names, len(names)))
+
+    def measure_members(self, holder: object) -> None:
+        """Remember how many members a class or module has."""
+        self.ask(_count, holder)
 
     def look_in(self, cell: CellType) -> object:
         """Look into a closure cell, and remember what was found."""
@@ -127,6 +144,11 @@ class Held:
             return False
         one, two = self.value, other.value
         return one is two or (type(one) is type(two) and type(one) in (str, int, float, bool, bytes) and one == two)
+
+
+def _count(holder: object) -> int:
+    names = vars(holder)
+    return len(names) - sum(name in names for name in _LATE)
 
 
 def cell_contents(cell: CellType) -> object:
