@@ -2,30 +2,64 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
 
-from offload.deploy.sites.base import Site, quoted
+from offload.deploy.sites.base import Done, Site, quoted
 from offload.deploy.sites.here import Here
 from offload.errors import OffloadError, UsageError
+from tests.deploy.sites.reaching import ssh_of
+from tests.lab import variants
+from tests.lab.lab import Lab
+from tests.lab.machine import NotHere
+from tests.requirements import requires
+
+SHELLS = ("bash", "zsh", "fish", "csh", "tcsh")
+SITES = ["here", *(pytest.param(f"ssh with {shell}", marks=pytest.mark.real) for shell in SHELLS)]
 
 
-@pytest.fixture(params=["here"])
+@pytest.fixture(scope="module", params=SITES)
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
-    with Here() as made:
-        yield made
+    """This machine, and real hosts whose login shells print text when they begin."""
+    shell = request.param.removeprefix("ssh with ")
+    if shell == "here":
+        with Here() as made:
+            yield made
+        return
+    lab: Lab = request.getfixturevalue("lab_for_module")
+    user = "bob" if shell == "tcsh" else "alice"  # it reads the file of csh, too
+    try:
+        variants.login_shell(lab.host("h1"), user, shell)
+    except NotHere as error:
+        requires(False, str(error))
+    directory = lab.home / shell
+    directory.mkdir()
+    with ssh_of(lab, f"ssh://{user}@h1", str(directory / "ssh")) as reached:
+        reached.open()
+        yield reached
+    assert list(directory.iterdir()) == []
+
+
+# What a login shell prints before it runs a command.
+OUT, ERR = f"{variants.GREETING}\n".encode(), f"{variants.COMPLAINT}\n".encode()
+
+
+def without_greeting(done: Done) -> Done:
+    return dataclasses.replace(done, out=done.out.removeprefix(OUT), err=done.err.removeprefix(ERR))
 
 
 def test_output_errors_and_exit_code(site: Site) -> None:
-    done = site.run(["sh", "-c", "echo out; echo oops >&2; exit 3"], check=False)
+    done = without_greeting(site.run(["sh", "-c", "echo out; echo oops >&2; exit 3"], check=False))
     assert (done.out, done.err, done.code, done.said) == (b"out\n", b"oops\n", 3, "oops")
 
 
 def test_input_of_any_bytes(site: Site) -> None:
     data = bytes(range(256)) * 4096
-    assert site.run(["cat"], data).out == data
-    assert site.run(["wc", "-c"], iter([data, b"", data])).text.split() == [str(2 * len(data))]
+    assert without_greeting(site.run(["cat"], data)).out == data
+    counted = without_greeting(site.run(["wc", "-c"], iter([data, b"", data])))
+    assert counted.text.split() == [str(2 * len(data))]
 
 
 def test_words_arrive_as_they_are(site: Site) -> None:
@@ -45,7 +79,8 @@ def test_words_arrive_as_they_are(site: Site) -> None:
         "(x)",
         "x=y",
     ]
-    assert site.run(["printf", "%s\\n".replace("\\n", "|"), *words]).text == "".join(f"{word}|" for word in words)
+    printed = without_greeting(site.run(["printf", "%s|", *words]))
+    assert printed.text == "".join(f"{word}|" for word in words)
 
 
 def test_a_command_that_fails(site: Site) -> None:
@@ -65,7 +100,7 @@ def test_a_command_that_takes_too_long(site: Site) -> None:
 def test_what_it_says_is_told_as_it_comes(site: Site) -> None:
     told: list[str] = []
     site.run(["sh", "-c", "echo one >&2; echo two >&2"], tell=told.append)
-    assert told == ["one", "two"]
+    assert [line for line in told if line != variants.COMPLAINT] == ["one", "two"]
 
 
 def test_input_that_nobody_reads(site: Site) -> None:

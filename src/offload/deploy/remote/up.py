@@ -14,9 +14,11 @@ from offload.compute.liveness import started
 from offload.compute.places import Place, Registry
 from offload.deploy.launch import Say, end_all, known, single
 from offload.deploy.processes import kill, python, start_detached, tail, wait_until_gone
+from offload.deploy.quantities import parse_ports
 from offload.deploy.remote import mirror
 from offload.deploy.remote.asking import ask
-from offload.deploy.remote.link import Link
+from offload.deploy.remote.link import TUNNEL, Link
+from offload.deploy.routes.tunnel import SERVICES
 from offload.deploy.sites.ssh import COMMAND, Ssh
 from offload.deploy.software.prepare import prepare
 from offload.deploy.spec import Spec, spec_of
@@ -79,6 +81,8 @@ def _begin_there(registry: Registry, spec: Spec, link: Link, site: Ssh, say: Say
     """Bring the deployment up on its machine, and keep here what is needed to use it."""
     say(f"connecting to {site.name}")
     site.open()
+    if link.route == TUNNEL:
+        site.check_forwarding(_some_port(link))
     interpreter = prepare(site, link.environment, "", say).python
     request = {"name": spec.name, "route": link.route, "choices": link.choices}
     answer = ask(site, interpreter, "up", request, say)
@@ -88,6 +92,12 @@ def _begin_there(registry: Registry, spec: Spec, link: Link, site: Ssh, say: Say
     link = dataclasses.replace(link, python=interpreter, head=answer["contact"]["head"]["url"])
     mirror.create(registry, dataclasses.replace(spec, link=link), answer["keys"])
     return bool(answer["started"])
+
+
+def _some_port(link: Link) -> int:
+    """Return a port that the deployment might listen on."""
+    ports = link.choices.get("ports")
+    return link.choices.get("port") or (parse_ports(ports)[0] if ports else SERVICES["head"])
 
 
 def _connect(place: Place, say: Say) -> Contact:

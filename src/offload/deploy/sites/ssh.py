@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from offload.deploy.locking import alone
 from offload.deploy.sites.address import SshAddress
 from offload.deploy.sites.base import Done, Site, quoted
-from offload.deploy.sites.trouble import translated
+from offload.deploy.sites.trouble import Attempt, UnreachableError, translated
 from offload.errors import OffloadError, UsageError
 
 COMMAND = "OFFLOAD_SSH"
@@ -80,27 +80,32 @@ class Ssh(Site):
         OffloadError
             If that does not work: whatever stands in the way, in plain words.
         """
-        patience = PROMPT_SECONDS if self._ask else OPEN_SECONDS
-        with alone(f"{self.socket}.lock", patience, lambda: None, f"connecting to {self.name}"):
+        seconds = PROMPT_SECONDS if self._ask else OPEN_SECONDS
+        if self.is_open():
+            return
+        with alone(f"{self.socket}.lock", seconds, lambda: None, f"connecting to {self.name}"):
             if not self.is_open():
-                self._connect()
+                self._connect(seconds)
 
-    def _connect(self) -> None:
+    def _connect(self, seconds: float) -> None:
+        log = f"{self.socket}.log"
         if os.path.exists(self.socket):  # left by a connection that was killed: ssh would not share a new one there
             os.unlink(self.socket)
-        log = f"{self.socket}.log"
-        with open(log, "wb") as output:
+        with open(log, "wb"):
+            pass
+        with open(log, "ab") as output:
             process = subprocess.Popen(
-                self._ssh("-M", "-N", "-f", *_NO_FORWARDING),
+                # What it has to say later stands in its log, too: why something is not forwarded.
+                self._ssh("-M", "-N", "-f", "-E", log, "-o", "LogLevel=INFO", *_NO_FORWARDING),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=not self._ask,
             )
         try:
-            code = process.wait(PROMPT_SECONDS if self._ask else OPEN_SECONDS)
+            code = process.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise OffloadError(f"{self.name} was not reached in {OPEN_SECONDS:g} s", self.try_it()) from None
+            raise UnreachableError(f"{self.name} was not reached in {seconds:g} s", self.try_it()) from None
         finally:
             if process.poll() is None:
                 process.kill()
@@ -108,7 +113,7 @@ class Ssh(Site):
         with open(log, "rb") as file:
             said = file.read()
         if code:
-            raise translated(self.address, said, self.try_it())
+            raise self._translated(said)
         deadline = time.monotonic() + OPEN_SECONDS
         while not self.is_open():  # it is in the background, but may not listen yet
             if time.monotonic() > deadline:
@@ -124,7 +129,39 @@ class Ssh(Site):
         """Return why the machine was not reached: ``ssh`` itself then ends with 255."""
         if done.code != _FAILED:
             return None
-        return translated(self.address, done.err, self.try_it())
+        return self._translated(done.err)
+
+    def settings(self) -> dict[str, str]:
+        """Return what the user's configuration says of the machine, by ``ssh -G``; nothing where it is not accepted."""
+        done = self._run([*ssh_command(self._program), "-G", *self.address.words])
+        pairs = (line.partition(" ") for line in done.stdout.decode("utf-8", "replace").splitlines())
+        return {key: value for key, _, value in pairs}
+
+    def _translated(self, said: bytes) -> UnreachableError:
+        asked = self._ask and ("SSH_ASKPASS" in os.environ or _has_terminal())
+        return translated(Attempt(self.address, said.decode("utf-8", "replace"), self.try_it(), self.settings(), asked))
+
+    def check_forwarding(self, port: int) -> None:
+        """See whether the machine lets connections through to a port of its loopback; nobody need listen there.
+
+        Raises
+        ------
+        UnreachableError
+            If its SSH server does not allow that.
+        """
+        log = f"{self.socket}.log"
+        before = os.path.getsize(log) if os.path.exists(log) else 0
+        done = self._run(self._ssh("-o", "ControlMaster=no", "-W", f"127.0.0.1:{port}"))
+        if done.returncode == 0 or not os.path.exists(log):
+            return
+        with open(log, "rb") as file:
+            file.seek(before)
+            said = file.read()
+        if b"prohibited" in said or b"prohibited" in done.stderr:
+            raise UnreachableError(
+                f"the SSH server of {self.address.host} does not allow tunnels (AllowTcpForwarding or PermitOpen)",
+                f"ask its administrator for it, or do without: offload up {self.name} --route direct --ports A-B",
+            )
 
     def forward(self, port: int, host: str, remote_port: int) -> None:
         """Have a port of this machine's loopback lead to a port that the other machine reaches.
@@ -143,13 +180,15 @@ class Ssh(Site):
         self._control("cancel", "-L", _forwarding(port, host, remote_port))
 
     def _control(self, what: str, *options: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            self._ssh("-O", what, *options),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=OPEN_SECONDS,
-            check=False,
-        )
+        return self._run(self._ssh("-O", what, *options))
+
+    def _run(self, words: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+        try:
+            return subprocess.run(
+                words, stdin=subprocess.DEVNULL, capture_output=True, timeout=OPEN_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise UnreachableError(f"the connection to {self.name} hangs", self.try_it()) from None
 
     def try_it(self) -> str:
         """Return what a user can type to see what ``ssh`` says."""
@@ -174,10 +213,21 @@ def ssh_command(program: str = "") -> list[str]:
     UsageError
         If there is none.
     """
-    words = shlex.split(program or os.environ.get(COMMAND, "")) or ["ssh"]
+    chosen = program or os.environ.get(COMMAND, "")
+    words = shlex.split(chosen) or ["ssh"]
     if shutil.which(words[0]) is None:
-        raise UsageError(f"there is no {words[0]} here", "install OpenSSH's client, such as openssh-client")
+        hint = f"{COMMAND} names it: correct that" if chosen else "install OpenSSH's client, such as openssh-client"
+        raise UsageError(f"there is no {words[0]} here", hint)
     return words
+
+
+def _has_terminal() -> bool:
+    """Tell whether there is a terminal at which ``ssh`` can ask."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR))
+    except OSError:
+        return False
+    return True
 
 
 def _forwarding(port: int, host: str, remote_port: int) -> str:
