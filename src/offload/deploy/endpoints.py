@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.deploy.spec import Spec
 
+WILDCARD = "0.0.0.0"
+
 
 def address(scheme: str, spec: Spec, port: int) -> str:
     """Return the address under which others reach a port that a deployment listens on."""
@@ -35,6 +37,11 @@ def address_of(interface: str) -> str:
     if not found:
         raise UsageError(f"there is no network interface {interface} with an address", f"there are: {', '.join(known)}")
     return found[0]
+
+
+def own_address(spec: Spec) -> str:
+    """Return the address at which workers on the head's machine listen: one, also where services listen on all."""
+    return spec.advertise or spec.host if spec.host == WILDCARD else spec.host
 
 
 def known_as(spec: Spec) -> list[str]:

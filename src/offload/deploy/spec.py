@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from offload.compute.places import Place, check_name
+from offload.deploy.endpoints import WILDCARD
 from offload.deploy.remote.link import Link
 from offload.errors import DamagedError, UsageError
 from offload.storage.home import DEPLOYMENT, VARIABLES, Home
@@ -114,8 +115,10 @@ class Spec:
             raise UsageError(f"{self.threads} threads are not possible", "give 1 or more")
         if not _MEMORY.fullmatch(str(self.memory_limit).strip()):
             raise UsageError(f"{self.memory_limit!r} is no amount of memory", "write it as 4GB or 500MiB, auto, or 0")
-        if not self.host or ":" in self.host or self.host == "0.0.0.0":
+        if not self.host or ":" in self.host:
             raise UsageError(f"{self.host!r} is no address to listen on", "give one IPv4 address, or a name")
+        if self.host == WILDCARD and self.advertise in (None, WILDCARD):
+            raise UsageError(f"{self.host} is every address: others have to know one of them", "add --contact ADDRESS")
         if self.port is not None and not 0 < self.port < 65536:
             raise UsageError(f"{self.port} is no port", "ports go from 1 to 65535")
         if self.ports is not None and self.ports[1] - self.ports[0] + 1 < self.ports_needed():

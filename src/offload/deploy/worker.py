@@ -22,7 +22,7 @@ from distributed.core import Status
 from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.deploy.daskside import QuietWorker, dask_security
-from offload.deploy.endpoints import ports_for_workers
+from offload.deploy.endpoints import own_address, ports_for_workers
 from offload.deploy.whereabouts import InPlace, Whereabouts
 from offload.errors import OffloadError
 
@@ -122,7 +122,7 @@ async def _running(known: Whereabouts, contact: Contact, settings: Settings) -> 
         "security": dask_security(known.keys),
         "memory_limit": settings.memory_limit or spec.memory_limit,
         "local_directory": settings.scratch or (heads if os.path.isdir(heads) else spec.scratch),
-        "host": settings.host or spec.host,
+        "host": settings.host or own_address(spec),
         "protocol": "tls",
         "death_timeout": CONNECT_SECONDS,
     }

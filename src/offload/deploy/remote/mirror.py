@@ -9,10 +9,11 @@ from typing import Any
 
 from offload.compute.places import Place, Registry, write_atomically
 from offload.deploy import credentials
+from offload.deploy.endpoints import free_port
 from offload.deploy.remote.link import TUNNEL, Link
 from offload.deploy.routes.base import Route
 from offload.deploy.routes.direct import Direct
-from offload.deploy.routes.tunnel import Tunnel
+from offload.deploy.routes.tunnel import LOOPBACK, SERVICES, Tunnel
 from offload.deploy.sites.address import SshAddress
 from offload.deploy.sites.ssh import Ssh
 from offload.deploy.spec import Spec, spec_of
@@ -60,6 +61,18 @@ def route_of(link: Link, site: Ssh | None, known: dict[str, int]) -> Route:
         assert site is not None  # Link has checked it
         return Tunnel(site, link.local_ports, known)
     return Direct()
+
+
+def check_free(ports: tuple[int, int]) -> None:
+    """Check that the local ends of a tunnel can be had; that is known before anything is started.
+
+    Raises
+    ------
+    PortsExhaustedError
+        If a port is taken.
+    """
+    for position in range(len(SERVICES)):
+        free_port(LOOPBACK, ports[0] + position, None)
 
 
 def note(place: Place, **changes: Any) -> Spec:

@@ -41,7 +41,7 @@ def up(registry: Registry, name: str, route: str, choices: dict[str, Any]) -> di
     choices : dict
         Attributes of its spec, as they were asked for.
     """
-    if route == DIRECT and "host" not in choices and name not in registry.names():
+    if route == DIRECT and not {"host", "interface"} & set(choices) and name not in registry.names():
         choices = {**choices, "host": _reached_at()}
     resolved = resolve(registry, "local", name, choices)
     contact, started = bring_up(registry, resolved.spec, _tell)

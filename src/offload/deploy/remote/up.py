@@ -58,6 +58,8 @@ def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
         if contact is not None and contact.head_lives() and contact.state == "running":
             return contact, False
         link = _with_what_is_known(place, spec.link)
+        if link.local_ports is not None and (contact is None or not contact.head_lives()):
+            mirror.check_free(link.local_ports)
         site = mirror.site_of(link, ask=True)
         if site is None:
             return _connect(place, say), False
