@@ -22,6 +22,7 @@ from offload.deploy.head.link import SchedulerLink, ServiceLink
 from offload.deploy.head.services import Services
 from offload.deploy.head.workers import Workers
 from offload.deploy.quantities import duration_text
+from offload.deploy.software.used import keep_used
 from offload.deploy.spec import Spec, spec_of
 from offload.errors import StorageError, UsageError
 from offload.storage.filesystems import translated
@@ -63,6 +64,7 @@ class Head:
         self.asked = time.monotonic()
         self.starting: asyncio.Task[None] | None = None
         self._idle: asyncio.Task[None] | None = None
+        self._used: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> list[Child]:
@@ -76,6 +78,7 @@ class Head:
         """Bring everything up, and say in the contact file when it is."""
         self.contact.scheduler = self.spec.scheduler
         self.contact.write(self.place.contact)
+        self._used = asyncio.create_task(keep_used(), name="used")
         services = self.services
         services.storage.start()
         own = self.spec.scheduler is None and not self.spec.storage_only

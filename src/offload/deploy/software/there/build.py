@@ -18,7 +18,8 @@ from offload.deploy.software.there.wheels import install, site_packages
 OTHERS_SECONDS = 900.0
 CHECK_SECONDS = 120
 INTERVAL = 0.2
-MARK = "environment.json"
+MARK, USED = "environment.json", "used"
+SAY_EVERY = 5.0
 
 Request = dict[str, Any]
 
@@ -33,7 +34,7 @@ def build(request: Request) -> dict[str, Any]:
     held = _alone(os.path.join(home, f".{request['name']}.lock"))
     try:
         if _is_ready(final):
-            os.utime(os.path.join(final, "used"))
+            os.utime(os.path.join(final, USED))
             return {"environment": final, "built": False}
         partial = os.path.join(home, f".{request['name']}.{os.urandom(6).hex()}.partial")
         try:
@@ -93,7 +94,11 @@ def _fill(request: Request, prefix: str, final: str) -> str | None:
     """Make the environment; return why it does not work, if it does not."""
     _bare(prefix)
     cache = os.path.join(request["home"], "wheels")
-    for name in request["wheels"]:
+    said = time.monotonic()
+    for number, name in enumerate(request["wheels"]):
+        if time.monotonic() - said > SAY_EVERY:
+            said = time.monotonic()
+            _tell(f"unpacked {number} of {len(request['wheels'])} wheels there")
         path = os.path.join(cache, name)
         install(path, prefix, final)
         os.utime(path)
@@ -116,7 +121,7 @@ def _fill(request: Request, prefix: str, final: str) -> str | None:
         )
         if done.returncode:
             return (done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    with open(os.path.join(prefix, "used"), "w", encoding="ascii"):
+    with open(os.path.join(prefix, USED), "w", encoding="ascii"):
         pass
     with open(os.path.join(prefix, MARK), "w", encoding="utf-8") as file:
         json.dump(request["about"], file, indent=1)
@@ -129,6 +134,9 @@ def _bare(prefix: str) -> None:
     """Make a virtual environment without anything in it, where the module venv may be missing."""
     base = os.path.abspath(getattr(sys, "_base_executable", sys.executable))
     minor = f"python3.{sys.version_info[1]}"
+    named = os.path.join(os.path.dirname(base), minor)
+    # What is called python3 may be another version one day.
+    base = named if os.path.exists(named) and os.path.samefile(named, base) else base
     os.makedirs(os.path.join(prefix, "bin"), 0o700)
     os.makedirs(site_packages(prefix))
     if sys.maxsize > 2**32 and sys.platform.startswith("linux"):
