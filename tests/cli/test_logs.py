@@ -14,7 +14,8 @@ import pytest
 
 from offload.compute.places import Place, Registry
 from offload.deploy.launch import state
-from offload.deploy.logs import BLOCK, Follower, last_lines
+from offload.deploy.logreader import LogReader
+from offload.deploy.logs import BLOCK, MOST, last_lines, said
 from offload.storage.home import Home
 from tests.cli.conftest import Inside
 from tests.deploy.test_local import connected, contact_of, eventually, place, registry
@@ -61,7 +62,8 @@ def test_following(quiet: Place) -> None:
     log = Path(quiet.log("head"))
     with log.open("a") as file:
         file.write("half a ")
-    follower = Follower(quiet)
+    follower = LogReader(quiet)
+    assert follower.last(0) == {"head": [], "worker-0": []}
     assert follower.added() == []
     with log.open("a") as file:
         file.write("line\n")
@@ -81,11 +83,34 @@ def test_following(quiet: Place) -> None:
 
 
 def test_following_one(quiet: Place) -> None:
-    follower = Follower(quiet, "worker-0")
+    follower = LogReader(quiet, "worker-0")
+    assert follower.last(1) == {"worker-0": ["\x1b[31mred"]}
     for who in ("head", "worker-0", "worker-00"):
         with open(quiet.log(who), "a") as file:
             file.write("x\n")
     assert follower.added() == [("worker-0", "x")]
+
+
+def test_much_is_given_piece_by_piece(quiet: Place) -> None:
+    read = said(quiet)["read"]
+    line = b"x" * 1023 + b"\n"
+    with open(quiet.log("head"), "ab") as file:
+        file.write(line * 2500 + b"y" * (2 * MOST) + b"\nend\n")
+    pieces: list[list[str]] = []
+    while not pieces or pieces[-1]:
+        answer = said(quiet, read)
+        read = answer["read"]
+        pieces.append(answer["said"]["head"])
+    assert "".join(text for piece in pieces for text in piece) == "x" * 1023 * 2500 + "y" * 2 * MOST + "end"
+
+
+def test_a_log_that_is_not_there(inside: Inside, quiet: Place) -> None:
+    done = inside("logs", "big", "--worker", "worker-7")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode().splitlines() == [
+        "offload: big has no log of worker-7",
+        "  there are: head, worker-0",
+    ]
 
 
 @pytest.fixture

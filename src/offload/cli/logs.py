@@ -30,25 +30,33 @@ Examples:
 def logs(name: str | None, worker: str | None, follow: bool, lines: int) -> int:
     """Show the logs of a deployment in the order of time: head, scheduler, jobs, storage, workers.
 
-    Also of those that died, and of a deployment whose head has died.
+    Also of those that died or never connected, and of a deployment whose head has died. For one on another machine,
+    `link` is the connection to it.
     """
-    from offload.deploy.logs import Follower, last_lines, log_files, merged
+    from offload.deploy.logreader import LogReader
+    from offload.deploy.logs import merged
 
     place = registry().only(name)
-    found = log_files(place)
-    if worker is not None:
-        if worker not in found:
-            raise NotFoundError(f"{place.name} has no log of {worker}", f"there are: {', '.join(found) or 'none'}")
-        found = {worker: found[worker]}
-    follower = Follower(place, worker) if follow else None
-    for who, line in merged({who: last_lines(path, lines) for who, path in found.items()}):
+    reader = LogReader(place, worker)
+    found = reader.last(lines)
+    if worker is not None and worker not in found and reader.trouble is None:
+        names = ", ".join(sorted(LogReader(place).last(0)))
+        raise NotFoundError(f"{place.name} has no log of {worker}", f"there are: {names or 'none'}")
+    for who, line in merged(found):
         write_line(f"{who}: {one_line(line)}")
-    while follower is not None:
+    if reader.trouble is not None and not follow:
         sys.stdout.flush()
+        raise reader.trouble
+    told = None
+    while follow:
+        sys.stdout.flush()
+        if reader.trouble is not None and reader.trouble.message != told:
+            told = reader.trouble.message
+            say(told)
         time.sleep(POLL)
-        for who, line in follower.added():
+        for who, line in reader.added():
             write_line(f"{who}: {one_line(line)}")
-        if follower.is_over():
+        if reader.is_over():
             say(f"{place.name} has been brought down")
             return 0
     return 0

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from typing import Any
 
 from offload.compute.places import Place
 
 SUFFIX = ".log"
 BLOCK = 64 * 1024
+MOST = 1 << 20  # bytes of one log that are given at once, so that no answer is too long for anybody
 
 # As Dask, the head and the workers begin their lines.
-_MOMENT = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:,\d{3})?")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:,\d{3})?")
 
 Line = tuple[str, str]
 """Who has said it, and the line."""
@@ -42,71 +43,79 @@ def last_lines(path: str, count: int) -> list[bytes]:
     return data.splitlines()[-count:] if count > 0 else []
 
 
-def merged(said: dict[str, list[bytes]]) -> list[Line]:
+def merged(said: dict[str, list[str]]) -> list[Line]:
     """Return lines of several logs in the order of time.
 
     A line that tells no time, such as one of a traceback, stays with the one before it.
 
     Examples
     --------
-    >>> merged({"a": [b"2026-01-01 10:00:02 x", b"more of x"], "b": [b"2026-01-01 10:00:01,500 y"]})
+    >>> merged({"a": ["2026-01-01 10:00:02 x", "more of x"], "b": ["2026-01-01 10:00:01,500 y"]})
     [('b', '2026-01-01 10:00:01,500 y'), ('a', '2026-01-01 10:00:02 x'), ('a', 'more of x')]
     """
-    timed: list[tuple[bytes, Line]] = []
+    timed: list[tuple[str, Line]] = []
     for who, lines in said.items():
-        moment = b""
+        moment = ""
         for line in lines:
             found = _MOMENT.match(line)
             moment = found[0] if found else moment
-            timed.append((moment, (who, line.decode("utf-8", "replace"))))
+            timed.append((moment, (who, line)))
     return [line for _, line in sorted(timed, key=lambda item: item[0])]
 
 
-class Follower:
-    """Reads what is added to logs: also to those that come later, and to those that are emptied or made anew.
+def said(
+    place: Place, read: dict[str, list[int]] | None = None, lines: int = 0, only: str | None = None
+) -> dict[str, Any]:
+    """Return what the processes of a deployment have said.
 
     Parameters
     ----------
     place : Place
         The deployment.
+    read : dict, optional
+        What an earlier answer gave as ``read``: only whole lines that have been added since then count, also in logs
+        that came later, and in those that were emptied or made anew. By default the last lines count.
+    lines : int
+        How many of each, where nothing has been read yet.
     only : str, optional
         Whose log, if not all of them.
+
+    Returns
+    -------
+    dict
+        ``said``, the lines by who has said them; ``read``, how far that goes; ``over``, whether there is nothing to
+        come, as the deployment has been brought down.
     """
+    over = not os.path.exists(place.logs)
+    new: dict[str, list[str]] = {}
+    now: dict[str, list[int]] = {}
+    for who, path in log_files(place).items():
+        if only not in (None, who):
+            continue
+        try:
+            if read is None:
+                now[who] = [os.stat(path).st_ino, _end_of_lines(path)]
+                new[who] = _texts(last_lines(path, lines))
+            else:
+                new[who], now[who] = _added(path, read.get(who))
+        except FileNotFoundError:
+            continue  # it is being brought down
+    return {"said": new, "read": now, "over": over}
 
-    def __init__(self, place: Place, only: str | None = None) -> None:
-        self._place = place
-        self._only = only
-        self._read: dict[str, tuple[int, int]] = {}  # who: the file's number, and up to where it has been read
-        for _, path, who in self._files():
-            state = os.stat(path)
-            self._read[who] = state.st_ino, _end_of_lines(path)
 
-    def added(self) -> list[Line]:
-        """Return the whole lines that have been added since the last time."""
-        said: dict[str, list[bytes]] = {}
-        for number, path, who in self._files():
-            known, position = self._read.get(who, (number, 0))
-            with open(path, "rb") as file:
-                if known != number or file.seek(0, os.SEEK_END) < position:
-                    position = 0
-                file.seek(position)
-                data = file.read()
-            whole = data[: data.rfind(b"\n") + 1]
-            self._read[who] = number, position + len(whole)
-            said[who] = whole.splitlines()
-        return merged(said)
+def _added(path: str, read: list[int] | None) -> tuple[list[str], list[int]]:
+    """Return the whole lines after what has been read, and how far they go."""
+    with open(path, "rb") as file:
+        number, size = os.fstat(file.fileno()).st_ino, file.seek(0, os.SEEK_END)
+        start = read[1] if read is not None and read[0] == number and read[1] <= size else 0
+        file.seek(start)
+        data = file.read(MOST)
+    whole = data[: data.rfind(b"\n") + 1] or (data if len(data) == MOST else b"")
+    return _texts(whole.splitlines()), [number, start + len(whole)]
 
-    def is_over(self) -> bool:
-        """Tell whether there is nothing left to follow, as the deployment has been brought down."""
-        return not os.path.exists(self._place.logs)
 
-    def _files(self) -> Iterator[tuple[int, str, str]]:
-        for who, path in log_files(self._place).items():
-            if self._only in (None, who):
-                try:
-                    yield os.stat(path).st_ino, path, who
-                except FileNotFoundError:
-                    continue  # it is being brought down
+def _texts(lines: list[bytes]) -> list[str]:
+    return [line.decode("utf-8", "replace") for line in lines]
 
 
 def _end_of_lines(path: str) -> int:

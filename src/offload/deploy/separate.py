@@ -11,7 +11,7 @@ from offload.deploy.client import client
 from offload.deploy.cluster import Cluster
 from offload.deploy.foreground import Foreground
 from offload.deploy.launch import down, state, up
-from offload.deploy.logs import last_lines, log_files
+from offload.deploy.logreader import LogReader
 from offload.deploy.report import report
 from offload.deploy.spec import Spec
 from offload.errors import OffloadError
@@ -102,11 +102,12 @@ class Separate(Cluster):
         scaling.adapt(self.place, minimum, maximum)
 
     def logs(self) -> dict[str, str]:
-        """Return the last lines of each log file."""
-        return {
-            who: b"\n".join(last_lines(path, LOG_LINES)).decode("utf-8", "replace")
-            for who, path in log_files(self.place).items()
-        }
+        """Return the last lines of each log, also of those on another machine."""
+        reader = LogReader(self.place)
+        found = reader.last(LOG_LINES)
+        if reader.trouble is not None:
+            raise reader.trouble
+        return {who: "\n".join(lines) for who, lines in sorted(found.items())}
 
     def client(self, **options: Any) -> Any:
         """Return a client with its certificates."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
+from typing import Any
 
 from aiohttp import web
 
 from offload.deploy.head.proxy import DashboardProxy
 from offload.deploy.head.supervisor import Head
+from offload.deploy.logs import said
 from offload.deploy.spec import MOST_WORKERS
 from offload.errors import OffloadError, UsageError
 
@@ -35,7 +38,7 @@ def application(head: Head, token: str) -> web.Application:
             _shows(request.headers.get("Authorization", "").removeprefix("Bearer "), token) or _looks(request, token)
         ):
             return web.json_response({"error": "this needs the deployment's token"}, status=401)
-        if request.path not in ("/v1/status", "/v1/contact"):  # whoever only watches keeps nothing alive
+        if request.path not in ("/v1/status", "/v1/contact", "/v1/logs"):  # whoever only watches keeps nothing alive
             head.asked = time.monotonic()
         try:
             response: web.StreamResponse = await handler(request)
@@ -69,6 +72,15 @@ def application(head: Head, token: str) -> web.Application:
         await head.adapt(minimum, maximum)
         return web.json_response(await head.status())
 
+    async def logs(request: web.Request) -> web.Response:
+        told = await request.json()
+        read, lines, only = told.get("read"), told.get("lines", 0), told.get("only")
+        if not (read is None or (isinstance(read, dict) and all(map(_is_position, read.values())))):
+            return web.json_response({"error": "read is what an earlier answer gave"}, status=400)
+        if type(lines) is not int or lines < 0 or not (only is None or isinstance(only, str)):
+            return web.json_response({"error": "lines is a number from 0, only is a name"}, status=400)
+        return web.json_response(await asyncio.to_thread(said, head.place, read, lines, only))
+
     async def down(request: web.Request) -> web.Response:
         head.stop()
         return web.json_response({"state": "stopping"})
@@ -80,12 +92,17 @@ def application(head: Head, token: str) -> web.Application:
             web.get("/v1/contact", contact),
             web.post("/v1/scale", scale),
             web.post("/v1/adapt", adapt),
+            web.post("/v1/logs", logs),
             web.post("/v1/down", down),
             web.route("*", "/{path:.*}", proxy.handle),
         ]
     )
     app.on_cleanup.append(proxy.close)
     return app
+
+
+def _is_position(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(number) is int and number >= 0 for number in value)
 
 
 def _shows(given: str, expected: str) -> bool:

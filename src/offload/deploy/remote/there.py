@@ -19,6 +19,7 @@ from offload.deploy import credentials
 from offload.deploy.launch import down as bring_down
 from offload.deploy.launch import known, state
 from offload.deploy.launch import up as bring_up
+from offload.deploy.logs import said
 from offload.deploy.remote.link import DIRECT
 from offload.deploy.remote.mark import ANSWER, STEP
 from offload.deploy.resolve import resolve
@@ -96,7 +97,20 @@ def _described(place: Place) -> dict[str, Any]:
     }
 
 
-VERBS: dict[str, Callable[..., dict[str, Any]]] = {"up": up, "down": down, "contact": contact, "list": listing}
+def logs(
+    registry: Registry, name: str, read: dict[str, list[int]] | None, lines: int, only: str | None
+) -> dict[str, Any]:
+    """Tell what a deployment has said: see :func:`offload.deploy.logs.said`."""
+    return said(registry.place(name), read, lines, only)
+
+
+VERBS: dict[str, Callable[..., dict[str, Any]]] = {
+    "up": up,
+    "down": down,
+    "contact": contact,
+    "list": listing,
+    "logs": logs,
+}
 
 
 def _tell(text: str) -> None:
