@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 
-from offload.deploy.software.there.build import MARK, USED
+from offload.deploy.software.there.disk import MARK, USED
 
 DAY = 86400.0
 

@@ -12,13 +12,13 @@ import sys
 import time
 from typing import Any
 
+from offload.deploy.software.there.disk import MARK, USED
 from offload.deploy.software.there.tidy import remove_unused
 from offload.deploy.software.there.wheels import install, site_packages
 
 OTHERS_SECONDS = 900.0
 CHECK_SECONDS = 120
 INTERVAL = 0.2
-MARK, USED = "environment.json", "used"
 SAY_EVERY = 5.0
 
 Request = dict[str, Any]

@@ -1,10 +1,13 @@
-"""What can go wrong with a disk here, as an answer."""
+"""What marks an environment, and what can go wrong with a disk here, as an answer."""
 
 from __future__ import annotations
 
 import errno
 import os
 from typing import Any
+
+MARK, USED = "environment.json", "used"
+"""Files of an environment: the one is there when it is complete, the other was changed when it was last used."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)

@@ -7,6 +7,8 @@ import os
 import shutil
 import time
 
+from offload.deploy.software.there.disk import USED
+
 UNUSED_DAYS, PARTIAL_DAYS = 60, 1
 
 
@@ -16,7 +18,7 @@ def remove_unused(home: str, keep: str) -> list[str]:
     removed = []
     for entry in sorted(os.listdir(home)):
         place = os.path.join(home, entry)
-        used = os.path.join(place, "used")
+        used = os.path.join(place, USED)
         if entry.endswith(".partial") and entry.startswith("."):
             if _age(place, now) > PARTIAL_DAYS:
                 shutil.rmtree(place, ignore_errors=True)
