@@ -42,14 +42,29 @@ def running(name: str | None) -> tuple[Place, Contact]:
     return place, contact
 
 
-@click.command("list", epilog="Example: offload list --json")
+LIST_EPILOG = """\b
+Examples:
+    offload list
+    offload list --json
+    offload list ssh://me@login.example.org
+"""
+
+
+@click.command("list", epilog=LIST_EPILOG)
+@click.argument("target", required=False)
+@click.option("--python", default="", metavar="PATH", help="For ssh://: the Python there that has offload.")
 @json_option
-def listing(as_json: bool) -> int:
-    """List the deployments: their names, how they are, where they are."""
+def listing(target: str | None, python: str, as_json: bool) -> int:
+    """List the deployments: their names, how they are, where they are.
+
+    With ssh://USER@HOST, those on that machine, whoever has started them.
+    """
     from offload.deploy.launch import known as contact_of
     from offload.deploy.launch import state
 
     known = registry()
+    if target is not None:
+        return _list_elsewhere(known, target, python, as_json)
     in_use = known.in_use()
     rows = []
     for name in known.names():
@@ -66,6 +81,25 @@ def listing(as_json: bool) -> int:
             ("NAME", "STATE", "SCHEDULER"),
             [(f"{r['name']}{' *' if r['in_use'] else ''}", str(r["state"]), str(r["scheduler"] or "")) for r in rows],
         )
+    return 0
+
+
+def _list_elsewhere(known: Registry, target: str, python: str, as_json: bool) -> int:
+    """List the deployments on another machine."""
+    from offload.deploy.remote import elsewhere
+    from offload.deploy.remote.choosing import is_site
+
+    if not is_site(target):
+        raise UsageError(f"{target!r} is no machine", "write it as ssh://user@host")
+    with elsewhere.reached(known, target) as site:
+        rows = elsewhere.listing(known, site, python)
+    if as_json:
+        write_json(rows)
+    elif not rows:
+        say(f"there are no deployments on {target}; offload up {target} starts one")
+    else:
+        texts = [(r["name"], r["state"], r["scheduler"] or "", "yes" if r["known"] else "no") for r in rows]
+        write_table(("NAME", "STATE", "SCHEDULER THERE", "KNOWN HERE"), texts)
     return 0
 
 

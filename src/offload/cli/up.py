@@ -44,6 +44,7 @@ Examples:
     offload down
     offload down big
     offload down --all
+    offload down ssh://me@server big
 """
 
 
@@ -210,21 +211,41 @@ def _show(name: str, contact: Contact, existing: bool) -> None:
 
 
 @click.command(epilog=DOWN_EPILOG)
-@click.argument("name", required=False)
+@click.argument("name", required=False, metavar="[NAME|TARGET")
+@click.argument("there", required=False, metavar="[NAME]]")
 @click.option("--all", "everything", is_flag=True, help="All deployments.")
-def down(name: str | None, everything: bool) -> int:
-    """Bring a deployment down: every process of it ends. What was recorded stays."""
+@click.option("--python", default="", metavar="PATH", help="For ssh://: the Python there that has offload.")
+def down(name: str | None, there: str | None, everything: bool, python: str) -> int:
+    """Bring a deployment down: every process of it ends. What was recorded stays.
+
+    With ssh://USER@HOST, one that was found there by `offload list ssh://USER@HOST`, whoever has started it.
+    """
     from offload.compute.places import Registry
     from offload.deploy.launch import down as bring_down
+    from offload.deploy.remote.choosing import is_site
     from offload.storage.home import Home
 
+    registry = Registry(Home().path)
+    if name is not None and is_site(name):
+        return _down_elsewhere(registry, name, there, everything, python)
+    if there is not None:
+        raise UsageError(f"{name!r} is no machine", "write it as ssh://user@host")
     if everything and name:
         raise UsageError("give a name or --all, not both")
-    registry = Registry(Home().path)
     places = [registry.place(n) for n in registry.names()] if everything else [registry.only(name)]
-    if not places:
-        say("there are no deployments")
     for place in places:
         bring_down(registry, place, say)
         say(f"{place.name} is down")
+    return 0
+
+
+def _down_elsewhere(registry: Registry, target: str, name: str | None, everything: bool, python: str) -> int:
+    """Bring deployments that were found on another machine down."""
+    from offload.deploy.remote import elsewhere
+
+    if everything and name:
+        raise UsageError("give a name or --all, not both")
+    with elsewhere.reached(registry, target) as site:
+        for one in elsewhere.look(site, python)[0] if everything else [name]:
+            say(f"{elsewhere.down(registry, site, one, say, python)} is down")
     return 0
