@@ -7,23 +7,23 @@ from tests.cli.conftest import Inside
 
 
 def test_a_python_that_is_the_same(inside: Inside) -> None:
-    choice = ("--environment", "check", "--python", sys.executable)
+    choice = ("--environment", f"check:{sys.executable}")
     done = inside("environment", "build", "here", *choice)
     assert (done.returncode, done.stdout.decode().strip()) == (0, sys.executable)
     report = json.loads(inside("environment", "build", "here", *choice, "--json").stdout)
     assert (report["target"], report["python"], report["differences"]) == ("here", sys.executable, [])
-    done = inside("environment", "diff", "here", "--python", sys.executable)
+    done = inside("environment", "diff", "here", "--environment", sys.executable)
     assert (done.returncode, done.stdout) == (0, b"")
     assert b"nothing differs" in done.stderr
 
 
 def test_a_python_that_lacks_something(inside: Inside) -> None:
     base = str(getattr(sys, "_base_executable", sys.executable))
-    done = inside("environment", "diff", "here", "--python", base)
+    done = inside("environment", "diff", "here", "--environment", base)
     assert done.returncode == 1
     lines = done.stdout.decode().splitlines()
     assert any(line.startswith("offload ") and line.endswith(" here, not installed there") for line in lines)
-    document = json.loads(inside("environment", "diff", "here", "--python", base, "--json").stdout)
+    document = json.loads(inside("environment", "diff", "here", "--environment", base, "--json").stdout)
     assert document == {"target": "here", "python": base, "differences": lines}
 
 

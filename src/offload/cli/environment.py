@@ -34,9 +34,6 @@ Examples:
 """
 
 _choice = click.option("--environment", "choice", metavar="CHOICE", help="sync, check, conda:NAME, or python:/path.")
-_python = click.option(
-    "--python", default="", metavar="PATH", help="The Python there, where it is not found by itself."
-)
 _place = click.option(
     "--directory", "home", default="", metavar="DIR", help="There, for environments. Default: in offload's home there."
 )
@@ -53,19 +50,20 @@ def environment() -> None:
     check           the Python that is found there, if offload and what it requires have the same versions
     conda:NAME      conda's environment of that name there
     python:/path    that Python there
+
+    sync:/path and check:/path name the Python there, where it is not found by itself.
     """
 
 
 @environment.command(epilog=BUILD_EPILOG)
 @click.argument("target", metavar="TARGET")
 @_choice
-@_python
 @_place
 @click.option(
     "--only", multiple=True, metavar="NAME", help="With sync: only this and what it requires. May be repeated."
 )
 @json_option
-def build(target: str, choice: str | None, python: str, home: str, only: tuple[str, ...], as_json: bool) -> None:
+def build(target: str, choice: str | None, home: str, only: tuple[str, ...], as_json: bool) -> None:
     """Make the environment on a machine, unless it is there, and print the path of its Python.
 
     TARGET is `ssh://[user@]host[:port]`, or `here`. Without --environment it is `sync`: the same versions as here, or
@@ -74,7 +72,7 @@ def build(target: str, choice: str | None, python: str, home: str, only: tuple[s
     from offload.deploy.software.prepare import prepare
 
     with opened(target) as site:
-        done = prepare(site, choice or "sync", home, say, only=only, python=python)
+        done = prepare(site, choice or "sync", home, say, only=only)
     if as_json:
         write_json({"target": site.name, **dataclasses.asdict(done)})
     else:
@@ -84,10 +82,9 @@ def build(target: str, choice: str | None, python: str, home: str, only: tuple[s
 @environment.command(epilog=DIFF_EPILOG)
 @click.argument("target", metavar="TARGET")
 @_choice
-@_python
 @_place
 @json_option
-def diff(target: str, choice: str | None, python: str, home: str, as_json: bool) -> int:
+def diff(target: str, choice: str | None, home: str, as_json: bool) -> int:
     """List what is installed here and differs on a machine; the exit code is 1 if anything does.
 
     TARGET is `ssh://[user@]host[:port]`, or `here`. Without --environment it is `check`: the Python found there.
@@ -95,7 +92,7 @@ def diff(target: str, choice: str | None, python: str, home: str, as_json: bool)
     from offload.deploy.software.checking import differences
 
     with opened(target) as site:
-        there, found = differences(site, choice or "check", home, python)
+        there, found = differences(site, choice or "check", home)
     if as_json:
         write_json({"target": site.name, "python": there, "differences": found})
     else:

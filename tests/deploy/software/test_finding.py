@@ -117,7 +117,7 @@ def test_which_pythons_there_are_instead(tmp_path: Path) -> None:
     old = fake(tmp_path / "old/python", "echo '3.6.8 cpython m-'")
     error = no_python(site, look(site, chosen=str(old)), str(old), "")
     assert error.message == f"{old} on elsewhere is Python 3.6.8; Python {wanted} is needed, as here"
-    assert "--python PATH" in (error.hint or "")
+    assert "--environment sync:/path" in (error.hint or "")
     assert "does not run" in no_python(site, look(site, chosen="/bin/false"), "/bin/false", "").message
     assert "is not there" in no_python(site, look(site, chosen="/no/python"), "/no/python", "").message
     fake(tmp_path / "home/miniconda3/envs/old/bin/python", "echo '3.6.8 cpython m-'")

@@ -40,7 +40,7 @@ def test_the_software_of_the_laptop_on_a_host(lab: Lab) -> None:
     again = build(lab, "ssh://alice@c1")
     assert (report(again)["python"], report(again)["built"]) == (first["python"], False)
     assert "the environment is ready" in again.stderr
-    diff = lab.offload("environment", "diff", "ssh://alice@c1", "--python", first["python"])
+    diff = lab.offload("environment", "diff", "ssh://alice@c1", "--environment", first["python"])
     assert (diff.returncode, diff.stdout) == (0, "")
     assert lab.ssh("alice@c1", "umask 077; ls -ld .local/share/offload").stdout.startswith("drwx------")
 
@@ -73,7 +73,7 @@ def test_login_shells_that_talk(lab: Lab, shell: str) -> None:
         variants.login_shell(lab.host("h1"), "alice", shell)
     except NotHere as error:
         requires(False, str(error))
-    options = ("--environment", "check", "--python", f"{lab.offload_venv}/bin/python")
+    options = ("--environment", f"check:{lab.offload_venv}/bin/python")
     assert report(build(lab, "ssh://alice@h1", *options))["python"] == f"{lab.offload_venv}/bin/python"
 
 

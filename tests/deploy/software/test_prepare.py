@@ -33,7 +33,18 @@ def output(python: str, program: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "choice", ["sink", "", "conda:", "python:", "python:relative/python", "container:image", "relative"]
+    "choice",
+    [
+        "sink",
+        "",
+        "conda:",
+        "python:",
+        "python:relative/python",
+        "container:image",
+        "relative",
+        "sync:relative",
+        "check:",
+    ],
 )
 def test_what_is_no_choice(site: Elsewhere, choice: str) -> None:
     with pytest.raises(UsageError):
@@ -52,7 +63,7 @@ def test_a_name_that_is_not_installed_here(site: Elsewhere) -> None:
 
 
 def test_the_same_software_is_accepted_as_it_is(site: Elsewhere) -> None:
-    done = prepare(site, "check", "", quiet, python=sys.executable)
+    done = prepare(site, f"check:{sys.executable}", "", quiet)
     assert (done.python, done.differences, done.environment) == (sys.executable, (), None)
     assert differences(site, f"python:{sys.executable}") == (sys.executable, [])
 
@@ -65,7 +76,7 @@ def test_other_software_is_refused_by_name(site: Elsewhere, tmp_path: Path) -> N
     install(here, "dask", "2020.1")
     other = synced(site, "", all_of(here), quiet)
     with pytest.raises(EnvironmentDiffersError, match=r"dask \S+ here, 2020.1 there; .*offload \S+ here, 0.0.1 there"):
-        prepare(site, "check", "", quiet, python=other.python)
+        prepare(site, f"check:{other.python}", "", quiet)
     python, found = differences(site, other.python)
     assert python == other.python
     assert any(line.startswith("numpy ") and line.endswith(" here, not installed there") for line in found)
@@ -78,7 +89,7 @@ def test_another_minor_version_of_python(site: Elsewhere, tmp_path: Path) -> Non
     old.chmod(0o755)
     for choice in ("check", "sync"):
         with pytest.raises(OffloadError, match=f"is Python 3.6.8; Python {wanted_version()} is needed"):
-            prepare(site, choice, "", quiet, python=str(old))
+            prepare(site, f"{choice}:{old}", "", quiet)
 
 
 @pytest.mark.real
@@ -91,7 +102,7 @@ def test_the_software_here_is_brought_there(site: Elsewhere, tmp_path: Path) -> 
         "import offload, distributed, numpy; print(offload.__version__, distributed.__version__, numpy.__version__)"
     )
     assert output(done.python, program) == output(sys.executable, program)
-    checked = prepare(site, "check", "", quiet, python=done.python)
+    checked = prepare(site, f"check:{done.python}", "", quiet)
     assert not any("numpy" in line or "dask" in line for line in checked.differences)
     site.runs.clear()
     assert prepare(site, "sync", "", quiet, only=["numpy"]).python == done.python

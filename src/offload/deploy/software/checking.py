@@ -25,7 +25,7 @@ def distributions_there(site: Site, python: str) -> tuple[dict[str, str], list[s
     return {canonical(name): version for name, version in answer["distributions"].items()}, answer["sites"]
 
 
-def differences(site: Site, choice: str, home: str = "", python: str = "") -> tuple[str, list[str]]:
+def differences(site: Site, choice: str, home: str = "") -> tuple[str, list[str]]:
     """Return which Python there is meant, and what of all that is installed here differs there, in words.
 
     Parameters
@@ -33,11 +33,10 @@ def differences(site: Site, choice: str, home: str = "", python: str = "") -> tu
     site : Site
         The machine.
     choice : str
-        ``check``, ``conda:NAME``, ``python:/path`` or a path; ``sync`` for the environment that was made there.
+        ``check``, ``check:/path``, ``conda:NAME``, ``python:/path`` or a path; ``sync`` for the environment that was
+        made there.
     home : str
         The directory there that keeps environments; empty for the usual one.
-    python : str
-        For ``check``: the Python there, where it is not found by itself.
     """
     kind, path, conda = parse_choice(choice)
     if kind == "sync":
@@ -48,9 +47,9 @@ def differences(site: Site, choice: str, home: str = "", python: str = "") -> tu
                 f"{site.name} has no environment like the one here yet", f"offload environment build {site.name}"
             )
         return f"{looked.ready}/bin/python", list(wanted.differences)
-    looked = look(site, home, chosen=path or python, conda=conda)
+    looked = look(site, home, chosen=path, conda=conda)
     if looked.python is None:
-        raise no_python(site, looked, path or python, conda)
+        raise no_python(site, looked, path, conda)
     there, _ = distributions_there(site, looked.python)
     return looked.python, list(compare(installed(), there).values())
 

@@ -138,9 +138,9 @@ def _hint(looked: Looked, wanted: str) -> str:
     if looked.modules:
         return (
             f"there is a module: type  module load {looked.modules[0]}; which python{wanted}  there, and name what it "
-            f'prints: --python PATH, or environment = "python:/path"'
+            "prints: --environment sync:/path/of/python"
         )
     return (
-        f'if it is elsewhere, name it: --python PATH, or environment = "python:/path"; to get one without being root: '
+        "if it is elsewhere, name it: --environment sync:/path/of/python; to get one without being root: "
         f"uv python install {wanted}"
     )

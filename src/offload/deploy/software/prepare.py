@@ -22,7 +22,6 @@ def prepare(
     say: Say,
     directory: str | None = None,
     only: Sequence[str] = (),
-    python: str = "",
 ) -> Prepared:
     """Make sure that the other machine has the software that work from here needs.
 
@@ -31,7 +30,8 @@ def prepare(
     site : Site
         The machine.
     choice : str
-        ``sync``, ``check``, ``conda:NAME``, ``python:/path`` or the path of a Python.
+        ``sync``, ``check``, ``conda:NAME``, ``python:/path`` or the path of a Python. ``sync:/path`` and
+        ``check:/path`` name the Python to use, where it is not found by itself.
     home : str
         The directory there that keeps environments; empty for the one beside what else offload keeps there.
     say : callable
@@ -40,8 +40,6 @@ def prepare(
         The project whose lock file counts; by default the current directory's.
     only : sequence of str, optional
         For ``sync``: bring only these distributions, offload, and what they require; by default all that is installed.
-    python : str, optional
-        For ``sync`` and ``check``: the Python there to use, where it is not found by itself.
 
     Raises
     ------
@@ -53,7 +51,6 @@ def prepare(
         If it cannot be done, with the reason and the next step.
     """
     kind, path, conda = parse_choice(choice)
-    path = path or python
     if kind == "sync":
         return synced(site, home, needed_here(directory, only), say, path)
     looked = look(site, home, chosen=path, conda=conda)
