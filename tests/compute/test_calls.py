@@ -128,6 +128,32 @@ def test_results_with_cycles(log: Log) -> None:
     assert log.runs == 1
 
 
+class Edge:
+    def __init__(self) -> None:
+        self.weight = 1
+
+
+@offload.task
+def shared(log: str) -> Any:
+    mark(log)
+    items, edge, number = [1], Edge(), {"a": 1}
+    twice = {"items": [items, items], "numbers": (number, number), "long": [[*range(99)]] * 2}
+    return {1: {2: edge}, 2: {1: edge}, **twice}
+
+
+def test_results_with_a_part_in_two_places_come_back_so(log: Log) -> None:
+    for _ in range(2):
+        result = shared(log.path)
+        assert result[1][2] is result[2][1]
+        assert result["items"][0] is result["items"][1]
+        assert result["numbers"][0] is result["numbers"][1]
+        assert result["long"][0] is result["long"][1]
+    assert log.runs == 1
+    echo(log.path, result)
+    echo(log.path, shared(log.path))
+    assert log.runs == 2
+
+
 @offload.task
 def unpicklable(log: str) -> Any:
     mark(log)

@@ -14,6 +14,7 @@ import pytest
 import offload
 from offload.identity import distributions
 from offload.identity.distributions import PROJECT, STANDARD, interpreter, origin
+from offload.identity.encoding import identify
 from offload.identity.graph import Graph
 
 Site = Callable[..., None]
@@ -122,7 +123,6 @@ def test_what_lies_beside_and_is_not_listed(site: Site) -> None:
 
 
 def test_a_module_that_is_known_by_a_second_name(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Cython keeps the code that the parts of a package share so: SciPy's is known as `_cyutility`, too.
     site(
         {"fakelib/__init__.py": "", "fakelib/_shared.py": "class View: pass\nView.__module__ = '_shared'"},
         "fakelib-1.dist-info",
@@ -132,6 +132,25 @@ def test_a_module_that_is_known_by_a_second_name(site: Site, monkeypatch: pytest
     assert origin("_shared") == origin("fakelib") == "fakelib==1"
     graph = Graph(shared.View)
     assert (graph.nodes, graph.modules) == ([], {"fakelib"})
+
+
+def test_what_cython_shares_belongs_to_nobody(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each package has this code; that of the one which is imported first goes by the name.
+    site({"fakelib/__init__.py": "", "fakelib/_cyutility.py": "class View: pass"}, "fakelib-1.dist-info")
+    shared = importlib.import_module("fakelib._cyutility")
+    monkeypatch.setattr(shared.View, "__module__", "_cyutility")
+    monkeypatch.setitem(sys.modules, "_cyutility", shared)
+    modules: set[str] = set()
+    identify(shared.View, modules)
+    graph = Graph(shared.View)
+    assert (graph.nodes, graph.modules, modules) == ([], set(), set())
+
+
+def test_types_of_cython_have_an_identity() -> None:
+    from scipy.spatial import cKDTree
+
+    function = type(vars(cKDTree)["query"])
+    assert identify(function) != identify(cKDTree)
 
 
 def test_a_namespace_package(site: Site) -> None:

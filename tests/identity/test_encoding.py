@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from offload.errors import DecodeError, EncodeError
-from offload.identity import encoding
+from offload.identity import cbor
 from offload.identity.decoding import decode
 from offload.identity.encoding import MAX_DEPTH, PACKED_LENGTH, encode, encode_chunks, identify
 
@@ -204,10 +204,10 @@ def test_integers_are_as_short_as_cbor_allows(value: int) -> None:
 @pytest.mark.parametrize("kind", [list, tuple])
 def test_lists_of_one_kind_are_packed_from_a_length_on(length: int, item: Any, kind: Any) -> None:
     value = kind([item] * length)
-    packed = {encoding.INT64_ARRAY, encoding.FLOAT64_ARRAY, encoding.STRINGS}
+    packed = {cbor.INT64_ARRAY, cbor.FLOAT64_ARRAY, cbor.STRINGS}
     data = encode(value)
     if kind is tuple:
-        data = data.removeprefix(encoding.head(6, encoding.TUPLE))
+        data = data.removeprefix(cbor.head(6, cbor.TUPLE))
     found = cbor2.loads(data)
     assert (isinstance(found, cbor2.CBORTag) and found.tag in packed) == (length >= PACKED_LENGTH)
     assert key(decode(encode(value))) == key(value)
@@ -231,7 +231,7 @@ def decoded(data: bytes) -> None:
 
 # Tags of objects, classes and pickles stand for code: made-up ones may run it, as pickle would.
 def harmless(data: bytes) -> bool:
-    return not any(encoding.head(6, tag) in data for tag in range(encoding.OBJECT, encoding.NDARRAY + 1))
+    return not any(cbor.head(6, tag) in data for tag in range(cbor.OBJECT, cbor.NDARRAY + 1))
 
 
 @settings(quick, max_examples=1000)
@@ -266,15 +266,13 @@ def test_damaged_encodings_are_decode_errors_or_other_values(value: object, data
         decoded(bad)
 
 
-@pytest.mark.parametrize(
-    "tag", [encoding.OBJECT, encoding.REDUCED, encoding.CLASS, encoding.FUNCTION, encoding.MODULE, encoding.PICKLE]
-)
+@pytest.mark.parametrize("tag", [cbor.OBJECT, cbor.REDUCED, cbor.CLASS, cbor.FUNCTION, cbor.MODULE, cbor.PICKLE])
 @pytest.mark.parametrize(
     "content", [None, 1, [], [1], ["x"], ["", ""], ["a", None, None], [1, 2, 3], [[1], None, b"x"], b"", b"x"]
 )
 def test_damaged_objects_are_decode_errors(tag: int, content: object) -> None:
     with pytest.raises(DecodeError):
-        decode(encoding.head(6, tag) + encode(content))
+        decode(cbor.head(6, tag) + encode(content))
 
 
 def test_a_value_that_contains_itself_is_refused() -> None:

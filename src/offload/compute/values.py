@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from offload.errors import DecodeError, EncodeError
+from offload.identity.cbor import PICKLE, head
 from offload.identity.decoding import decode
-from offload.identity.encoding import PICKLE, encode_chunks, head
+from offload.identity.encoding import encode_chunks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 def to_buffer(value: object) -> list[Chunk]:
     """Return a result's buffer, in chunks.
 
-    Results with cycles, which have no canonical encoding, are pickled as a whole: different bytes for equal ones can
-    only make a later call compute again.
+    Results with cycles, and those in which a part that can change stands in two places, are pickled as a whole: so
+    they come back in one piece. Different bytes for equal ones can only make a later call compute again.
 
     Raises
     ------
@@ -25,7 +26,7 @@ def to_buffer(value: object) -> list[Chunk]:
         If the result can be neither encoded nor pickled.
     """
     try:
-        return encode_chunks(value)
+        return encode_chunks(value, shared=False)
     except Exception as exc:  # whatever an encoding that the user registered may raise
         import cloudpickle
 
@@ -33,7 +34,10 @@ def to_buffer(value: object) -> list[Chunk]:
         try:
             data = cloudpickle.dumps(value, protocol=5)
         except Exception:  # whatever the parts of the value may raise
-            raise refused from exc
+            try:
+                return encode_chunks(value)
+            except Exception:  # as before
+                raise refused from exc
         return [head(6, PICKLE), head(2, len(data)), data]
 
 

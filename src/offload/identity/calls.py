@@ -11,8 +11,9 @@ from hashlib import sha256
 from types import FunctionType
 
 from offload.errors import EncodeError
+from offload.identity.cbor import head
 from offload.identity.distributions import PROJECT, STANDARD, interpreter, origin
-from offload.identity.encoding import encode, head, identify
+from offload.identity.encoding import encode, identify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ differ in nothing else are told apart, which costs a run and no more.
 from __future__ import annotations
 
 from offload.errors import CycleError
-from offload.identity.encoding import MET, Encoder, head
+from offload.identity.cbor import MET, head
+from offload.identity.encoding import Encoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

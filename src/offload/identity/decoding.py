@@ -7,7 +7,7 @@ from struct import Struct, error
 from sys import byteorder
 
 from offload.errors import DecodeError
-from offload.identity import encoding as tags
+from offload.identity import cbor as tags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -21,6 +21,9 @@ PROJECT = "project"
 STANDARD = "standard"
 # Offload's own functions say how work is run, not what it computes.
 OWN = "offload"
+# Types of Cython that many distributions share: each brings them, the first that is imported provides them. Metaclasses
+# of these have no name of a module at all.
+_CYTHON = ("_cyutility", "_cython_")
 
 _STANDARD_ROOTS = tuple(
     os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib") if sysconfig.get_path(name)
@@ -42,6 +45,8 @@ def origin(module_name: str | None) -> str:
     """
     if not module_name or module_name == "__main__":
         return PROJECT
+    if not isinstance(module_name, str) or module_name.startswith(_CYTHON):
+        return STANDARD
     module_name = own_name(module_name)
     module = sys.modules.get(module_name)
     if isinstance(module, ModuleType):
@@ -62,7 +67,7 @@ def origin(module_name: str | None) -> str:
 
 
 def own_name(module_name: str) -> str:
-    """Return what a module calls itself, where it is known by a second name: Cython has one for code that it shares."""
+    """Return what a module calls itself, where it is known by a second name."""
     module = sys.modules.get(module_name)
     name = getattr(module, "__name__", None)
     return name if isinstance(name, str) and sys.modules.get(name) is module else module_name

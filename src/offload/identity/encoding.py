@@ -11,12 +11,22 @@ which this module imports when it first meets one, so that the common case stays
 
 from __future__ import annotations
 
-from array import array
 from hashlib import sha256
 from struct import Struct
-from sys import byteorder
 
 from offload.errors import CycleError, EncodeError
+from offload.identity.cbor import (
+    BYTEARRAY,
+    COMPLEX,
+    ELLIPSIS,
+    FROZENSET,
+    POSITIVE_BIGNUM,
+    SET,
+    SURROGATES,
+    TUPLE,
+    head,
+    pack,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,13 +36,6 @@ if TYPE_CHECKING:
     Chunk = bytes | memoryview
     Write = Callable[["Encoder", Any], None]
 
-# Tags. 2, 3 and 258 (big integers, sets), 79 and 86 (packed numbers, RFC 8746) are registered; the rest are ours.
-POSITIVE_BIGNUM, NEGATIVE_BIGNUM = 2, 3
-INT64_ARRAY, FLOAT64_ARRAY = 79, 86
-SET = 258
-TUPLE, FROZENSET, BYTEARRAY, SURROGATES, ELLIPSIS, COMPLEX, STRINGS = range(60160, 60167)
-OBJECT, REDUCED, CLASS, FUNCTION, MODULE, PICKLE, NDARRAY, MET = range(60176, 60184)
-
 # A list of this many plain numbers or strings is packed: thousands of times fewer Python steps.
 PACKED_LENGTH = 16
 # Deep enough for data, and so that decoding stays within Python's own limit.
@@ -40,21 +43,6 @@ MAX_DEPTH = 100
 
 _PLAIN = {type(None), bool, int, float, complex, str, bytes, type(Ellipsis)}
 _DOUBLE = Struct(">d").pack
-_HEADS = [[bytes([major << 5 | n]) for n in range(24)] for major in range(8)]
-
-
-def head(major: int, argument: int) -> bytes:
-    """Return the initial bytes of a CBOR item: its major type and argument, in the shortest form."""
-    if argument < 24:
-        return _HEADS[major][argument]
-    major <<= 5
-    if argument < 0x100:
-        return bytes((major | 24, argument))
-    if argument < 0x10000:
-        return bytes((major | 25,)) + argument.to_bytes(2, "big")
-    if argument < 0x100000000:
-        return bytes((major | 26,)) + argument.to_bytes(4, "big")
-    return bytes((major | 27,)) + argument.to_bytes(8, "big")
 
 
 class Raw:
@@ -74,19 +62,27 @@ class Encoder:
     portable : bool
         Whether the bytes must be decodable by themselves. Results are; arguments are only hashed, so a function
         among them needs its identity and not its code.
+    parts : dict, optional
+        Receives the lists, dicts, sets and objects that are met; one that is met again is then refused.
     refer : callable, optional
         How a class, function or module found inside a value is named. It returns a value to encode in its place. By
         default that is the digest of all that the thing reaches.
     """
 
-    __slots__ = ("chunks", "depth", "modules", "open", "portable", "refer")
+    __slots__ = ("chunks", "depth", "modules", "open", "parts", "portable", "refer")
 
-    def __init__(self, portable: bool = True, refer: Callable[[object], object] | None = None) -> None:
+    def __init__(
+        self,
+        portable: bool = True,
+        refer: Callable[[object], object] | None = None,
+        parts: dict[int, object] | None = None,
+    ) -> None:
         self.chunks: list[Chunk] = []
         self.modules: set[str] = set()
         self.portable = portable
         self.refer = refer
         self.open: set[int] = set()
+        self.parts = parts
         self.depth = 0
 
     def write(self, value: object) -> None:
@@ -120,6 +116,13 @@ class Encoder:
         if self.depth > MAX_DEPTH:
             raise EncodeError(f"a value is nested more than {MAX_DEPTH} levels deep", "pass a flatter value")
         self.open.add(id(value))
+
+    def meet(self, value: object) -> None:
+        """Note a part that can change; refuse it where it stands in two places, if that is asked for."""
+        if self.parts is not None:
+            if id(value) in self.parts:
+                raise EncodeError(f"a {type(value).__name__} stands in two places")
+            self.parts[id(value)] = value  # kept, so that its id stays its own
 
     def leave(self, value: object) -> None:
         """Note that `value` has been written."""
@@ -187,42 +190,16 @@ def _write_raw(encoder: Encoder, value: Raw) -> None:
 
 
 def _write_bytearray(encoder: Encoder, value: bytearray) -> None:
+    encoder.meet(value)
     encoder.tag(BYTEARRAY)
     _write_bytes(encoder, bytes(value))
 
 
-def _pack(values: list[Any] | tuple[Any, ...]) -> bytes | None:
-    """Return the packed encoding of many plain numbers or strings, or None where they are mixed or too large."""
-    kinds = set(map(type, values))
-    if len(kinds) != 1:
-        return None
-    (kind,) = kinds
-    if kind is str:
-        try:
-            data = "".join(values).encode()
-        except UnicodeEncodeError:
-            return None
-        # Lengths in characters, so that the text is cut again after it is decoded as a whole.
-        lengths = _little_endian(array("q", map(len, values)))
-        return head(6, STRINGS) + head(4, 2) + head(2, len(lengths)) + lengths + head(2, len(data)) + data
-    if kind is not float and kind is not int:
-        return None
-    try:
-        data = _little_endian(array("d" if kind is float else "q", values))
-    except OverflowError:
-        return None
-    return head(6, FLOAT64_ARRAY if kind is float else INT64_ARRAY) + head(2, len(data)) + data
-
-
-def _little_endian(numbers: array[Any]) -> bytes:
-    if byteorder == "big":
-        numbers.byteswap()
-    return numbers.tobytes()
-
-
 def _write_list(encoder: Encoder, value: list[Any] | tuple[Any, ...]) -> None:
+    if encoder.parts is not None and type(value) is list:
+        encoder.meet(value)
     if len(value) >= PACKED_LENGTH:
-        packed = _pack(value)
+        packed = pack(value)
         if packed is not None:
             encoder.chunks.append(packed)
             return
@@ -239,6 +216,7 @@ def _write_tuple(encoder: Encoder, value: tuple[Any, ...]) -> None:
 
 
 def _write_dict(encoder: Encoder, value: dict[Any, Any]) -> None:
+    encoder.meet(value)
     encoder.enter(value)
     encoder.chunks.append(head(5, len(value)))
     for key, item in value.items():
@@ -248,6 +226,8 @@ def _write_dict(encoder: Encoder, value: dict[Any, Any]) -> None:
 
 
 def _write_sorted(encoder: Encoder, value: set[Any] | frozenset[Any]) -> None:
+    if type(value) is set:
+        encoder.meet(value)
     encoder.enter(value)
     chunks, items = encoder.chunks, []
     ordered: Iterable[Any] = value
@@ -312,9 +292,12 @@ def encode(value: object) -> bytes:
     return b"".join(encode_chunks(value))
 
 
-def encode_chunks(value: object) -> list[Chunk]:
-    """Return the canonical encoding as chunks, so that large arrays are not copied."""
-    encoder = Encoder()
+def encode_chunks(value: object, shared: bool = True) -> list[Chunk]:
+    """Return the canonical encoding as chunks, so that large arrays are not copied.
+
+    Without `shared`, a value is refused in which a part that can change stands in two places: decoding makes two of it.
+    """
+    encoder = Encoder(parts=None if shared else {})
     encoder.write(value)
     return encoder.chunks
 

@@ -14,7 +14,7 @@ import importlib
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 
 from offload.errors import DecodeError, EncodeError
-from offload.identity import encoding as tags
+from offload.identity import cbor as tags
 from offload.identity.distributions import PROJECT, STANDARD, origin
 from offload.identity.opaque import leads_to
 from offload.identity.references import bound_method, curried, find, find_global, is_silent, module_of, reference_name
@@ -102,7 +102,7 @@ def write_object(encoder: Encoder, value: Any) -> None:
 
 def _install(name: str) -> None:
     """Register the types of the package that a dotted name begins with, where it has any."""
-    parts = name.split(".", 2)
+    parts = name.split(".", 2) if isinstance(name, str) else ["", ""]  # metaclasses of Cython's have none
     for package in (parts[0], ".".join(parts[:2])):
         if package in _PACKAGES and package not in _loaded:
             importlib.import_module(f"offload.identity.{_PACKAGES[package]}").install(package)
@@ -145,6 +145,8 @@ def _reduce(value: Any) -> tuple[Any, ...]:
 
 def _write_parts(encoder: Encoder, value: Any, parts: tuple[Any, ...]) -> None:
     function, arguments, state, items, pairs, setter = (*parts, None, None, None, None)[:6]
+    if state or items is not None or pairs is not None:
+        encoder.meet(value)
     encoder.enter(value)
     encoder.tag(tags.REDUCED)
     encoder.array(6)
