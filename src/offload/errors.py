@@ -53,6 +53,10 @@ class StorageError(OffloadError):
     exit_code = 3
 
 
+class RefusedError(StorageError):
+    """A service does not let in who asks: the token is none of its, or the invitation has ended."""
+
+
 class NotWritableError(StorageError):
     """The home, or a directory in it, cannot be written."""
 

@@ -46,6 +46,8 @@ class Place:
         Paths of the spec, of the contact file, of the directory of logs, and of that of certificates and token.
     authority, token : str
         Paths of the certificate that a client trusts, and of the token that it shows.
+    grants : str
+        Path of the file of those who were invited.
     storage, ended : str
         Path of the file that names its store, its database and the deployments whose storage is read through, a line
         each, where this is not just the home's; and of the one that tells why it has ended by itself, where it has.
@@ -61,6 +63,7 @@ class Place:
         self.keys = os.path.join(path, "keys")
         self.authority = os.path.join(self.keys, "ca.pem")
         self.token = os.path.join(self.keys, "token")
+        self.grants = os.path.join(path, "grants.json")
         self.storage = os.path.join(path, "storage")
         self.ended = os.path.join(path, "ended")
 

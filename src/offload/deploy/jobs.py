@@ -22,6 +22,7 @@ from offload.compute.session import current
 from offload.compute.visible import mark
 from offload.deploy import credentials
 from offload.deploy.endpoints import address, free_port, is_free
+from offload.deploy.grants import admission_of
 from offload.deploy.spec import spec_of, take_part
 from offload.deploy.told import announce, until_told, withdraw
 from offload.errors import OffloadError
@@ -81,7 +82,7 @@ async def serve(place: Place, port: int | None, attached: bool) -> None:
         lambda: DaskCarrier(connect(place), place.path, session.home.key, spec.scratch),
     )
     service = JobService(session, lambda: connect(place), commands)
-    runner = web.AppRunner(application(service, credentials.token(place.keys)), access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(application(service, admission_of(place)), access_log=None, shutdown_timeout=1)
     await runner.setup()
     if port is None or not is_free(spec.host, port):
         port = free_port(spec.host, None, spec.ports)

@@ -10,6 +10,7 @@ from offload.compute.places import Place
 from offload.compute.storages import database_of, store_of
 from offload.deploy import credentials
 from offload.deploy.endpoints import address
+from offload.deploy.grants import admission_of
 from offload.deploy.spec import take_part
 from offload.errors import OffloadError, StorageError
 from offload.storage.home import Home
@@ -57,8 +58,7 @@ def run(place: Place, port: int | None) -> None:
         database.lookup([])
         listener = _listen(spec, port)
         context = server_context(own.certificate, own.key)
-        token = credentials.token(place.keys)
-        asyncio.run(serve(store, database, token, listener, context, Announcement(spec), attached=True))
+        asyncio.run(serve(store, database, admission_of(place), listener, context, Announcement(spec), attached=True))
     finally:
         store.close()
         database.close()

@@ -20,6 +20,7 @@ from offload.compute.jobs.messages import Delivery, SentCall, Submission, dump, 
 from offload.compute.session import Session
 from offload.errors import BasketGoneError
 from offload.storage.rows import Entry
+from offload.storage.service.admission import Admission
 from offload.storage.service.guard import Guard, unnamed
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -206,9 +207,9 @@ def _delivery(done: Any) -> Delivery:
     return Delivery(done.transformation, None if error is not None else done.result(), error, done.effects)
 
 
-def application(service: JobService, token: str) -> web.Application:
-    """Return the application that serves jobs; every request needs the token."""
-    guard = Guard(token)
+def application(service: JobService, admission: Admission) -> web.Application:
+    """Return the application that serves jobs; every request has to be admitted."""
+    guard = Guard(admission)
     app = web.Application(middlewares=[guard.middleware, service.noticed], client_max_size=LARGEST)
     app.on_response_prepare.append(unnamed)
     app.add_routes(

@@ -15,6 +15,7 @@ from importlib import import_module
 from offload.compute.places import Place
 from offload.deploy import credentials
 from offload.deploy.endpoints import address, free_port
+from offload.deploy.grants import admission_of
 from offload.deploy.head.supervisor import Head, log
 from offload.deploy.spec import take_part
 from offload.errors import OffloadError
@@ -61,7 +62,7 @@ async def _serve_requests(head: Head, listener: socket.socket) -> AppRunner:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     own = credentials.certificate(head.place.keys, credentials.SERVER)
     context.load_cert_chain(own.certificate, own.key)
-    runner: AppRunner = web.AppRunner(api.application(head, credentials.token(head.place.keys)), access_log=None)
+    runner: AppRunner = web.AppRunner(api.application(head, admission_of(head.place)), access_log=None)
     await runner.setup()
     await web.SockSite(runner, listener, ssl_context=context).start()
     return runner

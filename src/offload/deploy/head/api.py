@@ -1,44 +1,47 @@
-"""The head's own HTTP service: what the commands ask of it. Every request needs the deployment's token."""
+"""The head's own HTTP service: what the commands ask of it. Every request has to be admitted."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import time
 from typing import Any
 
 from aiohttp import web
 
-from offload.deploy.head.proxy import DashboardProxy
-from offload.deploy.head.supervisor import Head
+from offload.deploy.head.proxy import ADMITTED, DashboardProxy
+from offload.deploy.head.sharing import GRANT, Sharing
+from offload.deploy.head.supervisor import Head, log
 from offload.deploy.logs import said
 from offload.deploy.spec import MOST_WORKERS
-from offload.errors import OffloadError, UsageError
+from offload.errors import OffloadError, RefusedError, StorageError, UsageError
+from offload.storage.service.admission import Admission, Grant
 
 COOKIE = "offload"
+_WATCHING = ("/v1/status", "/v1/contact", "/v1/logs", "/v1/certificate")  # whoever only watches keeps nothing alive
 
 
-def application(head: Head, token: str) -> web.Application:
+def application(head: Head, admission: Admission) -> web.Application:
     """Return the application that serves a head.
 
     Parameters
     ----------
     head : Head
         What it controls.
-    token : str
-        Who has it may do everything.
+    admission : Admission
+        Knows who may do everything.
     """
     proxy = DashboardProxy(head.socket)
 
     @web.middleware
     async def authenticated(request: web.Request, handler: web.Handler) -> web.StreamResponse:  # type: ignore[name-defined]
         if request.path == "/login":
-            return _log_in(request, token)
-        if not (
-            _shows(request.headers.get("Authorization", "").removeprefix("Bearer "), token) or _looks(request, token)
-        ):
-            return web.json_response({"error": "this needs the deployment's token"}, status=401)
-        if request.path not in ("/v1/status", "/v1/contact", "/v1/logs"):  # whoever only watches keeps nothing alive
+            return _log_in(request, admission)
+        try:
+            request[GRANT] = _who(request, admission)
+        except StorageError as exc:
+            return _refused(exc)
+        request[ADMITTED] = lambda: _is_admitted(request, admission)
+        if request.path not in _WATCHING:
             head.asked = time.monotonic()
         try:
             response: web.StreamResponse = await handler(request)
@@ -82,6 +85,9 @@ def application(head: Head, token: str) -> web.Application:
         return web.json_response(await asyncio.to_thread(said, head.place, read, lines, only))
 
     async def down(request: web.Request) -> web.Response:
+        grant: Grant | None = request[GRANT]
+        if grant is not None:
+            head.note_end(f"brought down with the invitation {grant.label!r}")
         head.stop()
         return web.json_response({"state": "stopping"})
 
@@ -94,6 +100,7 @@ def application(head: Head, token: str) -> web.Application:
             web.post("/v1/adapt", adapt),
             web.post("/v1/logs", logs),
             web.post("/v1/down", down),
+            *Sharing(head.place).routes(),
             web.route("*", "/{path:.*}", proxy.handle),
         ]
     )
@@ -105,26 +112,46 @@ def _is_position(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(type(number) is int and number >= 0 for number in value)
 
 
-def _shows(given: str, expected: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
+def _who(request: web.Request, admission: Admission) -> Grant | None:
+    """Return the grant of who asks; None for the owner.
+
+    A browser that has logged in may ask for the dashboard, from a page of the dashboard.
+
+    Raises
+    ------
+    StorageError
+        If it is nobody who is let in.
+    """
+    shown = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    own = f"https://{request.host}"
+    if shown or request.path.startswith("/v1/") or request.headers.get("Origin", own) != own:
+        return admission.who(shown)
+    return admission.who_by_cookie(request.cookies.get(COOKIE, ""))
 
 
-def _looks(request: web.Request, token: str) -> bool:
-    """Tell whether a browser that has logged in asks for the dashboard, from a page of the dashboard."""
-    if request.path.startswith("/v1/") or request.headers.get("Origin", own := f"https://{request.host}") != own:
+def _is_admitted(request: web.Request, admission: Admission) -> bool:
+    try:
+        _who(request, admission)
+    except StorageError:
         return False
-    return _shows(request.cookies.get(COOKIE, ""), _cookie(token))
+    return True
 
 
-def _cookie(token: str) -> str:
-    """Return what a browser shows. It is not the token: browsers give cookies to every port of a host."""
-    return hmac.new(token.encode(), b"dashboard", "sha256").hexdigest()
+def _refused(error: StorageError) -> web.Response:
+    if not isinstance(error, RefusedError):
+        log(error.message)  # what is wrong in here is for the owner to know
+        error = RefusedError("a token is needed")
+    message = error.message if error.hint else "this needs the deployment's token"
+    return web.json_response({"error": message, "hint": error.hint}, status=401)
 
 
-def _log_in(request: web.Request, token: str) -> web.Response:
+def _log_in(request: web.Request, admission: Admission) -> web.Response:
     """Turn the token of a link into a cookie, so that a browser can show the dashboard."""
-    if not _shows(request.query.get("token", ""), token):
-        return web.json_response({"error": "this link is not, or no longer, right"}, status=401)
+    token = request.query.get("token", "")
+    try:
+        admission.who(token)
+    except StorageError as exc:
+        return web.json_response({"error": "this link is not, or no longer, right", "hint": exc.hint}, status=401)
     response = web.HTTPFound("/status")
-    response.set_cookie(COOKIE, _cookie(token), httponly=True, secure=True, samesite="Strict")
+    response.set_cookie(COOKIE, admission.cookie(token), httponly=True, secure=True, samesite="Strict")
     return response

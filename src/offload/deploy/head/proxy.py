@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import ClientConnectionError, ClientSession, UnixConnector, WSMsgType, web
 
@@ -11,6 +12,10 @@ _NOT_PASSED_ON = {
     "authorization", "connection", "content-encoding", "content-length", "cookie", "host", "keep-alive",
     "origin", "transfer-encoding", "upgrade",
 }  # fmt: skip
+
+
+ADMITTED = "offload_admitted"
+"""The key of a request under which stands what tells whether its sender still is let in."""
 
 
 class DashboardProxy:
@@ -64,7 +69,11 @@ class DashboardProxy:
         async with session.ws_connect(url, protocols=protocols, max_msg_size=0) as inner:
             outer = web.WebSocketResponse(protocols=[inner.protocol] if inner.protocol else (), max_msg_size=0)
             await outer.prepare(request)
-            directions = [asyncio.create_task(_copy(outer, inner)), asyncio.create_task(_copy(inner, outer))]
+            still = request[ADMITTED]
+            directions = [
+                asyncio.create_task(_copy(outer, inner, still)),
+                asyncio.create_task(_copy(inner, outer, still)),
+            ]
             await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
             for direction in directions:
                 direction.cancel()
@@ -77,8 +86,10 @@ def _passed_on(request: web.Request) -> list[tuple[str, str]]:
     return [(name, value) for name, value in request.headers.items() if name.lower() not in _NOT_PASSED_ON]
 
 
-async def _copy(source, target) -> None:  # type: ignore[no-untyped-def]
+async def _copy(source, target, admitted: Callable[[], bool]) -> None:  # type: ignore[no-untyped-def]
     async for message in source:
+        if not admitted():  # a page may stay open for long
+            return
         if message.type == WSMsgType.TEXT:
             await target.send_str(message.data)
         elif message.type == WSMsgType.BINARY:

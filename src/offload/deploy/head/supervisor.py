@@ -15,6 +15,7 @@ from typing import Any
 from offload.compute.contact import Contact
 from offload.compute.liveness import started
 from offload.compute.places import Place, write_atomically
+from offload.deploy import envfile
 from offload.deploy.head.adaptive import Adaptive
 from offload.deploy.head.children import Child
 from offload.deploy.head.idle import Idle, of_scheduler, of_service
@@ -100,6 +101,7 @@ class Head:
         await self.served.wait()
         self.contact.state = "running"
         self.contact.write(self.place.contact)
+        envfile.refresh(self.place, self.contact)
         if self.spec.idle is not None:
             self._idle = asyncio.create_task(self._end_when_idle(self.spec.idle), name="idle")
 
@@ -121,8 +123,12 @@ class Head:
         await Idle(seconds, looks).wait()
         reason = f"idle for {duration_text(seconds)}"
         log(f"{self.place.name} ends: {reason}")
-        write_atomically(self.place.ended, reason + "\n")
+        self.note_end(reason)
         self.stop()
+
+    def note_end(self, reason: str) -> None:
+        """Keep for the owner why the deployment has ended without them."""
+        write_atomically(self.place.ended, reason + "\n")
 
     def stop(self) -> None:
         """Begin to bring everything down, once."""
@@ -146,6 +152,7 @@ class Head:
         await self.services.scheduler.end()
         for directory in (self._runtime, self._scratch):
             directory.cleanup()
+        envfile.end(self.place)
         with contextlib.suppress(FileNotFoundError):  # somebody has tidied up after us already
             os.unlink(self.place.contact)
         self.stopped.set()

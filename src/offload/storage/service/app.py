@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from offload._version import __version__
+from offload.storage.service.admission import Admission
 from offload.storage.service.batches import Batches
 from offload.storage.service.buffers import Buffers
 from offload.storage.service.guard import Guard, unnamed
@@ -32,20 +33,20 @@ UPLOADS = 64
 _TIDY = 60.0  # seconds between looks for leases that have run out
 
 
-def make_app(store: Store | None, database: Database | None, token: str) -> web.Application:
+def make_app(store: Store | None, database: Database | None, token: str | Admission) -> web.Application:
     """Make the application. Closing it leaves store and database open.
 
     Parameters
     ----------
     store, database
         What is served; either may be None.
-    token : str
-        What every request has to show.
+    token : str or Admission
+        What every request has to show, or who knows that.
     """
     calls = ThreadPoolExecutor(CALLS, "offload-call")
     uploads = ThreadPoolExecutor(UPLOADS, "offload-upload")
     threads = Threads(calls, uploads)
-    guard = Guard(token)
+    guard = Guard(token if isinstance(token, Admission) else Admission(token))
     app = web.Application(middlewares=[guard.middleware], client_max_size=LARGEST)
     app[GUARD] = guard
     app.on_response_prepare.append(unnamed)

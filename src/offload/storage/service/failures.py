@@ -8,6 +8,7 @@ from offload.errors import OffloadError, StorageError
 # What a client may be told, and the status that says it.
 STATUS: dict[str, int] = {
     "UsageError": 400,
+    "RefusedError": 401,
     "BasketGoneError": 410,
     "NotFoundError": 404,
     "BufferMissingError": 404,
@@ -47,8 +48,8 @@ def from_body(status: int, body: bytes, where: str) -> OffloadError:
         return StorageError(
             f"the storage service at {where} answers {status}, not as offload would", "check the address"
         )
-    if status == 401:
-        return StorageError(f"the storage service at {where} does not know this token", "use the deployment's token")
+    if status == 401 and not hint:
+        return errors.RefusedError(f"the service at {where} does not know this token", "use the deployment's token")
     kind = getattr(errors, name) if name in STATUS else StorageError
     error: OffloadError = kind(message, hint if hint is None else str(hint))
     return error

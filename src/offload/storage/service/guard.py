@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import sys
 import time
@@ -11,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from offload.errors import OffloadError, UsageError
+from offload.errors import OffloadError, RefusedError, StorageError
 from offload.storage.service.failures import to_body
 from offload.storage.service.transfer import cut
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from offload.storage.service.admission import Admission
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -57,8 +58,8 @@ class Guard:
 
     Parameters
     ----------
-    token : str
-        What a client has to show.
+    admission : Admission
+        Knows what a client has to show.
 
     Attributes
     ----------
@@ -70,21 +71,28 @@ class Guard:
         Set when the service is to stop: what comes now is turned away.
     """
 
-    def __init__(self, token: str) -> None:
-        if len(token) < 16:
-            raise UsageError("a token needs at least 16 characters")
-        self._expected = b"Bearer " + token.encode()
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
         self.active = 0
         self.stopping = False
         self.last = time.monotonic()
 
     def refusal(self, request: web.Request) -> web.Response | None:
         """Give the answer to a request that has no business here; None to all others."""
-        shown = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        if not hmac.compare_digest(shown, self._expected):
-            refused = failure(401, "UsageError", "a token is needed")
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        try:
+            self._admission.who(token if kind == "Bearer" else "")
+        except StorageError as error:
+            if not isinstance(error, RefusedError):
+                log(f"error: {error.message}")  # what is wrong in here is for the owner to know
+            if isinstance(error, RefusedError) and error.hint:
+                refused = web.json_response(to_body(error)[1], status=401)  # an invitation that has ended
+            else:
+                refused = failure(401, "UsageError", "a token is needed")
             refused.headers["WWW-Authenticate"] = "Bearer"
-        elif any(name in request.headers for name in _BROWSER):
+            refused.force_close()
+            return refused
+        if any(name in request.headers for name in _BROWSER):
             refused = failure(403, "UsageError", "requests of web pages are refused")
         else:
             return None

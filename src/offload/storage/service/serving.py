@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from offload.storage.database import Database
+    from offload.storage.service.admission import Admission
     from offload.storage.service.status import Status
     from offload.storage.store import Store
 
@@ -91,7 +92,7 @@ def address(listener: socket.socket) -> tuple[str, int]:
 async def serve(
     store: Store | None,
     database: Database | None,
-    token: str,
+    token: str | Admission,
     listener: socket.socket,
     context: ssl.SSLContext | None,
     status: Status,
@@ -190,7 +191,7 @@ class ServiceThread:
         self,
         store: Store | None,
         database: Database | None,
-        token: str,
+        token: str | Admission,
         listener: socket.socket,
         context: ssl.SSLContext | None = None,
     ) -> None:
