@@ -1,7 +1,7 @@
 """What a stranger tries on the ports and files of a deployment. Needs nothing but Python, so that any user can run it.
 
 Reads from standard input, as JSON, the TCP ports, the Unix sockets, the top directories to look into, and perhaps a
-certificate of some other authority; writes what it got, as JSON.
+certificate of some other authority and another host than this one; writes what it got, as JSON.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ HEADERS = (
 SECONDS = 15.0
 
 
-def answer(port: int, said: bytes, context: ssl.SSLContext | None) -> bytes:
+def answer(host: str, port: int, said: bytes, context: ssl.SSLContext | None) -> bytes:
     """Return what a port answers, or nothing where it hangs up."""
     try:
-        with socket.create_connection(("127.0.0.1", port), SECONDS) as plain:
+        with socket.create_connection((host, port), SECONDS) as plain:
             connection = context.wrap_socket(plain) if context is not None else plain
             with connection:
                 connection.settimeout(SECONDS)
@@ -59,11 +59,11 @@ def stranger(certificate: str | None) -> ssl.SSLContext:
     return context
 
 
-def try_ports(ports: list[int], certificate: str | None) -> list[tuple[int, str, str]]:
+def try_ports(ports: list[int], certificate: str | None, host: str = "127.0.0.1") -> list[tuple[int, str, str]]:
     lines = [(f"GET {path}", headers) for path in PATHS for headers in HEADERS]
     lines += [("POST /v1/down", headers) for headers in HEADERS]
     requests = [
-        f"{line} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{headers}\r\n".encode("latin-1")
+        f"{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n".encode("latin-1")
         for line, headers in (lines[::-7] if certificate else lines)
     ]
     context = stranger(certificate)
@@ -71,7 +71,7 @@ def try_ports(ports: list[int], certificate: str | None) -> list[tuple[int, str,
     tries = [(port, said, context) for port in ports for said in requests]
     tries += [(port, said, None) for port in ports for said in (requests[0], bytes(64))]
     with ThreadPoolExecutor(16) as pool:
-        answers = pool.map(lambda one: answer(*one), tries)
+        answers = pool.map(lambda one: answer(host, *one), tries)
         return [(p, s.decode("latin-1"), a.decode("latin-1")) for (p, s, _), a in zip(tries, answers, strict=True) if a]
 
 
@@ -101,7 +101,7 @@ def main() -> None:
     asked = json.load(sys.stdin)
     got = {
         "user": os.geteuid(),
-        "ports": try_ports(asked["ports"], asked["certificate"]),
+        "ports": try_ports(asked["ports"], asked["certificate"], asked.get("host", "127.0.0.1")),
         "sockets": try_sockets(asked["sockets"]),
         "files": try_files(asked["tops"]),
         "environments": [pid for pid in asked["processes"] if os.access(f"/proc/{pid}/environ", os.R_OK)],

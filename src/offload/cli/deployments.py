@@ -38,7 +38,9 @@ def running(name: str | None) -> tuple[Place, Contact]:
     contact = Contact.read(place.contact)
     now = state(place)
     if contact is None or now != "running":
-        raise OffloadError(f"the deployment {place.name} is {now}", f"bring it up: offload up --name {place.name}")
+        reason = f": {contact.reason}" if contact is not None and contact.reason else ""
+        hint = f"bring it up: offload up --name {place.name}"
+        raise OffloadError(f"the deployment {place.name} is {now}{reason}", hint)
     return place, contact
 
 
@@ -161,13 +163,10 @@ def env(name: str | None) -> int:
 
     They hold paths of files that only you can read, and no secrets.
     """
-    import shlex
+    from offload.deploy.envfile import lines
 
-    from offload.deploy.environment import variables
-
-    place, contact = running(name)
-    for key, value in variables(place, contact).items():
-        write_line(f"export {key}={shlex.quote(value)}")
+    for line in lines(*running(name)):
+        write_line(line)
     return 0
 
 

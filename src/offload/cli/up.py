@@ -76,6 +76,7 @@ Examples:
 @click.option("--tls-cert", metavar="FILE", help="For tls://: this side's certificate. Default: Dask's configuration.")
 @click.option("--tls-key", metavar="FILE", help="For tls://: its key. Default: Dask's configuration.")
 @click.option("--i-know", is_flag=True, help="For tcp://: on any address. Everybody who can reach it can use it.")
+@click.option("--env-file", metavar="FILE", help="Write what `offload env` says there; removed when it ends.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be started.")
 @json_option
 def up(
@@ -85,6 +86,7 @@ def up(
     foreground: bool,
     as_json: bool,
     no_nanny: bool,
+    env_file: str | None,
     **choices: object,
 ) -> int:
     """Bring up a Dask deployment: a scheduler, workers, the dashboard, and storage beside them.
@@ -124,6 +126,11 @@ def up(
             attached.end()
         raise
     seconds = time.monotonic() - began
+    place = registry.place(spec.name)
+    if env_file is not None:
+        from offload.deploy import envfile
+
+        envfile.begin(place, contact, os.path.abspath(env_file))
     differences = [] if started else resolved.differences(spec_of(registry.place(spec.name)))
     if as_json:
         report = {"name": spec.name, "started": started, "seconds": seconds, **vars(contact)}
@@ -133,6 +140,10 @@ def up(
         coming = "; its workers are starting" if own else ""
         say(f"{spec.name} is up, after {duration(seconds)}{coming}" if started else f"{spec.name} is up already")
         _show(spec.name, contact, spec.scheduler is not None)
+        if spec.scheduler is None and spec.link is None and {"ports", "host", "advertise"} & set(resolved.sources):
+            from offload.cli.join import show_invitation
+
+            show_invitation(place, contact, anew=started)
     if differences:
         return _tell_differences(spec.name, differences)
     if attached is None:

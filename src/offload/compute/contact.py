@@ -15,6 +15,8 @@ from offload.errors import DamagedError
 VERSION = 1
 AWAY = "away"
 """The state of a deployment on another machine to which there is no connection now."""
+REFUSED = "refused"
+"""The state of a deployment that was joined and does not let in any more."""
 
 
 class Contact:
@@ -23,8 +25,8 @@ class Contact:
     Attributes
     ----------
     state : str
-        ``"starting"``, ``"running"`` or ``"stopping"``; of one on another machine also `AWAY`, or ``"dead"`` when its
-        head there has died.
+        ``"starting"``, ``"running"`` or ``"stopping"``; of one on another machine also `AWAY`, `REFUSED`, or
+        ``"dead"`` when its head there has died.
     head : dict
         ``pid``, ``started`` (the process's start time, which tells it from a later one with the same id), ``host``,
         ``url``, ``runtime`` (a directory for sockets) and ``scratch`` (one for temporary files of workers), both to be

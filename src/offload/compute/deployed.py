@@ -7,9 +7,9 @@ import subprocess
 import sys
 import time
 
-from offload.compute.contact import Contact
+from offload.compute.contact import REFUSED, Contact
 from offload.compute.places import Place, Registry
-from offload.errors import NotFoundError, OffloadError
+from offload.errors import NotFoundError, OffloadError, RefusedError
 from offload.storage.remote.client import Client
 
 TYPE_CHECKING = False
@@ -44,6 +44,8 @@ def connect(place: Place, service: str = "jobs") -> Client:
     if contact.state == "dead" or not contact.head_lives():
         contact = _revived(place)
     contact = _started(place, contact)
+    if contact.state == REFUSED:
+        raise RefusedError(f"{place.name}: {contact.reason}", f"then: offload join; or: offload leave {place.name}")
     url: str | None = getattr(contact, service)
     if url is None and service == "jobs" and contact.state == "running":
         raise OffloadError(f"the deployment {place.name} is storage only: it runs no jobs", "offload use another one")

@@ -13,7 +13,7 @@ SERVER, DASK = "server", "dask"
 
 
 def create(keys: str, hosts: Sequence[str]) -> None:
-    """Make the authority, the certificates and the token, those that are not there yet.
+    """Make the authority, the certificates and the token; the authority and secrets of clients stay as they are.
 
     Parameters
     ----------
@@ -23,9 +23,9 @@ def create(keys: str, hosts: Sequence[str]) -> None:
         The addresses and names under which the deployment is reached.
     """
     security.create_authority(keys)
-    for role in (SERVER, DASK):
-        if not certificate(keys, role).complete:
-            security.issue(keys, role, hosts)
+    security.issue(keys, SERVER, hosts)  # it may be reached otherwise than the last time
+    if not certificate(keys, DASK).complete:
+        security.issue(keys, DASK, hosts)
     security.create_token(_token(keys))
 
 

@@ -16,6 +16,29 @@ if TYPE_CHECKING:
 WILDCARD = "0.0.0.0"
 
 
+def machine_address() -> str:
+    """Return the address of this machine by which others most likely reach it.
+
+    Raises
+    ------
+    UsageError
+        If it has none.
+    """
+    import psutil
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent: this only asks which way it would go
+            return str(probe.getsockname()[0])
+        except OSError:
+            pass  # no way leads out: then any address will do
+    every = [one for known in psutil.net_if_addrs().values() for one in known if one.family == socket.AF_INET]
+    found = [one.address for one in every if not one.address.startswith("127.")]
+    if not found:
+        raise UsageError("this machine has no address but loopback", "give --contact ADDRESS")
+    return found[0]
+
+
 def address(scheme: str, spec: Spec, port: int) -> str:
     """Return the address under which others reach a port that a deployment listens on."""
     host = spec.advertise or spec.host

@@ -11,13 +11,18 @@ from typing import Any
 from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.deploy import credentials
-from offload.errors import OffloadError
+from offload.errors import OffloadError, RefusedError
 
 SECONDS = 60.0
+UNAUTHORIZED = 401
 
 
 class HeadGoneError(OffloadError):
     """The head of a deployment does not answer."""
+
+
+class OtherHeadError(HeadGoneError):
+    """Something else answers where the head of a deployment should: its certificate is by another authority."""
 
 
 def ask(place: Place, contact: Contact, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -66,6 +71,9 @@ def request(
     except urllib.error.HTTPError as exc:
         with exc:
             refusal = json.loads(exc.read() or b"{}")
-        raise OffloadError(refusal.get("error", f"the head answered {exc.code}"), refusal.get("hint")) from exc
+        kind = RefusedError if exc.code == UNAUTHORIZED else OffloadError
+        raise kind(refusal.get("error", f"the head answered {exc.code}"), refusal.get("hint")) from exc
     except (OSError, ValueError) as exc:
+        if isinstance(getattr(exc, "reason", None), ssl.SSLCertVerificationError):
+            raise OtherHeadError(f"{url}: {exc.reason}") from exc  # type: ignore[union-attr]
         raise HeadGoneError(f"{url}: {getattr(exc, 'reason', exc)}") from exc

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from offload.compute.contact import Contact
+from offload.compute.contact import REFUSED, Contact
 from offload.compute.liveness import is_alive, started
 from offload.compute.places import Place, Registry
-from offload.deploy import credentials
+from offload.deploy import credentials, envfile
 from offload.deploy.endpoints import is_free, known_as
 from offload.deploy.enrolled import parts
 from offload.deploy.existing import examine
@@ -23,7 +23,7 @@ from offload.deploy.locking import alone
 from offload.deploy.processes import family, kill, of_place, python, start_detached, tail, wait_until_gone
 from offload.deploy.remote.link import Link
 from offload.deploy.spec import Spec, spec_of
-from offload.errors import DamagedError, NotWritableError, OffloadError
+from offload.errors import DamagedError, NotWritableError, OffloadError, RefusedError
 from offload.storage.filesystems import translated
 from offload.storage.home import Home
 
@@ -220,6 +220,7 @@ def down(registry: Registry, place: Place, say: Say) -> None:
         if known(place) is not None or parts(place):
             say("waiting for its processes to end")
         end_all(place, DOWN_SECONDS, say, parts(place))
+        envfile.end(place)
         registry.remove(place.name)
 
 
@@ -290,5 +291,7 @@ def status(place: Place) -> dict[str, Any]:
         return look(place, contact)
     try:
         return ask(place, contact, "GET", "/v1/status")
-    except HeadGoneError as exc:
-        return {"name": place.name, "state": "silent", "reason": exc.message, "services": [], "workers": []}
+    except (HeadGoneError, RefusedError) as exc:
+        how = REFUSED if contact.state == REFUSED or isinstance(exc, RefusedError) else "silent"
+        reason = contact.reason or exc.message
+        return {"name": place.name, "state": how, "reason": reason, "services": [], "workers": []}

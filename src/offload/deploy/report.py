@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from offload.compute.contact import Contact
+from offload.compute.contact import REFUSED, Contact
 from offload.compute.places import Place
 from offload.deploy import launch
 from offload.deploy.processes import tail
@@ -139,6 +139,8 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
     name, state = told["name"], told["state"]
     if state == "silent":
         return [OffloadError(told["reason"], f"its log: offload logs {name}; to start it anew: offload down {name}")]
+    if state == REFUSED:
+        return [OffloadError(f"{name}: {told['reason']}", f"then: offload join; or: offload leave {name}")]
     if state != "running":
         what, hint = _NEXT.get(state, (f"has {state}", _NEXT["down"][1]))
         said = _said(told["services"][0]) if state == "dead" else ""

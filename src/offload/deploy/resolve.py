@@ -8,7 +8,7 @@ from typing import Any
 
 from offload.compute.places import Registry, check_name
 from offload.deploy import existing, tables
-from offload.deploy.endpoints import address_of
+from offload.deploy.endpoints import WILDCARD, address_of, machine_address
 from offload.deploy.quantities import parse_duration, parse_ports
 from offload.deploy.remote.choosing import OF_LINK, default_name, differences, is_site, link_of
 from offload.deploy.spec import Spec, cores, spec_of
@@ -147,6 +147,9 @@ def understand(values: dict[str, Any], sources: dict[str, str], here: bool = Tru
             raise UsageError("give --host or --interface, not both")
         interface = values.pop("interface")
         values["host"] = address_of(interface) if here else "127.0.0.1"
+    if here and values.get("host") == WILDCARD and "advertise" not in values:
+        values["advertise"] = machine_address()
+        sources["advertise"] = "an address of this machine"
     if "also" in values:
         names = values["also"].split(",") if isinstance(values["also"], str) else values["also"]
         values["also"] = tuple(check_name(name.strip()) for name in names)

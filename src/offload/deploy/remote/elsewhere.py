@@ -79,9 +79,9 @@ def reached(registry: Registry, target: str) -> Iterator[Ssh]:
 
 
 def _known(registry: Registry, site: str) -> list[Place]:
-    """Return the places here of deployments on a machine."""
-    places = [registry.place(name) for name in registry.names()]
-    return [place for place in places if (link := link_of(place)) is not None and link.site == site]
+    """Return the places here of one's own deployments on a machine; those that were joined may be somebody else's."""
+    links = [(place, link_of(place)) for place in map(registry.place, registry.names())]
+    return [place for place, link in links if link is not None and link.site == site and not link.grant]
 
 
 def look(site: Site, python: str = "") -> tuple[list[str], str]:

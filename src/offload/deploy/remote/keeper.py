@@ -14,16 +14,17 @@ import threading
 import time
 from typing import Any
 
-from offload.compute.contact import AWAY, Contact
+from offload.compute.contact import AWAY, REFUSED, Contact
 from offload.compute.liveness import started
 from offload.compute.places import Place
-from offload.deploy.headclient import HeadGoneError, request
+from offload.deploy import clientcerts, envfile
+from offload.deploy.headclient import HeadGoneError, OtherHeadError, request
 from offload.deploy.remote import asking, mirror
 from offload.deploy.remote.link import TUNNEL
 from offload.deploy.routes.base import parts
 from offload.deploy.sites.trouble import LoginNeededError
 from offload.deploy.spec import spec_of
-from offload.errors import DamagedError, OffloadError
+from offload.errors import DamagedError, OffloadError, RefusedError
 
 CALM, SHORTEST, LONGEST = 2.0, 0.5, 15.0
 """Seconds between two looks while all is well, and between two tries to get through."""
@@ -72,6 +73,8 @@ class Keeper:
         """Return what the head says of its deployment; None where it has ended or died, which is noted."""
         try:
             url = self._route.reach("head", self._head)
+            if self._link.grant and clientcerts.is_due(self._place.keys):
+                self._renew(url)
             return request(url, self._place.keys, "GET", "/v1/contact", seconds=ASK_SECONDS)
         except HeadGoneError as exc:
             if self._site is None or not self._link.python:
@@ -90,6 +93,13 @@ class Keeper:
         reason = {"dead": "its head has died", "down": "it has been brought down"}.get(state, f"it has {state}")
         self._write(Contact("dead", self._contact.head, reason=f"{reason} on {self._link.site}"))
         return None
+
+    def _renew(self, url: str) -> None:
+        """Get a new certificate before the one that there is ends."""
+        key, asked = clientcerts.ask()
+        told = request(url, self._place.keys, "POST", "/v1/certificate", {"request": asked}, ASK_SECONDS)
+        clientcerts.keep(self._place.keys, key, told["certificate"])
+        log(f"the certificate was renewed, for {told['seconds']:.0f} s")
 
     def _moved(self, url: str) -> None:
         log(f"the head is at {url} now")
@@ -110,6 +120,12 @@ class Keeper:
         if isinstance(error, LoginNeededError):
             reason = f"{self._link.site} wants you to log in: offload up {self._place.name}"
         known = self._contact
+        if self._link.grant and isinstance(error, RefusedError | OtherHeadError):
+            if isinstance(error, OtherHeadError):
+                reason = "it was brought up anew, or something else is in its place: join it again"
+            reason = f"{reason}; ask {self._link.owner} for another join string"
+            self._write(Contact(REFUSED, known.head | self._own(), known.scheduler, known.jobs, known.storage, reason))
+            return
         if known.state == "starting" and not known.head.get("url"):
             self._write(Contact("starting", self._own(), reason=reason))
             return
@@ -133,6 +149,8 @@ class Keeper:
                 log(f"{self._place.name} is {contact.state}{': ' + contact.reason if contact.reason else ''}")
             contact.write(self._place.contact)
             self._contact = contact
+            if contact.state == "running":
+                envfile.refresh(self._place, contact)
 
 
 def _contact_of(place: Place) -> Contact:

@@ -33,6 +33,8 @@ class Link:
         The interpreter there that has offload; "" where it is not known.
     head : str
         The address of the head, as it is reached from the site.
+    grant, owner : str
+        Of one that was joined: what the owner knows the grant by, and whom to ask; "" for one's own.
     choices : dict
         What was asked for of the deployment itself: attributes of a spec.
     """
@@ -45,6 +47,8 @@ class Link:
     runtime: str = ""
     python: str = ""
     head: str = ""
+    grant: str = ""
+    owner: str = ""
     choices: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:

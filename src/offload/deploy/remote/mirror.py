@@ -8,7 +8,7 @@ import tempfile
 from typing import Any
 
 from offload.compute.places import Place, Registry, write_atomically
-from offload.deploy import credentials
+from offload.deploy import credentials, envfile
 from offload.deploy.endpoints import free_port
 from offload.deploy.remote.link import TUNNEL, Link
 from offload.deploy.routes.base import Route
@@ -91,4 +91,5 @@ def remove(registry: Registry, place: Place, link: Link) -> None:
     """Remove what is known here of a deployment."""
     if link.runtime:
         shutil.rmtree(link.runtime, ignore_errors=True)
+    envfile.end(place)
     registry.remove(place.name)

@@ -9,7 +9,7 @@ import signal
 import time
 from typing import Any
 
-from offload.compute.contact import Contact
+from offload.compute.contact import REFUSED, Contact
 from offload.compute.liveness import started
 from offload.compute.places import Place, Registry
 from offload.deploy.launch import Say, end_all, known, single
@@ -22,7 +22,7 @@ from offload.deploy.routes.tunnel import SERVICES
 from offload.deploy.sites.ssh import COMMAND, Ssh
 from offload.deploy.software.prepare import prepare
 from offload.deploy.spec import Spec, spec_of
-from offload.errors import NotFoundError, OffloadError
+from offload.errors import NotFoundError, OffloadError, RefusedError
 from offload.storage.home import Home
 
 CONNECT_SECONDS, END_SECONDS, INTERVAL = 60.0, 10.0, 0.05
@@ -57,12 +57,15 @@ def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
         contact = known(place)
         if contact is not None and contact.head_lives() and contact.state == "running":
             return contact, False
-        link = _with_what_is_known(place, spec.link)
+        link = with_what_is_known(place, spec.link)
         if link.local_ports is not None and (contact is None or not contact.head_lives()):
             mirror.check_free(link.local_ports)
         site = mirror.site_of(link, ask=True)
-        if site is None:
-            return _connect(place, say), False
+        if site is None or link.grant:
+            if site is not None:
+                say(f"connecting to {site.name}")
+                site.open()
+            return connect(place, say), False
         try:
             begun = _begin_there(registry, dataclasses.replace(spec, link=link), link, site, say)
         except BaseException:
@@ -70,10 +73,10 @@ def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
                 site.close()
                 shutil.rmtree(link.runtime)
             raise
-        return _connect(place, say), begun
+        return connect(place, say), begun
 
 
-def _with_what_is_known(place: Place, link: Link) -> Link:
+def with_what_is_known(place: Place, link: Link) -> Link:
     """Return a link with what an earlier connection has found out, where it is the same."""
     ssh = link.ssh or os.environ.get(COMMAND, "")
     return dataclasses.replace(link, runtime=mirror.runtime_of(place), ssh=ssh)
@@ -102,7 +105,7 @@ def _some_port(link: Link) -> int:
     return link.choices.get("port") or (parse_ports(ports)[0] if ports else SERVICES["head"])
 
 
-def _connect(place: Place, say: Say) -> Contact:
+def connect(place: Place, say: Say) -> Contact:
     """See to it that the connection is kept, and wait until it is there."""
     contact = known(place)
     if contact is None or not contact.head_lives():
@@ -117,6 +120,8 @@ def _connect(place: Place, say: Say) -> Contact:
         if contact is not None and contact.head["pid"] == pid:
             if contact.state == "running":
                 return contact
+            if contact.state == REFUSED:
+                raise RefusedError(contact.reason, "then: offload join")
             if contact.reason not in ("", reason):
                 reason = contact.reason
                 say(reason)
@@ -141,7 +146,9 @@ def down(registry: Registry, place: Place, link: Link, say: Say) -> None:
         If the machine cannot be reached: then nothing is forgotten.
     """
     site = mirror.site_of(link, ask=True)
-    if site is not None:
+    if link.grant or site is None:
+        _end_by_head(place)
+    else:
         if not site.is_open():
             say(f"connecting to {site.name}")
             site.open()
@@ -149,18 +156,21 @@ def down(registry: Registry, place: Place, link: Link, say: Say) -> None:
             raise OffloadError(f"where offload is on {site.name} is not known", f"offload down {place.name}, there")
         if not ask(site, link.python, "down", {"name": place.name}, say)["down"]:
             say(f"{place.name} is not there any more")
-    else:
-        _end_by_head(place)
     _forget(registry, place, link, site)
 
 
 def _end_by_head(place: Place) -> None:
+    from offload.deploy.headclient import HeadGoneError
     from offload.deploy.headclient import ask as ask_head
 
     contact = known(place)
     if contact is None:
         raise NotFoundError(f"where the head of {place.name} is, is not known", f"offload leave {place.name}")
-    ask_head(place, contact, "POST", "/v1/down")
+    try:
+        ask_head(place, contact, "POST", "/v1/down")
+    except HeadGoneError as exc:
+        hint = f"to forget it here, whatever it does there: offload leave {place.name}"
+        raise HeadGoneError(exc.message, hint) from exc
 
 
 def leave(registry: Registry, place: Place, say: Say) -> None:
@@ -173,15 +183,20 @@ def leave(registry: Registry, place: Place, say: Say) -> None:
 
 
 def _forget(registry: Registry, place: Place, link: Link, site: Ssh | None) -> None:
-    contact = known(place)
-    if contact is not None and contact.head_lives():  # else it would make the connection again
-        keeper = {contact.head["pid"]: contact.head["started"]}
-        kill(keeper, signal.SIGTERM)
-        kill(wait_until_gone(keeper, END_SECONDS), signal.SIGKILL)
+    end_keeper(place)  # else it would make the connection again
     if site is not None:
         site.close()
     end_all(place)
     mirror.remove(registry, place, link)
+
+
+def end_keeper(place: Place) -> None:
+    """End the process that keeps the connection, where there is one."""
+    contact = known(place)
+    if contact is not None and contact.head_lives():
+        keeper = {contact.head["pid"]: contact.head["started"]}
+        kill(keeper, signal.SIGTERM)
+        kill(wait_until_gone(keeper, END_SECONDS), signal.SIGKILL)
 
 
 def described(link: Link) -> dict[str, Any]:
