@@ -23,6 +23,10 @@ _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 _SPECIAL = frozenset("'\\!\n\r\0")
 
 
+class NotDoneError(OffloadError):
+    """A command took longer than it may."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Done:
     """A command that has ended.
@@ -129,7 +133,7 @@ class Site(ABC):
         try:
             out, err = _Exchange(process, data, tell).result(seconds)
         except TimeoutError:
-            raise OffloadError(
+            raise NotDoneError(
                 f"{words[0]} on {self.name} was not done after {seconds:g} s", f"try it: {self.shown(words)}"
             ) from None
         finally:

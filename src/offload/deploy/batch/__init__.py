@@ -1,0 +1,42 @@
+"""Batch systems: one file each, behind `BatchSystem`."""
+
+from __future__ import annotations
+
+import importlib
+
+from offload.deploy.batch.base import BatchAwayError, BatchSystem, RefusedError
+from offload.deploy.batch.request import PART, JobRequest, parse_memory, parse_walltime
+from offload.deploy.batch.state import End, JobState, Phase
+from offload.deploy.sites.base import Site
+from offload.errors import UsageError
+
+SYSTEMS = {"slurm": "Slurm"}
+
+__all__ = [
+    "PART",
+    "SYSTEMS",
+    "BatchAwayError",
+    "BatchSystem",
+    "End",
+    "JobRequest",
+    "JobState",
+    "Phase",
+    "RefusedError",
+    "batch_system",
+    "parse_memory",
+    "parse_walltime",
+]
+
+
+def batch_system(name: str, site: Site | None = None) -> BatchSystem:
+    """Return a batch system by its name.
+
+    Raises
+    ------
+    UsageError
+        If there is none of this name.
+    """
+    if name not in SYSTEMS:
+        raise UsageError(f"there is no batch system {name}", f"there are: {', '.join(SYSTEMS)}")
+    made: BatchSystem = getattr(importlib.import_module(f"offload.deploy.batch.{name}"), SYSTEMS[name])(site)
+    return made

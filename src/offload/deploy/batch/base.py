@@ -1,0 +1,199 @@
+"""The base of all batch systems: scripts are written, jobs submitted, asked for and cancelled."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from offload.deploy.batch import scripts
+from offload.deploy.batch.request import JobRequest
+from offload.deploy.batch.state import JobState
+from offload.deploy.sites.base import Done, NotDoneError, Site
+from offload.deploy.sites.here import Here
+from offload.errors import OffloadError, UsageError
+
+SECONDS = 60.0
+"""How long a command of a batch system may take."""
+
+# Variables of a job that the caller may be in, or of a user's taste, would change what a command does.
+_CLEAN = """for name in $(env | sed -n 's/^\\([A-Za-z_][A-Za-z0-9_]*\\)=.*/\\1/p'); do
+case $name in {kept}) ;; {dropped}) unset "$name" ;; esac
+done
+"""
+
+
+class BatchAwayError(OffloadError):
+    """The batch system does not answer now, which says nothing about its jobs; ask again later.
+
+    A submission that failed so may have arrived all the same: `BatchSystem.mine` tells.
+    """
+
+
+class RefusedError(OffloadError):
+    """The batch system does not take a job.
+
+    Parameters
+    ----------
+    message : str
+        Its own words.
+    script : str
+        What it was given.
+    """
+
+    def __init__(self, message: str, script: str) -> None:
+        lines = [line for line in script.splitlines() if re.match(r"#(SBATCH|\$|PBS|BSUB|OAR) |\w[\w.+]* = ", line)]
+        super().__init__(message, "it was given:\n" + "\n".join(f"    {line}" for line in lines))
+        self.script = script
+
+    def __reduce__(self) -> tuple[type[RefusedError], tuple[str, str]]:
+        return type(self), (self.message, self.script)
+
+
+class BatchSystem(ABC):
+    """A batch system, whose commands are run on a site. Each command that is run is one request to it.
+
+    Parameters
+    ----------
+    site : Site, optional
+        Where its commands are: this machine, unless something else is said.
+
+    Attributes
+    ----------
+    name : str
+        As users write it, and as the section of Dask's configuration is called: ``slurm``.
+    title : str
+        As it is called in messages.
+    lacks : mapping
+        The parts of a request that it has no words for, and what to do about them.
+    away : str
+        A pattern for what its commands say when it does not answer.
+    kept, dropped : str
+        Variables, as patterns of a shell, that its commands are to see, and those that they are not to see.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    lacks: ClassVar[Mapping[str, str]] = {}
+    away: ClassVar[str]
+    kept: ClassVar[str] = "''"
+    dropped: ClassVar[str] = "''"
+
+    def __init__(self, site: Site | None = None) -> None:
+        self.site = site if site is not None else Here()
+
+    def filled(self, request: JobRequest) -> JobRequest:
+        """Return a request with what the user's Dask configuration says where it says nothing."""
+        return scripts.filled(request, self.name)
+
+    def script(self, request: JobRequest) -> str:
+        """Return the whole batch script for a request.
+
+        Raises
+        ------
+        UsageError
+            If it asks for something that the batch system has no words for.
+        """
+        nothing = JobRequest("nothing", ("true",))
+        for what, instead in self.lacks.items():
+            if getattr(request, what) != getattr(nothing, what):
+                raise UsageError(f"{self.title} cannot be asked for {what}", instead)
+        return self._script(request)
+
+    @abstractmethod
+    def _script(self, request: JobRequest) -> str:
+        """Return the script for a request that holds nothing that this lacks."""
+
+    @abstractmethod
+    def submit(self, script: str) -> str:
+        """Submit a script; return the job's id.
+
+        Raises
+        ------
+        RefusedError
+            With the batch system's own words.
+        BatchAwayError
+            If it does not answer.
+        """
+
+    @abstractmethod
+    def query(self, jobs: Sequence[str]) -> dict[str, JobState]:
+        """Return the state of each of these jobs of this user, with one command for all.
+
+        One that the batch system does not know is `Phase.UNKNOWN`. How often this is called is the caller's to limit.
+
+        Raises
+        ------
+        BatchAwayError
+            If the batch system does not answer.
+        """
+
+    @abstractmethod
+    def cancel(self, jobs: Sequence[str]) -> None:
+        """End jobs, pending or running; for those that have ended already, nothing happens.
+
+        Raises
+        ------
+        BatchAwayError
+            If the batch system does not answer.
+        """
+
+    @abstractmethod
+    def mine(self, label: str) -> dict[str, str]:
+        """Return this user's jobs that wait or run and whose names begin with a label: name by id.
+
+        Raises
+        ------
+        BatchAwayError
+            If the batch system does not answer.
+        """
+
+    def parts(self, job: str, request: JobRequest) -> list[str]:
+        """Return the ids of all jobs that one submission of a request has made."""
+        return [job]
+
+    def run(self, words: Sequence[str], data: str = "", fine: str | None = None) -> Done:
+        """Run a command of the batch system.
+
+        Parameters
+        ----------
+        words : sequence of str
+            The command.
+        data : str
+            Its standard input.
+        fine : str, optional
+            A pattern for what it may say when it fails without anything being wrong. Without this, a failure is
+            for the caller to see, in the exit code.
+
+        Raises
+        ------
+        BatchAwayError
+            If the batch system does not answer.
+        OffloadError
+            If there is no such command, or it says something else than what is `fine`.
+        """
+        clean = _CLEAN.format(kept=self.kept, dropped=self.dropped)
+        try:
+            done = self.site.run(["sh", "-c", f'{clean}exec "$@"', "sh", *words], data.encode(), SECONDS, check=False)
+        except NotDoneError:
+            raise BatchAwayError(f"{self.title} does not answer: {words[0]} took longer than {SECONDS:g} s") from None
+        said = done.err.decode("utf-8", "replace")
+        if done.code == 127 and "not found" in said:
+            where = "here" if self.site.name == "here" else f"on {self.site.name}"
+            raise UsageError(f"there is no {words[0]} {where}", f"is that a machine from which {self.title} is used?")
+        if done.code and (found := re.search(self.away, said + done.text)):
+            line = next(line for line in (said + done.text).splitlines() if found[0] in line)
+            raise BatchAwayError(f"{self.title} does not answer: {line.strip()}")
+        if done.code and fine is not None and not re.search(fine, said + done.text):
+            raise OffloadError(f"{words[0]} failed: {words_of(done)}", f"try it: {self.site.shown(words)}")
+        return done
+
+
+def words_of(done: Done) -> str:
+    """Return what a command has said on one line, without its own name before each."""
+    lines = [
+        re.sub(r"^\w+: (error: |fatal: )?", "", line.strip())
+        for line in done.err.decode("utf-8", "replace").splitlines()
+    ]
+    return "; ".join(dict.fromkeys(line for line in lines if line)) or done.said

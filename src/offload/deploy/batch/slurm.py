@@ -1,0 +1,179 @@
+"""Slurm."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from typing import ClassVar
+
+from offload.deploy.batch.base import BatchSystem, RefusedError, words_of
+from offload.deploy.batch.request import JobRequest
+from offload.deploy.batch.scripts import command_line, written
+from offload.deploy.batch.state import UNKNOWN, End, JobState, Phase, ended_by
+from offload.deploy.sites.base import Site
+from offload.errors import OffloadError
+
+_PENDING = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
+_RUNNING = {"RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT"}
+_ENDS = {
+    "COMPLETED": End.COMPLETED,
+    "FAILED": End.FAILED,
+    "CANCELLED": End.CANCELLED,
+    "REVOKED": End.CANCELLED,
+    "TIMEOUT": End.TIMEOUT,
+    "DEADLINE": End.TIMEOUT,
+    "PREEMPTED": End.PREEMPTED,
+    "NODE_FAIL": End.NODE_FAILED,
+    "BOOT_FAIL": End.NODE_FAILED,
+    "OUT_OF_MEMORY": End.OUT_OF_MEMORY,
+}
+# Each with a bar behind it, and without a width, so that nothing is cut; the last two may hold anything.
+_FIELDS = "JobArrayID State exit_code RestartCnt StartTime EndTime NodeList Reason Name".split()
+_FORMAT = ",".join(f"{field}:|" for field in _FIELDS)
+_SACCT = "JobID,State,ExitCode,Restarts,Start,End,NodeList,Reason"
+# Directives, and the variables of sbatch that would count more than they do.
+_OVERRIDES = {
+    "-p": "PARTITION", "-A": "ACCOUNT", "-t": "TIMELIMIT", "-J": "JOB_NAME", "-o": "OUTPUT", "-e": "ERROR",
+    "--mem": "MEM_PER_NODE", "--qos": "QOS", "--constraint": "CONSTRAINT", "--exclusive": "EXCLUSIVE",
+    "--gres": "GRES", "--array": "ARRAY_INX", "--requeue": "NO_REQUEUE", "--no-requeue": "REQUEUE",
+}  # fmt: skip
+
+
+class Slurm(BatchSystem):
+    """Slurm, by ``sbatch``, ``squeue``, ``scancel``, and ``sacct`` where there is accounting."""
+
+    name = "slurm"
+    title = "Slurm"
+    away: ClassVar[str] = (
+        r"Unable to contact slurm controller|Socket timed out|Connection refused|Zero Bytes were transmitted|"
+        r"Transport endpoint is not connected|in standby mode|Slurm backup controller|"
+        r"Unable to establish control(ler)? (machine )?address|temporarily unable to accept|"
+        r"Protocol authentication error"
+    )
+    # SLURM_CONF says which Slurm; all else describes a job that the caller is in.
+    kept = "SLURM_CONF|SLURM_CLUSTERS"
+    dropped = "SLURM_*|SQUEUE_*|SACCT_*|SCANCEL_*"
+
+    def __init__(self, site: Site | None = None) -> None:
+        super().__init__(site)
+        self._accounting = True
+
+    def _script(self, request: JobRequest) -> str:
+        more, skip = [], ["-n 1"] if request.nodes > 1 else []
+        log = self.filled(request).log
+        if log is not None:
+            pattern = log.replace("%", "%%")
+            if request.array is not None:
+                stem, dot, ending = pattern.rpartition(".")
+                pattern = f"{stem}-%a.{ending}" if dot and "/" not in ending else f"{pattern}-%a"
+            more.append(f"-o {_quoted(pattern)}")
+        more += [f"--qos={request.qos}"] if request.qos is not None else []
+        more += [f"--constraint={_quoted(request.constraint)}"] if request.constraint is not None else []
+        more += [f"--gres=gpu:{request.gpus}"] if request.gpus is not None else []
+        more += ["--exclusive"] if request.exclusive else []
+        more += [f"-N {request.nodes}", "--ntasks-per-node=1"] if request.nodes > 1 else []
+        more += [f"--array=0-{request.array - 1}"] if request.array is not None else []
+        if request.requeue is not None:
+            more.append("--requeue" if request.requeue else "--no-requeue")
+        if request.nodes > 1:
+            inner = shlex.quote(command_line(request.command, '"$SLURM_PROCID"'))
+            # The tasks of other nodes go on when one ends.
+            options = f"--nodes={request.nodes} --ntasks={request.nodes} --kill-on-bad-exit=0 --wait=0"
+            command = f"exec srun {options} --cpus-per-task=$SLURM_CPUS_PER_TASK --export=ALL sh -c {inner}"
+        else:
+            command = command_line(request.command, '"${SLURM_ARRAY_TASK_ID:-0}"')
+        return written(self.name, request, command, more=more, skip=skip)
+
+    def submit(self, script: str) -> str:
+        """Submit a script; return the job's id."""
+        given = {re.split(r"[= ]", line[8:])[0] for line in script.splitlines() if line.startswith("#SBATCH ")}
+        drop = [word for option, name in _OVERRIDES.items() if option in given for word in ("-u", f"SBATCH_{name}")]
+        done = self.run(["env", *drop, "sbatch", "--parsable"], script)
+        job = done.text.strip().splitlines()[-1].partition(";")[0] if done.text.strip() else ""
+        if done.code or not re.fullmatch(r"[0-9]+", job):
+            raise RefusedError(f"Slurm refuses the job: {words_of(done)}", script)
+        return job
+
+    def parts(self, job: str, request: JobRequest) -> list[str]:
+        """Return the ids of the jobs of an array."""
+        return [job] if request.array is None else [f"{job}_{part}" for part in range(request.array)]
+
+    def query(self, jobs: Sequence[str]) -> dict[str, JobState]:
+        """Return the state of each job: from the controller, and from accounting for those that it has forgotten."""
+        if not jobs:
+            return {}
+        known = {row[0]: _state(row[1:-1]) for row in self._rows("--states=all")}
+        missing = [job for job in jobs if job not in known]
+        if missing and self._accounting:
+            known |= self._accounted(missing)
+        return {job: known.get(job, UNKNOWN) for job in jobs}
+
+    def _rows(self, *options: str) -> list[list[str]]:
+        # This asks for the jobs of one user, while with --jobs the controller sends those of all of them.
+        words = ["env", "SLURM_TIME_FORMAT=%s", "squeue", "--me", "--noheader", "--array", *options, "-O", _FORMAT]
+        lines = self.run(words, fine="(?!)").text.splitlines()
+        rows = [line.rstrip()[:-1].split("|", len(_FIELDS) - 1) for line in lines]
+        return [row for row in rows if len(row) == len(_FIELDS)]  # a name may hold a line break
+
+    def _accounted(self, jobs: Sequence[str]) -> dict[str, JobState]:
+        words = ["sacct", "-n", "-P", "-X", "-D", "-j", ",".join(jobs), "-o", _SACCT]
+        done = self.run(["env", "SLURM_TIME_FORMAT=%s", *words], fine="accounting storage is disabled")
+        if done.code:
+            self._accounting = False
+            return {}
+        return {row[0]: _accounted_state(row[1:]) for row in (line.split("|") for line in done.text.splitlines())}
+
+    def cancel(self, jobs: Sequence[str]) -> None:
+        """End jobs."""
+        if jobs:
+            self.run(["scancel", "--", *jobs], fine="Invalid job id|already completing or completed")
+
+    def mine(self, label: str) -> dict[str, str]:
+        """Return this user's jobs whose names begin with a label."""
+        return {row[0]: row[-1] for row in self._rows() if row[-1].startswith(label)}
+
+
+def _state(fields: Sequence[str]) -> JobState:
+    word, status, restarts, start, finish, nodes, reason = fields
+    code = _exit_code(int(status)) if status.isdecimal() else None
+    return _made(word, code, restarts, start, finish, nodes, reason)
+
+
+def _accounted_state(fields: Sequence[str]) -> JobState:
+    word, status, restarts, start, finish, nodes, reason = fields
+    code, _, signal = status.partition(":")
+    number = (-int(signal) if signal not in ("", "0") else int(code)) if code.isdecimal() else None
+    # "CANCELLED by 1500"
+    return _made(word.partition(" ")[0], number, restarts, start, finish, nodes, reason)
+
+
+def _made(word: str, code: int | None, restarts: str, start: str, finish: str, nodes: str, reason: str) -> JobState:
+    phase = Phase.PENDING if word in _PENDING else Phase.RUNNING if word in _RUNNING else Phase.ENDED
+    end = _ENDS.get(word, ended_by(code)) if phase is Phase.ENDED else None
+    return JobState(
+        phase=phase,
+        word=word,
+        reason="" if reason in ("None", "") else reason,
+        nodes="" if nodes in ("None assigned", "(null)") else nodes,
+        start=_time(start),
+        finish=_time(finish),
+        end=end,
+        exit_code=code if end in (End.COMPLETED, End.FAILED) else None,
+        restarts=int(restarts) if restarts.isdecimal() else 0,
+    )
+
+
+def _exit_code(status: int) -> int:
+    """Return the exit code of a status of ``wait``."""
+    return -(status & 0x7F) if status & 0x7F else status >> 8
+
+
+def _time(text: str) -> float | None:
+    return float(text) if text.isdecimal() else None
+
+
+def _quoted(text: str) -> str:
+    if '"' in text:
+        raise OffloadError(f"{text!r} cannot be written for Slurm", "leave out the quotes")
+    return f'"{text}"' if re.search(r"[\s'#\\]", text) else text

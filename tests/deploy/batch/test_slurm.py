@@ -1,0 +1,221 @@
+"""What only Slurm does, on the lab's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from offload.deploy.batch import End, JobRequest, Phase, batch_system
+from offload.deploy.batch.slurm import Slurm
+from offload.deploy.sites.base import Done
+from tests.deploy.batch.clusters import Cluster, real_slurm
+from tests.lab.lab import Lab
+from tests.lab.machine import NotHere
+from tests.requirements import requires
+
+
+@pytest.fixture(scope="module")
+def cluster_of_module(lab_for_module: Lab) -> Iterator[Cluster]:
+    try:
+        with real_slurm(lab_for_module) as cluster:
+            yield cluster
+    except NotHere as error:
+        requires(False, str(error))
+
+
+@pytest.fixture
+def cluster(cluster_of_module: Cluster) -> Iterator[Cluster]:
+    yield cluster_of_module
+    cluster_of_module.clean()
+
+
+@pytest.mark.real
+def test_an_array_is_one_submission_of_many_jobs(cluster: Cluster) -> None:
+    request = cluster.request("offload-array", "sh", "-c", 'echo "$0"; sleep 100', "w-%PART%", array=3)
+    job = cluster.system.submit(cluster.system.script(request))
+    parts = cluster.system.parts(job, request)
+    assert parts == [f"{job}_0", f"{job}_1", f"{job}_2"]
+    for part in parts:
+        cluster.wait(part, Phase.RUNNING)
+    cluster.system.cancel(parts[:1])
+    assert cluster.wait(parts[0], Phase.ENDED).end is End.CANCELLED
+    assert cluster.wait(parts[2], Phase.RUNNING).nodes in cluster.nodes
+    assert set(cluster.system.mine("offload-array")) == set(parts[1:])
+    assert cluster.read("offload-array-2") == "w-2\n"
+
+
+@pytest.mark.real
+def test_an_allocation_of_several_nodes_runs_the_command_on_each(cluster: Cluster) -> None:
+    command = ("sh", "-c", 'echo "$0 $(hostname)"; sleep 3', "it's w %PART%")
+    job = cluster.submit("offload-nodes", *command, nodes=2, cores=2)
+    assert cluster.wait(job, Phase.RUNNING).nodes == "c[1-2]"
+    assert cluster.wait(job, Phase.ENDED).end is End.COMPLETED
+    lines = sorted(cluster.read("offload-nodes").splitlines())
+    assert [line[:8] for line in lines] == ["it's w 0", "it's w 1"]
+    assert {line[9:] for line in lines} == {"c1", "c2"}
+
+
+@pytest.mark.real
+def test_what_drives_a_job_out_is_told(cluster: Cluster) -> None:
+    on = {"exclusive": True, "directives": ("--nodelist=c1",)}
+    again = cluster.submit("offload-spot", "sleep", "100", queue="spot", requeue=True, **on)
+    cluster.wait(again, Phase.RUNNING)
+    urgent = cluster.submit("offload-urgent", "sleep", "100", queue="urgent", **on)
+    cluster.wait(urgent, Phase.RUNNING)
+    state = cluster.wait(again, Phase.PENDING)
+    assert state.restarts == 1 and state.end is None
+    cluster.system.cancel([again, urgent])
+    cluster.wait(urgent, Phase.ENDED)
+
+    never = cluster.submit("offload-spot", "sleep", "100", queue="spot", requeue=False, **on)
+    cluster.wait(never, Phase.RUNNING)
+    cluster.wait(cluster.submit("offload-urgent", "sleep", "100", queue="urgent", **on), Phase.RUNNING)
+    assert cluster.wait(never, Phase.ENDED).end is End.PREEMPTED
+
+
+@pytest.mark.real
+def test_a_node_that_fails(cluster: Cluster) -> None:
+    jobs = [
+        cluster.submit(f"offload-{again}", "sleep", "100", requeue=again, directives=("--nodelist=c2",))
+        for again in (False, True)
+    ]
+    for job in jobs:
+        cluster.wait(job, Phase.RUNNING)
+    cluster.as_root("scontrol update NodeName=c2 State=DOWN Reason=broken")
+    try:
+        assert cluster.wait(jobs[0], Phase.ENDED).end is End.NODE_FAILED
+        assert cluster.wait(jobs[1], Phase.PENDING).restarts == 1
+    finally:
+        cluster.as_root("scontrol update NodeName=c2 State=IDLE")
+
+
+@pytest.mark.real
+def test_a_walltime_that_is_over(cluster: Cluster) -> None:
+    job = cluster.submit("offload-long", "sleep", "1000", walltime=3600)
+    state = cluster.wait(job, Phase.RUNNING)
+    assert state.start is not None and state.finish == state.start + 3600
+    cluster.as_root(f"scontrol update JobId={job} EndTime=now+1")
+    assert cluster.wait(job, Phase.ENDED).end is End.TIMEOUT
+
+
+@pytest.mark.real
+def test_what_the_user_chose_for_the_terminal_changes_nothing(cluster: Cluster) -> None:
+    cluster.site.variables = {
+        "SQUEUE_PARTITION": "spot",
+        "SQUEUE_FORMAT": "%i",
+        "SLURM_MEM_PER_CPU": "1",
+        "SBATCH_PARTITION": "closed",
+        "SLURM_TIME_FORMAT": "relative",
+    }
+    job = cluster.submit("offload-taste", "sleep", "100", queue="main", nodes=2)
+    assert cluster.wait(job, Phase.RUNNING).start is not None
+    ordinary = cluster.submit("offload-taste-2", "sleep", "100")
+    assert cluster.wait(ordinary, Phase.PENDING, reason="PartitionDown")  # nobody said otherwise
+
+
+def test_the_whole_script() -> None:
+    request = JobRequest(
+        "offload-x-0",
+        ("offload", "worker", "--name", "x %PART%"),
+        cores=4,
+        memory=54 * 10**9,
+        walltime=5400,
+        log="/home/me/my logs/100%.txt",
+        queue="main",
+        account="lab",
+        qos="high",
+        constraint="a100&ib",
+        gpus="a100:2",
+        exclusive=True,
+        array=3,
+        requeue=False,
+        directives=("--nodelist=n1",),
+        prologue=("module load python",),
+        environment={"A": "x y"},
+        scratch="/scratch/$USER",
+    )
+    assert Slurm().script(request).split("\n") == [
+        "#!/usr/bin/env bash",
+        "",
+        "#SBATCH -J offload-x-0",
+        "#SBATCH -p main",
+        "#SBATCH -A lab",
+        "#SBATCH -n 1",
+        "#SBATCH --cpus-per-task=4",
+        "#SBATCH --mem=51G",
+        "#SBATCH -t 01:30:00",
+        '#SBATCH -o "/home/me/my logs/100%%-%a.txt"',
+        "#SBATCH --qos=high",
+        "#SBATCH --constraint=a100&ib",
+        "#SBATCH --gres=gpu:a100:2",
+        "#SBATCH --exclusive",
+        "#SBATCH --array=0-2",
+        "#SBATCH --no-requeue",
+        "#SBATCH --nodelist=n1",
+        "module load python",
+        "export A='x y'",
+        'export TMPDIR="/scratch/$USER"',
+        'mkdir -p "$TMPDIR"',
+        "exec offload worker --name 'x '\"${SLURM_ARRAY_TASK_ID:-0}\"",
+        "",
+    ]
+
+
+ACCOUNTING = """\
+7|COMPLETED|0:0|0|1000|1010|n1|None
+8|CANCELLED by 1500|0:15|0|1000|1010|None assigned|None
+9|FAILED|3:0|1|1000|1010|n2|NonZeroExitCode
+10_4|NODE_FAIL|0:0|0|1000|Unknown|n[1-2]|NodeDown
+"""
+
+
+def test_accounting_tells_what_the_controller_has_forgotten() -> None:
+    """The lab has no accounting: this is as ``sacct`` of Slurm 22 writes it."""
+    asked = []
+
+    class Accounted(Slurm):
+        def run(self, words, data="", fine=None):  # type: ignore[no-untyped-def]
+            asked.append(words)
+            return Done(tuple(words), 0, b"" if "squeue" in words else ACCOUNTING.encode(), b"")
+
+    states = Accounted().query(["7", "8", "9", "10_4", "11"])
+    assert [(state.phase, state.end, state.exit_code) for state in states.values()] == [
+        (Phase.ENDED, End.COMPLETED, 0),
+        (Phase.ENDED, End.CANCELLED, None),
+        (Phase.ENDED, End.FAILED, 3),
+        (Phase.ENDED, End.NODE_FAILED, None),
+        (Phase.UNKNOWN, None, None),
+    ]
+    assert (states["9"].nodes, states["9"].finish, states["9"].restarts, states["8"].nodes) == ("n2", 1010, 1, "")
+    assert "7,8,9,10_4,11" in asked[1] and len(asked) == 2
+
+
+def test_defaults_come_from_the_configuration_of_dask(tmp_path: Path) -> None:
+    import dask.config
+
+    yaml = tmp_path / "jobqueue.yaml"
+    yaml.write_text(
+        "jobqueue:\n  slurm:\n    queue: regular\n    account: lab\n    cores: 24\n    memory: 54 GB\n"
+        "    job-mem: 60G\n    job_directives_skip: [-A]\n"
+        "    walltime: '30:00'\n    interface: ib0\n    local-directory: /scratch/$USER\n    log-directory: /logs\n"
+        "    job-script-prologue: [module load x]\n    job-extra-directives: [--exclude=n9]\n"
+    )
+    system = batch_system("slurm")
+    system.filled(JobRequest("a", ("true",)))  # the defaults of dask-jobqueue are there
+    with dask.config.set(dask.config.merge(dask.config.config, *dask.config.collect_yaml([str(yaml)]))):
+        filled = system.filled(JobRequest("a", ("true",)))
+        assert (filled.queue, filled.account, filled.cores, filled.memory) == ("regular", "lab", 24, 54 * 10**9)
+        assert (filled.walltime, filled.interface, filled.scratch) == (1800, "ib0", "/scratch/$USER")
+        script = system.script(JobRequest("a", ("true",)))
+        for line in ("-p regular", "--cpus-per-task=24", "--mem=60G", "-t 00:30:00", "-o /logs/a.log", "--exclude=n9"):
+            assert f"#SBATCH {line}\n" in script
+        assert "\nmodule load x\n" in script and "-A" not in script
+        script = system.script(
+            JobRequest("a", ("true",), queue="other", cores=2, memory=1 << 30, directives=(), prologue=())
+        )
+        for line in ("-p other", "--cpus-per-task=2", "--mem=1G", "-t 00:30:00"):
+            assert f"#SBATCH {line}\n" in script
+        assert "--exclude" not in script and "module" not in script
+    assert "--mem" not in system.script(JobRequest("a", ("true",)))
