@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "shell": ("offload.cli.shell", "shell", "Open your shell, bound to a deployment."),
     "dashboard": ("offload.cli.deployments", "dashboard", "Open Dask's dashboard."),
     "logs": ("offload.cli.logs", "logs", "Show the logs of a deployment."),
+    "doctor": ("offload.cli.doctor", "doctor", "Check this machine, another one, or a deployment."),
     "install-service": ("offload.cli.service", "install_service", "Let systemd keep a deployment up."),
     "environment": ("offload.cli.environment", "environment", "Bring the software here to other machines."),
     "status": ("offload.cli.status", "status", "Show what is kept, where, and whether all is well."),

@@ -1,0 +1,65 @@
+"""``offload doctor``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from offload.cli.arguments import json_option
+from offload.cli.output import say
+from offload.cli.tables import one_line, write_json, write_line
+
+EPILOG = """\b
+Examples:
+    offload doctor
+    offload doctor ssh://me@login.example.org
+    offload doctor ssh://me@server --route direct --ports 60001-61000
+    offload doctor big
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("target", required=False)
+@click.option("--route", type=click.Choice(["tunnel", "direct"]), help="For ssh://: how it will be reached.")
+@click.option("--ports", metavar="A-B", help="Look at these ports, too.")
+@click.option("--host", default="", metavar="ADDRESS", help="Address to listen on.")
+@click.option("--scratch", default="", metavar="DIR", help="Where workers keep temporary files.")
+@click.option("--python", default="", metavar="PATH", help="For ssh://: the Python there.")
+@json_option
+def doctor(
+    target: str | None, route: str | None, ports: str | None, host: str, scratch: str, python: str, as_json: bool
+) -> int:
+    """Check whether all is well, and say what to do where it is not.
+
+    TARGET is nothing, for this machine; or ssh://USER@HOST, for another one and the way there; or the name of a
+    deployment: its machine, its ports, its services. The exit code is 1 if anything fails; warnings do not count.
+    """
+    import dataclasses
+
+    from offload.compute.places import Registry
+    from offload.deploy.doctor.elsewhere import Asked
+    from offload.deploy.doctor.examine import examine
+    from offload.deploy.doctor.result import FAIL, PASS
+    from offload.deploy.quantities import parse_ports
+    from offload.storage.home import home_path
+
+    registry = Registry(home_path())  # as it is: whether it can be used is one of the questions
+    asked = Asked(route or "", parse_ports(ports) if ports else None, host, scratch, python)
+    results = []
+    for result in examine(registry, target, asked):
+        results.append(result)
+        if not as_json:
+            write_line(f"{result.outcome:<7}  {result.check:<12}  {one_line(result.found)}")
+            if result.outcome != PASS and result.hint:
+                write_line(f"{'':<9}{'':<12}  -> {one_line(result.hint)}")
+            sys.stdout.flush()
+    wrong = [result for result in results if result.outcome == FAIL]
+    if as_json:
+        write_json([dataclasses.asdict(result) for result in results])
+    elif wrong:
+        say(f"{len(wrong)} of {len(results)} checks failed")
+    else:
+        warnings = sum(result.outcome != PASS for result in results)
+        say(f"none of {len(results)} checks failed" + (f"; {warnings} warned" if warnings else ""))
+    return 1 if wrong else 0

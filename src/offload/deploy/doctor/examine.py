@@ -1,0 +1,90 @@
+"""From what ``offload doctor`` was asked about to its checks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from offload.compute.places import Place, Registry
+from offload.deploy import launch
+from offload.deploy.doctor import elsewhere, here, ports
+from offload.deploy.doctor.elsewhere import Asked
+from offload.deploy.doctor.result import Result, failed, passed
+from offload.deploy.quantities import parse_ports
+from offload.deploy.remote.choosing import is_site
+from offload.deploy.remote.link import Link
+from offload.deploy.spec import spec_of
+from offload.errors import OffloadError, UsageError
+
+
+def examine(registry: Registry, target: str | None, asked: Asked) -> Iterator[Result]:
+    """Return what is found, as it is found.
+
+    Parameters
+    ----------
+    registry : Registry
+        Of this machine.
+    target : str or None
+        None for this machine, ``ssh://user@host``, or the name of a deployment.
+    asked : Asked
+        What is to be looked at. For a deployment, its own choices count before that.
+    """
+    if target is None:
+        if asked.route or asked.python:
+            raise UsageError("--route and --python are for other machines", "offload doctor ssh://user@host")
+        yield from here.checks(asked.scratch, asked.host, asked.ports)
+    elif is_site(target):
+        yield here.ssh()
+        yield from elsewhere.checks(registry, target, asked)
+    else:
+        yield from _of_deployment(registry.get(target), registry, asked)
+
+
+def _of_deployment(place: Place, registry: Registry, asked: Asked) -> Iterator[Result]:
+    link = launch.link_of(place)
+    if link is None:
+        spec = spec_of(place)
+        yield from here.checks(asked.scratch or spec.scratch or "", spec.host, None)
+    elif link.site is not None:
+        yield here.ssh()
+        yield from elsewhere.checks(registry, link.site, _asked(link, asked))
+    yield state(place)
+    contact = launch.known(place)
+    if contact is not None:
+        yield from ports.of_deployment(place, contact)
+    yield from problems(place)
+
+
+def _asked(link: Link, asked: Asked) -> Asked:
+    """Return what a deployment on another machine was brought up with, and what else was asked for."""
+    chosen = link.choices
+    ports = parse_ports(chosen["ports"]) if chosen.get("ports") else asked.ports
+    host, scratch = chosen.get("host") or asked.host, chosen.get("scratch") or asked.scratch
+    return dataclasses.replace(asked, route=link.route, ports=ports, host=host, scratch=scratch)
+
+
+def state(place: Place) -> Result:
+    """How a deployment is."""
+    now = launch.state(place)
+    if now in ("running", "starting", "stopping"):
+        return passed("deployment", f"{place.name} is {now}")
+    contact = launch.known(place)
+    reason = f": {contact.reason}" if contact is not None and contact.reason else ""
+    return failed("deployment", f"{place.name} is {now}{reason}", f"offload up {place.name}")
+
+
+def problems(place: Place) -> Iterator[Result]:
+    """What ``offload status`` says is wrong with a deployment that runs."""
+    from offload.deploy.report import report
+
+    if launch.state(place) != "running":
+        return
+    try:
+        told = report(place)["problems"]
+    except OffloadError as exc:
+        yield failed("status", exc.message, exc.hint)
+        return
+    for problem in told:
+        yield failed("status", problem["message"], problem["hint"])
+    if not told:
+        yield passed("status", "its services and workers run")
