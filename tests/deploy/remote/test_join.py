@@ -77,6 +77,31 @@ def test_the_service_ports_of_a_tunnel_can_be_pinned(ready: Lab) -> None:
     laptop.uses("pinned")
 
 
+def test_it_is_used_from_python_and_in_a_shell(ready: Lab) -> None:
+    laptop = Laptop(ready)
+    assert laptop.join(string(up(ready)), "--ssh", "alice@h1").returncode == 0
+    script = "import offload, socket\nwith offload.client('hpc') as c: print(c.submit(socket.gethostname).result())"
+    assert laptop.run(f"python -c {shlex.quote(script)}").stdout == "h1\n"
+    script = "import offload\nwith offload.connect('hpc'): print(offload.run(['hostname'], fresh=True).worker)"
+    assert laptop.run(f"python -c {shlex.quote(script)}").stdout == "worker-0\n"
+    words = "printf 'offload run --fresh -- hostname\\nexit\\n' | SHELL=bash script -qec 'offload shell hpc' /dev/null"
+    assert "h1" in laptop.run(words).stdout.split()
+
+
+@pytest.mark.parametrize("ssh", [[], ["--ssh", "alice@h1"]], ids=["direct", "tunnel"])
+def test_it_is_connected_again_without_the_string(ready: Lab, ssh: list[str]) -> None:
+    laptop = Laptop(ready)
+    assert laptop.join(string(up(ready, "--host", "10.77.0.11")), *ssh).returncode == 0
+    contact = json.loads((laptop.home / "deployments/hpc/contact.json").read_text())
+    laptop.run(f"kill -9 {contact['head']['pid']}")
+    eventually(lambda: laptop.state() == "disconnected")
+    laptop.uses()
+    laptop.run(f"kill -9 {json.loads((laptop.home / 'deployments/hpc/contact.json').read_text())['head']['pid']}")
+    again = laptop.run("offload up --name hpc")
+    assert again.returncode == 0, again.stderr
+    laptop.uses()
+
+
 def test_two_laptops_of_two_people_at_once(ready: Lab) -> None:
     up(ready, "--host", "10.77.0.11")
     mine, theirs = Laptop(ready, "mine"), Laptop(ready, "theirs")
