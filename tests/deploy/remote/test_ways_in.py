@@ -112,6 +112,17 @@ def test_a_key_with_a_passphrase_in_an_agent_or_at_a_prompt(ready: Lab) -> None:
     agent.wait()
 
 
+def test_a_host_key_is_shown_and_asked_about_in_a_terminal(ready: Lab) -> None:
+    lab = ready
+    config = lab.ssh_config.read_text()
+    lab.ssh_config.write_text(config.replace("StrictHostKeyChecking yes", "StrictHostKeyChecking ask"))
+    (lab.home / ".ssh/known_hosts").write_text("")
+    assert "the host key of h1 is not known here" in refused(offload(lab, "up", "ssh://alice@h1", *PYTHON))
+    shown = at_terminal(lab, ["up", "ssh://alice@h1", *PYTHON], r"continue connecting \(yes/no", "yes")
+    assert "fingerprint is SHA256:" in shown
+    use(lab, "h1")
+
+
 def test_a_second_factor_is_asked_for_once(ready: Lab) -> None:
     lab = ready
     variants.two_factor(lab.host("login"), "alice")

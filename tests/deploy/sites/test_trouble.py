@@ -195,6 +195,24 @@ def test_a_connection_that_was_killed_is_made_again(lab: Lab, tmp_path: Path) ->
         site.check_forwarding(22)
 
 
+def test_a_connection_that_hangs(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ssh_of(lab, "ssh://alice@h1", str(tmp_path / "ssh")) as site:
+        site.open()
+        told = lab.run(f"ssh -O check -o ControlPath={tmp_path}/ssh h1 2>&1").stdout
+        master = int("".join(filter(str.isdigit, told)))
+        os.kill(master, signal.SIGSTOP)
+        monkeypatch.setattr("offload.deploy.sites.ssh.OPEN_SECONDS", 2.0)
+        try:
+            with pytest.raises(UnreachableError, match="the connection to ssh://alice@h1 hangs"):
+                site.open()
+            with pytest.raises(OffloadError, match="hostname on ssh://alice@h1 was not done after 2 s"):
+                site.run(["hostname"], seconds=2.0)
+        finally:
+            os.kill(master, signal.SIGCONT)
+        monkeypatch.undo()
+        assert site.run(["hostname"]).text == "h1\n"
+
+
 def test_two_who_connect_at_once_share_one_connection(lab: Lab, tmp_path: Path) -> None:
     sites = [ssh_of(lab, "ssh://alice@h1", str(tmp_path / "ssh")) for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
