@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import ssl
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from offload.compute.clusterprocess import Scheduler, Worker
 from offload.compute.localcluster import LocalCluster
 from offload.errors import OffloadError
 
@@ -122,3 +124,25 @@ def test_no_temporary_file_is_left(
     finally:
         end(made)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_that_closes_during_its_heartbeat_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        begun = asyncio.Event()
+
+        async def answer(**told: object) -> None:
+            begun.set()
+            await asyncio.sleep(600)
+
+        async with (
+            Scheduler(protocol="inproc", dashboard=False) as scheduler,
+            Worker(scheduler.address, protocol="inproc") as worker,
+        ):
+            scheduler.handlers["heartbeat_worker"] = answer
+            beating = asyncio.create_task(worker.heartbeat())
+            await asyncio.wait_for(begun.wait(), 60)
+            await worker.close()
+            await asyncio.wait_for(beating, 60)
+
+    asyncio.run(main())
+    assert "heartbeat" not in caplog.text

@@ -6,6 +6,7 @@ nannies and workers are therefore made without them: every port that listens ask
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -33,6 +34,22 @@ class Scheduler(_NoHTTP, distributed.Scheduler):
 
 class Worker(_NoHTTP, distributed.Worker):
     """A worker without them."""
+
+    _beating: asyncio.Task[None] | None = None
+
+    async def heartbeat(self) -> None:
+        """Tell the scheduler how things are, unless the worker closes meanwhile."""
+        beating = self._beating = asyncio.ensure_future(super().heartbeat())
+        await asyncio.wait([beating])
+        if not beating.cancelled():
+            beating.result()
+
+    async def close(self, *args: Any, **kwargs: Any) -> str | None:  # type: ignore[override]  # as Dask's own does
+        """Close; a heartbeat under way would fail by that, and Dask would log it with a traceback."""
+        if self._beating is not None and self._beating is not asyncio.current_task():
+            self._beating.cancel()
+        done: str | None = await super().close(*args, **kwargs)
+        return done
 
 
 def serve(workers: int, contact: int) -> None:
