@@ -120,7 +120,9 @@ def test_generators_are_refused(function: Callable[[], Any]) -> None:
     assert caught.value.hint == "return a list instead of yielding"
 
 
-@pytest.mark.parametrize("thing", [1, "f", None.__class__, classmethod(lambda cls: 1)], ids=repr)
+@pytest.mark.parametrize(
+    "thing", [1, "f", None.__class__, classmethod(lambda cls: 1)], ids=lambda one: type(one).__name__
+)
 def test_what_cannot_be_called_is_refused(thing: Any) -> None:
     if callable(thing):
         assert offload.task(thing)() is None

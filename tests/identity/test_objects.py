@@ -217,7 +217,8 @@ VALUES: list[Any] = [
 
 
 def name(value: object) -> str:
-    return f"{type(value).__name__} {value!r}"[:60]
+    shown = repr(sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value)
+    return f"{type(value).__name__} {re.sub(' at 0x[0-9a-f]+', '', shown)}"[:60]  # the same in every process
 
 
 def same(one: Any, other: Any) -> bool:
