@@ -8,12 +8,13 @@ import pytest
 
 from offload.deploy.endpoints import PortsExhaustedError, free_port, ports_for_workers
 from offload.errors import OffloadError
+from tests.deploy.test_local import free_range
 
 HOST = "127.0.0.1"
 
 
 def taken() -> socket.socket:
-    return socket.create_server((HOST, 0))
+    return socket.create_server((HOST, free_range(1)[0]))
 
 
 def test_a_wanted_port_is_given_or_refused() -> None:
@@ -30,6 +31,15 @@ def test_a_range_is_kept_to() -> None:
         with pytest.raises(PortsExhaustedError, match=f"from {port} to {port}"):
             free_port(HOST, None, (port, port))
         assert free_port(HOST, None, (port, min(port + 20, 65535))) > port
+
+
+def test_what_another_service_was_given_is_left_to_it() -> None:
+    port = free_range(2)[0]
+    assert free_port(HOST, None, None, port, but=port + 1) == port
+    assert free_port(HOST, None, None, port, but=port) != port
+    assert {free_port(HOST, None, (port, port + 1), but=port + 1) for _ in range(20)} == {port}
+    with pytest.raises(PortsExhaustedError):
+        free_port(HOST, None, (port, port), but=port)
 
 
 def test_the_preferred_port_is_taken_when_it_is_free() -> None:

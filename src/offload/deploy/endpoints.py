@@ -105,7 +105,9 @@ def _any_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
-def free_port(host: str, wanted: int | None, allowed: tuple[int, int] | None, preferred: int = 0) -> int:
+def free_port(
+    host: str, wanted: int | None, allowed: tuple[int, int] | None, preferred: int = 0, *, but: int | None = None
+) -> int:
     """Return a port to listen on.
 
     Parameters
@@ -118,6 +120,8 @@ def free_port(host: str, wanted: int | None, allowed: tuple[int, int] | None, pr
         The first and last of those that may be used.
     preferred : int
         Taken where it is free and nothing else was asked for; 0 for any.
+    but : int, optional
+        One that is left to another service, which was given it.
 
     Raises
     ------
@@ -133,10 +137,10 @@ def free_port(host: str, wanted: int | None, allowed: tuple[int, int] | None, pr
         ports = list(range(allowed[0], allowed[1] + 1))
         random.shuffle(ports)
         for port in ports:
-            if is_free(host, port):
+            if port != but and is_free(host, port):
                 return port
         raise PortsExhaustedError(f"every port from {allowed[0]} to {allowed[1]} on {host} is taken", "widen --ports")
-    if preferred and is_free(host, preferred):
+    if preferred not in (0, but) and is_free(host, preferred):
         return preferred
     return _any_port(host)
 

@@ -85,7 +85,7 @@ async def serve(place: Place, port: int | None, attached: bool) -> None:
     runner = web.AppRunner(application(service, admission_of(place)), access_log=None, shutdown_timeout=1)
     await runner.setup()
     if port is None or not is_free(spec.host, port):
-        port = free_port(spec.host, None, spec.ports)
+        port = free_port(spec.host, None, spec.ports, but=spec.port)
     await web.TCPSite(
         runner, spec.host, port, ssl_context=server_context(own.certificate, own.key), reuse_address=True
     ).start()

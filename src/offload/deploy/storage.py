@@ -65,7 +65,8 @@ def run(place: Place, port: int | None) -> None:
 
 
 def _listen(spec: Spec, port: int | None) -> socket.socket:
-    allowed = range(spec.ports[0], spec.ports[1] + 1) if spec.ports else [0]
+    # The scheduler, which comes up later, may have been given one of the range.
+    allowed = [port for port in range(spec.ports[0], spec.ports[1] + 1) if port != spec.port] if spec.ports else [0]
     if port is not None:
         try:
             return bind(spec.host, [port])

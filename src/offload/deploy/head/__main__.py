@@ -30,7 +30,7 @@ PREFERRED = 8787
 async def serve(place: Place, attached: bool) -> None:
     """Run a head until it is told to end."""
     spec = take_part(place)
-    port = free_port(spec.host, None, spec.ports, PREFERRED)
+    port = free_port(spec.host, None, spec.ports, PREFERRED, but=spec.port)
     listener = socket.create_server((spec.host, port), family=socket.AF_INET6 if ":" in spec.host else socket.AF_INET)
     head = Head(place, address("https", spec, port))
     loop = asyncio.get_running_loop()
