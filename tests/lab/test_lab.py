@@ -86,7 +86,10 @@ def test_a_crash_tells_nobody_and_keeps_the_disk(lab: Lab) -> None:
         ["ssh", "-o", "BatchMode=yes", "alice@h1", "echo in; sleep 1000"], stdout=subprocess.PIPE
     ) as session:
         assert session.stdout is not None and session.stdout.readline() == b"in\n"
-        assert any(process.command == "sleep 1000" for process in host.processes("alice"))
+        deadline = time.monotonic() + 60
+        while not any(process.command == "sleep 1000" for process in host.processes("alice")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         host.crash()
         assert not host.up and not reachable(lab, host.address)
         with pytest.raises(subprocess.TimeoutExpired):
