@@ -3,7 +3,10 @@
 .PHONY: help setup demo test test-fast test-real check format docs bench clean distclean
 
 PYTHON := .venv/bin/python
-PYTEST := $(PYTHON) -m pytest -q
+# Tests run side by side. Those with real parts mostly wait, so two for each core; more than eight are no faster.
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+FAST := $(PYTHON) -m pytest -q -m "not real" --dist worksteal -n $(shell echo $$(($(CORES) < 8 ? $(CORES) : 8)))
+REAL := $(PYTHON) -m pytest -q -m real --dist worksteal -n $(shell echo $$(($(CORES) < 4 ? 2 * $(CORES) : 8)))
 SOURCES := conftest.py src tests tools examples benchmarks
 
 help: ## show this list
@@ -16,14 +19,14 @@ demo: setup ## the main job on real input, computed and then recalled
 	@$(PYTHON) examples/demo.py
 
 test: setup ## all tests: the fast ones, then those with real parts
-	@$(PYTEST) -m "not real"
-	@$(PYTEST) -m real
+	@$(FAST)
+	@$(REAL)
 
-test-fast: setup ## the fast tests only (a minute)
-	@$(PYTEST) -m "not real"
+test-fast: setup ## the fast tests only (two minutes)
+	@$(FAST)
 
 test-real: setup ## the tests with real parts only
-	@$(PYTEST) -m real
+	@$(REAL)
 
 check: setup ## lint, format, types and documentation
 	@echo "ruff check"; $(PYTHON) -m ruff check --quiet $(SOURCES)

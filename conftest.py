@@ -7,6 +7,7 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ pytest_plugins = ["tests.lab.fixtures", "tests.lab.slurm", "tests.lab.sge"]
 
 _directory = pytest.StashKey[Path]()
 _deselected = pytest.StashKey[int]()
+_DESELECTED = "offload_deselected"
 
 
 # The signals that tests send. `nohup` and shells that start something in the background have them ignored, from which
@@ -51,6 +53,19 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("real"):
             item.config.stash[_deselected] = item.config.stash.get(_deselected, 0) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """With ``-n`` it is the workers that leave tests out, every one the same; take their count over."""
+    if _DESELECTED in getattr(node, "workeroutput", {}):
+        node.config.stash[_deselected] = node.workeroutput[_DESELECTED]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that shows the summary, where this is a worker of it, what was left out."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[_DESELECTED] = session.config.stash.get(_deselected, 0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

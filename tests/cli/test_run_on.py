@@ -227,7 +227,6 @@ def test_a_killed_job_service_interrupts_nothing(demo: Deployed) -> None:
     assert b"recalled" in demo("run", "--", "sh", "-c", COUNTING).stderr
 
 
-@pytest.mark.timeout(240)
 def test_a_killed_head_takes_no_job_with_it(demo: Deployed) -> None:
     process = demo.start("run", "--", "sh", "-c", f"{COUNTING} # head")
     assert line(process) == b"0"

@@ -78,7 +78,6 @@ def slow(number: int, seconds: float) -> int:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(240)
 def test_workers_come_and_go_with_the_work(place: Place) -> None:
     assert launch.status(place)["workers"] == []
     futures = slow.map(range(30), [0.5] * 30)

@@ -40,7 +40,7 @@ from offload.deploy.spec import Spec
 from offload.errors import EnvironmentDiffersError, UsageError
 from tests.deploy.test_local import connected, contact_of, eventually
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.real
 
 SECONDS = 90.0
 

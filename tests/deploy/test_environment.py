@@ -18,7 +18,7 @@ from offload.deploy import launch
 from offload.deploy.spec import Spec
 from tests.requirements import requires
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.real
 
 SECONDS = 120.0
 

@@ -250,7 +250,7 @@ def test_a_disk_that_is_full_or_read_only_is_told(tmp_path: Path, command: Path)
 
 
 def test_nothing_is_left_of_many_deployments(registry: Registry, tmp_path: Path) -> None:
-    for _ in range(20):
+    for _ in range(6):
         launch.up(registry, Spec(name="test", workers=1), print)
         launch.down(registry, registry.get("test"), print)
         assert left_over(registry, tmp_path) == []  # no process: no port either

@@ -129,7 +129,6 @@ def idle_place(home: Path, **choices: Any) -> Place:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(240)
 def test_it_ends_when_there_is_nothing_to_do(home: Path, offload: Offload, monkeypatch: pytest.MonkeyPatch) -> None:
     place = idle_place(home, workers=1, idle=4.0)
     members = family(contact_of(place).head["pid"])
@@ -155,7 +154,6 @@ def test_it_ends_when_there_is_nothing_to_do(home: Path, offload: Offload, monke
 
 
 @pytest.mark.real
-@pytest.mark.timeout(240)
 def test_storage_that_is_used_is_not_idle(home: Path) -> None:
     place = idle_place(home, storage_only=True, idle=3.0)
     contact = contact_of(place)

@@ -75,7 +75,6 @@ def named(place: Place, name: str) -> list[dict[str, Any]]:
 
 @pytest.mark.real
 @pytest.mark.parametrize("by", ["file", "url"])
-@pytest.mark.timeout(240)
 def test_a_worker_joins_a_deployment(place: Place, start: Start, tmp_path: Path, by: str) -> None:
     words = [place.contact]
     environment = {}

@@ -29,7 +29,7 @@ from tests.deploy import stranger
 from tests.deploy.test_local import connected, contact_of, eventually
 from tests.requirements import requires_program, requires_root
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.real
 
 SECONDS = 200.0
 

@@ -14,7 +14,7 @@ import pytest
 from tests.deploy.remote.conftest import PYTHON, Mapping, wait_for
 from tests.lab.lab import Lab
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.real
 
 Start = Callable[[str], Mapping]
 

@@ -26,7 +26,6 @@ def report(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.timeout(300)
 def test_the_software_of_the_laptop_on_a_host(lab: Lab) -> None:
     """Also behind a jump host, and with an old Python first on the path."""
     variants.old_python(lab.host("c1"))
@@ -45,7 +44,6 @@ def test_the_software_of_the_laptop_on_a_host(lab: Lab) -> None:
     assert lab.ssh("alice@c1", "umask 077; ls -ld .local/share/offload").stdout.startswith("drwx------")
 
 
-@pytest.mark.timeout(300)
 def test_a_connection_that_breaks_while_wheels_are_sent(lab: Lab) -> None:
     """What has arrived is kept, and not sent again."""
     host = lab.host("h1")

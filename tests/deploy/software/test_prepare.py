@@ -93,7 +93,6 @@ def test_another_minor_version_of_python(site: Elsewhere, tmp_path: Path) -> Non
 
 
 @pytest.mark.real
-@pytest.mark.timeout(300)
 def test_the_software_here_is_brought_there(site: Elsewhere, tmp_path: Path) -> None:
     told: list[str] = []
     done = prepare(site, "sync", "", told.append, only=["numpy"])
