@@ -108,6 +108,37 @@ def test_ports_of_a_deployment_with_the_direct_route(ready: Lab) -> None:
     assert found[f"port {port['scheduler']}"]["outcome"] == "pass"
 
 
+def test_ports_of_a_deployment_that_a_firewall_has_kept_from_being_reached(ready: Lab) -> None:
+    lab = ready
+    lab.host("h1").drop("60001-60020")  # type: ignore[arg-type]
+    said = lab.home / "said"
+    words = [str(lab.laptop_venv / "bin/offload"), "up", "ssh://alice@h1", *PYTHON, *DIRECT, "--workers", "1"]
+    with said.open("w") as output:
+        up = lab.start(words, stdout=output, stderr=output)
+    wait_for(lambda: "the head runs on ssh://alice@h1, but does not answer at" in said.read_text(), "the reason")
+    up.terminate()
+    up.wait()
+    found = examine(lab, "h1", code=1)
+    blocked = [one for check, one in found.items() if check.startswith("port ")]
+    assert len(blocked) == 4
+    assert all("nothing came back in 5 s, as with a firewall" in one["found"] for one in blocked)
+    assert found["ports 60001-60020"]["outcome"] == "fail"
+    assert "but does not answer" in found["deployment"]["found"]
+
+
+def test_a_deployment_that_was_joined_without_ssh(ready: Lab) -> None:
+    lab, host = ready, ready.host("h1")
+    words = [str(lab.offload_venv / "bin/offload"), "up", "--name", "theirs", "--workers", "1", "--host", "0.0.0.0"]
+    printed = host.exec([*words, "--ports", "60001-60020"], user="alice").stdout
+    string = next(line for line in printed.splitlines() if line.startswith("offload-join-"))
+    assert lab.offload("join", input=f"{string}\n").returncode == 0
+    found = examine(lab, "theirs", code=0)
+    assert sum(check.startswith("port ") for check in found) == 4
+    assert "head: " in lab.offload("logs", "theirs").stdout
+    host.crash()
+    assert len(failures(examine(lab, "theirs", code=1))) >= 4
+
+
 def test_a_deployment_through_a_tunnel_that_has_lost_its_machine(ready: Lab) -> None:
     lab = ready
     assert lab.offload("up", "ssh://alice@h1", *PYTHON, "--workers", "1").returncode == 0

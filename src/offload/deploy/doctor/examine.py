@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
+from offload.compute.contact import Contact
 from offload.compute.places import Place, Registry
 from offload.deploy import launch
 from offload.deploy.doctor import elsewhere, here, ports
 from offload.deploy.doctor.elsewhere import Asked
 from offload.deploy.doctor.result import Result, failed, passed
 from offload.deploy.quantities import parse_ports
+from offload.deploy.remote import asking
 from offload.deploy.remote.choosing import is_site
-from offload.deploy.remote.link import Link
+from offload.deploy.remote.elsewhere import reached
+from offload.deploy.remote.link import DIRECT, Link
 from offload.deploy.spec import spec_of
 from offload.errors import OffloadError, UsageError
 
@@ -50,9 +53,23 @@ def _of_deployment(place: Place, registry: Registry, asked: Asked) -> Iterator[R
         yield from elsewhere.checks(registry, link.site, _asked(link, asked))
     yield state(place)
     contact = launch.known(place)
+    if contact is not None and not contact.head.get("url") and link is not None and link.route == DIRECT:
+        contact = _told_there(place, link, registry)  # it has never been reached: its addresses are not known here
     if contact is not None:
         yield from ports.of_deployment(place, contact)
     yield from problems(place)
+
+
+def _told_there(place: Place, link: Link, registry: Registry) -> Contact | None:
+    """Return where the services are, as their machine tells over SSH; None where it does not."""
+    if link.site is None or not link.python:
+        return None
+    try:
+        with reached(registry, link.site) as site:
+            told = asking.ask(site, link.python, "contact", {"name": place.name})["contact"]
+    except OffloadError:
+        return None  # what stands in the way of SSH has been told
+    return None if told is None else Contact(**told)
 
 
 def _asked(link: Link, asked: Asked) -> Asked:
@@ -66,10 +83,10 @@ def _asked(link: Link, asked: Asked) -> Asked:
 def state(place: Place) -> Result:
     """How a deployment is."""
     now = launch.state(place)
-    if now in ("running", "starting", "stopping"):
-        return passed("deployment", f"{place.name} is {now}")
     contact = launch.known(place)
     reason = f": {contact.reason}" if contact is not None and contact.reason else ""
+    if now in ("running", "starting", "stopping"):
+        return passed("deployment", f"{place.name} is {now}{reason}")
     return failed("deployment", f"{place.name} is {now}{reason}", f"offload up {place.name}")
 
 
