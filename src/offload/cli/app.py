@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "list": ("offload.cli.deployments", "listing", "List the deployments."),
     "use": ("offload.cli.deployments", "use", "Choose the deployment that commands are about."),
     "join": ("offload.cli.join", "join", "Use a deployment that somebody has invited you to."),
-    "leave": ("offload.cli.join", "leave", "Forget a deployment on another machine, which goes on there."),
+    "leave": ("offload.cli.join", "leave", "Forget a deployment elsewhere, which goes on."),
     "invite": ("offload.cli.join", "invite", "Print a join string, by which others use a deployment."),
     "revoke": ("offload.cli.join", "revoke", "Take an invitation back."),
     "scale": ("offload.cli.deployments", "scale", "Change the number of workers."),

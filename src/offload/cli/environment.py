@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 
     from offload.deploy.sites.base import Site
 
+EPILOG = """\b
+Examples:
+    offload environment diff ssh://me@login.example.org
+    offload environment build ssh://me@login.example.org --environment conda:analysis
+
+\b
+What CHOICE may be:
+    sync            an environment like the one here, made from what is there, an index, or wheels from here
+    check           the Python that is found there, if offload and what it requires have the same versions
+    conda:NAME      conda's environment of that name there
+    python:/path    that Python there
+
+sync:/path and check:/path name the Python there, where it is not found by itself.
+"""
+
 BUILD_EPILOG = """\b
 Examples:
     offload environment build ssh://me@login.example.org
@@ -39,19 +54,11 @@ _place = click.option(
 )
 
 
-@click.group()
+@click.group(epilog=EPILOG)
 def environment() -> None:
-    r"""Bring the software that is installed here to another machine, or compare it with what is there.
+    """Bring the software that is installed here to another machine, or compare it with what is there.
 
-    `offload up ssh://...` does this by itself. What CHOICE may be:
-
-    \b
-    sync            an environment like the one here, made from what is there, an index, or wheels from here
-    check           the Python that is found there, if offload and what it requires have the same versions
-    conda:NAME      conda's environment of that name there
-    python:/path    that Python there
-
-    sync:/path and check:/path name the Python there, where it is not found by itself.
+    `offload up ssh://...` does this by itself.
     """
 
 

@@ -94,7 +94,7 @@ def _text(file: str | None) -> str:
 @click.command(epilog="Example: offload leave theirs")
 @click.argument("name")
 def leave(name: str) -> int:
-    """Forget a deployment on another machine, which goes on there."""
+    """Forget a deployment elsewhere, which goes on."""
     from offload.deploy.remote.up import leave as forget
 
     known = registry()
