@@ -1,20 +1,33 @@
-"""Clusters for the contract of batch systems: the real ones of the lab."""
+"""Clusters for the contract of batch systems: real ones of the lab, and commands that play one."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
+import shlex
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from offload.deploy.batch import BatchSystem, JobRequest, JobState, Phase, batch_system
 from offload.deploy.sites.base import Site
 from offload.deploy.sites.here import Here
+from tests.deploy.batch.fake import REASON
 from tests.lab.host import Host
 from tests.lab.lab import Lab
+from tests.lab.machine import NotHere
+from tests.lab.sge import Sge
 from tests.lab.slurm import Slurm
+from tests.requirements import requires
+
+WITHIN = 60.0
+_NOT_FOR_SGE = str.maketrans(":/@*\\? ", "-------")
 
 
 class Counting(Site):
@@ -47,10 +60,15 @@ class OnHost(Here):
 
 
 class Bare(Here):
-    """A machine on which no batch system is installed."""
+    """A machine on which no batch system is installed; a directory for the few programs that it has."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        for name in ("sh", "env", "sed", "id"):
+            (directory / name).symlink_to(shutil.which(name) or name)
 
     def command(self, words: Sequence[str]) -> list[str]:
-        return ["env", "PATH=/nowhere", shutil.which("sh") or "sh", *words[1:]]
+        return ["env", f"PATH={self._directory}", *words]
 
 
 @dataclasses.dataclass
@@ -79,6 +97,8 @@ class Cluster:
         Stops it, and starts it again at the end of a block.
     as_root : callable
         Runs a command of the one who runs it.
+    most : int
+        So many commands may be run for one query.
     """
 
     system: BatchSystem
@@ -93,6 +113,7 @@ class Cluster:
     submit_by_hand: Callable[[str], str]
     away: Callable[[], Any]
     as_root: Callable[[str], object]
+    most: int = 1
 
     def request(self, name: str, *command: str, **values: Any) -> JobRequest:
         """A small job whose log is where `read` finds it."""
@@ -109,7 +130,7 @@ class Cluster:
 
     def wait(self, job: str, *phases: Phase, reason: str = "") -> JobState:
         """Wait until a job is in one of these phases."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + WITHIN
         while (state := self.system.query([job])[job]).phase not in phases or reason not in state.reason:
             assert time.monotonic() < deadline, f"{job} is {state}, not {phases} {reason}"
             time.sleep(0.1)
@@ -154,4 +175,114 @@ def real_slurm(lab: Lab) -> Iterator[Cluster]:
         lab.reset()
 
 
-CLUSTERS = {"slurm": real_slurm}
+@contextmanager
+def real_sge(lab: Lab) -> Iterator[Cluster]:
+    """The lab's Grid Engine."""
+    sge = Sge.up(lab)
+    site = Counting(OnHost(lab.host("login")))
+
+    @contextmanager
+    def away() -> Iterator[None]:
+        sge.login.exec("kill $(pidof sge_qmaster); while pidof sge_qmaster > /dev/null; do sleep 0.05; done")
+        try:
+            yield
+        finally:
+            sge.login.exec("cd / && SGE_ROOT=/var/lib/gridengine SGE_CELL=default sge_qmaster > /dev/null")
+            sge.wait_for_nodes()
+
+    try:
+        yield Cluster(
+            system=batch_system("sge", site),
+            site=site,
+            directory="/home/alice",
+            nodes=("c1", "c2"),
+            waits={"cores": 8},
+            reason='cannot run in PE "smp"',
+            refused={"queue": "nope.q"},
+            words='unknown queue "nope.q"',
+            unknown="999999",
+            submit_by_hand=lambda name: str(sge.submit("sleep 100", "-N", name.translate(_NOT_FOR_SGE))),
+            away=away,
+            as_root=lambda command: sge.run(command, user="root"),
+            most=2,
+        )
+    finally:
+        lab.reset()
+
+
+COMMANDS = {
+    "pbs": "qsub qstat qselect qdel",
+    "torque": "qsub qstat qselect qdel",
+    "moab": "msub showq canceljob",
+    "lsf": "bsub bjobs bkill",
+    "oar": "oarsub oarstat oardel",
+    "htcondor": "condor_submit condor_q condor_rm condor_history",
+}
+
+
+class WithCommands(Here):
+    """This machine, with more commands on its path."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = f"{directory}:{os.environ['PATH']}"
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        return ["env", f"PATH={self._path}", "LOGNAME=me", *words]
+
+
+@contextmanager
+def fake(system: str, directory: Path) -> Iterator[Cluster]:
+    """Commands of a batch system that is not there; see `fake`."""
+    commands = directory / "commands"
+    commands.mkdir()
+    program = Path(__file__).parent / "fake.py"
+    for name in COMMANDS[system].split():
+        words = [sys.executable, "-S", "-E", str(program), system, name, str(directory)]
+        (commands / name).write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+        (commands / name).chmod(0o755)
+    site = Counting(WithCommands(commands))
+    made = batch_system(system, site)
+
+    @contextmanager
+    def away() -> Iterator[None]:
+        (directory / "away").touch()
+        try:
+            yield
+        finally:
+            (directory / "away").unlink()
+
+    by = "constraint" if system == "htcondor" else "queue"
+    cluster = Cluster(
+        system=made,
+        site=site,
+        directory=str(directory),
+        nodes=("n1",),
+        waits={by: "Never" if system == "htcondor" else "closed"},
+        reason=REASON[system].strip("; "),
+        refused={by: "nope(" if system == "htcondor" else "nope"},
+        words="nope",
+        unknown="Moab.999999" if system == "moab" else "999999.0" if system == "htcondor" else "999999",
+        submit_by_hand=lambda name: made.submit(made.script(JobRequest("by-hand", ("sleep", "100")))),
+        away=away,
+        as_root=lambda command: None,
+        most=1,
+    )
+    yield cluster
+
+
+@contextmanager
+def cluster_of(name: str, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Bring a cluster up for the tests of a module."""
+    real = {"slurm": real_slurm, "sge": real_sge}
+    if name in real:
+        try:
+            with real[name](request.getfixturevalue("lab_for_module")) as cluster:
+                yield cluster
+        except NotHere as error:
+            requires(False, str(error))
+    else:
+        with fake(name, request.getfixturevalue("tmp_path_factory").mktemp(name)) as cluster:
+            yield cluster
+
+
+CLUSTERS = ("slurm", "sge", *COMMANDS)

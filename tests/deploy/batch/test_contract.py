@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from offload.deploy.batch import BatchAwayError, End, Phase, RefusedError
 from offload.errors import UsageError
-from tests.deploy.batch.clusters import CLUSTERS, Bare, Cluster
-from tests.lab.machine import NotHere
-from tests.requirements import requires
+from tests.deploy.batch.clusters import CLUSTERS, Bare, Cluster, cluster_of
+
+pytestmark = pytest.mark.real
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.real) for name in CLUSTERS])
+@pytest.fixture(scope="module", params=CLUSTERS)
 def cluster_of_module(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    try:
-        with CLUSTERS[request.param](request.getfixturevalue("lab_for_module")) as cluster:
-            yield cluster
-    except NotHere as error:
-        requires(False, str(error))
+    with cluster_of(request.param, request) as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -74,16 +72,17 @@ def test_a_job_that_waits_says_why(cluster: Cluster) -> None:
     assert cluster.wait(job, Phase.ENDED, Phase.UNKNOWN).end in (End.CANCELLED, None)
 
 
-def test_many_jobs_are_asked_for_with_one_command(cluster: Cluster) -> None:
+def test_many_jobs_are_asked_for_at_once(cluster: Cluster) -> None:
     jobs = [cluster.submit(f"offload-many-{number}", "sleep", "100") for number in range(5)]
     before = len(cluster.site.ran)
     states = cluster.system.query(jobs)
-    assert len(cluster.site.ran) == before + 1
+    asked = len(cluster.site.ran) - before
+    assert 1 <= asked <= cluster.most
     assert list(states) == jobs
     assert {state.phase for state in states.values()} <= {Phase.PENDING, Phase.RUNNING}
     cluster.system.cancel(jobs)
-    assert len(cluster.site.ran) == before + 2
-    assert cluster.system.query([]) == {} and len(cluster.site.ran) == before + 2
+    assert len(cluster.site.ran) == before + asked + 1
+    assert cluster.system.query([]) == {} and len(cluster.site.ran) == before + asked + 1
 
 
 def test_a_job_that_never_was(cluster: Cluster) -> None:
@@ -140,9 +139,9 @@ def test_jobs_are_found_by_how_their_names_begin(cluster: Cluster) -> None:
     assert set(cluster.system.mine("offload-my_lab.2+x-")) == {waits}
 
 
-def test_a_machine_without_its_commands_says_so(cluster: Cluster) -> None:
-    system = type(cluster.system)(Bare())
-    with pytest.raises(UsageError, match=r"there is no .* here"):
+def test_a_machine_without_its_commands_says_so(cluster: Cluster, tmp_path: Path) -> None:
+    system = type(cluster.system)(Bare(tmp_path))
+    with pytest.raises(UsageError, match=r"there is no \w+ here"):
         system.query(["1"])
 
 

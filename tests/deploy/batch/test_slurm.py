@@ -10,19 +10,13 @@ import pytest
 from offload.deploy.batch import End, JobRequest, Phase, batch_system
 from offload.deploy.batch.slurm import Slurm
 from offload.deploy.sites.base import Done
-from tests.deploy.batch.clusters import Cluster, real_slurm
-from tests.lab.lab import Lab
-from tests.lab.machine import NotHere
-from tests.requirements import requires
+from tests.deploy.batch.clusters import Cluster, cluster_of
 
 
 @pytest.fixture(scope="module")
-def cluster_of_module(lab_for_module: Lab) -> Iterator[Cluster]:
-    try:
-        with real_slurm(lab_for_module) as cluster:
-            yield cluster
-    except NotHere as error:
-        requires(False, str(error))
+def cluster_of_module(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    with cluster_of("slurm", request) as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -10,7 +10,17 @@ from offload.deploy.batch.state import End, JobState, Phase
 from offload.deploy.sites.base import Site
 from offload.errors import UsageError
 
-SYSTEMS = {"slurm": "Slurm"}
+SYSTEMS = {
+    "slurm": "slurm.Slurm",
+    "sge": "sge.Sge",
+    "pbs": "pbs.Pbs",
+    "torque": "pbs.Torque",
+    "moab": "moab.Moab",
+    "lsf": "lsf.Lsf",
+    "oar": "oar.Oar",
+    "htcondor": "htcondor.HTCondor",
+}
+"""Their names, and where they are."""
 
 __all__ = [
     "PART",
@@ -38,5 +48,6 @@ def batch_system(name: str, site: Site | None = None) -> BatchSystem:
     """
     if name not in SYSTEMS:
         raise UsageError(f"there is no batch system {name}", f"there are: {', '.join(SYSTEMS)}")
-    made: BatchSystem = getattr(importlib.import_module(f"offload.deploy.batch.{name}"), SYSTEMS[name])(site)
+    module, kind = SYSTEMS[name].split(".")
+    made: BatchSystem = getattr(importlib.import_module(f"offload.deploy.batch.{module}"), kind)(site)
     return made

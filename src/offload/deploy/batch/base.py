@@ -62,7 +62,9 @@ class BatchSystem(ABC):
     Attributes
     ----------
     name : str
-        As users write it, and as the section of Dask's configuration is called: ``slurm``.
+        As users write it: ``slurm``.
+    section : str
+        What the section of Dask's configuration is called, where that is something else.
     title : str
         As it is called in messages.
     lacks : mapping
@@ -74,6 +76,7 @@ class BatchSystem(ABC):
     """
 
     name: ClassVar[str]
+    section: ClassVar[str] = ""
     title: ClassVar[str]
     lacks: ClassVar[Mapping[str, str]] = {}
     away: ClassVar[str]
@@ -85,7 +88,7 @@ class BatchSystem(ABC):
 
     def filled(self, request: JobRequest) -> JobRequest:
         """Return a request with what the user's Dask configuration says where it says nothing."""
-        return scripts.filled(request, self.name)
+        return scripts.filled(request, self.section or self.name)
 
     def script(self, request: JobRequest) -> str:
         """Return the whole batch script for a request.
@@ -119,7 +122,7 @@ class BatchSystem(ABC):
 
     @abstractmethod
     def query(self, jobs: Sequence[str]) -> dict[str, JobState]:
-        """Return the state of each of these jobs of this user, with one command for all.
+        """Return the state of each of these jobs of this user, with as many commands for all of them as for one.
 
         One that the batch system does not know is `Phase.UNKNOWN`. How often this is called is the caller's to limit.
 
@@ -179,9 +182,10 @@ class BatchSystem(ABC):
         except NotDoneError:
             raise BatchAwayError(f"{self.title} does not answer: {words[0]} took longer than {SECONDS:g} s") from None
         said = done.err.decode("utf-8", "replace")
-        if done.code == 127 and "not found" in said:
+        absent = re.search(r"(?:exec|env|sh|\d): \W?(\w+)\W?: (?:command )?(?:not found|No such file)", said)
+        if done.code == 127 and absent:
             where = "here" if self.site.name == "here" else f"on {self.site.name}"
-            raise UsageError(f"there is no {words[0]} {where}", f"is that a machine from which {self.title} is used?")
+            raise UsageError(f"there is no {absent[1]} {where}", f"is that a machine from which {self.title} is used?")
         if done.code and (found := re.search(self.away, said + done.text)):
             line = next(line for line in (said + done.text).splitlines() if found[0] in line)
             raise BatchAwayError(f"{self.title} does not answer: {line.strip()}")
@@ -192,8 +196,7 @@ class BatchSystem(ABC):
 
 def words_of(done: Done) -> str:
     """Return what a command has said on one line, without its own name before each."""
-    lines = [
-        re.sub(r"^\w+: (error: |fatal: )?", "", line.strip())
-        for line in done.err.decode("utf-8", "replace").splitlines()
-    ]
+    names = "|".join(re.escape(word) for word in done.words if word.isidentifier())
+    said = done.err.decode("utf-8", "replace").splitlines()
+    lines = [re.sub(rf"^({names}): (error: |fatal: )?", "", line.strip()) for line in said]
     return "; ".join(dict.fromkeys(line for line in lines if line)) or done.said

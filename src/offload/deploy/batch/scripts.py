@@ -18,6 +18,7 @@ _PAIR = {"lsf": "hm", "oar": "hm"}
 
 # What a section says about the same thing as a request, in other words.
 _SHADOWED = {"cores": ("job-cpu", "ncpus"), "memory": ("job-mem", "mem")}
+_MEMORY_DIRECTIVE = {"slurm": "#SBATCH --mem=", "lsf": "#BSUB -M "}
 _MEMORY_FOR_CLASS = 1 << 30
 _lock = threading.Lock()
 
@@ -96,8 +97,9 @@ def written(system: str, request: JobRequest, command: str, *, more: list[str], 
     for what, keys in _SHADOWED.items():
         if getattr(request, what) is not None:
             said |= dict.fromkeys((key for key in keys if key in said), None)
-    if full.memory is None and not any(said.get(key) for key in _SHADOWED["memory"]):
-        skip = [*skip, "--mem=", "-M "]
+    no_memory = full.memory is None and not any(said.get(key) for key in _SHADOWED["memory"])
+    if no_memory and system in _MEMORY_DIRECTIVE:
+        skip = [*skip, _MEMORY_DIRECTIVE[system]]
     skip = [*skip, *(said.get("job-directives-skip") or said.get("header-skip") or ())]
     # A section of its own: what is not to come from the user's would, wherever a parameter is None.
     quiet = ("log-directory", "env-extra", "job-extra", "extra", "interface", "header-skip", "project", "account")
