@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from offload.deploy.batch import BatchSystem, JobRequest, JobState, Phase, batch_system
-from offload.deploy.sites.base import Site
+from offload.deploy.sites.base import Site, quoted
 from offload.deploy.sites.here import Here
 from tests.deploy.batch.fake import REASON
 from tests.lab.host import Host
@@ -43,6 +43,7 @@ class Counting(Site):
     def command(self, words: Sequence[str]) -> list[str]:
         asked = [word for word in words[4:] if word not in ("env", "-u") and "=" not in word and "_" not in word[:6]]
         self.ran.append(asked[0] if asked else words[0])
+        quoted(words)  # what cannot go through any login shell is an error here, too
         return self._site.command(["env", *(f"{name}={value}" for name, value in self.variables.items()), *words])
 
     def close(self) -> None:
@@ -64,7 +65,7 @@ class Bare(Here):
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        for name in ("sh", "env", "sed", "id"):
+        for name in ("sh", "env", "grep", "cut", "cat", "id"):
             (directory / name).symlink_to(shutil.which(name) or name)
 
     def command(self, words: Sequence[str]) -> list[str]:

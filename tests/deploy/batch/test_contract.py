@@ -126,7 +126,7 @@ def test_a_system_that_is_away_is_no_ended_job(cluster: Cluster) -> None:
 def test_jobs_are_found_by_how_their_names_begin(cluster: Cluster) -> None:
     first = cluster.submit("offload-my_lab.2+x-worker-0", "sleep", "100")
     waits = cluster.submit("offload-my_lab.2+x-worker-1", "true", **cluster.waits)
-    other = cluster.submit("offload-my_lab", "sleep", "100")
+    other = cluster.submit("offload-my_lab" + "-long" * 15, "sleep", "100")
     for name in ("my offload-my_lab.2+x-", "x|y%j;z", "offload", "e" * 100):
         cluster.submit_by_hand(name)
     assert cluster.system.mine("offload-my_lab.2+x-") == {
@@ -134,6 +134,7 @@ def test_jobs_are_found_by_how_their_names_begin(cluster: Cluster) -> None:
         waits: "offload-my_lab.2+x-worker-1",
     }
     assert set(cluster.system.mine("offload-")) == {first, waits, other}
+    assert cluster.system.mine("offload-my_lab-")[other] == "offload-my_lab" + "-long" * 15
     cluster.system.cancel([first])
     cluster.wait(first, Phase.ENDED, Phase.UNKNOWN)
     assert set(cluster.system.mine("offload-my_lab.2+x-")) == {waits}

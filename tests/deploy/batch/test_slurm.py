@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from offload.deploy.batch import End, JobRequest, Phase, batch_system
+from offload.deploy.batch import End, JobRequest, Phase, RefusedError, batch_system
 from offload.deploy.batch.slurm import Slurm
 from offload.deploy.sites.base import Done
 from tests.deploy.batch.clusters import Cluster, cluster_of
+from tests.deploy.sites.reaching import ssh_of
+from tests.lab import variants
+from tests.lab.lab import Lab
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +112,31 @@ def test_what_the_user_chose_for_the_terminal_changes_nothing(cluster: Cluster) 
     assert cluster.wait(job, Phase.RUNNING).start is not None
     ordinary = cluster.submit("offload-taste-2", "sleep", "100")
     assert cluster.wait(ordinary, Phase.PENDING, reason="PartitionDown")  # nobody said otherwise
+
+
+@pytest.mark.real
+def test_the_same_over_ssh(cluster: Cluster, lab_for_module: Lab, tmp_path: Path) -> None:
+    variants.login_shell(lab_for_module.host("login"), "bob", "csh")  # which has quotes of its own, and talks
+    with ssh_of(lab_for_module, "ssh://bob@login", str(tmp_path / "ssh")) as site:
+        site.open()
+        system = batch_system("slurm", site)
+        command = ("sh", "-c", 'echo "$0 $A!"; sleep 100', "it's")
+        values: dict[str, Any] = {
+            "walltime": 600,
+            "memory": 100 << 20,
+            "log": "/home/bob/over.log",
+            "environment": {"A": "$x `y`"},
+        }
+        job = system.submit(system.script(JobRequest("offload-" + "over" * 20, command, **values)))
+        assert system.mine("offload-over") == {job: "offload-" + "over" * 20}
+        assert cluster.system.query([job])[job].phase is Phase.UNKNOWN  # another user's
+        over = dataclasses.replace(cluster, system=system)
+        over.wait(job, Phase.RUNNING)
+        system.cancel([job])
+        assert over.wait(job, Phase.ENDED).end is End.CANCELLED
+        with pytest.raises(RefusedError, match="invalid partition specified: nope"):
+            system.submit(system.script(JobRequest("offload-x", ("true",), queue="nope")))
+    assert lab_for_module.host("login").read("/home/bob/over.log").startswith("it's $x `y`!\n")
 
 
 def test_the_whole_script() -> None:

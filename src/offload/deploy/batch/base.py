@@ -17,11 +17,12 @@ from offload.errors import OffloadError, UsageError
 SECONDS = 60.0
 """How long a command of a batch system may take."""
 
-# Variables of a job that the caller may be in, or of a user's taste, would change what a command does.
-_CLEAN = """for name in $(env | sed -n 's/^\\([A-Za-z_][A-Za-z0-9_]*\\)=.*/\\1/p'); do
-case $name in {kept}) ;; {dropped}) unset "$name" ;; esac
-done
-"""
+# Variables of a job that the caller may be in, or of a user's taste, would change what a command does. The text is one
+# that any login shell can pass on: without quotation marks of the other kind, backslashes and line ends.
+_CLEAN = (
+    'for name in $(env | grep -E "^[A-Za-z_][A-Za-z0-9_]*=" | cut -d= -f1); do '
+    'case $name in {kept}) ;; {dropped}) unset $name ;; esac; done; exec "$@"'
+)
 
 
 class BatchAwayError(OffloadError):
@@ -80,8 +81,8 @@ class BatchSystem(ABC):
     title: ClassVar[str]
     lacks: ClassVar[Mapping[str, str]] = {}
     away: ClassVar[str]
-    kept: ClassVar[str] = "''"
-    dropped: ClassVar[str] = "''"
+    kept: ClassVar[str] = '""'
+    dropped: ClassVar[str] = '""'
 
     def __init__(self, site: Site | None = None) -> None:
         self.site = site if site is not None else Here()
@@ -178,7 +179,7 @@ class BatchSystem(ABC):
         """
         clean = _CLEAN.format(kept=self.kept, dropped=self.dropped)
         try:
-            done = self.site.run(["sh", "-c", f'{clean}exec "$@"', "sh", *words], data.encode(), SECONDS, check=False)
+            done = self.site.run(["sh", "-c", clean, "sh", *words], data.encode(), SECONDS, check=False)
         except NotDoneError:
             raise BatchAwayError(f"{self.title} does not answer: {words[0]} took longer than {SECONDS:g} s") from None
         said = done.err.decode("utf-8", "replace")

@@ -63,7 +63,7 @@ class Oar(BatchSystem):
         lines = script.splitlines()
         options = [word for line in lines if line.startswith("#OAR ") for word in shlex.split(line[5:])]
         body = "\n".join(line for line in lines if not line.startswith("#")).strip()
-        done = self.run(["oarsub", *options, body])
+        done = self.run(["sh", "-c", 'body=$(cat); exec oarsub "$@" "$body"', "sh", *options], body)
         found = re.search(r"OAR_JOB_ID=([0-9]+)", done.text)
         if done.code or not found:
             raise RefusedError(f"OAR refuses the job: {words_of(done)}", script)
