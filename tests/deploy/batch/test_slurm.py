@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from offload.deploy.batch import End, JobRequest, Phase, RefusedError, batch_system
+from offload.deploy.batch import BatchAwayError, End, JobRequest, Phase, RefusedError, batch_system
 from offload.deploy.batch.slurm import Slurm
 from offload.deploy.sites.base import Done
 from tests.deploy.batch.clusters import Cluster, cluster_of
@@ -188,23 +188,35 @@ def test_the_whole_script() -> None:
 
 
 ACCOUNTING = """\
-7|COMPLETED|0:0|0|1000|1010|n1|None
-8|CANCELLED by 1500|0:15|0|1000|1010|None assigned|None
-9|FAILED|3:0|1|1000|1010|n2|NonZeroExitCode
-10_4|NODE_FAIL|0:0|0|1000|Unknown|n[1-2]|NodeDown
+7|COMPLETED|0:0|1000|1010|n1|None
+8|CANCELLED by 1500|0:15|1000|1010|None assigned|None
+9|PREEMPTED|0:0|1000|1005|n1|None
+9|FAILED|3:0|1006|1010|n2|NonZeroExitCode
+10_4|NODE_FAIL|0:0|1000|Unknown|n[1-2]|NodeDown
 """
 
 
+class Accounted(Slurm):
+    """A controller that has forgotten all jobs, and a ``sacct`` that answers as that of Slurm 22 writes it."""
+
+    def __init__(self, answer: Done | BatchAwayError) -> None:
+        super().__init__()
+        self.answer = answer
+        self.asked: list[Sequence[str]] = []
+
+    def run(self, words: Sequence[str], data: str = "", fine: str | None = None) -> Done:
+        self.asked.append(words)
+        if "squeue" in words:
+            return Done((), 0, b"", b"")
+        if isinstance(self.answer, BatchAwayError):
+            raise self.answer
+        return self.answer
+
+
 def test_accounting_tells_what_the_controller_has_forgotten() -> None:
-    """The lab has no accounting: this is as ``sacct`` of Slurm 22 writes it."""
-    asked = []
-
-    class Accounted(Slurm):
-        def run(self, words, data="", fine=None):  # type: ignore[no-untyped-def]
-            asked.append(words)
-            return Done(tuple(words), 0, b"" if "squeue" in words else ACCOUNTING.encode(), b"")
-
-    states = Accounted().query(["7", "8", "9", "10_4", "11"])
+    """The lab has no accounting."""
+    slurm = Accounted(Done((), 0, ACCOUNTING.encode(), b""))
+    states = slurm.query(["7", "8", "9", "10_4", "11"])
     assert [(state.phase, state.end, state.exit_code) for state in states.values()] == [
         (Phase.ENDED, End.COMPLETED, 0),
         (Phase.ENDED, End.CANCELLED, None),
@@ -213,7 +225,22 @@ def test_accounting_tells_what_the_controller_has_forgotten() -> None:
         (Phase.UNKNOWN, None, None),
     ]
     assert (states["9"].nodes, states["9"].finish, states["9"].restarts, states["8"].nodes) == ("n2", 1010, 1, "")
-    assert "7,8,9,10_4,11" in asked[1] and len(asked) == 2
+    assert "7,8,9,10_4,11" in slurm.asked[1] and len(slurm.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "again"),
+    [
+        (Done((), 1, b"", b"Slurm accounting storage is disabled\n"), False),
+        (Done((), 1, b"", b"sacct: error: something else\n"), True),
+        (BatchAwayError("sacct: error: Problem talking to the database: Connection refused"), True),
+    ],
+)
+def test_accounting_that_does_not_answer_hides_no_job_that_is_over(answer: Done | BatchAwayError, again: bool) -> None:
+    slurm = Accounted(answer)
+    for _ in range(2):
+        assert slurm.query(["7"])["7"].is_over
+    assert len(slurm.asked) == 3 + again
 
 
 def test_defaults_come_from_the_configuration_of_dask(tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from typing import ClassVar
 
-from offload.deploy.batch.base import BatchSystem, RefusedError, words_of
+from offload.deploy.batch.base import BatchAwayError, BatchSystem, RefusedError, words_of
 from offload.deploy.batch.request import JobRequest
 from offload.deploy.batch.scripts import command_line, written
 from offload.deploy.batch.state import UNKNOWN, End, JobState, Phase, ended_by
@@ -31,7 +32,7 @@ _ENDS = {
 # Each with a bar behind it, and without a width, so that nothing is cut; the last two may hold anything.
 _FIELDS = "JobArrayID State exit_code RestartCnt StartTime EndTime NodeList Reason Name".split()
 _FORMAT = ",".join(f"{field}:|" for field in _FIELDS)
-_SACCT = "JobID,State,ExitCode,Restarts,Start,End,NodeList,Reason"
+_SACCT = "JobID,State,ExitCode,Start,End,NodeList,Reason"
 # Directives, and the variables of sbatch that would count more than they do.
 _OVERRIDES = {
     "-p": "PARTITION", "-A": "ACCOUNT", "-t": "TIMELIMIT", "-J": "JOB_NAME", "-o": "OUTPUT", "-e": "ERROR",
@@ -118,11 +119,20 @@ class Slurm(BatchSystem):
 
     def _accounted(self, jobs: Sequence[str]) -> dict[str, JobState]:
         words = ["sacct", "-n", "-P", "-X", "-D", "-j", ",".join(jobs), "-o", _SACCT]
-        done = self.run(["env", "SLURM_TIME_FORMAT=%s", *words], fine="accounting storage is disabled")
+        try:
+            done = self.run(["env", "SLURM_TIME_FORMAT=%s", *words])
+        except BatchAwayError:
+            return {}  # the controller has answered: they are over, and only how is not known
         if done.code:
-            self._accounting = False
+            self._accounting = "accounting storage is disabled" not in done.err.decode("utf-8", "replace")
             return {}
-        return {row[0]: _accounted_state(row[1:]) for row in (line.split("|") for line in done.text.splitlines())}
+        found: dict[str, JobState] = {}
+        starts: Counter[str] = Counter()
+        for line in done.text.splitlines():  # each start of a job that was started again has one, the last one last
+            job, *fields = line.split("|", _SACCT.count(","))
+            found[job] = _accounted_state(fields, starts[job])
+            starts[job] += 1
+        return found
 
     def cancel(self, jobs: Sequence[str]) -> None:
         """End jobs."""
@@ -140,12 +150,12 @@ def _state(fields: Sequence[str]) -> JobState:
     return _made(word, code, restarts, start, finish, nodes, reason)
 
 
-def _accounted_state(fields: Sequence[str]) -> JobState:
-    word, status, restarts, start, finish, nodes, reason = fields
+def _accounted_state(fields: Sequence[str], restarts: int) -> JobState:
+    word, status, start, finish, nodes, reason = fields
     code, _, signal = status.partition(":")
     number = (-int(signal) if signal not in ("", "0") else int(code)) if code.isdecimal() else None
     # "CANCELLED by 1500"
-    return _made(word.partition(" ")[0], number, restarts, start, finish, nodes, reason)
+    return _made(word.partition(" ")[0], number, str(restarts), start, finish, nodes, reason)
 
 
 def _made(word: str, code: int | None, restarts: str, start: str, finish: str, nodes: str, reason: str) -> JobState:
