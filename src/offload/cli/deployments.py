@@ -31,11 +31,14 @@ def running(name: str | None) -> tuple[Place, Contact]:
     OffloadError
         If it is not; the hint says how to bring it up.
     """
-    from offload.compute.contact import Contact
+    from offload.compute.contact import REFUSED, Contact
+    from offload.compute.deployed import refusal
     from offload.deploy.launch import state
 
     place = registry().only(name)
     contact = Contact.read(place.contact)
+    if contact is not None and contact.state == REFUSED:
+        raise refusal(place, contact)
     now = state(place)
     if contact is None or now != "running":
         reason = f": {contact.reason}" if contact is not None and contact.reason else ""

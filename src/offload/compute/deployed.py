@@ -21,6 +21,11 @@ UP_SECONDS = 120.0
 POLL = 0.1
 
 
+def refusal(place: Place, contact: Contact) -> RefusedError:
+    """Return the error that says why a deployment lets its user in no more."""
+    return RefusedError(f"{place.name}: {contact.reason}", f"then: offload join; or: offload leave {place.name}")
+
+
 def connect(place: Place, service: str = "jobs") -> Client:
     """Return a client of a service of a deployment, where it is now.
 
@@ -45,7 +50,7 @@ def connect(place: Place, service: str = "jobs") -> Client:
         contact = _revived(place)
     contact = _started(place, contact)
     if contact.state == REFUSED:
-        raise RefusedError(f"{place.name}: {contact.reason}", f"then: offload join; or: offload leave {place.name}")
+        raise refusal(place, contact)
     url: str | None = getattr(contact, service)
     if url is None and service == "jobs" and contact.state == "running":
         raise OffloadError(f"the deployment {place.name} is storage only: it runs no jobs", "offload use another one")

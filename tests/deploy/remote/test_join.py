@@ -128,6 +128,8 @@ def test_two_laptops_of_two_people_at_once(ready: Lab) -> None:
         assert refused.returncode == 3
         assert "was revoked" in refused.stderr
     eventually(lambda: theirs.state("alices") == "refused")
+    refused = theirs.run("offload scale alices 2")
+    assert (refused.returncode, "offload join" in refused.stderr) == (3, True), refused.stderr
     status = theirs.run("offload status alices")
     assert status.returncode == 1
     assert "then: offload join; or: offload leave alices" in status.stderr
