@@ -94,7 +94,7 @@ def test_what_exists_stays_as_it_was(project: Path, home: Path) -> None:
         ("[deployment.x.workers]\nminimun = 1", "deployment.x.workers has no key minimun", "did you mean minimum?"),
         ("[deployment.x.workers]\nqqqq = 1", "no key qqqq", "there are: provider, count"),
         ("[deployment.x.workers]\nnanny = 1", "nanny is 1", "true or false"),
-        ("[deployment.x.workers]\nprovider = 'slurm'", "provider is 'slurm'", '"local"'),
+        ("[deployment.x.workers]\nprovider = 'slrm'", "provider is 'slrm'", "slurm"),
         ("[deployment.x]\nsite = 'ftp://a'", "site is 'ftp://a'", "ssh://user@host"),
         ("[deployment]\nx = 1", "deployment.x is no table", "[deployment.x]"),
         ("deployment = 1", "deployment is no table", "[deployment.NAME]"),

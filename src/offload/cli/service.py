@@ -60,6 +60,7 @@ def install_service(name: str, options: tuple[str, ...], only_print: bool, take_
 
 def _check(name: str, options: tuple[str, ...]) -> None:
     """Refuse now what `offload up` would refuse when systemd starts it."""
+    from offload.cli.joboptions import chosen
     from offload.cli.up import up
     from offload.compute.places import Registry, check_name
     from offload.deploy.resolve import resolve
@@ -70,7 +71,7 @@ def _check(name: str, options: tuple[str, ...]) -> None:
         for given in ("name", "foreground", "dry_run", "as_json"):
             if context.params[given]:
                 raise UsageError(f"--{given.replace('_', '-').replace('as-', '')} is not for here", "leave it out")
-        values = {key: value for key, value in context.params.items() if value is not None and value is not False}
+        values = chosen(context.params)
         for key in ("name", "no_nanny"):
             values.pop(key, None)
         resolve(Registry(Home().path), values.pop("target"), name, values)

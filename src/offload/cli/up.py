@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 import time
@@ -10,6 +9,7 @@ import time
 import click
 
 from offload.cli.arguments import json_option
+from offload.cli.joboptions import chosen, job_options
 from offload.cli.output import duration, keep_quiet, say
 from offload.cli.tables import write_json, write_line
 from offload.errors import OffloadError, UsageError
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from offload.compute.contact import Contact
     from offload.compute.places import Registry
     from offload.deploy.foreground import Foreground
-    from offload.deploy.resolve import Resolved
 
 OTHERS_SECONDS, POLL = 30.0, 0.1
 
@@ -34,6 +33,7 @@ Examples:
     offload up --foreground --idle 2h
     offload up ssh://me@server
     offload up ssh://me@server --route direct --ports 60001-61000 --workers 16
+    offload up slurm://me@login --cores 24 --memory 54GB --walltime 2h --minimum 0 --maximum 30
     offload up tls://10.0.0.5:8786 --tls-ca ca.pem --tls-cert me.pem --tls-key me.key
     eval "$(offload env)" && python plain_dask_script.py
     offload down
@@ -77,6 +77,7 @@ Examples:
 @click.option("--tls-key", metavar="FILE", help="For tls://: its key. Default: Dask's configuration.")
 @click.option("--i-know", is_flag=True, help="For tcp://: on any address. Everybody who can reach it can use it.")
 @click.option("--env-file", metavar="FILE", help="Write what `offload env` says there; removed when it ends.")
+@job_options
 @click.option("--dry-run", is_flag=True, help="Only show what would be started.")
 @json_option
 def up(
@@ -91,7 +92,8 @@ def up(
 ) -> int:
     """Bring up a Dask deployment: a scheduler, workers, the dashboard, and storage beside them.
 
-    TARGET is `local`; or ssh://USER@HOST, another machine, which your `ssh` reaches; or the address of a Dask scheduler
+    TARGET is `local`; or ssh://USER@HOST, another machine, which your `ssh` reaches; or slurm://USER@LOGIN, a cluster
+    (slurm:// on its login node; also sge, pbs, lsf, oar, htcondor, moab); or the address of a Dask scheduler
     that someone else started (tls://HOST:PORT, tcp://HOST:PORT), which gets a job service and storage; or the name of a
     table [deployment.NAME] in `offload.toml`, here or above, or in `~/.config/offload/config.toml`, or of a deployment
     that has ended.
@@ -107,11 +109,13 @@ def up(
     from offload.storage.home import checked_home
 
     registry = Registry(checked_home())
-    options = {key: value for key, value in choices.items() if value is not None and value is not False}
+    options = chosen(choices)
     resolved = resolve(registry, target, name, options | ({"nanny": False} if no_nanny else {}))
     spec = resolved.spec
     if dry_run:
-        _show_spec(resolved, as_json)
+        from offload.cli.dryrun import show
+
+        show(resolved, registry, as_json)
         return 0
     from offload.deploy.foreground import Foreground
     from offload.deploy.processes import start_detached
@@ -188,19 +192,6 @@ def _tell_differences(name: str, differences: list[tuple[str, Any, Any]]) -> int
     commands = {scaling.get(what, f"offload down {name}, then offload up again") for what, _, _ in differences}
     say(f"to change that: {'; '.join(sorted(commands))}")
     return 1
-
-
-def _show_spec(resolved: Resolved, as_json: bool) -> None:
-    values = dataclasses.asdict(resolved.spec)
-    if resolved.spec.link is not None:
-        from offload.deploy.remote.up import described
-
-        values = {"name": resolved.spec.name, **described(resolved.spec.link)}
-    if as_json:
-        write_json({**values, "sources": {key: resolved.source(key) for key in values}})
-        return
-    for key, value in values.items():
-        write_line(f"{key.replace('_', ' ')}: {value}  ({resolved.source(key)})")
 
 
 def _show(name: str, contact: Contact, existing: bool) -> None:

@@ -13,6 +13,7 @@ from offload.compute.places import write_atomically
 from offload.errors import DamagedError
 
 VERSION = 1
+PROBE = 5.0  # seconds in which a head on another machine has to answer
 AWAY = "away"
 """The state of a deployment on another machine to which there is no connection now."""
 REFUSED = "refused"
@@ -31,7 +32,8 @@ class Contact:
         ``pid``, ``started`` (the process's start time, which tells it from a later one with the same id), ``host``,
         ``url``, ``runtime`` (a directory for sockets) and ``scratch`` (one for temporary files of workers), both to be
         removed with it. Of a deployment on another machine, `pid` and `started` are those of the process here that
-        keeps the connection, and `scratch` is not there.
+        keeps the connection, `node` is the name of this machine, and `scratch` is not there. Of a head that is a job of
+        a batch system, `job` is its id.
     scheduler : str or None
         Dask's address, such as ``tls://127.0.0.1:8786``.
     jobs : str or None
@@ -41,6 +43,11 @@ class Contact:
     reason : str
         Why it is as it is, where that needs to be said.
     """
+
+    __slots__ = ("__dict__", "directory")  # `vars` gives what the file holds
+
+    directory: str | None
+    """The directory that holds the contact file it was read from."""
 
     def __init__(
         self,
@@ -57,12 +64,32 @@ class Contact:
         self.jobs = jobs
         self.storage = storage
         self.reason = reason
+        self.directory = None
 
     def head_lives(self) -> bool:
-        """Tell whether the head that wrote the contact file still runs on this machine."""
-        from offload.compute.liveness import is_alive
+        """Tell whether the head that wrote the contact file still runs: on this machine, or, on another, answers."""
+        if self.head.get("node", self.head.get("host")) in (None, os.uname().nodename) or self.directory is None:
+            from offload.compute.liveness import is_alive
 
-        return is_alive(self.head["pid"], self.head.get("started", ""))
+            return is_alive(self.head["pid"], self.head.get("started", ""))
+        return self._answers(self.directory)
+
+    def _answers(self, directory: str) -> bool:
+        from offload.errors import OffloadError, StorageError
+        from offload.storage.remote.client import Client
+
+        keys = os.path.join(directory, "keys")
+        try:
+            with open(os.path.join(keys, "token"), encoding="ascii") as file:
+                token = file.read().strip()
+            client = Client(self.head["url"], token, os.path.join(keys, "ca.pem"), connect=PROBE, idle=PROBE)
+            client.call("GET", "/v1/contact")
+            client.close()
+        except (StorageError, OSError):
+            return False
+        except OffloadError:  # whatever it says, it says something
+            return True
+        return True
 
     def has_head(self) -> bool:
         """Tell whether a head has written it, and not a service that was started by itself."""
@@ -90,7 +117,9 @@ class Contact:
                 values = json.load(file)
             values.pop("version")
             int(values["head"]["pid"])  # without it, nobody could tell whether the rest is true
-            return cls(**values)
+            contact = cls(**values)
+            contact.directory = os.path.dirname(path)
+            return contact
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError, AttributeError) as exc:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from offload.compute.kept import Kept
     from offload.compute.places import Place
     from offload.storage.database import Database
+    from offload.storage.home import Key
     from offload.storage.rows import Entry
     from offload.storage.store import Store
 
@@ -131,7 +132,7 @@ def session_of(path: str, storage: Kept) -> Session:
     return session
 
 
-def session_at_home(key: tuple[str, str, str, str]) -> Session:
+def session_at_home(key: Key) -> Session:
     """Return the session of a home, by its :attr:`offload.storage.home.Home.key`."""
     return session_of(key[0], key[1:])
 

@@ -18,7 +18,7 @@ from types import CoroutineType
 from typing import Any
 
 from offload.compute import staged
-from offload.compute.athome import at_home
+from offload.compute.athome import at_home, seen_here
 from offload.compute.effects.doers import runs_calls
 from offload.compute.effects.watch import Watch
 from offload.compute.visible import is_visible
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from offload.compute.visible import Mark
     from offload.identity.environment import Environment
     from offload.identity.files import File
-    from offload.storage.home import Home
+    from offload.storage.home import Home, Key
 
 Arguments = tuple[Any, dict[str, Any]]
 Packed = Arguments | bytes | staged.Staged
@@ -70,7 +70,7 @@ class Batch:
     __slots__ = ("calls", "environment", "files", "function", "home", "main", "mark", "payload", "scratch", "watched")
 
     def __init__(self, home: Home, function: ShippedFunction, calls: list[Packed], scratch: bool = False) -> None:
-        self.home = home.key
+        self.home: Key = home.key
         self.function = function.checksum
         self.payload = function.payload
         self.main = function.main
@@ -85,6 +85,11 @@ class Batch:
     def at_home(self) -> bool:
         """Whether this process sees the home."""
         return self.mark is None or is_visible(self.mark)
+
+    @property
+    def storage(self) -> Key:
+        """Where this process keeps results: as the home says, or, on another machine, through a storage service."""
+        return seen_here(self.home)
 
 
 class Outcome:
@@ -176,7 +181,7 @@ def run_batch(batch: Batch, where: str = "the worker") -> list[Outcome]:
     _check_environment(batch.environment, where)
     try:
         # Calls that the function makes are recorded there, too; on a machine without it, in the home of that machine.
-        with at_home(batch.home) if batch.at_home else contextlib.nullcontext():
+        with at_home(batch.storage) if batch.at_home else contextlib.nullcontext():
             # Loaded anew where an earlier call has changed what the function reaches.
             return [_run(*load(batch, where), batch, call) for call in batch.calls]
     finally:
@@ -298,7 +303,7 @@ def _place(batch: Batch, met: Sequence[tuple[File, str]], files: Sequence[Sent])
             "this worker does not see the storage of its deployment, so it cannot get the files of the call",
             "give workers that others have started calls without offload.File",
         )
-    return staged.place(met, files, session_at_home(batch.home).store, get_worker().local_directory)
+    return staged.place(met, files, session_at_home(batch.storage).store, get_worker().local_directory)
 
 
 def _keep(outcome: Outcome, batch: Batch, result: object) -> None:
@@ -313,7 +318,7 @@ def _keep(outcome: Outcome, batch: Batch, result: object) -> None:
         return
     if sum(map(len, chunks)) >= LARGE and not batch.scratch and batch.at_home:
         try:
-            outcome.checksum = session_at_home(batch.home).store.put([chunks])[0]
+            outcome.checksum = session_at_home(batch.storage).store.put([chunks])[0]
             return
         except StorageError:
             pass  # it goes back with the batch instead, and the client says that it is not recorded

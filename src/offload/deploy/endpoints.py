@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import random
 import socket
@@ -13,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.deploy.spec import Spec
 
-WILDCARD = "0.0.0.0"
+WILDCARD, LOOPBACK = "0.0.0.0", "127.0.0.1"
 
 
 def machine_address() -> str:
@@ -62,9 +63,34 @@ def address_of(interface: str) -> str:
     return found[0]
 
 
-def own_address(spec: Spec) -> str:
-    """Return the address at which workers on the head's machine listen: one, also where services listen on all."""
+def listening_address(spec: Spec, head_host: str) -> str:
+    """Return the address at which a worker on this machine listens.
+
+    Parameters
+    ----------
+    spec : Spec
+        Of the deployment.
+    head_host : str
+        The name of the machine that the head is on; on this one, workers listen where services do, but not on all.
+    """
+    if head_host != socket.gethostname():
+        return address_of(spec.interface) if spec.interface is not None else _among_nodes(spec)
+    spec = located(spec)
     return spec.advertise or spec.host if spec.host == WILDCARD else spec.host
+
+
+def address_here(interface: str | None = None) -> str:
+    """Return an address of this machine that others reach: of an interface, or else the one that its name stands for.
+
+    Where the name stands for loopback, as on Debian, it is `machine_address`.
+    """
+    if interface is not None:
+        return address_of(interface)
+    try:
+        named = socket.gethostbyname(socket.gethostname())
+    except OSError:
+        named = LOOPBACK
+    return machine_address() if named.startswith("127.") else named
 
 
 def known_as(spec: Spec) -> list[str]:
@@ -72,7 +98,43 @@ def known_as(spec: Spec) -> list[str]:
 
     Those of loopback are among them: they are where tunnels end.
     """
-    return list(dict.fromkeys([spec.host, *filter(None, [spec.advertise]), "localhost", "127.0.0.1"]))
+    import psutil
+
+    own = [one.address for known in psutil.net_if_addrs().values() for one in known if one.family == socket.AF_INET]
+    names = [spec.host, spec.advertise, socket.gethostname(), "localhost", "127.0.0.1", *own]
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def located(spec: Spec) -> Spec:
+    """Return a spec whose `host` is an address of this machine: that of the interface that was chosen, or, where
+    workers are jobs of a batch system and nothing was chosen, one that other machines reach.
+    """
+    if spec.interface is not None:
+        return dataclasses.replace(spec, host=address_of(spec.interface))
+    if spec.host == LOOPBACK and (spec.provider, spec.keep) != ("local", "process"):
+        return dataclasses.replace(spec, host=_among_nodes(spec))
+    return spec
+
+
+def _among_nodes(spec: Spec) -> str:
+    """Return the address of this machine from which nodes of the deployment's batch system are reached."""
+    from offload.deploy.batch import batch_system
+
+    system = next((name for name in (spec.provider, spec.keep) if name not in ("local", "process")), None)
+    try:
+        nodes = batch_system(system).nodes() if system is not None else []
+    except OffloadError:  # its commands are not on this machine, or it does not answer
+        nodes = []
+    for node in nodes:
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.connect((node, 9))  # sends nothing: the system only chooses a way
+                found = str(probe.getsockname()[0])
+        except OSError:
+            continue
+        if not found.startswith("127."):
+            return found
+    return address_here()
 
 
 class PortsExhaustedError(OffloadError):

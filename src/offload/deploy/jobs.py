@@ -21,7 +21,7 @@ from offload.compute.places import Place
 from offload.compute.session import current
 from offload.compute.visible import mark
 from offload.deploy import credentials
-from offload.deploy.endpoints import address, free_port, is_free
+from offload.deploy.endpoints import address, free_port, is_free, located
 from offload.deploy.grants import admission_of
 from offload.deploy.spec import spec_of, take_part
 from offload.deploy.told import announce, until_told, withdraw
@@ -72,7 +72,7 @@ async def serve(place: Place, port: int | None, attached: bool) -> None:
     attached : bool
         Whether a head has started it.
     """
-    spec = take_part(place)
+    spec = located(take_part(place))
     own = credentials.certificate(place.keys, credentials.SERVER)
     session = current()
     commands = CommandService(

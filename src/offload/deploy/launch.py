@@ -15,14 +15,14 @@ from offload.compute.contact import REFUSED, Contact
 from offload.compute.liveness import is_alive, started
 from offload.compute.places import Place, Registry
 from offload.deploy import credentials, envfile
-from offload.deploy.endpoints import is_free, known_as
+from offload.deploy.endpoints import is_free, known_as, located
 from offload.deploy.enrolled import parts
 from offload.deploy.existing import examine
 from offload.deploy.headclient import HeadGoneError, ask
 from offload.deploy.locking import alone
 from offload.deploy.processes import family, kill, of_place, python, start_detached, tail, wait_until_gone
 from offload.deploy.remote.link import Link
-from offload.deploy.spec import Spec, spec_of
+from offload.deploy.spec import HEAD_JOB, LOCAL, PROCESS, Spec, spec_of
 from offload.errors import DamagedError, NotWritableError, OffloadError, RefusedError
 from offload.storage.filesystems import translated
 from offload.storage.home import Home
@@ -46,10 +46,18 @@ def state(place: Place) -> str:
     if contact is None:
         if os.path.exists(place.contact):
             return "dead"
+        if has_head_job(place):
+            from offload.deploy import headjob
+
+            return headjob.described(place)
         reason = place.end_reason()
         return f"ended: {reason}" if reason else "down"
     if contact.head_lives():
         return contact.state
+    if has_head_job(place):
+        from offload.deploy import headjob
+
+        return headjob.described(place)
     return "dead" if link_of(place) is None else DISCONNECTED
 
 
@@ -90,6 +98,10 @@ def up(registry: Registry, spec: Spec, say: Say, start: Start = start_detached) 
         from offload.deploy.remote import up as remote
 
         return remote.up(registry, spec, say)
+    if spec.keep != PROCESS:
+        from offload.deploy import headjob
+
+        return headjob.up(registry, place, spec, say)
     home = spec.home(registry.home)
     with single(place, say):
         contact = known(place)
@@ -102,7 +114,7 @@ def up(registry: Registry, spec: Spec, say: Say, start: Start = start_detached) 
         try:
             _check_storage(home)
             _check_scratch(spec)
-            is_free(spec.host, 0)  # tells when the host is no address of this machine
+            is_free(located(spec).host, 0)  # tells when the host is no address of this machine
             return _begin(registry, place, spec, say, start), True
         except BaseException as exc:  # also Ctrl-C: what was begun does not stay half-way
             end_all(place)
@@ -140,8 +152,9 @@ def link_of(place: Place) -> Link | None:
 def prepare(registry: Registry, spec: Spec) -> None:
     """Make the place of a deployment, with its spec and its credentials, those that are not there yet."""
     Home(registry.home)
-    place = registry.create(spec.name, spec.to_json(), spec.buffers, spec.database, ",".join(spec.also))
-    credentials.create(place.keys, known_as(spec))
+    kept = spec.clients_storage()
+    place = registry.create(spec.name, spec.to_json(), *kept)
+    credentials.create(place.keys, known_as(located(spec)))
 
 
 def single(place: Place, say: Say) -> AbstractContextManager[None]:
@@ -219,9 +232,29 @@ def down(registry: Registry, place: Place, say: Say) -> None:
             return
         if known(place) is not None or parts(place):
             say("waiting for its processes to end")
+        _end_jobs(place, say)
         end_all(place, DOWN_SECONDS, say, parts(place))
         envfile.end(place)
+        _end_jobs(place, say)
         registry.remove(place.name)
+
+
+def has_head_job(place: Place) -> bool:
+    """Tell whether the head of a deployment is a job of a batch system."""
+    return os.path.exists(os.path.join(place.path, HEAD_JOB))
+
+
+def _end_jobs(place: Place, say: Say) -> None:
+    """See to it that no job of a batch system is left; those of a head that lives, it ends itself."""
+    try:
+        spec = spec_of(place)
+    except (DamagedError, FileNotFoundError):
+        return
+    if (spec.provider, spec.keep) == (LOCAL, PROCESS):
+        return
+    from offload.deploy import headjob
+
+    headjob.end(place, spec, known(place), say)
 
 
 def end_all(

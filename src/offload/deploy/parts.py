@@ -8,7 +8,7 @@ from typing import Any
 from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.deploy.head.link import SchedulerLink, ServiceLink
-from offload.deploy.head.workers import Workers
+from offload.deploy.workers.local import local_workers
 
 _START = {"scheduler": "offload scheduler {}", "jobs": "offload serve jobs {}"}
 
@@ -40,7 +40,7 @@ async def _ask(place: Place, contact: Contact) -> tuple[dict[str, str], list[dic
     known: list[dict[str, Any]] = []
     if contact.scheduler is not None:
         link = SchedulerLink(place, contact)
-        workers = Workers(place, link)
+        workers = local_workers(place, link)
         known = await workers.status()
         await link.close()
         states["scheduler"] = "running" if workers.reached else "away"

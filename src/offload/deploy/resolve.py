@@ -8,10 +8,12 @@ from typing import Any
 
 from offload.compute.places import Registry, check_name
 from offload.deploy import existing, tables
+from offload.deploy.batch_choices import SYSTEMS, gather, split_target
 from offload.deploy.endpoints import WILDCARD, address_of, machine_address
 from offload.deploy.quantities import parse_duration, parse_ports
 from offload.deploy.remote.choosing import OF_LINK, default_name, differences, is_site, link_of
-from offload.deploy.spec import Spec, cores, spec_of
+from offload.deploy.remote.link import Link
+from offload.deploy.spec import PROCESS, Spec, cores, spec_of
 from offload.errors import UsageError
 from offload.storage.home import DEPLOYMENT
 
@@ -76,7 +78,12 @@ def resolve(registry: Registry, target: str, name: str | None, options: dict[str
     values, sources = dict(options), dict.fromkeys(options, OPTIONS)
     address = target if existing.is_address(target) else None
     site = target if is_site(target) else None
-    if address is None and site is None:
+    cluster = split_target(target)
+    if cluster is not None:
+        values["provider"] = values.get("provider", cluster[0])
+        sources["provider"] = OPTIONS
+        site = cluster[1]
+    if address is None and site is None and cluster is None:
         known = target == LOCAL or target in registry.names()
         found = tables.find(target) if known else tables.get(target)
         if found is not None:
@@ -90,9 +97,9 @@ def resolve(registry: Registry, target: str, name: str | None, options: dict[str
     if name is not None:
         check_name(name)
     if site is not None:
-        name = name or (default_name(site) if target == site else target)
+        name = name or (default_name(site) if target == site or cluster is not None else target)
         return _on(registry, site, name, values, sources)
-    name = name or (existing.NAME if target == address else target)
+    name = name or (existing.NAME if target == address else cluster[0] if cluster is not None else target)
     if not values and name in registry.names():
         return Resolved(spec_of(registry.place(name)), sources | ({"name": OPTIONS} if given else {}))  # as it was
     _check_target(target, address is not None, values, sources)
@@ -104,7 +111,18 @@ def resolve(registry: Registry, target: str, name: str | None, options: dict[str
         sources.pop("i_know", None)
     sources |= {"name": OPTIONS} if given else {}
     understand(values, sources)
+    if values.get("keep", PROCESS) != PROCESS:  # the home's own are used on this machine, and the head is on another
+        folder = os.path.join(registry.home, "storage", name)
+        values.setdefault("buffers", os.path.join(folder, "buffers"))
+        values.setdefault("database", os.path.join(folder, "results.sqlite"))
     return Resolved(Spec(name=name, **values), sources)
+
+
+def spec_there(name: str, link: Link) -> Spec:
+    """Return what a deployment on another machine will be there, as far as that is known here."""
+    understood = dict(link.choices)
+    understand(understood, {}, here=False)
+    return Spec(name=name, **understood)
 
 
 def _on(registry: Registry, site: str, name: str, values: dict[str, Any], sources: dict[str, str]) -> Resolved:
@@ -113,9 +131,7 @@ def _on(registry: Registry, site: str, name: str, values: dict[str, Any], source
     link = link_of(site, values)
     if known is not None and known.site == link.site and not values:
         return Resolved(spec_of(registry.place(name)), {"name": OPTIONS})  # as it was
-    understood = dict(link.choices)
-    understand(understood, {}, here=False)  # what is wrong with it is to be known before anything is started
-    Spec(name=name, **understood)
+    spec_there(name, link)  # what is wrong with it is to be known before anything is started
     return Resolved(Spec(name=name, link=link), {"name": OPTIONS, "link": OPTIONS, **sources})
 
 
@@ -145,14 +161,20 @@ def understand(values: dict[str, Any], sources: dict[str, str], here: bool = Tru
     if "interface" in values:
         if "host" in values:
             raise UsageError("give --host or --interface, not both")
-        interface = values.pop("interface")
-        values["host"] = address_of(interface) if here else "127.0.0.1"
+        if here and values.get("keep", PROCESS) == PROCESS:
+            address_of(values["interface"])
     if here and values.get("host") == WILDCARD and "advertise" not in values:
         values["advertise"] = machine_address()
         sources["advertise"] = "an address of this machine"
     if "also" in values:
         names = values["also"].split(",") if isinstance(values["also"], str) else values["also"]
         values["also"] = tuple(check_name(name.strip()) for name in names)
+    for key in ("provider", "keep"):
+        if values.get(key, LOCAL) not in (LOCAL, PROCESS, *SYSTEMS):
+            raise UsageError(f"{key} is {values[key]!r}", f"there are: {', '.join(SYSTEMS)}")
+    gather(values)
+    if values.get("provider", LOCAL) != LOCAL and not {"workers", "minimum", "maximum"} & set(values):
+        values["workers"], sources["workers"] = 1, DEFAULT
     if "idle" in values:
         values["idle"] = parse_duration(values["idle"])
     if "ports" in values:

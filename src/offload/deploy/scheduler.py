@@ -8,7 +8,7 @@ import sys
 
 from offload.compute.places import Place
 from offload.deploy.daskside import HeadScheduler, dask_security
-from offload.deploy.endpoints import address, free_port, is_free
+from offload.deploy.endpoints import address, free_port, is_free, located
 from offload.deploy.spec import spec_of
 from offload.deploy.told import announce, until_told, withdraw
 from offload.errors import OffloadError
@@ -33,7 +33,7 @@ async def serve(place: Place, socket: str, port: int | None, attached: bool) -> 
     attached : bool
         Whether a head has started it.
     """
-    spec = spec_of(place)
+    spec = located(spec_of(place))
     if port is None or not is_free(spec.host, port):  # somebody may have taken it while the scheduler was away
         port = free_port(spec.host, spec.port, spec.ports, PREFERRED)
     scheduler = HeadScheduler(

@@ -24,6 +24,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+LOCAL, PROCESS = "local", "process"
+HEAD_JOB = "head.json"
+"""The file in a deployment's place that tells which job its head is."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Spec:
     """The choices for one deployment.
@@ -66,6 +71,14 @@ class Spec:
         Deployments whose storage is read through.
     advertise : str or None
         The address under which others reach what listens on `host`; None for `host` itself.
+    interface : str or None
+        The network interface that all of it listens on, on whatever machine it is.
+    provider : str
+        What gives workers: ``"local"``, the head's machine; or a batch system, such as ``"slurm"``.
+    keep : str
+        What keeps the head alive: ``"process"``, or a batch system.
+    job, head_job : dict
+        What was chosen of the jobs that are workers, and of the one that is the head.
     link : Link or None
         Of a deployment on another machine: how it is reached from here. All else is decided there.
     """
@@ -91,6 +104,11 @@ class Spec:
     storage_only: bool = False
     also: tuple[str, ...] = ()
     advertise: str | None = None
+    interface: str | None = None
+    provider: str = LOCAL
+    keep: str = PROCESS
+    job: dict[str, Any] = dataclasses.field(default_factory=dict)
+    head_job: dict[str, Any] = dataclasses.field(default_factory=dict)
     link: Link | None = None
 
     def __post_init__(self) -> None:
@@ -141,6 +159,15 @@ class Spec:
         also = (*self.also, self.name) if self.link is not None else self.also
         return Home(path, self.buffers, self.database, ",".join(also))
 
+    def clients_storage(self) -> tuple[str | None, str | None, str]:
+        """Return what clients on its machine use: store, database and what is read through.
+
+        Where the head is a job, it is on another node; SQLite's files are opened there alone.
+        """
+        if self.keep != PROCESS:
+            return None, None, ",".join((*self.also, self.name))
+        return self.buffers, self.database, ",".join(self.also)
+
     def to_json(self) -> str:
         """Return the text of the file that keeps the spec."""
         return json.dumps({"version": VERSION, **dataclasses.asdict(self)}, indent=1) + "\n"
@@ -182,10 +209,20 @@ def spec_of(place: Place) -> Spec:
         ) from exc
 
 
-def take_part(place: Place) -> Spec:
-    """Let this process, and those that it starts, keep results where a deployment does; return its spec."""
+def take_part(place: Place, through: bool = False) -> Spec:
+    """Let this process, and those that it starts, keep results where a deployment does; return its spec.
+
+    Parameters
+    ----------
+    place : Place
+        The deployment.
+    through : bool
+        Whether to go through its storage service: files of SQLite are opened on one machine only.
+    """
     spec = spec_of(place)
+    there = DEPLOYMENT + place.name
+    home = Home(place.home, there, there, "") if through else spec.home(place.home)
     for name in VARIABLES:  # what they say is for other processes
         os.environ.pop(name, None)
-    os.environ.update(zip(VARIABLES, spec.home(place.home).key, strict=True))
+    os.environ.update(zip(VARIABLES, home.key, strict=True))
     return spec

@@ -9,7 +9,7 @@ import sys
 from offload.compute.places import Place
 from offload.compute.storages import database_of, store_of
 from offload.deploy import credentials
-from offload.deploy.endpoints import address
+from offload.deploy.endpoints import address, located
 from offload.deploy.grants import admission_of
 from offload.deploy.spec import take_part
 from offload.errors import OffloadError, StorageError
@@ -49,7 +49,7 @@ def run(place: Place, port: int | None) -> None:
     port : int, optional
         The port it had before, which clients know; another one is taken when it is not free any more.
     """
-    spec = take_part(place)
+    spec = located(take_part(place))
     own = credentials.certificate(place.keys, credentials.SERVER)
     home = Home()
     store, database = store_of(home), database_of(home)

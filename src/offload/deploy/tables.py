@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from offload.compute.places import check_name
+from offload.deploy.batch_choices import HEAD, OF_JOB, SYSTEMS
 from offload.deploy.sites.address import SCHEME
 from offload.errors import NotFoundError, UsageError
 from offload.storage.home import DEPLOYMENT
@@ -32,13 +33,15 @@ TOP: dict[str, tuple[type, str]] = {
     "scheduler": (str, "scheduler"),
     "storage": (dict, ""),
     "tls": (dict, ""),
+    "keep": (str, "keep"),
     "workers": (dict, ""),
+    "head": (dict, ""),
 }
 WITHIN: dict[str, dict[str, tuple[type, str]]] = {
     "storage": {"buffers": (str, "buffers"), "database": (str, "database")},
     "tls": {"ca": (str, "tls_ca"), "cert": (str, "tls_cert"), "key": (str, "tls_key")},
     "workers": {
-        "provider": (str, ""),
+        "provider": (str, "provider"),
         "count": (int, "workers"),
         "minimum": (int, "minimum"),
         "maximum": (int, "maximum"),
@@ -46,7 +49,9 @@ WITHIN: dict[str, dict[str, tuple[type, str]]] = {
         "memory_limit": (str, "memory_limit"),
         "nanny": (bool, "nanny"),
         "scratch": (str, "scratch"),
+        **{key: (kind, key) for key, kind in OF_JOB.items()},
     },
+    "head": {key: (kind, HEAD + key) for key, kind in OF_JOB.items()},
 }
 PATHS = {"buffers", "database", "scratch", "tls_ca", "tls_cert", "tls_key"}
 _KINDS = {str: "a text", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}
@@ -138,7 +143,7 @@ def _values(table: Any, path: str, name: str) -> Iterator[tuple[str, Any]]:
             for inner, inside, meant in _checked(value, WITHIN[key], path, f"{where}.{key}"):
                 if inner == "provider":
                     _check_provider(inside, "scheduler" in table, path, f"{where}.{key}")
-                if meant:
+                if meant and inside != "existing":
                     there = table.get("site", "here") != "here"  # paths are the other machine's
                     yield meant, _absolute(inside, path) if meant in PATHS and not there else inside
         elif attribute:
@@ -160,10 +165,10 @@ def _checked(table: Any, known: dict[str, tuple[type, str]], path: str, where: s
 
 
 def _check_provider(provider: str, existing: bool, path: str, where: str) -> None:
-    expected = "existing" if existing else "local"
-    if provider != expected:
+    known = ["existing"] if existing else ["local", *SYSTEMS]
+    if provider not in known:
         because = "with a scheduler" if existing else "without a scheduler"
-        raise UsageError(f"{path}: {where}.provider is {provider!r}", f'{because} this version knows "{expected}"')
+        raise UsageError(f"{path}: {where}.provider is {provider!r}", f"{because} there are: {', '.join(known)}")
 
 
 def _absolute(text: str, path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 
@@ -68,8 +69,9 @@ class InPlace(Whereabouts):
         return Contact.read(self._place.contact)
 
     def join(self) -> Spec:
-        """Keep results where the deployment does."""
-        return take_part(self._place)
+        """Keep results where the deployment does; on another machine than the head's, through its storage service."""
+        contact = self.contact()
+        return take_part(self._place, through=contact is not None and contact.head["host"] != socket.gethostname())
 
     def enrolled(self) -> AbstractContextManager[None]:
         """Say in the place that this process belongs to it."""

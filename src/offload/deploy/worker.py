@@ -12,6 +12,7 @@ import dataclasses
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -22,7 +23,7 @@ from distributed.core import Status
 from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.deploy.daskside import QuietWorker, dask_security
-from offload.deploy.endpoints import own_address, ports_for_workers
+from offload.deploy.endpoints import listening_address, ports_for_workers
 from offload.deploy.whereabouts import InPlace, Whereabouts
 from offload.errors import OffloadError
 
@@ -90,6 +91,8 @@ async def work(known: Whereabouts, settings: Settings, attached: bool = False) -
         except OffloadError as exc:
             contact, reason = None, exc.message
         if contact is not None and contact.scheduler is not None:
+            if not attached:
+                say(f"{settings.name} on {os.uname().nodename} connects to {contact.scheduler}")
             try:
                 async with _running(known, contact, settings) as ended:
                     pause, told = FIRST_PAUSE, ""
@@ -122,7 +125,7 @@ async def _running(known: Whereabouts, contact: Contact, settings: Settings) -> 
         "security": dask_security(known.keys),
         "memory_limit": settings.memory_limit or spec.memory_limit,
         "local_directory": settings.scratch or (heads if os.path.isdir(heads) else spec.scratch),
-        "host": settings.host or own_address(spec),
+        "host": settings.host or listening_address(spec, contact.head["host"]),
         "protocol": "tls",
         "death_timeout": CONNECT_SECONDS,
     }
@@ -154,8 +157,13 @@ async def _first(*waits: Any) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Run ``python -m offload.deploy.worker PLACE NAME``, as the head does."""
-    asyncio.run(work(InPlace(Place(arguments[0])), Settings(arguments[1]), attached=True))
+    """Run ``python -m offload.deploy.worker PLACE NAME [--job]``, as the head does; with it, as a job of its own."""
+    place, name, *more = arguments
+    if "--job" not in more:
+        asyncio.run(work(InPlace(Place(place)), Settings(name), attached=True))
+        return
+    with tempfile.TemporaryDirectory(prefix="offload-") as scratch:  # below TMPDIR, which is the job's
+        asyncio.run(work(InPlace(Place(place)), Settings(name, scratch=scratch)))
 
 
 if __name__ == "__main__":

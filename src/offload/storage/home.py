@@ -22,6 +22,9 @@ BUFFERS, DATABASE, ALSO = "OFFLOAD_BUFFERS", "OFFLOAD_DATABASE", "OFFLOAD_ALSO"
 VARIABLES = ("OFFLOAD_HOME", BUFFERS, DATABASE, ALSO)
 """Those that say where results are kept, in the order of `Home.key`."""
 
+Key = tuple[str, str, str, str]
+"""What tells a home from others; see `Home.key`."""
+
 DEPLOYMENT = "offload://"
 """Begins the address of a deployment's storage, before its name."""
 
@@ -105,7 +108,7 @@ class Home:
         self.store = _chosen(buffers, BUFFERS) or os.path.join(self.path, "store")
         self.database = _chosen(database, DATABASE) or os.path.join(self.path, "database.sqlite")
         self.also = os.environ.get(ALSO, "") if also is None else also
-        self.key = (self.path, self.store, self.database, self.also)
+        self.key: Key = (self.path, self.store, self.database, self.also)
         self.files = os.path.join(self.path, "files.sqlite")
         if not _is_home(self.path):
             self._create()

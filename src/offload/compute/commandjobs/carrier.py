@@ -7,6 +7,7 @@ from concurrent.futures import Future as PlainFuture
 from typing import Any
 
 from offload.compute.daskengine import DaskEngine
+from offload.storage.home import Key
 
 
 class Carrier(ABC):
@@ -61,9 +62,7 @@ class DaskCarrier(Carrier):
         Where workers make scratch directories.
     """
 
-    def __init__(
-        self, engine: DaskEngine, place: str, home: tuple[str, str, str, str], scratch: str | None = None
-    ) -> None:
+    def __init__(self, engine: DaskEngine, place: str, home: Key, scratch: str | None = None) -> None:
         self._engine = engine
         self._place = place
         self._home = home

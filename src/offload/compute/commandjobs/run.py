@@ -10,6 +10,7 @@ import pickle
 import threading
 import time
 
+from offload.compute.athome import seen_here
 from offload.compute.commandjobs.guardian import guardian
 from offload.compute.commandjobs.inputs import copy_from, place_at, stdin_at
 from offload.compute.commandjobs.messages import Begin, Begun, Outcome
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from offload.compute.commands.execution import Execution
     from offload.compute.commands.plan import Plan, Planner
     from offload.compute.commands.stage import Stager
+    from offload.storage.home import Key
 
 _services: dict[str, Service] = {}
 _attempts: set[Attempt] = set()
@@ -52,7 +54,7 @@ class Guarded(Running):
         guardian.forget(process.pid)
 
 
-def run(place: str, job: int, home: tuple[str, str, str, str], scratch: str | None = None) -> str:
+def run(place: str, job: int, home: Key, scratch: str | None = None) -> str:
     """Run a job, if it is still to be run; the Dask task.
 
     Parameters
@@ -81,7 +83,7 @@ def run(place: str, job: int, home: tuple[str, str, str, str], scratch: str | No
         return exc.message
     if begun is None:
         return "it is not to be run any more"
-    attempt = Attempt(begun, session_at_home(home), scratch)
+    attempt = Attempt(begun, session_at_home(seen_here(home)), scratch)
     reporter = Reporter(service.ask, job, begun.attempt, attempt.stop)
     with _lock:
         _attempts.add(attempt)

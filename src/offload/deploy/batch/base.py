@@ -153,6 +153,10 @@ class BatchSystem(ABC):
             If the batch system does not answer.
         """
 
+    def nodes(self) -> list[str]:
+        """Return addresses of some nodes, to find out by which way they are reached; none where nobody tells."""
+        return []
+
     def parts(self, job: str, request: JobRequest) -> list[str]:
         """Return the ids of all jobs that one submission of a request has made."""
         return [job]

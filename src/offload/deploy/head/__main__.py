@@ -1,4 +1,4 @@
-"""``python -m offload.deploy.head PLACE [--attached]``: run the head of a deployment, in the foreground."""
+"""``python -m offload.deploy.head PLACE [--attached | --job]``: run the head of a deployment, in the foreground."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import signal
 import socket
 import ssl
 import sys
+import time
 from importlib import import_module
 
 from offload.compute.places import Place
 from offload.deploy import credentials
-from offload.deploy.endpoints import address, free_port
+from offload.deploy.endpoints import address, free_port, known_as, located
 from offload.deploy.grants import admission_of
 from offload.deploy.head.supervisor import Head, log
+from offload.deploy.security import issue
 from offload.deploy.spec import take_part
 from offload.errors import OffloadError
 
@@ -25,14 +27,27 @@ if TYPE_CHECKING:
     from aiohttp.web import AppRunner
 
 PREFERRED = 8787
+TAKE_OVER_SECONDS = 120.0
 
 
-async def serve(place: Place, attached: bool) -> None:
-    """Run a head until it is told to end."""
-    spec = take_part(place)
+async def serve(place: Place, attached: bool, job: str | None = None) -> None:
+    """Run a head until it is told to end.
+
+    Parameters
+    ----------
+    place : Place
+        The deployment.
+    attached : bool
+        Whether to end when standard input does.
+    job : str, optional
+        The job of a batch system that it is.
+    """
+    spec = located(take_part(place))
+    if job is not None:  # it may be on another node than before
+        issue(place.keys, credentials.SERVER, known_as(spec))
     port = free_port(spec.host, None, spec.ports, PREFERRED, but=spec.port)
     listener = socket.create_server((spec.host, port), family=socket.AF_INET6 if ":" in spec.host else socket.AF_INET)
-    head = Head(place, address("https", spec, port))
+    head = Head(place, address("https", spec, port), job)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, head.stop)
@@ -73,7 +88,7 @@ def _let_go(loop: asyncio.AbstractEventLoop, head: Head) -> None:
     head.stop()
 
 
-def main(path: str, attached: bool = False) -> int:
+def main(path: str, attached: bool = False, is_job: bool = False) -> int:
     """Run the head of the deployment in a directory, unless one runs already.
 
     Parameters
@@ -82,16 +97,28 @@ def main(path: str, attached: bool = False) -> int:
         The directory.
     attached : bool
         End also when standard input does.
+    is_job : bool
+        Whether it is a job of a batch system: then one that it takes over from is waited for.
     """
     place = Place(path)
     lock = os.open(os.path.join(path, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + (TAKE_OVER_SECONDS if is_job else 0.0)
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                log(f"{place.name} has a head already")
+                return 1
+        time.sleep(1.0)
+    job = None
+    if is_job:
+        from offload.deploy.headjob import read
+
+        job = (read(place) or {}).get("id", "")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        log(f"{place.name} has a head already")
-        return 1
-    try:
-        asyncio.run(serve(place, attached))
+        asyncio.run(serve(place, attached, job))
     except OffloadError as exc:
         log(f"{place.name} cannot go on: {exc.message}")
         return 1
@@ -99,4 +126,4 @@ def main(path: str, attached: bool = False) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], "--attached" in sys.argv[2:]))
+    sys.exit(main(sys.argv[1], "--attached" in sys.argv[2:], "--job" in sys.argv[2:]))

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from offload.deploy.head.link import SchedulerLink, ServiceLink
-from offload.deploy.head.workers import Workers
+from offload.deploy.workers.base import Workers
 
 CALM = 5.0
 """Seconds for which fewer workers must have been enough before any goes."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from offload.deploy.processes import tail
+from offload.deploy.workers.base import Member
 from offload.errors import OffloadError
 
 START_SECONDS = 60.0
@@ -20,7 +21,7 @@ FIRST_PAUSE, LONGEST_PAUSE, CALM = 0.2, 30.0, 60.0
 FIRST_ATTEMPTS, INTERVAL = 3, 0.02
 
 
-class Child:
+class Child(Member):
     """A process that runs until it is told to end.
 
     It is told by the end of its standard input, so it also ends when the head is killed. A child that dies is started

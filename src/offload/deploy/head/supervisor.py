@@ -21,12 +21,17 @@ from offload.deploy.head.children import Child
 from offload.deploy.head.idle import Idle, of_scheduler, of_service
 from offload.deploy.head.link import SchedulerLink, ServiceLink
 from offload.deploy.head.services import Services
-from offload.deploy.head.workers import Workers
 from offload.deploy.quantities import duration_text
 from offload.deploy.software.used import keep_used
-from offload.deploy.spec import Spec, spec_of
-from offload.errors import StorageError, UsageError
+from offload.deploy.spec import LOCAL, Spec, spec_of
+from offload.deploy.workers.base import Workers
+from offload.deploy.workers.local import local_workers
+from offload.errors import OffloadError, StorageError, UsageError
 from offload.storage.filesystems import translated
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.deploy.workers.queued import Queue
 
 FIRST_RESULT = 1.0  # seconds in which the first workers are connected, where they have a processor each
 
@@ -40,9 +45,11 @@ class Head:
         The deployment.
     url : str
         Where the head itself listens.
+    job : str, optional
+        The job of a batch system that it is.
     """
 
-    def __init__(self, place: Place, url: str) -> None:
+    def __init__(self, place: Place, url: str, job: str | None = None) -> None:
         self.place = place
         self.spec = spec_of(place)
         # Short, whatever the home is called: the path of a Unix socket has room for 107 bytes.
@@ -51,12 +58,13 @@ class Head:
         self.socket = os.path.join(self._runtime.name, "dashboard")
         pid = os.getpid()
         own = {"pid": pid, "started": started(pid), "host": socket.gethostname(), "url": url}
+        own |= {"job": job} if job is not None else {}
         self.contact = Contact("starting", {**own, "runtime": self._runtime.name, "scratch": self._scratch.name})
         self.link = SchedulerLink(place, self.contact)
         self.jobs_link = ServiceLink(place, lambda: self.contact.jobs)
         self.storage_link = ServiceLink(place, lambda: self.contact.storage)
         self.services = Services(place, self.contact, self.socket)
-        self.workers = Workers(place, self.link)
+        self.workers, self.queue = self._make_workers()
         self.adaptive = Adaptive(self.workers, self.link, self.jobs_link, self.spec.threads)
         self.stopping: asyncio.Task[None] | None = None
         self.stopped = asyncio.Event()
@@ -65,7 +73,16 @@ class Head:
         self.asked = time.monotonic()
         self.starting: asyncio.Task[None] | None = None
         self._idle: asyncio.Task[None] | None = None
+        self._move: asyncio.Task[None] | None = None
+        self._moves = False
         self._used: asyncio.Task[None] | None = None
+
+    def _make_workers(self) -> tuple[Workers, Queue | None]:
+        if self.spec.provider == LOCAL:
+            return local_workers(self.place, self.link), None
+        from offload.deploy.workers.batch import queued_workers
+
+        return queued_workers(self.place, self.spec, self.link, log)
 
     @property
     def running(self) -> list[Child]:
@@ -92,7 +109,8 @@ class Head:
         workers = (self.spec.workers if self.spec.maximum is None else self.spec.minimum) if own else 0
         # Importing Dask keeps a processor busy. At first only those start that the services leave one for; the others
         # follow when these can give a first result.
-        self.workers.grow(min(workers, max(1, len(os.sched_getaffinity(0)) - len(self.running))))
+        if self.queue is None:
+            self.workers.grow(min(workers, max(1, len(os.sched_getaffinity(0)) - len(self.running))))
         for service in self.running:
             await service.first_ready()
         self.workers.grow(workers, after=FIRST_RESULT)
@@ -102,8 +120,24 @@ class Head:
         self.contact.state = "running"
         self.contact.write(self.place.contact)
         envfile.refresh(self.place, self.contact)
+        if job := self.contact.head.get("job"):
+            self._move = asyncio.create_task(self._move_before_the_end(job), name="take over")
         if self.spec.idle is not None:
             self._idle = asyncio.create_task(self._end_when_idle(self.spec.idle), name="idle")
+
+    async def _move_before_the_end(self, job: str) -> None:
+        """Have another job take over before the walltime is over: workers and clients follow the contact."""
+        from offload.deploy.head.takeover import TakeOver
+
+        try:
+            end = await TakeOver(self.place, job).wait(self.spec)
+        except OffloadError as exc:
+            log(f"no other head could be submitted: {exc.message}; {self.place.name} ends with job {job}")
+            return
+        log("another head has been submitted; it takes over when this one has ended")
+        await asyncio.sleep(max(0.0, end - time.time()))
+        self._moves = True
+        self.stop()
 
     async def _settled(self, *services: Child) -> None:
         """Of a narrow range one takes its port after the other, workers last: they leave services what is theirs."""
@@ -137,15 +171,18 @@ class Head:
 
     async def _stop(self) -> None:
         """Bring everything down, workers first."""
-        for task in (self.starting, self._idle):
+        for task in (self.starting, self._idle, None if self._moves else self._move):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-        self.contact.state = "stopping"
+        self.contact.state = "starting" if self._moves else "stopping"
         with contextlib.suppress(StorageError):  # a full disk keeps nothing from ending
             self.contact.write(self.place.contact)
         await self.adaptive.end()
-        await self.workers.end()
+        if self.queue is None or not self._moves:  # jobs go on, and work for the head that takes over
+            await self.workers.end()
+        if self.queue is not None:
+            await self.queue.close()
         await asyncio.gather(self.jobs_link.close(), self.storage_link.close())
         await asyncio.gather(self.services.jobs.end(), self.services.storage.end())
         await self.link.close()

@@ -83,6 +83,8 @@ class Keeper:
                 raise OffloadError(f"the connection to {self._site.name} is gone") from exc
         answer = asking.ask(self._site, self._link.python, "contact", {"name": self._place.name})
         told, state = answer["contact"], answer["state"]
+        if told is None and (state.startswith(("pending", "unknown")) or state == "starting"):
+            raise OffloadError(f"its head on {self._link.site} is not up yet: {state}")
         if state in ("running", "starting", "stopping"):
             if told["head"]["url"] != self._head:
                 self._moved(told["head"]["url"])
@@ -134,7 +136,8 @@ class Keeper:
     def _own(self) -> dict[str, Any]:
         pid = os.getpid()
         known = {"host": self._contact.head.get("host", ""), "url": self._contact.head.get("url", "")}
-        return {**known, "pid": pid, "started": started(pid), "runtime": self._link.runtime}
+        own = {"pid": pid, "started": started(pid), "node": os.uname().nodename}
+        return {**known, **own, "runtime": self._link.runtime}
 
     def begin(self) -> None:
         """Say that the connection is being made."""

@@ -1,0 +1,73 @@
+"""What users choose of jobs: those that are workers, and the one that is the head."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from offload.errors import UsageError
+
+SYSTEMS = ("slurm", "sge", "pbs", "lsf", "oar", "htcondor", "moab")
+"""Batch systems, as they are called in targets and tables."""
+
+OF_JOB: dict[str, type] = {
+    "cores": int,
+    "memory": str,
+    "walltime": str,
+    "queue": str,
+    "account": str,
+    "qos": str,
+    "constraint": str,
+    "gpus": str,
+    "exclusive": bool,
+    "nodes": int,
+    "directives": list,
+    "prologue": list,
+    "log_directory": str,
+}
+"""What can be chosen of a job, and the type of each choice."""
+
+HEAD = "head_"
+"""Begins the name of a choice that is about the head's job."""
+
+
+def split_target(target: str) -> tuple[str, str | None] | None:
+    """Return the batch system that a target names, and the machine of its login node, None for this one.
+
+    Examples
+    --------
+    >>> split_target("slurm://me@login"), split_target("sge://"), split_target("ssh://me@login")
+    (('slurm', 'ssh://me@login'), ('sge', None), None)
+    """
+    system, separator, login = target.partition("://")
+    if not separator or system not in SYSTEMS:
+        return None
+    return system, f"ssh://{login}" if login.strip("/") else None
+
+
+def gather(values: dict[str, Any]) -> None:
+    """Put choices of jobs where a spec has them.
+
+    Parameters
+    ----------
+    values : dict
+        Is changed.
+
+    Raises
+    ------
+    UsageError
+        If there are no such jobs.
+    """
+    for key, prefix, system in (("job", "", "provider"), ("head_job", HEAD, "keep")):
+        found = {name: values.pop(prefix + name) for name in OF_JOB if prefix + name in values}
+        if not found:
+            continue
+        if values.get(system, "local") in ("local", "process"):
+            names = ", ".join(f"--{(prefix + name).replace('_', '-')}" for name in found)
+            hint = "--provider slurm, or offload up slurm://" if system == "provider" else "--keep slurm"
+            raise UsageError(f"{names} is for jobs of a batch system", hint)
+        values[key] = found
+    cores = values.get("job", {}).get("cores")
+    if cores is not None:
+        values.setdefault("threads", cores)
+    if "memory" in values.get("job", {}):
+        values.setdefault("memory_limit", values["job"]["memory"])

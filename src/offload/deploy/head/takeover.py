@@ -1,0 +1,66 @@
+"""A head that is a job hands over to another one before its walltime is over."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from offload.compute.places import Place
+from offload.deploy import headjob
+from offload.deploy.batch import BatchAwayError
+from offload.deploy.spec import Spec
+from offload.errors import OffloadError
+
+PART, LEAST, MOST = 0.1, 20.0, 600.0
+"""How long before its end a head submits the one that takes over: a part of its time, within limits, in seconds."""
+
+LAST = 10.0  # seconds before its end at which it goes
+EVERY = 5.0
+
+
+class TakeOver:
+    """Waits until it is time for another head, and submits it.
+
+    Parameters
+    ----------
+    place : Place
+        The deployment.
+    job : str
+        The job that this head is.
+    """
+
+    def __init__(self, place: Place, job: str) -> None:
+        self._place = place
+        self._job = job
+
+    async def wait(self, spec: Spec) -> float:
+        """Wait until another head has been submitted; return the Unix time at which this one has to go.
+
+        Raises
+        ------
+        OffloadError
+            If the batch system does not take it.
+        """
+        finish = await self._finish()
+        begun = time.time()
+        margin = min(max(PART * (finish - begun), LEAST), MOST, (finish - begun) / 2)
+        await asyncio.sleep(max(0.0, finish - margin - begun))
+        while True:
+            try:
+                await asyncio.to_thread(headjob.submit, self._place, spec, self._job)
+                return max(time.time(), finish - LAST)
+            except BatchAwayError:
+                if time.time() > finish - LAST:
+                    raise
+            await asyncio.sleep(EVERY)
+
+    async def _finish(self) -> float:
+        """Return when the walltime of this job is over."""
+        while True:
+            try:
+                found = await asyncio.to_thread(headjob.look, self._place)
+                if found is not None and found.finish is not None:
+                    return found.finish
+            except (BatchAwayError, OffloadError):
+                pass  # it is asked again
+            await asyncio.sleep(EVERY)

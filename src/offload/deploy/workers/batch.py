@@ -1,0 +1,99 @@
+"""Workers on the nodes of a batch system, each a job of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+from offload.compute.places import Place
+from offload.deploy.batch import BatchSystem, JobRequest, batch_system, parse_memory, parse_walltime
+from offload.deploy.head.link import SchedulerLink
+from offload.deploy.processes import python
+from offload.deploy.spec import LOCAL, PROCESS, Spec
+from offload.deploy.workers.base import Workers
+from offload.deploy.workers.queued import Queue
+
+LABEL = "offload"
+
+
+def label_of(place: Place) -> str:
+    """Return what the names of all jobs of a deployment begin with."""
+    return f"{LABEL}.{place.name}."
+
+
+def request(place: Place, name: str, command: tuple[str, ...], choices: dict[str, Any]) -> JobRequest:
+    """Return the request for a job of a deployment.
+
+    Parameters
+    ----------
+    place : Place
+        The deployment's.
+    name : str
+        What the job is to be, such as ``worker-3``.
+    command : tuple of str
+        What it runs.
+    choices : dict
+        What the user has chosen of it, as texts and numbers.
+
+    Raises
+    ------
+    UsageError
+        If a choice cannot be.
+    """
+    values = dict(choices)
+    for key, parse in (("memory", parse_memory), ("walltime", parse_walltime)):
+        if isinstance(values.get(key), str):
+            values[key] = parse(values[key])
+    for key in ("directives", "prologue"):
+        if key in values:
+            values[key] = tuple(values[key])
+    log = os.path.join(values.pop("log_directory", place.logs), f"{name}.log")
+    return JobRequest(f"{label_of(place)}{name}", command, log=log, environment={"OFFLOAD_HOME": place.home}, **values)
+
+
+HEAD = "head"
+
+
+def head_request(place: Place, spec: Spec) -> JobRequest:
+    """Return the request for the job of a head."""
+    return request(place, HEAD, (*python("offload.deploy.head", place.path), "--job"), spec.head_job)
+
+
+def scripts(place: Place, spec: Spec) -> dict[str, str]:
+    """Return the batch scripts that bringing a deployment up submits, by what they are for; the workers' are alike."""
+    found = {}
+    if spec.keep != PROCESS:
+        found[HEAD] = batch_system(spec.keep).script(head_request(place, spec))
+    if spec.provider != LOCAL:
+        found["worker-0"] = batch_system(spec.provider).script(worker_request(place, spec, "worker-0"))
+    return found
+
+
+def worker_request(place: Place, spec: Spec, name: str) -> JobRequest:
+    """Return the request for the job of a worker."""
+    command = (*python("offload.deploy.worker", place.path, name), "--job")
+    # A job that a batch system starts again is held for a while by some; the head submits another one at once.
+    choices = {"requeue": False, **spec.job, **({"scratch": spec.scratch} if spec.scratch else {})}
+    return request(place, name, command, choices)
+
+
+def queued_workers(
+    place: Place, spec: Spec, link: SchedulerLink, say: Callable[[str], None], system: BatchSystem | None = None
+) -> tuple[Workers, Queue]:
+    """Return the workers of a deployment that are jobs, those that an earlier head has left among them."""
+    queue = Queue(place, system or batch_system(spec.provider), lambda name: worker_request(place, spec, name), say)
+    workers = Workers(link, queue.make, patient=True)
+    replacing: set[asyncio.Task[None]] = set()
+
+    def expiring(name: str) -> None:
+        task = asyncio.create_task(workers.replace(name), name=f"replace {name}")
+        replacing.add(task)
+        task.add_done_callback(replacing.discard)
+
+    queue.expiring = expiring
+    for job in queue.adopt():
+        workers.adopt(job)
+        queue.add(job)
+    return workers, queue

@@ -1,0 +1,296 @@
+"""Workers that are jobs of a batch system: submitted, looked at together, replaced when they are lost, cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from offload.compute.places import Place, write_atomically
+from offload.deploy.batch.base import BatchAwayError, BatchSystem
+from offload.deploy.batch.request import JobRequest
+from offload.deploy.batch.state import UNKNOWN, JobState, Phase
+from offload.deploy.processes import tail
+from offload.deploy.workers.base import Member
+from offload.errors import OffloadError
+
+SOON, LATER = 2.0, 15.0
+"""Seconds between two looks at the jobs: while something is about to happen, and otherwise."""
+
+FIRST_PAUSE, LONGEST_PAUSE, CALM = 2.0, 120.0, 300.0
+KNOWN_AFTER = 10.0  # seconds after which a batch system knows a job that it has taken
+MARGIN, LEAST_MARGIN, MOST_MARGIN = 0.1, 20.0, 300.0
+
+Log = Callable[[str], None]
+
+
+class Job(Member):
+    """A worker that is a job: pending, running or lost, and submitted again until it is ended.
+
+    Parameters
+    ----------
+    name : str
+        The worker's.
+    queue : Queue
+        Submits and cancels.
+    log : str
+        Where the job writes what it says.
+    """
+
+    def __init__(self, name: str, queue: Queue, log: str) -> None:
+        self.name = name
+        self.log = log
+        self.id: str | None = None
+        self.state = JobState(Phase.PENDING, reason="not submitted yet")
+        self.trouble = ""
+        self.restarts = 0
+        self.submitted = 0.0
+        self.wanted = False
+        self.pause = FIRST_PAUSE
+        self.again_at = 0.0
+        self._queue = queue
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is not running, as far as the batch system has said."""
+        return self.state.phase is not Phase.RUNNING
+
+    def start(self, after: float = 0.0) -> None:
+        """Have it submitted with the next look at the queue."""
+        self.wanted = True
+        self._queue.add(self)
+
+    async def end(self) -> None:
+        """Have it cancelled, with all others that go at the same time."""
+        self.wanted = False
+        await self._queue.drop(self)
+
+    def described(self) -> dict[str, Any]:
+        """Return how it is: in the batch system's own words."""
+        phase, reason = self.state.phase, self.trouble or self.state.reason
+        how = "lost" if self.id is None and self.restarts else "submitted" if self.id is None else str(phase)
+        if phase is Phase.RUNNING:
+            how, said = "starting", tail(self.log, 1)
+            reason = (
+                f"runs, but has not connected; its log ends with: {said}" if said else "runs, but has not connected"
+            )
+        return {
+            "name": self.name,
+            "state": how,
+            "pid": None,
+            "restarts": self.restarts,
+            "job": self.id,
+            "node": self.state.nodes,
+            "reason": self._queue.away or reason,
+        }
+
+
+class Queue:
+    """All jobs of a deployment that are workers; one request to the batch system tells of all.
+
+    Parameters
+    ----------
+    place : Place
+        The deployment's; it keeps which jobs there are, for a head that comes back.
+    system : BatchSystem
+        Theirs.
+    request : callable
+        Gives the request for a worker of a name, with its log.
+    say : callable
+        Gets lines for the head's log.
+    """
+
+    def __init__(self, place: Place, system: BatchSystem, request: Callable[[str], JobRequest], say: Log) -> None:
+        self._place = place
+        self._system = system
+        self._request = request
+        self._say = say
+        self._jobs: dict[str, Job] = {}
+        self._going: list[str] = []
+        self._stir = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.away = ""
+        self.expiring: Callable[[str], None] = lambda name: None
+
+    # What there was before this head
+
+    def adopt(self) -> list[Job]:
+        """Return the jobs that an earlier head has left, where they still wait or run."""
+        kept = read_jobs(self._place)
+        found = []
+        for name, one in kept.items():
+            job = self.make(name)
+            job.id, job.submitted, job.wanted = one["id"], one["submitted"], True
+            job.state = JobState(Phase.PENDING, reason="")
+            self._jobs[name] = job
+            found.append(job)
+        return found
+
+    def make(self, name: str) -> Job:
+        """Return a new worker, which is not wanted yet."""
+        return Job(name, self, self._place.log(name))
+
+    def add(self, job: Job) -> None:
+        """Have a job submitted soon."""
+        self._jobs[job.name] = job
+        self._wake()
+
+    async def drop(self, job: Job) -> None:
+        """Have a job cancelled, and forget it."""
+        self._jobs.pop(job.name, None)
+        if job.id is None or job.state.is_over:
+            return
+        self._going.append(job.id)
+        await asyncio.sleep(0)  # those that go together are cancelled together
+        going, self._going = self._going, []
+        if going:
+            await self._cancel(going)
+        self._keep()
+
+    async def _cancel(self, jobs: list[str]) -> None:
+        try:
+            await asyncio.to_thread(self._system.cancel, jobs)
+        except BatchAwayError as exc:
+            self._say(f"jobs {', '.join(jobs)} could not be cancelled: {exc.message}; trying again")
+            self._going += jobs
+
+    def _wake(self) -> None:
+        self._stir.set()
+        if self._task is None:
+            self._task = asyncio.create_task(self._look_after(), name="queue")
+
+    async def close(self) -> None:
+        """Stop looking."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if self._going:
+            await self._cancel(self._going)
+
+    # Looking after them
+
+    async def _look_after(self) -> None:
+        while True:
+            self._stir.clear()
+            try:
+                await self._submit_all()
+                await self._look()
+                if self._going:
+                    going, self._going = self._going, []
+                    await self._cancel(going)
+                self._told("")
+            except BatchAwayError as exc:
+                self._told(exc.message)
+            try:
+                await asyncio.wait_for(self._stir.wait(), SOON if self._is_busy() else LATER)
+            except TimeoutError:
+                continue
+            await asyncio.sleep(0.05)  # others that come at the same time go with it
+
+    def _told(self, trouble: str) -> None:
+        if trouble != self.away:
+            self._say(trouble or f"{self._system.title} answers again")
+        self.away = trouble
+
+    def _is_busy(self) -> bool:
+        """Tell whether anything will happen soon: a job has just been submitted, or is to be."""
+        now = time.time()
+        return any(
+            job.id is None or (job.waits and now - job.submitted < 60.0) or self._remaining(job) < 2 * LATER
+            for job in self._jobs.values()
+        )
+
+    async def _submit_all(self) -> None:
+        now = time.time()
+        for job in list(self._jobs.values()):
+            if job.id is None and job.wanted and now >= job.again_at:
+                await self._submit(job)
+
+    async def _submit(self, job: Job) -> None:
+        request = self._request(job.name)
+        try:
+            script = self._system.script(request)
+            job.id = await asyncio.to_thread(self._system.submit, script)
+        except BatchAwayError:
+            raise
+        except OffloadError as exc:  # the batch system's own words
+            self._fail(job, exc.message)
+            return
+        job.submitted, job.state, job.trouble = time.time(), JobState(Phase.PENDING), ""
+        self._say(f"{job.name} is job {job.id} of {self._system.title}")
+        if not job.wanted:  # it has been ended meanwhile
+            self._going.append(job.id)
+        self._keep()
+
+    async def _look(self) -> None:
+        asked = {job.id: job for job in self._jobs.values() if job.id is not None}
+        if not asked:
+            return
+        found = await asyncio.to_thread(self._system.query, list(asked))
+        for number, job in asked.items():
+            state = found.get(number, UNKNOWN)
+            if state.phase is Phase.UNKNOWN and time.time() - job.submitted < KNOWN_AFTER:
+                continue
+            if state.is_over:
+                self._lost(job, state)
+                continue
+            job.state = state
+            if state.phase is Phase.RUNNING and self._remaining(job) < self._margin(job):
+                self.expiring(job.name)
+
+    def _lost(self, job: Job, state: JobState) -> None:
+        """Take note of a job that has ended although it is wanted: it is submitted again."""
+        how = str(state.end) if state.end is not None else state.word.lower() or "gone"
+        said = tail(job.log, 1)
+        ran = job.state.phase is Phase.RUNNING and time.time() - (job.state.start or job.submitted) > CALM
+        reason = f"job {job.id} {how}{': ' + state.reason if state.reason not in ('', 'None') else ''}"
+        if not ran and said:
+            reason += f"; its log ends with: {said}"
+        job.id = None
+        if not job.wanted:
+            return
+        if ran:
+            job.pause = FIRST_PAUSE
+        self._fail(job, reason)
+
+    def _fail(self, job: Job, reason: str) -> None:
+        job.restarts += 1
+        job.trouble = reason
+        job.state = JobState(Phase.PENDING, reason=reason)
+        job.again_at = time.time() + job.pause
+        self._say(f"{job.name}: {reason}; submitting it again in {job.pause:g} s")
+        job.pause = min(2 * job.pause, LONGEST_PAUSE)
+        self._keep()
+
+    def _remaining(self, job: Job) -> float:
+        return job.state.finish - time.time() if job.state.finish is not None and not job.waits else float("inf")
+
+    def _margin(self, job: Job) -> float:
+        """Return how long before its end a worker goes: a tenth of its time, within limits."""
+        start, finish = job.state.start, job.state.finish
+        whole = finish - start if start is not None and finish is not None else 0.0
+        return min(max(MARGIN * whole, LEAST_MARGIN), MOST_MARGIN, whole / 2)
+
+    def _keep(self) -> None:
+        kept = {
+            name: {"id": job.id, "submitted": job.submitted} for name, job in self._jobs.items() if job.id is not None
+        }
+        write_atomically(_path(self._place), json.dumps({"system": self._system.name, "jobs": kept}))
+
+
+def _path(place: Place) -> str:
+    return os.path.join(place.path, "workers.json")
+
+
+def read_jobs(place: Place) -> dict[str, Any]:
+    """Return the jobs of a deployment that are workers, by name, as a head has kept them."""
+    try:
+        with open(_path(place), encoding="utf-8") as file:
+            jobs: dict[str, Any] = json.load(file)["jobs"]
+            return jobs
+    except FileNotFoundError:
+        return {}
