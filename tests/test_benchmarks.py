@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import pytest
 
 from benchmarks.harness import BenchmarkError, Row, Sample, check_recalls, collect, interleave, timed
 from benchmarks.report import document, lines, markdown, time_text
+from tests.requirements import requires
 
+REAL = pytest.mark.real
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 NAMES = sorted(path.stem.removeprefix("bench_") for path in BENCHMARKS.glob("bench_*.py"))
 
@@ -27,9 +30,14 @@ def run(script: str, *arguments: str, timeout: float) -> subprocess.CompletedPro
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+LAB = ["remote"]  # those that need hosts of the lab
+
+
+@pytest.mark.parametrize("name", [*(n for n in NAMES if n not in LAB), *(pytest.param(n, marks=REAL) for n in LAB)])
 def test_every_benchmark_runs(name: str) -> None:
-    done = run("run.py", "--smoke", "--only", name, timeout=100)
+    if name in LAB:
+        requires(os.geteuid() == 0 and sys.platform == "linux", "the lab needs root on Linux")
+    done = run("run.py", "--smoke", "--only", name, timeout=110)
     assert done.returncode == 0, done.stderr
     assert "not written" in done.stdout
     assert re.search(r"\| [\d.]+ (s|ms|us) ", done.stdout), "no figure"

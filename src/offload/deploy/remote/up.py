@@ -16,15 +16,16 @@ from offload.deploy.launch import Say, end_all, known, single
 from offload.deploy.processes import kill, python, start_detached, tail, wait_until_gone
 from offload.deploy.quantities import parse_ports
 from offload.deploy.remote import mirror
-from offload.deploy.remote.asking import ask
+from offload.deploy.remote.asking import SECONDS, ask
 from offload.deploy.remote.link import TUNNEL, Link
 from offload.deploy.routes.tunnel import SERVICES
 from offload.deploy.sites.ssh import COMMAND, Ssh
 from offload.deploy.software.prepare import prepare
-from offload.deploy.spec import Spec, spec_of
+from offload.deploy.spec import PROCESS, Spec, spec_of
 from offload.errors import NotFoundError, OffloadError, RefusedError
 from offload.storage.home import Home
 
+PENDING_SECONDS = 900.0
 CONNECT_SECONDS, END_SECONDS, INTERVAL = 60.0, 10.0, 0.05
 
 
@@ -90,7 +91,8 @@ def _begin_there(registry: Registry, spec: Spec, link: Link, site: Ssh, say: Say
         site.check_forwarding(_some_port(link))
     interpreter = prepare(site, link.environment, "", say).python
     request = {"name": spec.name, "route": link.route, "choices": link.choices}
-    answer = ask(site, interpreter, "up", request, say)
+    waits = link.choices.get("keep", PROCESS) != PROCESS  # a job may be pending for long, which it tells
+    answer = ask(site, interpreter, "up", request, say, PENDING_SECONDS if waits else SECONDS)
     if answer["differences"]:
         what, has, asked = answer["differences"][0]
         say(f"{spec.name} is up there already: {what.replace('_', ' ')} is {has}, not {asked}")
