@@ -104,7 +104,7 @@ def _worker(worker: Part) -> tuple[str, ...]:
     return (
         worker["name"],
         worker["state"],
-        str(worker["pid"] or ""),
+        str(worker["pid"] or (f"job {worker['job']}" if worker.get("job") else "")),
         str(worker["restarts"]),
         str(worker.get("threads", "")),
         str(worker.get("executing", "")),

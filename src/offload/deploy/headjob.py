@@ -21,6 +21,7 @@ from offload.errors import DamagedError, OffloadError
 from offload.storage.home import Home
 
 PENDING_SECONDS, RUNNING_SECONDS, END_SECONDS, INTERVAL = 600.0, 120.0, 40.0, 2.0
+CANCEL_SECONDS = 60.0
 KNOWN_AFTER = 10.0
 
 _AFTER = {
@@ -200,6 +201,8 @@ def cancel_all(place: Place, spec: Spec, say: Say) -> None:
     ------
     BatchAwayError
         If the batch system does not answer: then nobody can tell.
+    OffloadError
+        If a job does not end.
     """
     for name in {spec.provider, spec.keep} - {"local", PROCESS}:
         system = batch_system(name)
@@ -212,6 +215,14 @@ def cancel_all(place: Place, spec: Spec, say: Say) -> None:
         if left:
             say(f"cancelling {len(left)} jobs of {system.title}" if len(left) > 1 else f"cancelling job {left[0]}")
             system.cancel(left)
+            deadline = time.monotonic() + CANCEL_SECONDS
+            while not all(state.is_over for state in system.query(left).values()):
+                if time.monotonic() > deadline:
+                    raise OffloadError(
+                        f"jobs of {place.name} do not end: {', '.join(left)}",
+                        f"look at them with {system.title}'s commands",
+                    )
+                time.sleep(INTERVAL / 4)
 
 
 def until_over(place: Place, seconds: float) -> bool:

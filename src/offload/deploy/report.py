@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import psutil
@@ -51,7 +52,7 @@ def report(place: Place) -> dict[str, Any]:
         if worker["state"] == "running":
             worker["state"] = "connecting"
         if worker["state"] != "connected":
-            worker["says"] = _last_line(place, worker["name"])
+            worker["says"] = worker.get("reason") or _last_line(place, worker["name"])
     told["waits"] = _waits(told)
     more = f"offload scale {place.name} N" if has_head else f"offload worker --contact {place.contact}"
     told["problems"] = [{"message": error.message, "hint": error.hint} for error in _problems(told, more)]
@@ -70,8 +71,9 @@ def _head(contact: Contact | None, told: dict[str, Any]) -> dict[str, Any]:
 
 def _service(place: Place, contact: Contact | None, service: dict[str, Any]) -> dict[str, Any]:
     name, pid = service["name"], service["pid"]
+    is_here = contact is None or contact.head.get("host") in (None, os.uname().nodename)
     addresses = {} if contact is None else {**vars(contact), "head": contact.head["url"]}
-    found = {**service, "address": addresses.get(name), "since": _since(pid)}
+    found = {**service, "address": addresses.get(name), "since": _since(pid) if is_here else None}
     if service["state"] != "running":
         found["says"] = _last_line(place, name)
     return found
