@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from tests.deploy.remote.conftest import PYTHON, Mapping, wait_for
 from tests.lab.lab import Lab
+from tests.lab.variants import answering, two_factor
 
 pytestmark = pytest.mark.real
 
@@ -148,3 +150,24 @@ def test_another_user_there_gets_nothing(ready: Lab) -> None:
     token = "/home/bob/.local/share/offload/deployments/bobs/keys/token"
     refused = ready.ssh("bob@h1", f"/shared/venv/bin/python probe.py {token} {url}", check=False)
     assert "401" in refused.stderr, refused.stderr
+
+
+def test_a_cut_where_a_second_factor_is_asked_for_waits_for_one_prompt(ready: Lab) -> None:
+    two_factor(ready.host("h1"), "alice")
+    code = answering(ready, "424242")
+    done = ready.offload("up", "ssh://alice@h1", *PYTHON, "--workers", "1", env=code)
+    assert done.returncode == 0, done.stderr
+    (master,) = ready.run(["pgrep", "-f", f"{contact(ready)['head']['runtime']}/ssh .* -M "]).stdout.split()
+    os.kill(int(master), signal.SIGKILL)
+    wait_for(lambda: state(ready) == "away", "the loss of the connection")
+    pipe = subprocess.PIPE
+    words = [str(ready.laptop_venv / "bin/offload"), "run", "--on", "h1", "hostname"]
+    waiting = ready.start(words, stdout=pipe, stderr=pipe, text=True)
+    assert waiting.stderr is not None
+    told = waiting.stderr.readline()
+    assert "ssh://alice@h1 wants you to log in: offload up h1; waiting" in told
+    again = ready.offload("up", "h1", env=code)
+    assert again.returncode == 0, again.stderr
+    out, err = waiting.communicate(timeout=60)
+    assert out == "h1\n", err
+    assert state(ready) == "running"
