@@ -256,3 +256,16 @@ def test_workers_are_as_they_were_asked_for(offload: Offload, registry: Registry
     finally:
         assert offload("down", "chosen", timeout=SECONDS).returncode == 0
     assert list(scratch.iterdir()) == []
+
+
+def test_a_prompt_beside_a_deployment(offload: Offload) -> None:
+    typed = b"print(client.submit(sum, [1, 2, 3]).result(), deployment.status()['state'], cluster is deployment)\n"
+    done = offload("up", "--name", "prompted", "--workers", "1", "--interactive", input=typed, timeout=SECONDS)
+    try:
+        assert done.returncode == 0, done.stderr
+        assert b"6 running True" in done.stdout
+        assert b"prompted stays up; offload down prompted ends it" in done.stderr
+        refused = offload("up", "--interactive", "--foreground")
+        assert (refused.returncode, b"--interactive goes with neither" in refused.stderr) == (2, True)
+    finally:
+        assert offload("down", "prompted", timeout=SECONDS).returncode == 0

@@ -68,11 +68,11 @@ def _check(name: str, options: tuple[str, ...]) -> None:
 
     check_name(name)
     with up.make_context("offload up", [*options]) as context:
-        for given in ("name", "foreground", "dry_run", "as_json"):
+        for given in ("name", "foreground", "interactive", "dry_run", "as_json"):
             if context.params[given]:
                 raise UsageError(f"--{given.replace('_', '-').replace('as-', '')} is not for here", "leave it out")
         values = chosen(context.params)
-        for key in ("name", "no_nanny"):
+        for key in ("name", "no_nanny", "interactive"):
             values.pop(key, None)
         resolve(Registry(Home().path), values.pop("target"), name, values)
 

@@ -71,6 +71,7 @@ Examples:
 @click.option("--also", metavar="NAMES", help="Deployments whose recorded results are recalled, too: a,b.")
 @click.option("--storage-only", is_flag=True, help="Only the storage service: no scheduler, no workers.")
 @click.option("--idle", metavar="TIME", help="End when nothing was under way for so long: 30s, 10m, 2h.")
+@click.option("--interactive", is_flag=True, help="Then open a Python prompt with `deployment` and `client`.")
 @click.option("--foreground", is_flag=True, help="Stay here until Ctrl-C or SIGTERM, and bring it down then.")
 @click.option("--tls-ca", metavar="FILE", help="For tls://: the authority. Default: Dask's configuration.")
 @click.option("--tls-cert", metavar="FILE", help="For tls://: this side's certificate. Default: Dask's configuration.")
@@ -85,6 +86,7 @@ def up(
     name: str | None,
     dry_run: bool,
     foreground: bool,
+    interactive: bool,
     as_json: bool,
     no_nanny: bool,
     env_file: str | None,
@@ -108,6 +110,8 @@ def up(
     from offload.deploy.spec import spec_of
     from offload.storage.home import checked_home
 
+    if interactive and (foreground or as_json or choices["storage_only"]):
+        raise UsageError("--interactive goes with neither --foreground, --json nor --storage-only")
     registry = Registry(checked_home())
     options = chosen(choices)
     resolved = resolve(registry, target, name, options | ({"nanny": False} if no_nanny else {}))
@@ -150,6 +154,10 @@ def up(
             show_invitation(place, contact, anew=started)
     if differences:
         return _tell_differences(spec.name, differences)
+    if interactive:
+        from offload.cli.interactive import prompt
+
+        prompt(spec.name)
     if attached is None:
         return 0
     if not started:
