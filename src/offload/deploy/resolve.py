@@ -8,7 +8,8 @@ from typing import Any
 
 from offload.compute.places import Registry, check_name
 from offload.deploy import existing, tables
-from offload.deploy.batch.choices import SYSTEMS, gather, split_target
+from offload.deploy.batch import SYSTEMS
+from offload.deploy.batch.choices import gather, split_target
 from offload.deploy.endpoints import WILDCARD, address_of, machine_address
 from offload.deploy.quantities import parse_duration, parse_ports
 from offload.deploy.remote.choosing import OF_LINK, default_name, differences, is_site, link_of

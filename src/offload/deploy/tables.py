@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from offload.compute.places import check_name
-from offload.deploy.batch.choices import HEAD, OF_JOB, SYSTEMS
+from offload.deploy.batch import SYSTEMS
+from offload.deploy.batch.choices import HEAD, OF_JOB
 from offload.deploy.sites.address import SCHEME
 from offload.errors import NotFoundError, UsageError
 from offload.storage.home import DEPLOYMENT

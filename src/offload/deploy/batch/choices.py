@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from offload.deploy.batch import SYSTEMS
 from offload.errors import UsageError
-
-SYSTEMS = ("slurm", "sge", "pbs", "lsf", "oar", "htcondor", "moab")
-"""Batch systems, as they are called in targets and tables."""
 
 OF_JOB: dict[str, type] = {
     "cores": int,

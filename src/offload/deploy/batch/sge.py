@@ -121,6 +121,12 @@ class Sge(BatchSystem):
         if jobs:
             self.run(["qdel", *jobs], fine="does not exist|already in deletion|has registered")
 
+    def nodes(self) -> list[str]:
+        """Return the names of some nodes."""
+        done = self.run(["qhost"])
+        lines = done.text.splitlines()[2:] if done.code == 0 else []  # below a header and a line
+        return [line.split()[0] for line in lines if line.strip() and not line.startswith("global")][:5]
+
     def mine(self, label: str) -> dict[str, str]:
         """Return this user's jobs whose names begin with a label."""
         named = [(job.findtext("JB_job_number", ""), job.findtext("full_job_name", "")) for job in self._listed()]
