@@ -7,7 +7,7 @@ import time
 from offload.cli.output import duration, print_error
 from offload.cli.quantities import counted, moment_text, size_text
 from offload.cli.tables import write_line, write_table
-from offload.errors import OffloadError, StorageError
+from offload.errors import OffloadError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ def look(place: Place) -> Part:
 
     told = report(place)
     try:
-        told["kept"] = storage(place)
-    except StorageError as error:
+        told["kept"] = storage(place, told["state"])
+    except OffloadError as error:
         told["kept"] = None
         told["problems"].append({"message": error.message, "hint": error.hint})
     return told

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from offload.compute.contact import REFUSED, Contact
+from offload.compute.contact import AWAY, REFUSED, Contact
 from offload.compute.liveness import is_alive, started
 from offload.compute.places import Place, Registry
 from offload.deploy import credentials, envfile
@@ -325,6 +325,7 @@ def status(place: Place) -> dict[str, Any]:
     try:
         return ask(place, contact, "GET", "/v1/status")
     except (HeadGoneError, RefusedError) as exc:
-        how = REFUSED if contact.state == REFUSED or isinstance(exc, RefusedError) else "silent"
+        how = contact.state if contact.state in (AWAY, REFUSED) else "silent"
+        how = REFUSED if isinstance(exc, RefusedError) else how
         reason = contact.reason or exc.message
         return {"name": place.name, "state": how, "reason": reason, "services": [], "workers": []}

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any
 
 import psutil
 
-from offload.compute.contact import REFUSED, Contact
+from offload.compute.contact import AWAY, REFUSED, Contact
 from offload.compute.places import Place
 from offload.deploy import launch
 from offload.deploy.processes import tail
 from offload.errors import OffloadError, StorageError
 from offload.storage.remote.client import Client
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.storage.database import Database
+    from offload.storage.store import Store
 
 JOBS_SECONDS = 10.0
 _NEXT = {
@@ -141,6 +147,8 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
     name, state = told["name"], told["state"]
     if state == "silent":
         return [OffloadError(told["reason"], f"its log: offload logs {name}; to start it anew: offload down {name}")]
+    if state == AWAY:
+        return [OffloadError(f"{name} is away: {told['reason']}", f"what stands in the way: offload doctor {name}")]
     if state == REFUSED:
         return [OffloadError(f"{name}: {told['reason']}", f"then: offload join; or: offload leave {name}")]
     if state != "running":
@@ -166,26 +174,55 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
     return found
 
 
-def storage(place: Place) -> dict[str, Any]:
-    """Return where a deployment of this machine keeps results, and how much there is.
+def storage(place: Place, state: str) -> dict[str, Any] | None:
+    """Return where a deployment keeps results, and how much there is; None where its machine is not reached now.
+
+    Parameters
+    ----------
+    place : Place
+        The deployment.
+    state : str
+        How it is, as `report` tells.
 
     Raises
     ------
     StorageError
         If it cannot be read.
     """
+    from offload.deploy.spec import spec_of
+
+    if spec_of(place).link is not None:
+        return _storage_elsewhere(place) if state == "running" else None
+    return _storage_here(place)
+
+
+def _storage_here(place: Place) -> dict[str, Any]:
     from offload.compute.session import Session
     from offload.deploy.spec import spec_of
-    from offload.storage.home import DEPLOYMENT, Home
 
-    spec = spec_of(place)
-    there = f"{DEPLOYMENT}{place.name}"
-    session = Session(spec.home(place.home) if spec.link is None else Home(place.home, there, there, ""))
+    session = Session(spec_of(place).home(place.home))
     try:
-        usage, kept = session.store.usage(), session.database.statistics()
-        return {
-            "store": {"path": session.home.store, "buffers": usage.buffers, "bytes": usage.bytes},
-            "database": {"path": session.home.database, "results": kept["complete"], "runs": kept["runs"]},
-        }
+        return _kept(session.home.store, session.store, session.home.database, session.database)
     finally:
         session.close()
+
+
+def _storage_elsewhere(place: Place) -> dict[str, Any]:
+    # Not as work does, which waits for it: who asks how it is wants to know now.
+    from offload.compute import deployed
+    from offload.storage.home import DEPLOYMENT
+
+    address = f"{DEPLOYMENT}{place.name}"
+    with (
+        contextlib.closing(deployed.store(place.home, place.name)) as store,
+        contextlib.closing(deployed.database(place.home, place.name)) as database,
+    ):
+        return _kept(address, store, address, database)
+
+
+def _kept(store_at: str, store: Store, database_at: str, database: Database) -> dict[str, Any]:
+    usage, counts = store.usage(), database.statistics()
+    return {
+        "store": {"path": store_at, "buffers": usage.buffers, "bytes": usage.bytes},
+        "database": {"path": database_at, "results": counts["complete"], "runs": counts["runs"]},
+    }

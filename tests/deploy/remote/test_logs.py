@@ -89,3 +89,10 @@ def test_of_a_machine_that_is_away(ready: Lab) -> None:
     assert done.returncode == 1
     assert who(done.stdout) == {"link"}
     assert "h1 does not answer" in done.stderr
+    # how it is, is told at once: nobody waits for its storage
+    status = lab.offload("status", "h1", timeout=120.0)
+    assert status.returncode == 1
+    assert "state: away\n" in status.stdout
+    assert "offload: h1 is away: h1 does not answer" in status.stderr
+    assert "offload doctor h1" in status.stderr
+    assert "waiting" not in status.stderr
