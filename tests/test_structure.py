@@ -172,7 +172,7 @@ def test_import_loads_nothing_heavy(tmp_path: Path) -> None:
     assert not modules & (HEAVY | {"sqlite3", "hashlib"})
 
 
-@pytest.mark.parametrize("active", ["", "demo"], ids=["embedded", "with a deployment active"])
+@pytest.mark.parametrize("active", ["", "demo", "far"], ids=["embedded", "with a deployment", "with one elsewhere"])
 @pytest.mark.parametrize("words", [["echo", "hello"], ["cat", "words.txt"]], ids=["plain", "input file"])
 def test_recalling_a_command_loads_nothing_heavy(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], active: str
@@ -185,6 +185,8 @@ def test_recalling_a_command_loads_nothing_heavy(
     if active:
         (home / "deployments" / active).mkdir(parents=True)
         (home / "deployments" / active / "spec.json").write_text("{}")
+        if active == "far":  # its storage is read through, and what is recorded here needs none of it
+            (home / "deployments" / active / "storage").write_text("\n\nfar\n")
         monkeypatch.setenv("OFFLOAD_DEPLOYMENT", active)
     second = loaded(program, tmp_path)
     assert "subprocess" not in second, "the second run recalls it"

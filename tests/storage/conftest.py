@@ -32,14 +32,16 @@ STORES: dict[str, Callable[[Path, Clock], Store]] = {
     "directory": lambda path, clock: DirectoryStore(str(path / "store"), clock),
     "http": lambda path, clock: ServedStore(path, clock),
     "layered": lambda path, clock: LayeredStore([DirectoryStore(str(path / "store"), clock), MemoryStore(clock)]),
-    "patient": lambda path, clock: PatientStore(lambda: MemoryStore(clock), Patience("the store", print)),
+    "patient": lambda path, clock: PatientStore(lambda: MemoryStore(clock), lambda: Patience("the store", print)),
 }
 DATABASES: dict[str, Callable[[Path, Clock], Database]] = {
     "memory": lambda path, clock: MemoryDatabase(clock),
     "sqlite": lambda path, clock: SqliteDatabase(str(path / "database.sqlite"), clock),
     "http": lambda path, clock: ServedDatabase(path, clock),
     "layered": lambda path, clock: LayeredDatabase([MemoryDatabase(clock), MemoryDatabase(clock)]),
-    "patient": lambda path, clock: PatientDatabase(lambda: MemoryDatabase(clock), Patience("the database", print)),
+    "patient": lambda path, clock: PatientDatabase(
+        lambda: MemoryDatabase(clock), lambda: Patience("the database", print)
+    ),
 }
 
 

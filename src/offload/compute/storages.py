@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from offload.compute.places import Place
     from offload.storage.database import Database
     from offload.storage.home import Home
+    from offload.storage.patient import Patience
     from offload.storage.store import Store
 
 
@@ -46,26 +47,40 @@ def is_elsewhere(place: Place) -> bool:
 
 
 def _store(home: Home, address: str) -> Store:
-    if address.startswith(DEPLOYMENT):
+    if not address.startswith(DEPLOYMENT):
+        from offload.storage.directory import DirectoryStore
+
+        return DirectoryStore(address)
+    from offload.storage.patient import PatientStore
+
+    name = address.removeprefix(DEPLOYMENT)
+
+    def make() -> Store:  # when something is asked of it: what is recorded here is recalled without it
         from offload.compute.deployed import store
-        from offload.compute.waiting import storage_patience
-        from offload.storage.patient import PatientStore
 
-        name = address.removeprefix(DEPLOYMENT)
-        return PatientStore(lambda: store(home.path, name), storage_patience(home.path, name))
-    from offload.storage.directory import DirectoryStore
+        return store(home.path, name)
 
-    return DirectoryStore(address)
+    return PatientStore(make, lambda: _patience(home, name))
 
 
 def _database(home: Home, address: str) -> Database:
-    if address.startswith(DEPLOYMENT):
+    if not address.startswith(DEPLOYMENT):
+        from offload.storage.results import SqliteDatabase
+
+        return SqliteDatabase(address)
+    from offload.storage.patient import PatientDatabase
+
+    name = address.removeprefix(DEPLOYMENT)
+
+    def make() -> Database:
         from offload.compute.deployed import database
-        from offload.compute.waiting import storage_patience
-        from offload.storage.patient import PatientDatabase
 
-        name = address.removeprefix(DEPLOYMENT)
-        return PatientDatabase(lambda: database(home.path, name), storage_patience(home.path, name))
-    from offload.storage.results import SqliteDatabase
+        return database(home.path, name)
 
-    return SqliteDatabase(address)
+    return PatientDatabase(make, lambda: _patience(home, name))
+
+
+def _patience(home: Home, name: str) -> Patience:
+    from offload.compute.waiting import storage_patience
+
+    return storage_patience(home.path, name)

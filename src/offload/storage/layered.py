@@ -160,6 +160,8 @@ class LayeredDatabase(Database):
         pattern: str | None = None,
     ) -> list[Run]:
         wanted = (kind, label, text, since, limit, transformation, until, outcome, host, pattern)
+        if transformation is not None:  # told beside a result that was recalled, and known where that is
+            return next((runs for layer in self._layers if (runs := layer.runs(*wanted))), [])
         found = [layer.runs(*wanted) for layer in self._layers]
         if len(found) == 1 or not any(found[1:]):
             return found[0]

@@ -104,13 +104,15 @@ class Patience:
 class _Kept:
     """A store or a database that is made when it is first needed, and again when it was away."""
 
-    def __init__(self, make: Callable[[], Any], patience: Patience) -> None:
+    def __init__(self, make: Callable[[], Any], patience: Callable[[], Patience]) -> None:
         self._make = make
         self._patience = patience
+        self._waits: Patience | None = None
         self._made: Any = None
 
     def ask(self, method: str, *arguments: Any) -> Any:
-        return self._patience.ask(lambda: self.once(method, *arguments))
+        waits = self._waits = self._waits or self._patience()
+        return waits.ask(lambda: self.once(method, *arguments))
 
     def once(self, method: str, *arguments: Any) -> Any:
         made = self._made
@@ -137,11 +139,11 @@ class PatientStore(Store):
     ----------
     make : callable
         Gives the store, on another machine; its methods may be called again when they have failed on the way.
-    patience : Patience
-        How it is waited for.
+    patience : callable
+        Gives how it is waited for.
     """
 
-    def __init__(self, make: Callable[[], Store], patience: Patience) -> None:
+    def __init__(self, make: Callable[[], Store], patience: Callable[[], Patience]) -> None:
         self._kept = _Kept(make, patience)
 
     def has(self, checksums: Sequence[str]) -> list[bool]:
@@ -206,11 +208,11 @@ class PatientDatabase(Database):
     ----------
     make : callable
         Gives the database, on another machine.
-    patience : Patience
-        How it is waited for.
+    patience : callable
+        Gives how it is waited for.
     """
 
-    def __init__(self, make: Callable[[], Database], patience: Patience) -> None:
+    def __init__(self, make: Callable[[], Database], patience: Callable[[], Patience]) -> None:
         self._kept = _Kept(make, patience)
 
     def lookup(self, transformations: Sequence[str]) -> list[str | None]:
