@@ -81,7 +81,9 @@ class Keeper:
                 raise
             if self._link.route == TUNNEL and not self._site.is_open():
                 raise OffloadError(f"the connection to {self._site.name} is gone") from exc
-        answer = asking.ask(self._site, self._link.python, "contact", {"name": self._place.name})
+        answer = asking.ask(
+            self._site, self._link.python, "contact", {"name": self._place.name}, seconds=3 * ASK_SECONDS
+        )
         told, state = answer["contact"], answer["state"]
         if told is None and (state.startswith(("pending", "unknown")) or state == "starting"):
             raise OffloadError(f"its head on {self._link.site} is not up yet: {state}")
