@@ -92,6 +92,10 @@ class Host:
         if word != "ready\n":
             self._boot.kill()
             raise LabError(f"{self.name} does not boot: {log.read_text()[-2000:]}")
+        if self._booted_again:  # an address that did not answer a moment ago is not asked again for some seconds
+            others = [host.init for host in self.lab.hosts.values() if host.up and host is not self]
+            for namespace in (None, *others):
+                self.lab.ip("neigh flush all", namespace_of=namespace, missing_ok=True)
         self._first = set(self._outer_pids())
         if self._installed is None:
             self._installed = self._written()
