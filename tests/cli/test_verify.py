@@ -240,7 +240,9 @@ def test_calls_that_cannot_be_run(inside: Inside, project: Project) -> None:
     code, told = verified(inside)
     assert (code, told["verified"]) == (0, 0)
     texts = {found["label"]: found["reasons"] for found in told["not_run"]}
-    assert texts["__main__:length"] == ["not kept, since larger than 4 KiB and no recorded result: argument values"]
+    assert texts["__main__:length"] == [
+        "not kept, since larger than 4 KiB with its code and no recorded result: argument values"
+    ]
     assert texts["__main__:read"] == ["its argument file is not what it was (a file with other content?)"]
     text = inside("verify", "--function", "*:length").stdout.decode()
     assert text.endswith("1 result looked at: 0 the same, 0 different, 1 not run\n")

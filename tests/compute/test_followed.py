@@ -175,3 +175,12 @@ def test_a_change_that_does_not_count_does_not_keep_a_result_from_being_recorded
         warnings.simplefilter("error")
         assert task(1) == 2
     assert offload.why(task, 1).hit
+
+
+def test_many_functions_are_told_in_one_line() -> None:
+    helpers = "".join(f"def h{i}(x): return eval('x')\n" for i in range(5))
+    task = made(helpers + "def f(x): return " + " + ".join(f"h{i}(x)" for i in range(5)))
+    with pytest.warns(RuntimeWarning) as caught:
+        assert task(1) == 5
+    (text,) = [str(w.message) for w in caught]
+    assert text.startswith("followed_app:h0 and 4 more that followed_app:f reaches use eval: what they get that way")

@@ -15,7 +15,7 @@ MOST_CODE = 1024 * 1024
 """Bytes of a pickled function, with the values that it reaches."""
 
 MOST_VALUE = 4 * 1024
-"""Bytes of an argument. Of a larger one there is the checksum, which may be that of another call's result."""
+"""Bytes of an argument, with the code of its classes. For a larger one there is the checksum, perhaps of a result."""
 
 _ATOMS = {type(None), bool, int, float, complex, str, bytes}
 
@@ -25,10 +25,18 @@ def code(graph: Graph) -> bytes | None:
     from offload.compute.shipping import pickled
     from offload.errors import IdentityError
 
+    if _least(graph) > MOST_CODE:
+        return None
     try:
         return pickled(graph.root, graph, MOST_CODE)  # type: ignore[arg-type]
     except IdentityError:  # too large, or with something in it that cannot be pickled
         return None
+
+
+def _least(graph: Graph) -> int:
+    """Return how many bytes the functions of a graph take at least: to pickle thousands in vain takes seconds."""
+    codes = (getattr(node.subject, "__code__", None) for node in graph.nodes)
+    return sum(len(code.co_code) + len(code.co_linetable) for code in codes if code is not None)
 
 
 def value(argument: Any) -> Any:

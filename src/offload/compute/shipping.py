@@ -144,12 +144,14 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         super().__init__(file, protocol=5)
         self.registered: list[ModuleType] = []
         self._looked_up: dict[int, dict[Any, object]] = {}
+        self._noted: set[int] = set()  # what the noted graphs have looked at; it is being pickled, so it lives
 
     def note(self, graph: Graph) -> None:
         """Take note of what a graph has looked up in modules."""
         for names, name, found in graph._names:
             if found is not MISSING:
                 self._looked_up.setdefault(id(names), {})[name] = found
+        self._noted.update(id(node.subject) for node in graph.nodes)
 
     def reducer_override(self, value: Any) -> Any:
         """Return the parts of a value, as :mod:`pickle` asks for them."""
@@ -171,6 +173,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if module.__name__ != "__main__" and module.__name__ not in list_registry_pickle_by_value():
             cloudpickle.register_pickle_by_value(module)
             self.registered.append(module)
+        if id(value) in self._noted:  # with all that it reaches
+            return
         try:
             self.note(closure(value))
         except IdentityError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import CodeType, FunctionType
 
 from offload.identity.distributions import PROJECT, origin
+from offload.identity.rewritten import COMPILED, rewrites_itself
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Asked:
         self._ask_more()
         for what, ask in self._asking.items():
             for node in graph.nodes[self._done.get(what, 0) : count]:
+                graph._at = node
                 found = ask(node.subject)
                 if found is not _NOTHING:
                     node.content.append(["asked", what, found])
@@ -90,10 +92,12 @@ class Asked:
     def _attributes(self, index: int, function: FunctionType) -> None:
         names = self.graph.names
         unwrapped = _UNWRAPPED if names & _UNWRAPPING else ()
-        for name in sorted(function.__dict__):
+        made = COMPILED if rewrites_itself(function) else ()
+        for name in sorted(function.__dict__.keys() - made):
             asked = name in names or name in unwrapped or names & _NAMESPACES
             if asked and (index, name) not in self._added:
                 self._added.add((index, name))
+                self.graph._at = self.graph.nodes[index]
                 found = self._attribute(function, name)
                 self.graph.nodes[index].content.append(["asked", f"attribute {name}", found])
 

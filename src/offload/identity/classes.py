@@ -10,6 +10,7 @@ from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from offload.identity.distributions import PROJECT, STANDARD, origin
 from offload.identity.fitted import fitted
 from offload.identity.graph import Graph
+from offload.identity.rewritten import counts_calls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,7 +110,9 @@ def class_contents(graph: Graph, cls: type, label: str) -> list[object]:
             if made[name] is not None:
                 members.append([name, graph.describe(made[name], f"{label}.{name}")])
             continue
-        if name in _CLASS_NOISE or (enumeration and (name in _ENUM_NOISE or name in vars(cls)["_member_map_"])):
+        if name in _CLASS_NOISE or counts_calls(cls, name):
+            continue
+        if enumeration and (name in _ENUM_NOISE or name in vars(cls)["_member_map_"]):
             continue
         where = f"{label}.{name}"
         member = graph.look(vars(cls), name)

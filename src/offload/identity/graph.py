@@ -43,11 +43,14 @@ class Node:
         What counts of it; other nodes in it stand as their numbers.
     subject : object
         The thing itself.
+    via : Node, optional
+        By which one it was reached first.
     """
 
-    __slots__ = ("content", "kind", "label", "subject")
+    __slots__ = ("content", "kind", "label", "subject", "via")
 
-    def __init__(self, kind: str, label: str, subject: object) -> None:
+    def __init__(self, kind: str, label: str, subject: object, via: Node | None = None) -> None:
+        self.via = via
         self.kind = kind
         self.label = label
         self.subject = subject
@@ -90,6 +93,7 @@ class Graph(Watched):
         self.unfollowed: dict[str, list[str]] = {}
         self._numbers: dict[int, int] = {}
         self._queue: deque[Node] = deque()
+        self._at: Node | None = None  # whose content is being looked at
         self._digests: dict[int, str] = {}  # of values that can change, which are kept
         self.root = root
         self.content = self.describe(root)
@@ -109,7 +113,7 @@ class Graph(Watched):
         number = self._numbers.get(id(subject))
         if number is None:
             number = self._numbers[id(subject)] = len(self.nodes)
-            node = Node(kind, label, subject)
+            node = Node(kind, label, subject, self._at)
             self.nodes.append(node)
             self._queue.append(node)
         return ["node", number]
@@ -146,7 +150,7 @@ class Graph(Watched):
         known = DESCRIBERS.get(type(value))
         if known is not None:
             return known(self, value, where)
-        if isinstance(value, type):
+        if isinstance(value, (type, ModuleType)):
             return self.refer(value)
         cls = type(value)
         if is_silent(cls):
@@ -218,7 +222,7 @@ class Graph(Watched):
         asked = Asked(self)
         while self._queue:
             while self._queue:
-                node = self._queue.popleft()
+                node = self._at = self._queue.popleft()
                 node.content = contents(self, node)
             asked.add()  # which may reach more
 

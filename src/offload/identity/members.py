@@ -11,6 +11,7 @@ from offload.identity.classes import class_contents, is_made_here, is_of_project
 from offload.identity.codes import Read, inspect_code
 from offload.identity.distributions import PROJECT, origin, owner
 from offload.identity.graph import Graph, Node
+from offload.identity.rewritten import rewrites_itself, source_contents
 from offload.identity.unfollowed import unfollowed
 from offload.identity.watched import MISSING, Held
 
@@ -93,6 +94,8 @@ def _made_elsewhere(graph: Graph, function: FunctionType) -> object:
 
 
 def _function_contents(graph: Graph, function: FunctionType, label: str) -> list[object]:
+    if rewrites_itself(function):
+        return source_contents(graph, function, label)
     graph.watch(function)
     code = inspect_code(function.__code__)
     graph.names |= code.names
@@ -197,6 +200,8 @@ def _module_contents(graph: Graph, module: ModuleType) -> list[object]:
         return ["extension", file_checksum(file)]
     members: list[object] = []
     graph.measure_members(module)
+    if type(module) is not ModuleType:  # it has put a class of its own in its place
+        members.append(["__class__", graph.refer(type(module))])
     for name in sorted(vars(module)):
         if name not in _MODULE_NOISE:
             members.append([name, graph.describe(graph.look(vars(module), name), f"{module.__name__}.{name}")])

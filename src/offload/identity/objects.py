@@ -82,7 +82,7 @@ def write_object(encoder: Encoder, value: Any) -> None:
         _write_reference(encoder, tags.CLASS, value)
     elif cls is FunctionType or cls is BuiltinFunctionType:
         _write_reference(encoder, tags.FUNCTION, value)
-    elif cls is ModuleType:
+    elif isinstance(value, ModuleType):
         _write_reference(encoder, tags.MODULE, value)
     elif cls is MethodType:
         _write_parts(encoder, value, (bound_method, (value.__func__, value.__self__)))

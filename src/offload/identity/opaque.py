@@ -6,6 +6,7 @@ count by what they lead to now. All else that cannot be pickled is refused: open
 
 from __future__ import annotations
 
+import gc
 import sys
 from contextvars import ContextVar
 from threading import local
@@ -62,6 +63,7 @@ _LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
     (CellType.__module__, CellType.__qualname__): _cell,
     (CodeType.__module__, CodeType.__qualname__): _code,
     (local.__module__, local.__qualname__): lambda values: dict(vars(values)),
+    ("functools", "KeyWrapper"): gc.get_referents,  # of `cmp_to_key`, which tells nobody what it calls
     ("_struct", "Struct"): lambda struct: struct.format,
     **{(m, c): _proxy for m in _WRAPT for c in ("FunctionWrapper", "BoundFunctionWrapper")},
     ("concurrent.futures.thread", "ThreadPoolExecutor"): lambda pool: [pool._initializer, pool._initargs],

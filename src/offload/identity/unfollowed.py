@@ -51,19 +51,34 @@ def unfollowed(code: Code, read: Read, found: object) -> str | None:
     return None
 
 
+MOST_TOLD = 3
+"""Functions of which each is told in a line of its own."""
+
 _told: set[tuple[str, str]] = set()
 
 
 def tell(graph: Graph) -> None:
     """Warn of what a graph could not follow; once in a process for each function."""
+    new: dict[str, list[str]] = {}
     for label, found in graph.unfollowed.items():
-        new = [what for what in dict.fromkeys(found) if (label, what) not in _told]
-        if new:
-            from offload.notices import users_level, warn
+        whats = [what for what in dict.fromkeys(found) if (label, what) not in _told]
+        if whats:
+            new[label] = whats
+            _told.update((label, what) for what in whats)
+    if len(new) > MOST_TOLD:  # most of them are somewhere in a large library
+        first, *others = new
+        every = dict.fromkeys(what for whats in new.values() for what in whats)
+        _warn(f"{first} and {len(others)} more that {graph.nodes[0].label} reaches use {', '.join(every)}", "they get")
+        return
+    for label, whats in new.items():
+        _warn(f"{label} uses {', '.join(whats)}", "it gets")
 
-            _told.update((label, what) for what in new)
-            warn(
-                f"{label} uses {', '.join(new)}: what it gets that way does not count, so results may be stale when it "
-                "changes; declare it with @offload.task(depends_on=[...])",
-                stacklevel=users_level(),
-            )
+
+def _warn(fact: str, gets: str) -> None:
+    from offload.notices import users_level, warn
+
+    warn(
+        f"{fact}: what {gets} that way does not count, so results may be stale when it changes; "
+        "declare it with @offload.task(depends_on=[...])",
+        stacklevel=users_level(),
+    )

@@ -130,3 +130,17 @@ def only_names_them() -> str:
 @pytest.mark.parametrize("function", [measures, tells_a_given_time, drawn_with_seed, seeds_first, only_names_them])
 def test_not_told(function: Callable[[], Any]) -> None:
     assert told(function) == []
+
+
+def test_many_in_a_large_library_are_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    names: dict[str, Any] = {"__name__": "large_library", "time": time, "random": random}
+    exec(
+        "def f(): return g()\ndef g(): return h(), time.time()\n"
+        "def h(): return time.localtime(), time.ctime(), random.random(), random.randint(1, 2)\n",
+        names,
+    )
+    with pytest.warns(EffectWarning) as caught:
+        offload.task(names["f"])()
+    (text,) = [str(w.message) for w in caught]
+    assert "reaches 5 clocks" in text
+    assert "the nearest by f -> g -> time.time;" in text

@@ -35,6 +35,16 @@ def reached(graph: Graph) -> Found:
     return found
 
 
+def chain(graph: Graph, name: str) -> list[str]:
+    """Return by which functions and classes, from the root, a name is reached that :func:`reached` tells."""
+    node = next((n for n in graph.nodes if isinstance(n.subject, FunctionType) and name in _found_in(n.subject)), None)
+    labels: list[str] = []
+    while node is not None:
+        labels.insert(0, node.label)
+        node = node.via
+    return labels
+
+
 def readers(graph: Graph) -> list[str]:
     """Return what a function reaches that reads files in native code."""
     found = _known.get(graph)
@@ -45,26 +55,33 @@ def readers(graph: Graph) -> list[str]:
 
 def _search(graph: Graph) -> Found:
     found: Found = {}
-    seeded = set()
+    seeded: set[str] = set()
     for node in graph.nodes:
-        function = node.subject
-        if not isinstance(function, FunctionType):
-            continue
-        for read in inspect_code(function.__code__).reads:
-            name = _full_name(function, read)
-            if name is None:
-                continue
-            last = read.attributes[-1] if read.attributes else read.name
-            kind = kind_of(name, None) or kind_of(name, min(_counts(function.__code__, last), default=None))
-            if kind == ENVIRONMENT:
-                for variable in list(_texts_after(function.__code__, last)) or [name]:
-                    found[variable] = kind
-            elif kind is not None:
-                found[name] = kind
-            first = name.partition(".")[0]
-            if SEEDS.get(first) == name and max(_counts(function.__code__, last), default=0):
-                seeded.add(first)
+        if isinstance(node.subject, FunctionType):
+            found |= _found_in(node.subject, seeded)
     return {name: kind for name, kind in found.items() if not (kind == "random" and name.split(".")[0] in seeded)}
+
+
+def _found_in(function: FunctionType, seeded: set[str] | None = None) -> Found:
+    """Return what one function reaches, and add the packages whose generators it seeds."""
+    found: Found = {}
+    for read in inspect_code(function.__code__).reads:
+        name = _full_name(function, read)
+        if name is None:
+            continue
+        last = read.attributes[-1] if read.attributes else read.name
+        kind = kind_of(name, None)
+        if kind is None and kind_of(name, 0) is not None:  # it depends on how it is called
+            kind = kind_of(name, min(_counts(function.__code__, last), default=None))
+        if kind == ENVIRONMENT:
+            for variable in list(_texts_after(function.__code__, last)) or [name]:
+                found[variable] = kind
+        elif kind is not None:
+            found[name] = kind
+        first = name.partition(".")[0]
+        if seeded is not None and SEEDS.get(first) == name and max(_counts(function.__code__, last), default=0):
+            seeded.add(first)
+    return found
 
 
 def _full_name(function: FunctionType, read: Read) -> str | None:

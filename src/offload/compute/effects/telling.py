@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 from offload.compute.effects.names import CLOCK, ENVIRONMENT, RANDOM
-from offload.compute.effects.reached import reached
+from offload.compute.effects.reached import chain, reached
 from offload.errors import EffectWarning, NotRecordedWarning
 
 TYPE_CHECKING = False
@@ -34,6 +34,12 @@ _REACHED = {
     ENVIRONMENT: "the environment variable {0} does not count, so its change goes unnoticed; "
     "declare it by its name: @offload.task(environ=[...])",
 }
+
+MOST_TOLD = 4
+"""Things that a function's code reaches, of which each is told in a line of its own."""
+
+LARGE = 200
+"""Functions and classes that a function reaches, from which on two such things are told in one."""
 
 _told: set[tuple[str, ...]] = set()
 
@@ -69,13 +75,25 @@ def tell_once(label: str, effects: Effects) -> None:
 
 
 def tell_reached(label: str, graph: Graph, stacklevel: int = 2) -> None:
-    """Warn once of the clocks, random generators and environment variables that a function's code reaches."""
+    """Warn once of the clocks, random generators and environment variables that a function's code reaches.
+
+    Each has a line of its own, unless most of them are only somewhere in a large library.
+    """
+    new: list[tuple[str, str]] = []
     for name, kind in reached(graph).items():
-        if kind in _REACHED and _is_new(label, kind, name):
-            if kind == ENVIRONMENT and _is_declared(graph, name):
-                continue
-            text = f"{label}: {_REACHED[kind].format(name)}"
-            warnings.warn(EffectWarning(text), stacklevel=stacklevel + 1)
+        if kind in _REACHED and _is_new(label, kind, name) and not (kind == ENVIRONMENT and _is_declared(graph, name)):
+            new.append((name, _REACHED[kind].format(name)))
+    texts = [text for _, text in new]
+    if len(new) > MOST_TOLD or (len(new) > 1 and len(graph.nodes) > LARGE):
+        name = min((name for name, _ in new), key=lambda name: len(chain(graph, name)))
+        path = " -> ".join([*(one.rpartition(":")[2] for one in chain(graph, name)), name])
+        text = (
+            f"its code reaches {len(new)} clocks, random generators and undeclared environment variables, the nearest "
+            f"by {path}; where one of them counts, a recalled result may differ from what running it now would give"
+        )
+        texts = [text]
+    for text in texts:
+        warnings.warn(EffectWarning(f"{label}: {text}"), stacklevel=stacklevel + 1)
 
 
 def _is_declared(graph: Graph, name: str) -> bool:

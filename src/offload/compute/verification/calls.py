@@ -150,5 +150,7 @@ def _values(session: Session, record: dict[str, Any], details: dict[str, Any]) -
     missing = [name for name in absent if name not in values]
     if missing:
         names_text = ", ".join(missing)
-        raise CannotRunError(f"not kept, since larger than 4 KiB and no recorded result: argument {names_text}")
+        raise CannotRunError(
+            f"not kept, since larger than 4 KiB with its code and no recorded result: argument {names_text}"
+        )
     return values

@@ -1,0 +1,132 @@
+"""Tricks of libraries whose functions are identified in place: what they hide, and what their first call rewrites."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import pytest
+
+import offload
+from offload.compute import again, shipping
+from offload.identity import functions
+from offload.identity.graph import Graph
+
+# As networkx decorates: the first call compiles the function anew, under a name with a number in it.
+MAPPED = """
+class argmap:
+    __count = 0
+
+    def __init__(self, how):
+        self.how = how
+
+    def __call__(self, f):
+        def func(*args, __wrapper=None, **kwargs):
+            return argmap.compiled(__wrapper)(*args, **kwargs)
+        func.__wrapped__ = f
+        func.__kwdefaults__["_argmap__wrapper"] = func
+        func.__argmap__ = self
+        return func
+
+    @classmethod
+    def compiled(cls, func):
+        cls.__count += 1
+        name = f"mapped_{cls.__count}"
+        found = {name: func.__wrapped__, "how": func.__argmap__.how}
+        exec(f"def func(x): return {name}(how(x))", found)
+        func.__code__ = found["func"].__code__
+        func.__globals__.update({name: func.__wrapped__, "how": func.__argmap__.how})
+        func._code = "text"
+        return func
+
+@argmap(lambda x: x + 1)
+def doubled(x):
+    return x * 2
+
+@argmap(lambda x: x + 1)
+def other(x):
+    return x
+"""
+
+
+def module(text: str) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "library_app"}
+    exec(text, names)
+    return names
+
+
+def checksum(function: Any) -> str:
+    return Graph(function).checksum
+
+
+def test_a_function_that_compiles_itself_when_it_is_called() -> None:
+    names = module(MAPPED)
+    before, graph = checksum(names["doubled"]), Graph(names["doubled"])
+    names["other"](1)
+    assert names["doubled"](1) == 4
+    assert graph.is_current()
+    assert checksum(names["doubled"]) == before
+    mapping = "@argmap(lambda x: x + 1"
+    for old, new in (("x * 2", "x * 3"), (mapping, mapping + "0"), ("(how(x))", "(how(-x))")):
+        assert checksum(module(MAPPED.replace(old, new))["doubled"]) != before
+    names["doubled"].added = 1
+    assert not graph.is_current()
+
+
+def test_what_cmp_to_key_was_given() -> None:
+    text = "import functools\nkey = functools.cmp_to_key(lambda a, b: a - b)\ndef f(x): return sorted(x, key=key)\n"
+    found = {checksum(module(t)["f"]) for t in (text, text.replace("a - b", "b - a"))}
+    assert len(found) == 2
+    assert checksum(module(text)["f"]) in found
+
+
+def test_a_module_with_a_class_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(rate: int) -> Any:
+        names = module(f"from types import ModuleType\nclass Own(ModuleType):\n    rate = property(lambda m: {rate})\n")
+        own = names["Own"]("own_library")
+        monkeypatch.setitem(sys.modules, "own_library", own)
+        exec("def f(x): return [own, x]", names)
+        names["own"] = own
+        return names["f"]
+
+    assert checksum(made(1)) == checksum(made(1))
+    assert checksum(made(1)) != checksum(made(2))
+    own = sys.modules["own_library"]
+    assert isinstance(own, ModuleType)
+    assert offload.identity(functools.partial(made(1), own)).checksum
+
+
+def test_what_a_graph_has_looked_up_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "".join(f"class C{i}:\n    def m(self): return C{(i + 1) % 20}()\n" for i in range(20))
+    names = module(text)
+    monkeypatch.setitem(sys.modules, "library_app", ModuleType("library_app"))
+    vars(sys.modules["library_app"]).update(names)
+    asked = []
+
+    def closure(value: Any) -> Graph:
+        asked.append(value)
+        return functions.closure(value)
+
+    monkeypatch.setattr(shipping, "closure", closure)
+    assert shipping.dumps(names["C0"]())
+    assert asked == [names["C0"]]
+
+
+def test_code_that_is_surely_too_large_is_not_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipping, "pickled", lambda *args: pytest.fail("it was pickled"))
+    names = module("".join(f"def f{i}(x): return f{i + 1}(x)\n" for i in range(50)) + "def f50(x): return x\n")
+    monkeypatch.setattr(again, "MOST_CODE", 500)
+    assert again.code(Graph(names["f0"])) is None
+
+
+def test_tasks_of_a_library_that_compiles_itself(home: Path) -> None:
+    names = module(MAPPED)
+    function = names["doubled"]
+    assert isinstance(function, FunctionType)
+    task = offload.task(function, depends_on=[1])
+    assert task(1) == 4
+    assert task(1) == 4
+    assert offload.why(task, 1).hit
