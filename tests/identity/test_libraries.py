@@ -83,6 +83,12 @@ def test_what_cmp_to_key_was_given() -> None:
     assert checksum(module(text)["f"]) in found
 
 
+def test_a_docstring_that_a_class_makes_up() -> None:
+    text = "class A:\n    __doc__ = property(lambda self: 'one')\ndef f(x): return A().__doc__\n"
+    assert checksum(module(text)["f"]) == checksum(module(text)["f"])
+    assert checksum(module(text)["f"]) != checksum(module(text.replace("one", "two"))["f"])
+
+
 def test_a_module_with_a_class_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     def made(rate: int) -> Any:
         names = module(f"from types import ModuleType\nclass Own(ModuleType):\n    rate = property(lambda m: {rate})\n")

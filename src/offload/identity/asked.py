@@ -72,7 +72,7 @@ class Asked:
         if names & _ANNOTATIONS:
             asking["annotations"] = lambda s: ask(_annotations, s)
         if names & _DOCSTRINGS:
-            asking["doc"] = lambda s: ask(getattr, s, "__doc__", None)
+            asking["doc"] = self._doc
         if names & _SOURCES:
             asking["source"] = lambda s: ask(_source, s)
         if names & _LINES:
@@ -103,6 +103,14 @@ class Asked:
 
     def _attribute(self, function: FunctionType, name: str) -> object:
         return self.graph.describe(self.graph.look(function.__dict__, name), f"{function.__qualname__}.{name}")
+
+    def _doc(self, subject: Any) -> object:
+        found = self.graph.ask(getattr, subject, "__doc__", None)
+        if found is None or isinstance(found, str):
+            return found
+        from offload.identity.classes import member_contents
+
+        return member_contents(self.graph, found, f"{subject.__qualname__}.__doc__")  # a property, perhaps
 
     def _subclasses(self, cls: type) -> object:
         found = self.graph.ask(type.__subclasses__, cls)

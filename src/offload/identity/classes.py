@@ -59,7 +59,7 @@ def strangers(graph: Graph, cls: type) -> Iterator[object]:
     graph.measure_members(cls)
     for name, member in sorted(vars(cls).items()):
         if _is_strange(member):
-            yield [name, _member(graph, graph.look(vars(cls), name), f"{cls.__qualname__}.{name}")]
+            yield [name, member_contents(graph, graph.look(vars(cls), name), f"{cls.__qualname__}.{name}")]
     yield from registered(graph, cls)
 
 
@@ -121,7 +121,7 @@ def class_contents(graph: Graph, cls: type, label: str) -> list[object]:
         elif name == "__dataclass_params__":
             members.append([name, repr(member)])
         else:
-            members.append([name, _member(graph, member, where)])
+            members.append([name, member_contents(graph, member, where)])
     if any(origin(base.__module__) not in (PROJECT, STANDARD) for base in cls.__mro__):
         # Libraries such as pydantic and msgspec make fields of them.
         members.append(["__annotations__", repr(vars(cls).get("__annotations__"))])
@@ -130,7 +130,8 @@ def class_contents(graph: Graph, cls: type, label: str) -> list[object]:
     return [cls.__qualname__, bases, meta, members]
 
 
-def _member(graph: Graph, member: object, where: str) -> object:
+def member_contents(graph: Graph, member: object, where: str) -> object:
+    """Return what counts of a member of a class, or of what stands in its place."""
     if isinstance(member, (staticmethod, classmethod)):
         return [type(member).__name__, graph.describe(member.__func__, where)]
     if isinstance(member, property):
