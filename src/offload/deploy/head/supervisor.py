@@ -130,7 +130,7 @@ class Head:
         from offload.deploy.head.takeover import TakeOver
 
         try:
-            end = await TakeOver(self.place, job).wait(self.spec)
+            end = await TakeOver(self.place, job, log).wait(self.spec)
         except OffloadError as exc:
             log(f"no other head could be submitted: {exc.message}; {self.place.name} ends with job {job}")
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from offload.compute.places import Place
 from offload.deploy import headjob
@@ -15,7 +16,7 @@ PART, LEAST, MOST = 0.1, 20.0, 600.0
 """How long before its end a head submits the one that takes over: a part of its time, within limits, in seconds."""
 
 LAST = 10.0  # seconds before its end at which it goes
-EVERY = 5.0
+EVERY, TELL_SECONDS = 5.0, 3600.0
 
 
 class TakeOver:
@@ -27,11 +28,14 @@ class TakeOver:
         The deployment.
     job : str
         The job that this head is.
+    say : callable
+        Gets lines for the head's log.
     """
 
-    def __init__(self, place: Place, job: str) -> None:
+    def __init__(self, place: Place, job: str, say: Callable[[str], None]) -> None:
         self._place = place
         self._job = job
+        self._say = say
 
     async def wait(self, spec: Spec) -> float:
         """Wait until another head has been submitted; return the Unix time at which this one has to go.
@@ -55,12 +59,24 @@ class TakeOver:
             await asyncio.sleep(EVERY)
 
     async def _finish(self) -> float:
-        """Return when the walltime of this job is over."""
-        while True:
+        """Return when the walltime of this job is over.
+
+        Raises
+        ------
+        OffloadError
+            If the batch system does not tell.
+        """
+        deadline, told = time.monotonic() + TELL_SECONDS, ""
+        while time.monotonic() < deadline:
+            reason = "it does not say"
             try:
                 found = await asyncio.to_thread(headjob.look, self._place)
                 if found is not None and found.finish is not None:
                     return found.finish
-            except (BatchAwayError, OffloadError):
-                pass  # it is asked again
+            except OffloadError as exc:
+                reason = exc.message
+            if reason != told:
+                self._say(f"when job {self._job} ends is not known yet: {reason}")
+                told = reason
             await asyncio.sleep(EVERY)
+        raise OffloadError(f"when job {self._job} ends is not to be had: {told}")

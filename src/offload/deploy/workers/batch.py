@@ -87,8 +87,14 @@ def queued_workers(
     workers = Workers(link, queue.make, patient=True)
     replacing: set[asyncio.Task[None]] = set()
 
+    async def replace(name: str) -> None:
+        try:
+            await workers.replace(name)
+        except (OSError, TimeoutError) as exc:  # the next look at the queue asks for it again
+            say(f"{name} is not replaced yet: the scheduler does not answer: {exc}")
+
     def expiring(name: str) -> None:
-        task = asyncio.create_task(workers.replace(name), name=f"replace {name}")
+        task = asyncio.create_task(replace(name), name=f"replace {name}")
         replacing.add(task)
         task.add_done_callback(replacing.discard)
 

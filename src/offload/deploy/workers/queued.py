@@ -49,6 +49,7 @@ class Job(Member):
         self.restarts = 0
         self.submitted = 0.0
         self.wanted = False
+        self.unsure = False  # a submission was not answered: it may have arrived
         self.pause = FIRST_PAUSE
         self.again_at = 0.0
         self._queue = queue
@@ -141,6 +142,11 @@ class Queue:
     async def drop(self, job: Job) -> None:
         """Have a job cancelled, and forget it."""
         self._jobs.pop(job.name, None)
+        if job.unsure:
+            try:
+                job.id, job.unsure = await self._arrived(self._request(job.name).name), False
+            except OffloadError as exc:  # `down` looks once more for all that bear the deployment's name
+                self._say(f"whether {job.name} was submitted is not known: {exc.message}")
         if job.id is None or job.state.is_over:
             return
         self._going.append(job.id)
@@ -183,7 +189,7 @@ class Queue:
                     going, self._going = self._going, []
                     await self._cancel(going)
                 self._told("")
-            except BatchAwayError as exc:
+            except OffloadError as exc:  # whatever it is, the jobs are there still, and are to be looked after
                 self._told(exc.message)
             try:
                 await asyncio.wait_for(self._stir.wait(), SOON if self._is_busy() else LATER)
@@ -214,8 +220,13 @@ class Queue:
         request = self._request(job.name)
         try:
             script = self._system.script(request)
-            job.id = await asyncio.to_thread(self._system.submit, script)
+            if job.unsure:
+                job.id = await self._arrived(request.name)
+                job.unsure = False
+            if job.id is None:
+                job.id = await asyncio.to_thread(self._system.submit, script)
         except BatchAwayError:
+            job.unsure = True
             raise
         except OffloadError as exc:  # the batch system's own words
             self._fail(job, exc.message)
@@ -225,6 +236,11 @@ class Queue:
         if not job.wanted:  # it has been ended meanwhile
             self._going.append(job.id)
         self._keep()
+
+    async def _arrived(self, name: str) -> str | None:
+        """Return the job of a submission that was not answered, where it has arrived all the same."""
+        mine = await asyncio.to_thread(self._system.mine, name)
+        return next((job for job, called in mine.items() if called == name), None)
 
     async def _look(self) -> None:
         asked = {job.id: job for job in self._jobs.values() if job.id is not None}

@@ -1,0 +1,136 @@
+"""The queue of workers that are jobs, with a batch system that fails as it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from offload.compute.places import Place
+from offload.deploy.batch import BatchAwayError, BatchSystem, JobRequest, JobState, Phase
+from offload.deploy.batch.state import End
+from offload.deploy.workers import queued
+from offload.deploy.workers.queued import Queue
+from offload.errors import OffloadError
+
+Fault = Exception | None
+
+
+class Faulty(BatchSystem):
+    """A batch system in memory, whose next answers may be failures."""
+
+    name, title = "faulty", "Faulty"
+    away: ClassVar[str] = "away"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: dict[str, JobState] = {}
+        self.names: dict[str, str] = {}
+        self.faults: dict[str, list[Fault]] = {"submit": [], "arrived": [], "query": []}
+
+    def _fail(self, what: str) -> None:
+        if self.faults[what] and (fault := self.faults[what].pop(0)):
+            raise fault
+
+    def _script(self, request: JobRequest) -> str:
+        return request.name
+
+    def submit(self, script: str) -> str:
+        self._fail("submit")
+        job = str(len(self.jobs) + 1)
+        self.jobs[job], self.names[job] = JobState(Phase.RUNNING), script
+        self._fail("arrived")  # it has been taken, and the answer is lost
+        return job
+
+    def query(self, jobs: Sequence[str]) -> dict[str, JobState]:
+        self._fail("query")
+        return {job: self.jobs[job] for job in jobs}
+
+    def cancel(self, jobs: Sequence[str]) -> None:
+        for job in jobs:
+            self.jobs[job] = JobState(Phase.ENDED, end=End.CANCELLED)
+
+    def mine(self, label: str) -> dict[str, str]:
+        return {job: name for job, name in self.names.items() if name.startswith(label) and not self.jobs[job].is_over}
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SOON", "LATER", "FIRST_PAUSE", "KNOWN_AFTER"):
+        monkeypatch.setattr(queued, name, 0.02)
+
+
+def run(path: Path, system: Faulty, until: Callable[[Queue], bool]) -> list[str]:
+    """Have one worker wanted until something is so; give what was said."""
+    said: list[str] = []
+
+    async def main() -> None:
+        place = Place(str(path))
+        queue = Queue(place, system, lambda name: JobRequest(f"offload.x.{name}", ("true",)), said.append)
+        job = queue.make("worker-0")
+        job.start()
+        async with asyncio.timeout(30):
+            while not until(queue):
+                await asyncio.sleep(0.01)
+        await job.end()
+        await queue.close()
+
+    asyncio.run(main())
+    return said
+
+
+def living(system: Faulty) -> list[str]:
+    return [job for job, state in system.jobs.items() if not state.is_over]
+
+
+def test_a_job_that_ends_is_submitted_again_and_cancelled_at_the_end(tmp_path: Path) -> None:
+    system = Faulty()
+
+    def until(_: Queue) -> bool:
+        if "1" in system.jobs and "2" not in system.jobs:
+            system.jobs["1"] = JobState(Phase.ENDED, end=End.NODE_FAILED)
+        return "2" in system.jobs
+
+    said = run(tmp_path, system, until)
+    assert any("job 1 node failed" in line for line in said)
+    assert living(system) == []
+
+
+@pytest.mark.parametrize("error", [BatchAwayError("it is away"), OffloadError("squeue failed: oddly")])
+def test_whatever_the_batch_system_says_the_jobs_are_looked_after(tmp_path: Path, error: Exception) -> None:
+    system = Faulty()
+    system.faults["query"] = [error]
+
+    def until(_: Queue) -> bool:
+        if not system.faults["query"] and "1" in system.jobs and "2" not in system.jobs:
+            system.jobs["1"] = JobState(Phase.ENDED, end=End.TIMEOUT)
+        return "2" in system.jobs
+
+    said = run(tmp_path, system, until)
+    assert str(error.args[0]) in said and "Faulty answers again" in said
+
+
+def test_a_submission_whose_answer_was_lost_is_not_made_twice(tmp_path: Path) -> None:
+    system = Faulty()
+    system.faults["arrived"] = [BatchAwayError("it is away")]
+    said = run(tmp_path, system, lambda queue: queue._jobs["worker-0"].id == "1")
+    assert list(system.jobs) == ["1"]
+    assert "worker-0 is job 1 of Faulty" in said
+    assert living(system) == []
+
+
+def test_one_that_goes_before_its_submission_was_answered_leaves_no_job(tmp_path: Path) -> None:
+    system = Faulty()
+    system.faults["arrived"] = [BatchAwayError("it is away")]
+    run(tmp_path, system, lambda _: "1" in system.jobs)
+    assert living(system) == []
+
+
+def test_a_submission_that_never_arrived_is_made_again(tmp_path: Path) -> None:
+    system = Faulty()
+    system.faults["submit"] = [BatchAwayError("it is away")]
+    run(tmp_path, system, lambda _: bool(system.jobs))
+    assert list(system.jobs) == ["1"]
