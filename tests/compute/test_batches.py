@@ -17,6 +17,7 @@ from offload.compute import session, submission
 from offload.compute.batches import Batcher
 from offload.compute.engine import Engine, EngineLostError, InlineEngine, WorkerLostError
 from offload.compute.lanes import LARGEST, Lane
+from offload.compute.resources import Resources
 from offload.compute.shipped import OwnFunction
 from offload.compute.worker import Batch, Outcome, run_batch
 from offload.errors import NotRecordedWarning, OffloadError, StorageError
@@ -31,15 +32,15 @@ class Manual(Engine):
 
     def __init__(self, slots: int = 2) -> None:
         self._slots = slots
+        self.few: dict[Resources, int] = {}
         self.sent: list[tuple[Batch, PlainFuture[list[Outcome]]]] = []
         self.sizes: list[int] = []
         self.arrived = threading.Condition()
         self.gone = False
         self.ended = ""
 
-    @property
-    def slots(self) -> int:
-        return self._slots
+    def slots(self, resources: Resources = ()) -> int:
+        return self.few.get(resources, self._slots)
 
     def submit(self, batch: Batch) -> PlainFuture[list[Outcome]]:
         if self.gone:
@@ -169,6 +170,30 @@ def test_no_more_is_sent_than_the_slots_can_take(manual: Manual) -> None:
     assert not futures[40].running()
     first[1].set_result(run_batch(first[0]))
     manual.drive(futures)
+
+
+def test_calls_that_wait_for_few_workers_leave_the_others_to_others(manual: Manual) -> None:
+    manual.few[(("GPU", 1.0),)] = 1
+    rare = offload.task(resources={"GPU": 1})(lambda x: 5 * x).map(range(20))
+    kept = [manual.next() for _ in range(2)]
+    assert [batch.resources for batch, _ in kept] == [(("GPU", 1.0),)] * 2
+    plain = offload.task(lambda x: 7 * x).map(range(6))
+    manual.drive(plain, 5.0)
+    assert offload.gather(plain) == [7 * x for x in range(6)]
+    for batch, sent in kept:
+        sent.set_result(run_batch(batch))
+    manual.drive(rare)
+    assert offload.gather(rare) == [5 * x for x in range(20)]
+
+
+def test_resources_are_no_part_of_the_identity(manual: Manual) -> None:
+    def area(radius: float) -> float:
+        return 3 * radius**2
+
+    first = offload.task(resources={"GPU": 1})(area).submit(2)
+    manual.run()
+    assert first.result() == 12
+    assert offload.task(area).submit(2).recalled
 
 
 def test_the_same_call_in_flight_runs_once(log: Log, manual: Manual) -> None:

@@ -80,6 +80,7 @@ OPTIONS = (
     Option("detect", ("--no-detect",), None, "Do not take the words of the command for inputs.", value=False),
     Option("scratch", ("--scratch",), "DIR", "Where to make the scratch directory (default: $TMPDIR or /tmp)."),
     Option("on", ("--on",), "NAME", "The deployment to run on; `none`: run here."),
+    Option("resources", ("--resources",), "TEXT", "What it needs of its worker there, such as GPU=1; does not count."),
     Option("detach", ("-d", "--detach"), None, "Print the number of the job on the deployment, and do not wait."),
     Option("each", ("--each",), "FILE", "Run the command once per line of FILE (`-`: standard input)."),
     Option("jobs", ("-j", "--jobs"), "N", "With --each: so many at once (default: the number of processors)."),
@@ -99,7 +100,7 @@ class Parsed:
 
     __slots__ = (
         "command", "detach", "detect", "dry_run", "each", "env", "fail_fast", "fresh", "input", "jobs", "json", "on",
-        "output", "quiet", "scratch", "stdin", "trace", "var", "why",
+        "output", "quiet", "resources", "scratch", "stdin", "trace", "var", "why",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -113,6 +114,7 @@ class Parsed:
         self.each: str | None = None
         self.jobs: str | None = None
         self.on: str | None = None
+        self.resources: str | None = None
         self.detach = False
         self.detect = True
         self.fail_fast = False

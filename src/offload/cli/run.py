@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from offload.compute.commands.plan import Plan
     from offload.compute.places import Place
+    from offload.compute.resources import Resources
     from offload.compute.session import Session
 
     Say = Callable[[str], None]
@@ -76,7 +77,17 @@ def request_of(parsed: Parsed) -> Request:
         detect=parsed.detect,
         fresh=parsed.fresh,
         environment=parsed.env,
+        resources=resources_of(parsed.resources),
     )
+
+
+def resources_of(text: str | None) -> Resources:
+    """Return what ``--resources`` says."""
+    if text is None:
+        return ()
+    from offload.compute.resources import parse_resources
+
+    return parse_resources(text)
 
 
 def variables_of(words: list[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from contextlib import closing
 from offload.cli.options import Parsed
 from offload.cli.output import keep_quiet, print_line, report_json, say
 from offload.cli.progress import Progress
-from offload.cli.run import FAILED, PIPE_CLOSED, described, exit_code_of, session_and_place, variables_of
+from offload.cli.run import FAILED, PIPE_CLOSED, described, exit_code_of, resources_of, session_and_place, variables_of
 from offload.cli.run_computed import describe_exit, describe_strays
 from offload.cli.signals import interruptible
 from offload.compute.commands.each import ManyCommands
@@ -93,7 +93,7 @@ def _arguments(parsed: Parsed) -> tuple[list[str], list[str]]:
 def _requests(parsed: Parsed, command: list[str], arguments: list[str]) -> list[Request]:
     if not uses([*command, *parsed.var]):
         command = [*command, "{}"]
-    variables = variables_of(parsed.var)
+    variables, resources = variables_of(parsed.var), resources_of(parsed.resources)
     return [
         Request(
             [expand(word, argument, number) for word in command],
@@ -105,6 +105,7 @@ def _requests(parsed: Parsed, command: list[str], arguments: list[str]) -> list[
             detect=parsed.detect,
             fresh=parsed.fresh,
             environment=parsed.env,
+            resources=resources,
         )
         for number, argument in enumerate(arguments, 1)
     ]

@@ -15,6 +15,7 @@ from offload.compute.engine import Engine, EngineLostError, WorkerLostError
 from offload.compute.futures import Future
 from offload.compute.lanes import Lane, Work
 from offload.compute.recording import record
+from offload.compute.resources import Resources
 from offload.compute.runner import Runner
 from offload.compute.session import Session
 from offload.compute.shipped import ShippedFunction
@@ -45,7 +46,7 @@ class Batcher(Runner):
         self._engine: Engine | None = None
         self._lanes: dict[tuple[Any, ...], Lane] = {}
         self._works: dict[tuple[str, ...], Work] = {}
-        self._flying: set[PlainFuture[list[Outcome]]] = set()
+        self._flying: dict[PlainFuture[list[Outcome]], Resources] = {}
         self._alone = False
         self._events: SimpleQueue[Any] = SimpleQueue()
         self._lock = threading.Lock()
@@ -66,7 +67,9 @@ class Batcher(Runner):
             for call, future, arguments in packed:
                 work = self._works.get((*session.home.key, call.transformation))
                 if work is None:
-                    work = self._works[*session.home.key, call.transformation] = Work(call, future, arguments)
+                    work = self._works[*session.home.key, call.transformation] = Work(
+                        call, future, arguments, function.resources
+                    )
                     new.append(work)
                 else:
                     work.futures.append(future)
@@ -88,17 +91,21 @@ class Batcher(Runner):
             self._idle.wait_for(lambda: not self._works, timeout)
             return len(self._works)
 
-    def load(self) -> tuple[dict[str, int], float]:
-        """Return how many calls of each label are under way, and how many seconds all may take by what is known."""
+    def load(self) -> tuple[dict[str, int], dict[Resources, tuple[int, float]]]:
+        """Return how many calls are under way of each label, and of those that need the same resources.
+
+        With the latter comes how many seconds they may take in all, by what is known.
+        """
         with self._lock:
-            counts = Counter((work.call.label, work.call.function) for work in self._works.values())
+            counts = Counter((w.call.label, w.call.function, w.resources) for w in self._works.values())
         known = {lane.function.checksum: lane.seconds for lane in list(self._lanes.values())}
         labels: Counter[str] = Counter()
-        seconds = 0.0
-        for (label, function), count in counts.items():
+        demand: dict[Resources, tuple[int, float]] = {}
+        for (label, function, resources), count in counts.items():
             labels[label] += count
-            seconds += count * (known.get(function) or UNKNOWN_SECONDS)
-        return dict(labels), seconds
+            before, seconds = demand.get(resources, (0, 0.0))
+            demand[resources] = before + count, seconds + count * (known.get(function) or UNKNOWN_SECONDS)
+        return dict(labels), demand
 
     def close(self, kill: bool = False) -> None:
         """End the thread and the engine; with `kill` also what is running, which then is not waited for."""
@@ -138,18 +145,20 @@ class Batcher(Runner):
             lane.function.environment,
             lane.function.watched,
             lane.scratch,
+            lane.resources,
         )
         self._lanes.setdefault(key, lane).waiting.extend(works)
 
     def _dispatch(self) -> None:
         """Send as much as the engine takes, one batch of each function in turn."""
-        while lanes := [lane for lane in self._lanes.values() if lane.waiting]:
+        full: set[Resources] = set()  # what those that wait for a few workers leave free is for the others
+        while lanes := [lane for lane in self._lanes.values() if lane.waiting and lane.resources not in full]:
             for lane in lanes:
                 if self._engine is None:
                     self._engine = self._start()
                 engine = self._engine
                 try:
-                    slots = engine.slots
+                    slots = engine.slots(lane.resources)
                 except EngineLostError:
                     self._lose(engine)
                     if not engine.resumes:
@@ -158,8 +167,11 @@ class Batcher(Runner):
                     continue
                 # Dask blames all that waits on a worker for its end. So who may have ended one flies alone.
                 suspect = bool(lane.waiting) and lane.waiting[0].suspect
-                if self._alone or len(self._flying) >= (1 if suspect else QUEUED_PER_SLOT * slots):
+                if self._alone or (suspect and self._flying):
                     return
+                if list(self._flying.values()).count(lane.resources) >= QUEUED_PER_SLOT * slots:
+                    full.add(lane.resources)
+                    continue
                 self._send(lane, engine, slots)
                 self._alone = suspect and bool(self._flying)
         if not self._flying and len(self._lanes) > MOST_LANES:
@@ -190,7 +202,7 @@ class Batcher(Runner):
             for work in works:
                 self._deliver(lane, work, error=exc)
             return
-        self._flying.add(sent)
+        self._flying[sent] = lane.resources
         sent.add_done_callback(lambda done: self._landed(lane, works, engine, done))
 
     def _lose(self, engine: Engine) -> None:
@@ -218,7 +230,7 @@ class Batcher(Runner):
     def _finish(self, lane: Lane, works: list[Work], engine: Engine, done: PlainFuture[list[Outcome]]) -> None:
         if done not in self._flying:
             return  # everything has been given up meanwhile
-        self._flying.remove(done)
+        del self._flying[done]
         self._alone = False
         error = done.exception()
         if isinstance(error, EngineLostError):

@@ -11,6 +11,7 @@ from concurrent.futures import Future as PlainFuture
 from typing import Any
 
 from offload.compute.engine import AGAIN, Engine, EngineLostError, WorkerLostError
+from offload.compute.resources import Resources, Supply
 from offload.compute.visible import Mark
 from offload.compute.worker import Batch, Outcome, run_batch
 from offload.errors import OffloadError
@@ -31,32 +32,41 @@ class DaskEngine(Engine):
         Whether batches that were under way when the scheduler went away are to be sent again to the next one.
     home : Mark, optional
         By which workers see whether they see the home; None where all do.
+    supply : Supply, optional
+        Knows which resources workers have; None where they are not asked for.
     """
 
-    def __init__(self, client: Any, resumes: bool = False, home: Mark | None = None) -> None:
+    def __init__(
+        self, client: Any, resumes: bool = False, home: Mark | None = None, supply: Supply | None = None
+    ) -> None:
         self._client = client
         self._pending: set[PlainFuture[Any]] = set()
         self._started: dict[PlainFuture[Any], Any] = {}
         self._lock = threading.Lock()
         self._slots = (0.0, 1)
+        self._seen: tuple[float, list[dict[str, Any]]] = (0.0, [])
         self.resumes = resumes
         self._home = home
+        self._supply = supply
         self.ending = False
 
-    @property
-    def slots(self) -> int:
-        """The number of threads of all workers; one while there are none yet.
-
-        Raises
-        ------
-        EngineLostError
-            If the scheduler does not answer.
-        """
+    def slots(self, resources: Resources = ()) -> int:
+        """Return the number of threads of all workers that have what calls need; one while there are none yet."""
         asked, slots = self._slots
         if time.monotonic() - asked > SLOTS_FRESH:
             slots = max(1, self.threads)
             self._slots = time.monotonic(), slots
-        return slots
+        if self._supply is None or self._supply.asked(resources) is None:
+            return slots
+        return max(1, self._supply.slots(resources, self._workers(SLOTS_FRESH)))
+
+    def _workers(self, fresh: float = 0.0) -> list[dict[str, Any]]:
+        """Return the workers, as the scheduler has known them within so many seconds."""
+        asked, workers = self._seen
+        if time.monotonic() - asked > fresh:
+            workers = list(self._client.scheduler_info(n_workers=-1)["workers"].values())
+            self._seen = time.monotonic(), workers
+        return workers
 
     @property
     def threads(self) -> int:
@@ -72,10 +82,31 @@ class DaskEngine(Engine):
         except Exception as exc:  # a client that has given up raises what comes along
             raise EngineLostError(f"Dask's scheduler is gone: {exc}", AGAIN) from exc
 
+    def _asked(self, resources: Resources) -> dict[str, float] | None:
+        """Return what to ask Dask for, which may be nothing.
+
+        Raises
+        ------
+        OffloadError
+            If no worker has that, nor may come.
+        """
+        if self._supply is None:
+            return None
+        if resources:
+            error = self._supply.lacking(resources, self._workers(SLOTS_FRESH))
+            if error is not None and (error := self._supply.lacking(resources, self._workers())) is not None:
+                raise error
+        return self._supply.asked(resources)
+
     def submit(self, batch: Batch) -> PlainFuture[list[Outcome]]:
         """Send a batch to a worker."""
         batch.mark = self._home
         future: PlainFuture[list[Outcome]] = PlainFuture()
+        try:
+            asked = self._asked(batch.resources)
+        except OffloadError as exc:  # about these calls, and no others
+            future.set_exception(exc)
+            return future
         with self._lock:
             self._pending.add(future)
         try:
@@ -85,7 +116,7 @@ class DaskEngine(Engine):
             for i in large:
                 batch.calls[i] = b""
             # An identity of its own for each batch: what has been computed before was recalled already.
-            remote = self._client.submit(_run, batch, large, *data, pure=False)
+            remote = self._client.submit(_run, batch, large, *data, pure=False, resources=asked)
         except Exception as exc:  # as above
             with self._lock:
                 self._pending.discard(future)
@@ -93,8 +124,10 @@ class DaskEngine(Engine):
         remote.add_done_callback(lambda done: self._arrived(future, done))
         return future
 
-    def start(self, function: Callable[..., Any], *arguments: Any, name: str) -> PlainFuture[Any]:
-        """Have a worker call a function, as a task of its own that `name` begins the key of.
+    def start(
+        self, function: Callable[..., Any], *arguments: Any, name: str, resources: Resources = ()
+    ) -> PlainFuture[Any]:
+        """Have a worker that has such resources call a function, as a task of its own that `name` begins the key of.
 
         The future tells only that it has ended, or how it has failed.
 
@@ -104,10 +137,16 @@ class DaskEngine(Engine):
             As for `submit`.
         """
         future: PlainFuture[Any] = PlainFuture()
+        try:
+            asked = self._asked(resources)
+        except OffloadError as exc:  # about this one, and no others
+            future.set_exception(exc)
+            return future
         with self._lock:
             self._pending.add(future)
+        key = f"{name}-{secrets.token_hex(4)}"
         try:
-            remote = self._client.submit(function, *arguments, key=f"{name}-{secrets.token_hex(4)}", pure=False)
+            remote = self._client.submit(function, *arguments, key=key, pure=False, resources=asked)
         except Exception as exc:  # as above
             with self._lock:
                 self._pending.discard(future)

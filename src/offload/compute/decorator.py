@@ -8,8 +8,10 @@ from offload.compute.tasks import Task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
+
+    from offload.compute.resources import Resources
 
 
 def task(
@@ -21,6 +23,7 @@ def task(
     environ: Sequence[str] = (),
     depends_on: Sequence[Any] = (),
     version: str | None = None,
+    resources: Mapping[str, float] | None = None,
 ) -> Any:
     """Make a function's results recorded, and recalled when the same work is asked for again.
 
@@ -46,6 +49,10 @@ def task(
     version : str
         Counts instead of all code that the function reaches, and instead of the versions of the libraries in it.
         Whoever changes what it computes changes the version.
+    resources : mapping of str to float
+        What a call needs of its worker on a deployment, beside a thread: ``{"GPU": 1}``. Only workers that have it take
+        the call, and no more calls at once than it is enough for. It does not count: a result is recalled whatever
+        computed it. On this machine without a deployment, it is not looked at.
 
     Returns
     -------
@@ -72,12 +79,24 @@ def task(
     >>> scaled(2)
     2.0
     """
+    needed: Resources = ()
+    if resources:
+        from offload.compute.resources import parse_resources
+
+        needed = parse_resources(resources)
     if function is None:
         return functools.partial(
-            task, scratch=scratch, effects=effects, environ=environ, depends_on=depends_on, version=version
+            task,
+            scratch=scratch,
+            effects=effects,
+            environ=environ,
+            depends_on=depends_on,
+            version=version,
+            resources=resources,
         )
-    if not environ and not depends_on and version is None:
-        return Task(function, scratch, effects)
-    from offload.identity.declared import Declared
+    root: Any = None
+    if environ or depends_on or version is not None:
+        from offload.identity.declared import Declared
 
-    return Task(function, scratch, effects, Declared(function, environ, depends_on, version))
+        root = Declared(function, environ, depends_on, version)
+    return Task(function, scratch, effects, root, needed)

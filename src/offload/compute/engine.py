@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
 
+from offload.compute.resources import Resources
 from offload.compute.worker import Batch, Outcome, run_batch
 from offload.errors import OffloadError
 
@@ -38,10 +39,15 @@ class Engine(ABC):
 
     resumes = False
 
-    @property
     @abstractmethod
-    def slots(self) -> int:
-        """How many calls run at the same time."""
+    def slots(self, resources: Resources = ()) -> int:
+        """Return how many calls that need such resources run at the same time; one while there is no worker for them.
+
+        Raises
+        ------
+        EngineLostError
+            If the engine is gone.
+        """
 
     @abstractmethod
     def submit(self, batch: Batch) -> PlainFuture[list[Outcome]]:
@@ -68,9 +74,8 @@ class Engine(ABC):
 class InlineEngine(Engine):
     """Runs each batch at once, in the calling thread: for tests, and for calls from within a call."""
 
-    @property
-    def slots(self) -> int:
-        """One."""
+    def slots(self, resources: Resources = ()) -> int:
+        """Return one."""
         return 1
 
     def submit(self, batch: Batch) -> PlainFuture[list[Outcome]]:

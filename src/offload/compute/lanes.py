@@ -11,6 +11,7 @@ from typing import Any
 
 from offload.compute.calls import Call
 from offload.compute.futures import Future
+from offload.compute.resources import Resources
 from offload.compute.session import Session
 from offload.compute.shipped import ShippedFunction
 from offload.compute.worker import Outcome, Packed
@@ -25,12 +26,13 @@ class Work:
     Its arguments are packed, as they were when the call was identified: the caller may change them from then on.
     """
 
-    __slots__ = ("arguments", "call", "futures", "suspect")
+    __slots__ = ("arguments", "call", "futures", "resources", "suspect")
 
-    def __init__(self, call: Call, future: Future[Any], arguments: Packed) -> None:
+    def __init__(self, call: Call, future: Future[Any], arguments: Packed, resources: Resources = ()) -> None:
         self.call = call
         self.arguments = arguments
         self.futures = [future]
+        self.resources = resources
         self.suspect = False
 
 
@@ -41,6 +43,7 @@ class Lane:
         self.session = session
         self.function = function
         self.scratch = scratch
+        self.resources = function.resources
         self.waiting: deque[Work] = deque()
         self.seconds: float | None = None
         self.size = 1

@@ -24,6 +24,7 @@ from typing import IO
 
 from offload.compute.daskengine import END_DEADLINE, DaskEngine
 from offload.compute.engine import AGAIN, EngineLostError
+from offload.compute.resources import Resources
 from offload.compute.worker import Batch, Outcome
 from offload.errors import OffloadError
 
@@ -106,9 +107,8 @@ class LocalCluster(DaskEngine):
         security = Security(require_encryption=True, **contact)
         self._client = Client(address, security=security, set_as_default=False, timeout=START_DEADLINE)
 
-    @property
-    def slots(self) -> int:
-        """The number of workers."""
+    def slots(self, resources: Resources = ()) -> int:
+        """Return the number of workers: all are this machine, whatever resources it has."""
         return self._workers
 
     def submit(self, batch: Batch) -> PlainFuture[list[Outcome]]:

@@ -6,6 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from offload.compute.resources import Resources
     from offload.compute.session import Session
     from offload.compute.staged import Sent
     from offload.compute.worker import Outcome
@@ -31,9 +32,12 @@ class ShippedFunction:
         Whether what its calls do besides computing counts.
     files : sequence of Sent
         Files that it reaches, where they are sent along; see :mod:`offload.compute.staged`.
+    resources : Resources
+        What each of its calls needs of its worker.
     """
 
     files: Sequence[Sent] = ()
+    resources: Resources = ()
 
     def __init__(
         self, checksum: str, payload: bytes, main: str, environment: Environment, watched: bool = True

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from offload.compute.futures import Future
+    from offload.compute.resources import Resources
     from offload.compute.worker import Outcome
     from offload.identity.files import File
 
@@ -43,10 +44,17 @@ class Task:
         The undecorated function.
     root : callable
         What is identified, and run by workers: the function, or a :class:`offload.identity.declared.Declared` of it.
+    resources : Resources
+        What each call needs of its worker.
     """
 
     def __init__(
-        self, function: Callable[..., Any], scratch: bool = False, effects: str = "watch", root: Any = None
+        self,
+        function: Callable[..., Any],
+        scratch: bool = False,
+        effects: str = "watch",
+        root: Any = None,
+        resources: Resources = (),
     ) -> None:
         code = _code(function)
         if code is not None and code.co_flags & _GENERATORS:
@@ -63,6 +71,7 @@ class Task:
         self.root = function if root is None else root
         self.scratch = scratch
         self.watched = effects == "watch"
+        self.resources = resources
         self._files: Sequence[tuple[File, str]] = ()
         self._asynchronous = code is not None and bool(code.co_flags & _COROUTINE)
         self._graph: Graph | None = None
@@ -88,7 +97,7 @@ class Task:
     def made_of(self) -> tuple[Any, ...]:
         """What to make a task like this one of."""
         root = None if self.root is self.function else self.root
-        return self.function, self.scratch, "watch" if self.watched else "ignore", root
+        return self.function, self.scratch, "watch" if self.watched else "ignore", root, self.resources
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else MethodTask(self, instance)

@@ -63,11 +63,16 @@ class Batch:
 
     Attributes
     ----------
+    resources : Resources
+        What each call needs of its worker.
     mark : Mark or None
         By which a worker finds out whether it sees the home; where it does not, results travel back. None: it does.
     """
 
-    __slots__ = ("calls", "environment", "files", "function", "home", "main", "mark", "payload", "scratch", "watched")
+    __slots__ = (
+        "calls", "environment", "files", "function", "home", "main", "mark", "payload", "resources", "scratch",
+        "watched",
+    )  # fmt: skip
 
     def __init__(self, home: Home, function: ShippedFunction, calls: list[Packed], scratch: bool = False) -> None:
         self.home: Key = home.key
@@ -77,6 +82,7 @@ class Batch:
         self.environment = function.environment
         self.watched = function.watched
         self.files = function.files
+        self.resources = function.resources
         self.calls = calls
         self.scratch = scratch
         self.mark: Mark | None = None

@@ -22,6 +22,7 @@ from offload.compute.commands.plan import Plan
 from offload.compute.commands.recall import planner_for
 from offload.compute.commands.request import Request
 from offload.compute.commands.stdin import Stdin
+from offload.compute.resources import Resources
 from offload.compute.session import current
 
 
@@ -38,7 +39,7 @@ class FakeCarrier(Carrier):
     def workers(self) -> int:
         return self.threads
 
-    def carry(self, job: int) -> Future[Any]:
+    def carry(self, job: int, resources: Resources = ()) -> Future[Any]:
         self.carried.append(job)
         self.futures[job] = Future()
         return self.futures[job]

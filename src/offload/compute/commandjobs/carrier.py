@@ -7,6 +7,7 @@ from concurrent.futures import Future as PlainFuture
 from typing import Any
 
 from offload.compute.daskengine import DaskEngine
+from offload.compute.resources import Resources
 from offload.storage.home import Key
 
 
@@ -29,8 +30,8 @@ class Carrier(ABC):
         """
 
     @abstractmethod
-    def carry(self, job: int) -> PlainFuture[Any]:
-        """Have a job run.
+    def carry(self, job: int, resources: Resources = ()) -> PlainFuture[Any]:
+        """Have a job run, by a worker that has such resources.
 
         Raises
         ------
@@ -73,11 +74,12 @@ class DaskCarrier(Carrier):
         """The number of threads of all workers."""
         return self._engine.threads
 
-    def carry(self, job: int) -> PlainFuture[Any]:
+    def carry(self, job: int, resources: Resources = ()) -> PlainFuture[Any]:
         """Submit a task."""
         from offload.compute.commandjobs.run import run
 
-        return self._engine.start(run, self._place, job, self._home, self._scratch, name=f"offload-command-{job}")
+        name = f"offload-command-{job}"
+        return self._engine.start(run, self._place, job, self._home, self._scratch, name=name, resources=resources)
 
     def drop(self, future: PlainFuture[Any]) -> None:
         """Release the task."""

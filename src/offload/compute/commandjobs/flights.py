@@ -12,10 +12,11 @@ from typing import Any
 
 from offload.compute.commandjobs.carrier import Carrier
 from offload.compute.engine import EngineLostError, WorkerLostError
+from offload.compute.resources import Resources, UnmetError
 from offload.errors import OffloadError
 
-RETURNED, LOST, GONE, FAILED = "returned", "lost", "gone", "failed"
-"""How a flight ends: its worker is through with it; its worker ended; the carrier is gone; a fault of ours."""
+RETURNED, LOST, GONE, REFUSED, FAILED = "returned", "lost", "gone", "refused", "failed"
+"""How a flight ends: its worker is through; its worker ended; the carrier is gone; no worker for it; our fault."""
 
 Landed = Callable[[int, str, str], None]
 LOOK_EVERY, PAUSE, END_SECONDS = 1.0, 0.5, 20.0
@@ -44,6 +45,7 @@ class Flights:
         self._tell = landed
         self._carrier: Carrier | None = None
         self._waiting: deque[int] = deque()
+        self._needs: dict[int, Resources] = {}
         self._flying: dict[int, PlainFuture[Any]] = {}
         self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -53,14 +55,14 @@ class Flights:
         self.trouble = ""
         self.workers = 0
 
-    def launch(self, job: int) -> None:
-        """Have a job run."""
+    def launch(self, job: int, resources: Resources = ()) -> None:
+        """Have a job run, by a worker that has such resources."""
         with self._starting:
             if self._thread is None and not self._closed:
                 self.trouble = "the scheduler is being asked"
                 self._thread = threading.Thread(target=self._loop, name="offload-commands", daemon=True)
                 self._thread.start()
-        self._events.put(lambda: self._waiting.append(job))
+        self._events.put(lambda: self._wait(job, resources))
 
     def drop(self, job: int) -> None:
         """Let go of a job; nobody is told of the end of its flight."""
@@ -93,6 +95,10 @@ class Flights:
         if self._carrier is not None:
             self._carrier.close()
 
+    def _wait(self, job: int, resources: Resources) -> None:
+        self._waiting.append(job)
+        self._needs[job] = resources
+
     def _look(self) -> None:
         self._looked = time.monotonic()
         if self._carrier is not None and self._flying:
@@ -111,10 +117,10 @@ class Flights:
                 self.workers = self._carrier.workers
                 self.trouble = ""
             self._carry(self._carrier, self._waiting[0])
-            self._waiting.popleft()
+            del self._needs[self._waiting.popleft()]
 
     def _carry(self, carrier: Carrier, job: int) -> None:
-        future = self._flying[job] = carrier.carry(job)
+        future = self._flying[job] = carrier.carry(job, self._needs[job])
         future.add_done_callback(lambda done: self._events.put(lambda: self._landed(job, done)))
 
     def _landed(self, job: int, done: PlainFuture[Any]) -> None:
@@ -131,12 +137,15 @@ class Flights:
         elif isinstance(error, EngineLostError):
             self._tell(job, GONE, "")
             self._lose()
+        elif isinstance(error, UnmetError):
+            self._tell(job, REFUSED, error.message)
         else:
             self._tell(job, FAILED, f"{type(error).__name__}: {error}")
 
     def _drop(self, job: int) -> None:
         if job in self._waiting:
             self._waiting.remove(job)
+            del self._needs[job]
         future = self._flying.pop(job, None)
         if future is not None and self._carrier is not None:
             self._carrier.drop(future)

@@ -7,6 +7,7 @@ import dataclasses
 import time
 
 from offload.compute.commandjobs.messages import ENDED, WAITING, JobInfo, Outcome
+from offload.compute.resources import Resources
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -37,6 +38,8 @@ class Job:
         Whether Dask has a task for it.
     begun_by : tuple or None
         Who runs the present attempt, until the first report comes.
+    resources : Resources
+        What it needs of its worker.
     heard : float
         When its worker was last heard of (`time.monotonic`).
     ending : asyncio.Task or None
@@ -68,6 +71,7 @@ class Job:
     excused: bool = False
     flying: bool = False
     begun_by: tuple[str, str, int] | None = None
+    resources: Resources = ()
     heard: float = dataclasses.field(default_factory=time.monotonic)
     ending: asyncio.Task[None] | None = None
     watchers: set[asyncio.Event] = dataclasses.field(default_factory=set)

@@ -10,6 +10,7 @@ from typing import Any
 
 from offload.compute.commandjobs.job import Job
 from offload.compute.commandjobs.messages import ENDED
+from offload.compute.resources import parse_resources, resources_text
 from offload.storage.sqlitefile import SqliteFile
 
 KEPT = 1000
@@ -39,11 +40,12 @@ _MIGRATIONS = (
     );
     CREATE INDEX job_by_state ON job (state, id);
     """,
+    "ALTER TABLE job ADD COLUMN resources TEXT NOT NULL DEFAULT ''",
 )
-_FIXED = ("transformation", "label", "plan", "directory", "path", "submitted")
+_FIXED = ("transformation", "label", "plan", "directory", "path", "submitted", "resources")
 _CHANGING = ("state", "detached", "clients", "started", "ended", "attempt", "lost", "worker", "cancelled", "outcome")
 _ALL = ", ".join(("id", *_FIXED, *_CHANGING))
-_ADD = f"INSERT INTO job ({', '.join((*_FIXED, *_CHANGING))}) VALUES ({', '.join('?' * 16)})"
+_ADD = f"INSERT INTO job ({', '.join((*_FIXED, *_CHANGING))}) VALUES ({', '.join('?' * 17)})"
 _SAVE = f"UPDATE job SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE id = ?"
 
 
@@ -70,7 +72,7 @@ class Ledger:
             for job in jobs:
                 values = (
                     job.transformation, job.label, job.plan, os.fsencode(job.directory), os.fsencode(job.path),
-                    job.submitted, *_changing(job),
+                    job.submitted, resources_text(job.resources), *_changing(job),
                 )  # fmt: skip
                 job.id = connection.execute(_ADD, values).lastrowid or 0
 
@@ -121,6 +123,7 @@ def _job(row: Sequence[Any]) -> Job:
         values[name] = os.fsdecode(values[name])
     for name in ("detached", "cancelled"):
         values[name] = bool(values[name])
+    values["resources"] = parse_resources(values["resources"])
     values["clients"] = set(values["clients"].split())
     if values["outcome"] is not None:
         values["outcome"] = pickle.loads(values["outcome"])

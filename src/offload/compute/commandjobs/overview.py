@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from offload.compute.commandjobs.job import Job
 from offload.compute.commandjobs.messages import CANCELLING, RUNNING, JobInfo
+from offload.compute.resources import resources_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def reasons(service: CommandService) -> dict[int, str]:
             found[job.id] = job.note
         else:
             several = "job" if before == 1 else "jobs"
-            waits = common or (f"{before} {several} before it" if before else "waiting for a free worker")
+            free = f"a free worker with {resources_text(job.resources)}" if job.resources else "a free worker"
+            waits = common or (f"{before} {several} before it" if before else f"waiting for {free}")
             found[job.id] = f"{job.note}; {waits}" if job.note else waits
             before += 1
     return found

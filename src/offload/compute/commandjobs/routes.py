@@ -121,7 +121,7 @@ async def submit(service: CommandService, submission: CommandSubmission) -> list
         if job is None:
             job = new[plan.transformation] = Job(
                 0, plan.transformation, plan.request.label, data, submission.directory, submission.path,
-                submission.detach, {submission.client}, time.time(),
+                submission.detach, {submission.client}, time.time(), resources=plan.request.resources,
             )  # fmt: skip
         tickets.append((job, False))
     if new:

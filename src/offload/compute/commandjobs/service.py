@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 
 from offload.compute.commandjobs.carrier import Carrier
-from offload.compute.commandjobs.flights import FAILED, GONE, LOST, RETURNED, Flights
+from offload.compute.commandjobs.flights import FAILED, GONE, LOST, REFUSED, RETURNED, Flights
 from offload.compute.commandjobs.job import Job
 from offload.compute.commandjobs.ledger import Ledger
 from offload.compute.commandjobs.messages import (
@@ -30,12 +30,13 @@ from offload.compute.commandjobs.overview import infos
 from offload.compute.commandjobs.recalled import recalled
 from offload.compute.commandjobs.spools import SpoolGapError, Spools
 from offload.compute.engine import WorkerLostError
+from offload.compute.resources import UNMET, Resources, UnmetError
 from offload.compute.session import Session
 from offload.errors import OffloadError, StorageError
 from offload.storage.service.guard import log
 
 IN_FLIGHT = 1000
-"""So many jobs at most are with Dask at the same time: its scheduler keeps some kilobytes for each."""
+"""So many jobs that need the same resources are with Dask at the same time: it keeps some kilobytes for each."""
 
 ATTEMPTS = 3
 """So many workers may end under a job before it is given up."""
@@ -68,8 +69,8 @@ class CommandService:
         self.jobs: dict[int, Job] = {}
         self.by_transformation: dict[str, Job] = {}
         self.flights = Flights(start, self._landed_in_thread)
-        self._queue: deque[Job] = deque()
-        self._in_flight = 0
+        self._queues: defaultdict[Resources, deque[Job]] = defaultdict(deque)
+        self._in_flight: Counter[Resources] = Counter()
         self._lookups: list[set[str]] = []
         self._swept = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -81,7 +82,7 @@ class CommandService:
         for job in self.ledger.under_way():
             self.jobs[job.id] = self.by_transformation[job.transformation] = job
             if job.state == WAITING:
-                self._queue.append(job)
+                self._queues[job.resources].append(job)
             else:
                 job.note = "the job service was started anew; waiting for word from the worker"
         self._watch = asyncio.create_task(self._watch_over())
@@ -111,7 +112,7 @@ class CommandService:
         self.ledger.add(jobs)
         for job in jobs:
             self.jobs[job.id] = self.by_transformation[job.transformation] = job
-            self._queue.append(job)
+            self._queues[job.resources].append(job)
         self._launch()
 
     def join(self, job: Job, client: str, detach: bool = False) -> None:
@@ -232,17 +233,18 @@ class CommandService:
     # How jobs go on
 
     def _launch(self) -> None:
-        while self._queue and self._in_flight < IN_FLIGHT:
-            job = self._queue.popleft()
-            if job.state == WAITING and not job.flying:
-                job.flying = True
-                self._in_flight += 1
-                self.flights.launch(job.id)
+        for resources, queue in self._queues.items():
+            while queue and self._in_flight[resources] < IN_FLIGHT:
+                job = queue.popleft()
+                if job.state == WAITING and not job.flying:
+                    job.flying = True
+                    self._in_flight[resources] += 1
+                    self.flights.launch(job.id, resources)
 
     def _land(self, job: Job) -> None:
         if job.flying:
             job.flying = False
-            self._in_flight -= 1
+            self._in_flight[job.resources] -= 1
 
     def _landed_in_thread(self, number: int, how: str, said: str) -> None:
         assert self._loop is not None
@@ -254,7 +256,9 @@ class CommandService:
         if job is None or job.ending is not None:
             return
         self._land(job)
-        if how == FAILED:
+        if how == REFUSED:
+            self._end(job, Outcome(error=UnmetError(said, UNMET)))
+        elif how == FAILED:
             self._end(job, Outcome(error=OffloadError(f"the worker could not run it: {said}", "offload logs")))
         elif how == LOST:
             self._lose(job)
@@ -288,7 +292,7 @@ class CommandService:
 
     def _again(self, job: Job) -> None:
         if not job.flying:
-            self._queue.appendleft(job)
+            self._queues[job.resources].appendleft(job)
             self._launch()
         job.wake()
 

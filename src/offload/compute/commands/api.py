@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from offload.compute.commands.stage import Scratch
     from offload.compute.commands.stdin import Stdin
     from offload.compute.places import Place
+    from offload.compute.resources import Resources
     from offload.compute.session import Session
     from offload.errors import OffloadError
 
@@ -130,6 +131,7 @@ def run(
     fresh: bool = False,
     check: bool = True,
     on: str | None = None,
+    resources: Mapping[str, float] | None = None,
 ) -> CommandResult:
     """Run a command, or recall what it gave before; the same as ``offload run``, and recorded in the same place.
 
@@ -155,6 +157,8 @@ def run(
         Raise an error when the command fails.
     on : str, optional
         The deployment that runs it where it is not recorded; ``"none"`` for this process. By default the active one.
+    resources : mapping of str to float, optional
+        What it needs of its worker there, beside a thread: ``{"GPU": 1}``. It does not count.
 
     Returns
     -------
@@ -190,6 +194,7 @@ def run(
         scratch=None if scratch is None else os.fspath(scratch),
         fresh=fresh,
         environment=None if env is None else os.fspath(env),
+        resources=_resources(resources),
     )
     # What a task runs, runs where the task does: waiting for another worker, it could wait for itself.
     session, place = session_at(EMBEDDED if on is None and _in_task() else on)
@@ -294,3 +299,11 @@ def _failure(request: Request, result: CommandResult, known: list[str]) -> Comma
 
 def _keep_quiet(text: str) -> None:
     """Tell nobody."""
+
+
+def _resources(given: Mapping[str, float] | str | None) -> Resources:
+    if not given:
+        return ()
+    from offload.compute.resources import parse_resources
+
+    return parse_resources(given)

@@ -10,6 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from offload.compute.resources import Resources
+
 MAX_LABEL = 2000
 
 
@@ -36,6 +38,8 @@ class Request:
         A virtual or conda environment, by its directory or name, in which the command finds its programs.
     fresh : bool
         Compute even if a result is recorded.
+    resources : Resources
+        What it needs of its worker on a deployment.
 
     Raises
     ------
@@ -44,7 +48,8 @@ class Request:
     """
 
     __slots__ = (
-        "argv", "detect", "environment", "fresh", "inputs", "output_paths", "outputs", "scratch", "stdin", "variables",
+        "argv", "detect", "environment", "fresh", "inputs", "output_paths", "outputs", "resources", "scratch", "stdin",
+        "variables",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +64,7 @@ class Request:
         detect: bool = True,
         fresh: bool = False,
         environment: str | None = None,
+        resources: Resources = (),
     ) -> None:
         self.argv = list(argv)
         self.inputs = list(inputs)
@@ -69,6 +75,7 @@ class Request:
         self.detect = detect
         self.fresh = fresh
         self.environment = environment
+        self.resources = resources
         if not self.argv or not self.argv[0]:
             raise UsageError("no command to run", "offload run -- COMMAND [ARG...]")
         for word in self.argv:

@@ -62,6 +62,7 @@ class Jobs(Runner):
         plain = ShippedFunction(
             function.checksum, function.payload, function.main, function.environment, function.watched
         )
+        plain.resources = function.resources
         if self._there is not None:
             reached = function.reached if isinstance(function, OwnFunction) else ()
             plain.files = staged.sent(reached)

@@ -12,7 +12,7 @@ from offload.compute.effects.found import Effects
 from offload.compute.shipped import ShippedFunction
 from offload.errors import UsageError
 
-VERSION = 1
+VERSION = 2
 
 
 class SentCall:

@@ -17,6 +17,7 @@ from offload.compute.commandjobs.service import CommandService
 from offload.compute.engine import Engine
 from offload.compute.futures import Future
 from offload.compute.jobs.messages import Delivery, SentCall, Submission, dump, load
+from offload.compute.resources import resources_text
 from offload.compute.session import Session
 from offload.errors import BasketGoneError
 from offload.storage.rows import Entry
@@ -155,11 +156,11 @@ class JobService:
         """Tell how much is under way, as JSON.
 
         ``commands``: how many are ``waiting`` and ``running``; ``adopted``: the worker of each command that Dask does
-        not know of; ``calls``: how many of each label, and ``call_seconds``, how long these may take; ``under_way``:
-        all of them; ``clients``: who have given calls, or wait for commands; ``idle_seconds``: since anything was
-        under way, or asked for but this.
+        not know of; ``calls``: how many of each label; ``demand``: by the resources that calls need, how many, and how
+        many seconds they may take; ``under_way``: all of them; ``clients``: who have given calls, or wait for
+        commands; ``idle_seconds``: since anything was under way, or asked for but this.
         """
-        calls, seconds = self._batcher.load()
+        calls, demand = self._batcher.load()
         counts, waiting, adopted = {"waiting": 0, "running": 0}, set[str](), list[str]()
         if self.commands is not None:
             adopted = overview.adopted(self.commands)
@@ -172,7 +173,7 @@ class JobService:
                 "commands": counts,
                 "adopted": adopted,
                 "calls": calls,
-                "call_seconds": seconds,
+                "demand": {resources_text(needed): how_much for needed, how_much in demand.items()},
                 "under_way": under_way,
                 "clients": len(self._baskets) + len(waiting),
                 "idle_seconds": time.monotonic() - self._busy,
