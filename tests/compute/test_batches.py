@@ -17,9 +17,10 @@ from offload.compute import session, submission
 from offload.compute.batches import Batcher
 from offload.compute.engine import Engine, EngineLostError, InlineEngine, WorkerLostError
 from offload.compute.lanes import LARGEST, Lane
+from offload.compute.outcome import Outcome
 from offload.compute.resources import Resources
 from offload.compute.shipped import OwnFunction
-from offload.compute.worker import Batch, Outcome, run_batch
+from offload.compute.worker import Batch, run_batch
 from offload.errors import NotRecordedWarning, OffloadError, StorageError
 from tests.compute.conftest import Log
 from tests.compute.test_calls import add, echo, fail, mark, scratch, unpicklable

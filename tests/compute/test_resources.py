@@ -49,7 +49,7 @@ def test_what_nobody_has_is_told_and_what_may_come_is_waited_for() -> None:
     error = Supply(lambda: [parse_resources("big=1")]).lacking(GPU, [worker(1, plain=1)])
     assert error is not None
     assert error.message == "no worker has GPU=1: there are workers with big=1"
-    assert "offload up --resources" in error.hint
+    assert "offload up --resources" in (error.hint or "")
 
 
 def test_a_task_says_what_is_wrong_at_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,22 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 JOBS = ["--cores", "1", "--memory", "500MB", "--walltime", "20m"]
 HEAD = ["--keep", "slurm", "--head-cores", "1", "--head-memory", "1GB", "--head-walltime", "20m"]
 OFFLOAD = "/shared/venv/bin/offload"
+GROUPS = """
+[deployment.login]
+site = "ssh://alice@login"
+[deployment.login.workers]
+provider = "slurm"
+cores = 1
+memory = "500MB"
+walltime = "20m"
+count = 1
+directives = ["--nodelist=c1"]
+[deployment.login.groups.big]
+directives = ["--nodelist=c2"]
+minimum = 0
+maximum = 1
+resources = { big = 1 }
+"""
 
 
 class Cluster:
@@ -102,6 +119,22 @@ def test_a_cancelled_worker_and_a_crashed_node_are_replaced(cluster: Cluster) ->
     cluster.slurm.nodes[0].crash()
     wait_for(lambda: {w["node"] for w in cluster.workers() if w["state"] == "connected"} == {"c2"}, "c2 alone", 120)
     cluster.wait_for_workers(4)
+
+
+def test_groups_of_workers_are_jobs_of_their_own(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "offload.toml").write_text(GROUPS)
+    done = cluster.lab.offload("up", "login", *PYTHON, cwd=tmp_path, timeout=150)
+    assert done.returncode == 0, done.stderr
+    cluster.wait_for_workers(1)
+    assert cluster.hosts(4) == {"c1"}
+    words = ["--resources", "big=1", "--", "sh", "-c", "hostname; : special"]
+    special = cluster.lab.offload("run", "--on", "login", *words, timeout=120)
+    assert special.stdout == "c2\n", special.stderr
+    names = set(cluster.slurm.run("squeue -h -o %j").split())
+    assert {"offload.login.worker-0", "offload.login.big-0"} <= names
+    wait_for(lambda: len(cluster.slurm.jobs()) == 1, "the end of the idle group", 90)
+    assert "group: big: 0 workers by slurm, each big=1, 0 to 1" in cluster.lab.offload("status", "login").stdout
+    cluster.down()
 
 
 def test_a_request_that_is_refused_says_why(cluster: Cluster) -> None:

@@ -125,12 +125,16 @@ def use(name: str | None, nothing: bool) -> int:
 Examples:
     offload scale local 8
     offload scale local 0-16
+    offload scale hpc 0-4 --group gpu
 """
 )
 @click.argument("name")
 @click.argument("workers", metavar="N|A-B")
+@click.option(
+    "--group", default="worker", metavar="NAME", help="Of another group of workers; `offload status` names them."
+)
 @json_option
-def scale(name: str, workers: str, as_json: bool) -> int:
+def scale(name: str, workers: str, group: str, as_json: bool) -> int:
     """Change the number of workers: to N, or to what the work asks for, from A to B.
 
     With N, those that go hand over what they hold, idle ones first. With A-B, workers come as soon as there is more to
@@ -142,14 +146,15 @@ def scale(name: str, workers: str, as_json: bool) -> int:
     minimum, maximum = parse_limits(workers)
     place, _ = running(name)
     if maximum is None:
-        told = scaling.scale(place, minimum)
+        told = scaling.scale(place, minimum, group)
     else:
-        told = scaling.adapt(place, minimum, maximum)
+        told = scaling.adapt(place, minimum, maximum, group)
     if as_json:
         write_json(told)
     else:
         limits = "" if maximum is None else f", from {minimum} to {maximum} from now on"
-        say(f"{name} has {len(told['workers'])} workers{limits}")
+        mine = [one for one in told["workers"] if one.get("group", group) == group]
+        say(f"{name} has {len(mine)} workers{'' if group == 'worker' else f' of {group}'}{limits}")
     return 0
 
 

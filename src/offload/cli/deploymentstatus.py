@@ -45,6 +45,7 @@ def write_deployment(told: Part) -> None:
         lines.append(("database", f"{database['path']}: {counted(database['results'], 'result')}"))
     if told["jobs"] is not None:
         lines.append(("under way", _under_way(told["jobs"])))
+    lines += [("group", _group(group)) for group in told.get("groups", ())]
     lines += [("waits", text) for text in told["waits"]]
     lines.append(("health", counted(len(told["problems"]), "problem") if told["problems"] else "good"))
     for title, text in lines:
@@ -70,9 +71,18 @@ def _state(told: Part) -> str:
     if not told.get("since"):
         return str(told["state"])
     age = duration(max(0.0, time.time() - told["since"]))
-    follows = told.get("adaptive")
-    limits = f", {follows['minimum']} to {follows['maximum']} workers as the work asks for" if follows else ""
-    return f"{told['state']}, for {age}{limits}"
+    return f"{told['state']}, for {age}{'' if told.get('groups') else _limits(told.get('adaptive'), ' workers')}"
+
+
+def _limits(follows: dict[str, int] | None, of: str = "") -> str:
+    return f", {follows['minimum']} to {follows['maximum']}{of} as the work asks for" if follows else ""
+
+
+def _group(group: Part) -> str:
+    """Return what is to be said of a group of workers."""
+    has = f", each {group['resources']}" if group["resources"] else ""
+    limits = _limits(group["adaptive"])
+    return f"{group['name']}: {counted(group['workers'], 'worker')} by {group['provider']}{has}{limits}"
 
 
 def _under_way(jobs: Part) -> str:

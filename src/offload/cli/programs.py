@@ -33,6 +33,7 @@ Example:
 @click.option("--no-nanny", is_flag=True, help="Run without a nanny that starts the worker again.")
 @click.option("--scratch", metavar="DIR", help="Where to keep temporary files.")
 @click.option("--host", metavar="ADDRESS", help="The address to listen on, for scheduler and other workers.")
+@click.option("--resources", metavar="TEXT", help="What it has for calls that ask for it: GPU=1.")
 def worker(
     contact: str,
     credentials: str | None,
@@ -42,6 +43,7 @@ def worker(
     no_nanny: bool,
     scratch: str | None,
     host: str | None,
+    resources: str | None,
 ) -> int:
     """Run a Dask worker that joins a deployment, until Ctrl-C or SIGTERM.
 
@@ -52,6 +54,7 @@ def worker(
     import sys
     from importlib.machinery import ModuleSpec
 
+    from offload.compute.resources import parse_resources
     from offload.deploy.whereabouts import whereabouts
     from offload.deploy.worker import Settings, work
 
@@ -63,6 +66,7 @@ def worker(
         nanny=False if no_nanny else None,
         scratch=scratch,
         host=host,
+        resources=parse_resources(resources),
     )
     # A nanny's worker would run the installed command once more; this name of ``python -m offload`` it leaves alone.
     sys.modules["__main__"].__spec__ = ModuleSpec("offload.__main__", None)

@@ -56,6 +56,7 @@ Examples:
 @click.option("--maximum", type=int, metavar="B", help="At most so many workers. Default with --minimum: the cores.")
 @click.option("--threads", type=int, metavar="N", help="Threads of each worker. Default: 1.")
 @click.option("--memory-limit", metavar="SIZE", help="Of each worker: 4GB, auto, or 0 for none. Default: auto.")
+@click.option("--resources", metavar="TEXT", help="Of each worker, for calls that ask for it: GPU=1.")
 @click.option("--no-nanny", is_flag=True, help="Run workers without a nanny that starts them again.")
 @click.option("--port", type=int, metavar="PORT", help="Of the scheduler. Default: 8786 where it is free.")
 @click.option("--ports", metavar="A-B", help="Take every listening port from this range: 4, and 2 for each worker.")

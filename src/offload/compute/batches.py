@@ -14,12 +14,13 @@ from offload.compute.calls import Call
 from offload.compute.engine import Engine, EngineLostError, WorkerLostError
 from offload.compute.futures import Future
 from offload.compute.lanes import Lane, Work
+from offload.compute.outcome import Outcome
 from offload.compute.recording import record
 from offload.compute.resources import Resources
 from offload.compute.runner import Runner
 from offload.compute.session import Session
 from offload.compute.shipped import ShippedFunction
-from offload.compute.worker import Batch, Outcome, Packed
+from offload.compute.worker import Batch, Packed
 from offload.errors import EncodeError, StorageError
 
 QUEUED_PER_SLOT = 2

@@ -11,9 +11,10 @@ from concurrent.futures import Future as PlainFuture
 from typing import Any
 
 from offload.compute.engine import AGAIN, Engine, EngineLostError, WorkerLostError
+from offload.compute.outcome import Outcome
 from offload.compute.resources import Resources, Supply
 from offload.compute.visible import Mark
-from offload.compute.worker import Batch, Outcome, run_batch
+from offload.compute.worker import Batch, run_batch
 from offload.errors import OffloadError
 
 END_DEADLINE = 10.0
@@ -58,9 +59,9 @@ class DaskEngine(Engine):
             self._slots = time.monotonic(), slots
         if self._supply is None or self._supply.asked(resources) is None:
             return slots
-        return max(1, self._supply.slots(resources, self._workers(SLOTS_FRESH)))
+        return max(1, self._supply.slots(resources, self._connected(SLOTS_FRESH)))
 
-    def _workers(self, fresh: float = 0.0) -> list[dict[str, Any]]:
+    def _connected(self, fresh: float = 0.0) -> list[dict[str, Any]]:
         """Return the workers, as the scheduler has known them within so many seconds."""
         asked, workers = self._seen
         if time.monotonic() - asked > fresh:
@@ -93,8 +94,8 @@ class DaskEngine(Engine):
         if self._supply is None:
             return None
         if resources:
-            error = self._supply.lacking(resources, self._workers(SLOTS_FRESH))
-            if error is not None and (error := self._supply.lacking(resources, self._workers())) is not None:
+            error = self._supply.lacking(resources, self._connected(SLOTS_FRESH))
+            if error is not None and (error := self._supply.lacking(resources, self._connected())) is not None:
                 raise error
         return self._supply.asked(resources)
 

@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
 
+from offload.compute.outcome import Outcome
 from offload.compute.resources import Resources
-from offload.compute.worker import Batch, Outcome, run_batch
+from offload.compute.worker import Batch, run_batch
 from offload.errors import OffloadError
 
 Done = Callable[[PlainFuture[list[Outcome]]], None]

@@ -11,10 +11,11 @@ from typing import Any
 
 from offload.compute.calls import Call
 from offload.compute.futures import Future
+from offload.compute.outcome import Outcome
 from offload.compute.resources import Resources
 from offload.compute.session import Session
 from offload.compute.shipped import ShippedFunction
-from offload.compute.worker import Outcome, Packed
+from offload.compute.worker import Packed
 
 TARGET_SECONDS = 0.1
 LARGEST, GROWTH = 2000, 8

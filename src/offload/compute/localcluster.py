@@ -24,8 +24,9 @@ from typing import IO
 
 from offload.compute.daskengine import END_DEADLINE, DaskEngine
 from offload.compute.engine import AGAIN, EngineLostError
+from offload.compute.outcome import Outcome
 from offload.compute.resources import Resources
-from offload.compute.worker import Batch, Outcome
+from offload.compute.worker import Batch
 from offload.errors import OffloadError
 
 START_DEADLINE = 120.0

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from offload.compute.calls import Call
+    from offload.compute.outcome import Outcome
     from offload.compute.session import Session
-    from offload.compute.worker import Outcome
 
 
 def _all_stood_still(call: Call, outcome: Outcome) -> bool:

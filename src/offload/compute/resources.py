@@ -121,21 +121,27 @@ class Supply:
         (2, 16)
         """
         asked = self.asked(resources) or {}
-        return sum(_times(asked, worker["resources"], worker["nthreads"]) for worker in workers)
+        return sum(times(asked, worker["resources"], worker["nthreads"]) for worker in workers)
 
     def lacking(self, resources: Resources, workers: Iterable[Mapping[str, Any]]) -> UnmetError | None:
         """Return what is to be said where no worker has what a call needs, and none is to come."""
         groups = [dict(group) for group in self._groups()]
         known = [*groups, *(worker["resources"] for worker in workers)]
-        if not resources or any(_times(dict(resources), one, 1) for one in known):
+        if not resources or any(times(dict(resources), one, 1) for one in known):
             return None
         there = {resources_text(tuple(sorted((n, a) for n, a in one.items() if n != PLAIN))) for one in known} - {""}
         others = f"there are workers with {', or '.join(sorted(there))}" if there else "none has any resources"
         return UnmetError(f"no worker has {resources_text(resources)}: {others}", UNMET)
 
 
-def _times(asked: Mapping[str, float], has: Mapping[str, float], threads: int) -> int:
-    """Return how often a worker can give what is asked for, at the same time."""
+def times(asked: Mapping[str, float], has: Mapping[str, float], threads: int) -> int:
+    """Return how often a worker can give what is asked for, at the same time.
+
+    Examples
+    --------
+    >>> times({"GPU": 1}, {"GPU": 4}, 8), times({}, {}, 8), times({"GPU": 1}, {}, 8)
+    (4, 8, 0)
+    """
     for name, amount in asked.items():
         if name not in has or has[name] < amount:
             return 0

@@ -6,10 +6,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from offload.compute.outcome import Outcome
     from offload.compute.resources import Resources
     from offload.compute.session import Session
     from offload.compute.staged import Sent
-    from offload.compute.worker import Outcome
     from offload.identity.environment import Environment
     from offload.identity.files import File
     from offload.identity.graph import Graph

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from offload.compute.futures import Future
+    from offload.compute.outcome import Outcome
     from offload.compute.resources import Resources
-    from offload.compute.worker import Outcome
     from offload.identity.files import File
 
 _GENERATORS = 0x20 | 0x200  # CO_GENERATOR, CO_ASYNC_GENERATOR
@@ -191,7 +191,7 @@ class Task:
             return from_buffer(data, call.transformation)
         from offload.compute.effects.telling import tell_reached
         from offload.compute.effects.watch import Watch
-        from offload.compute.worker import Outcome
+        from offload.compute.outcome import Outcome
 
         graph = self.graph()
         call.keep()
@@ -213,7 +213,8 @@ class Task:
     def _compute(self, session: Session, call: Call) -> Any:
         from offload.compute.effects.telling import tell_reached
         from offload.compute.effects.watch import Watch
-        from offload.compute.worker import Outcome, execute
+        from offload.compute.outcome import Outcome
+        from offload.compute.worker import execute
 
         graph = self.graph()
         call.keep()

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from offload.compute.engine import Engine
+from offload.deploy.spec import WORKER
 
 
 class Cluster(ABC):
@@ -54,11 +55,11 @@ class Cluster(ABC):
         """Return what runs, as plain values: ``name``, ``state``, ``scheduler``, ``services``, ``workers``, ..."""
 
     @abstractmethod
-    def scale(self, workers: int) -> None:
+    def scale(self, workers: int, group: str = WORKER) -> None:
         """Have so many workers."""
 
     @abstractmethod
-    def adapt(self, minimum: int, maximum: int) -> None:
+    def adapt(self, minimum: int, maximum: int, group: str = WORKER) -> None:
         """Have as many workers as there is work for, within these limits."""
 
     @abstractmethod

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+from itertools import islice
 from typing import Any
 
+import dask.config
+from dask.utils import parse_timedelta
 from distributed import Scheduler, Worker
 from distributed.core import Status
 from distributed.http.routing import RoutingApplication
@@ -20,6 +23,9 @@ from tornado.netutil import bind_unix_socket
 from offload.compute.places import Place
 from offload.deploy import credentials
 from offload.deploy.spec import spec_of
+
+MOST_LOOKED_AT = 1000
+"""So many waiting tasks are looked at to tell how much there is to do; the others are taken to be like them."""
 
 
 def dask_security(keys: str) -> Security:
@@ -63,6 +69,30 @@ class HeadScheduler(Scheduler):
     def __init__(self, socket: str, **kwargs: Any) -> None:
         self._dashboard_socket = socket
         super().__init__(dashboard=True, **kwargs)
+        self.handlers["demand"] = self.demand
+
+    def demand(self) -> dict[str, Any]:
+        """Return how much there is to do: what has no worker yet, by what it needs, and what each worker has.
+
+        Of each come the number of tasks, and the seconds that they may take by what is known. With a worker comes how
+        much of its memory is used.
+        """
+        unknown = parse_timedelta(dask.config.get("distributed.scheduler.unknown-task-duration"))
+        waiting: dict[tuple[tuple[str, float], ...], tuple[int, float]] = {}
+        tasks = [*islice(self.queued, MOST_LOOKED_AT), *islice(self.unrunnable, MOST_LOOKED_AT)]
+        share = (len(self.queued) + len(self.unrunnable)) / max(1, len(tasks))
+        for task in tasks:
+            needed = tuple(sorted((task.resource_restrictions or {}).items()))
+            number, seconds = waiting.get(needed, (0, 0.0))
+            known = task.prefix.duration_average
+            waiting[needed] = number + 1, seconds + (known if known > 0 else unknown)
+        return {
+            "waiting": [[dict(needed), n * share, seconds * share] for needed, (n, seconds) in waiting.items()],
+            "workers": {
+                str(worker.name): [len(worker.processing), worker.occupancy, worker.nbytes, worker.memory_limit]
+                for worker in self.workers.values()
+            },
+        }
 
     def start_http_server(self, routes: Any, *args: Any, **kwargs: Any) -> None:
         """Serve on the Unix socket, whatever address Dask would take."""

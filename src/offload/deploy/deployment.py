@@ -19,7 +19,7 @@ from offload.deploy.cluster import Cluster
 from offload.deploy.connection import Connection
 from offload.deploy.resolve import understand
 from offload.deploy.separate import Separate
-from offload.deploy.spec import Spec
+from offload.deploy.spec import WORKER, Spec
 from offload.errors import OffloadError, UsageError
 
 
@@ -158,15 +158,15 @@ class Deployment(Connection):
         """Return how it is, as plain values: its state, services, workers, and what is under way."""
         return self._do(self._open().status)
 
-    def scale(self, workers: int) -> Any:
+    def scale(self, workers: int, group: str = WORKER) -> Any:
         """Have so many workers. Those that go hand over what they hold."""
         cluster = self._open()
-        return self._do(lambda: cluster.scale(workers))
+        return self._do(lambda: cluster.scale(workers, group))
 
-    def adapt(self, minimum: int, maximum: int) -> Any:
+    def adapt(self, minimum: int, maximum: int, group: str = WORKER) -> Any:
         """Have as many workers as there is work for, within these limits."""
         cluster = self._open()
-        return self._do(lambda: cluster.adapt(minimum, maximum))
+        return self._do(lambda: cluster.adapt(minimum, maximum, group))
 
     def logs(self) -> Any:
         """Return the logs of each process, as a dict of texts."""

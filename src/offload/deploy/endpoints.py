@@ -111,7 +111,7 @@ def located(spec: Spec) -> Spec:
     """
     if spec.interface is not None:
         return dataclasses.replace(spec, host=address_of(spec.interface))
-    if spec.host == LOOPBACK and (spec.provider, spec.keep) != ("local", "process"):
+    if spec.host == LOOPBACK and (spec.systems() or spec.keep != "process"):
         return dataclasses.replace(spec, host=_among_nodes(spec))
     return spec
 
@@ -120,7 +120,7 @@ def _among_nodes(spec: Spec) -> str:
     """Return the address of this machine from which nodes of the deployment's batch system are reached."""
     from offload.deploy.batch import batch_system
 
-    system = next((name for name in (spec.provider, spec.keep) if name not in ("local", "process")), None)
+    system = next((name for name in (*spec.systems(), spec.keep) if name != "process"), None)
     try:
         nodes = batch_system(system).nodes() if system is not None else []
     except OffloadError:  # its commands are not on this machine, or it does not answer

@@ -204,9 +204,9 @@ def cancel_all(place: Place, spec: Spec, say: Say) -> None:
     OffloadError
         If a job does not end.
     """
-    for name in {spec.provider, spec.keep} - {"local", PROCESS}:
+    for name in {*spec.systems(), spec.keep} - {PROCESS}:
         system = batch_system(name)
-        kept = [one["id"] for one in read_jobs(place).values()] if spec.provider == name else []
+        kept = [one["id"] for one in read_jobs(place).values()] if name in spec.systems() else []
         head = read(place)
         if head is not None and head["system"] == name:
             kept.append(head["id"])

@@ -11,7 +11,7 @@ from typing import Any
 from offload.compute.daskengine import DaskEngine
 from offload.compute.engine import Engine
 from offload.deploy.cluster import Cluster
-from offload.deploy.spec import Spec
+from offload.deploy.spec import WORKER, Spec
 from offload.errors import UsageError
 from offload.storage.home import Home
 
@@ -116,14 +116,16 @@ class InProcess(Cluster):
             ],
         }
 
-    def scale(self, workers: int) -> None:
+    def scale(self, workers: int, group: str = WORKER) -> None:
         """Have so many workers; those that go hand over what they hold."""
+        _check(group)
         if workers < 0:
             raise UsageError(f"{workers} workers are not possible", "give 0 or more")
         self._cluster.scale(workers)
 
-    def adapt(self, minimum: int, maximum: int) -> None:
+    def adapt(self, minimum: int, maximum: int, group: str = WORKER) -> None:
         """Let Dask decide."""
+        _check(group)
         if not 0 <= minimum <= maximum:
             raise UsageError(f"from {minimum} to {maximum} workers is not possible", "0 <= minimum <= maximum")
         self._cluster.adapt(minimum=minimum, maximum=maximum)
@@ -147,3 +149,8 @@ class InProcess(Cluster):
     def engine(self) -> Engine:
         """Return an engine on it."""
         return DaskEngine(self.client(set_as_default=False))
+
+
+def _check(group: str) -> None:
+    if group != WORKER:
+        raise UsageError("a deployment in this process has no groups of workers", "describe one in offload.toml")

@@ -18,12 +18,13 @@ from offload.compute.contact import Contact
 from offload.compute.daskengine import DaskEngine
 from offload.compute.jobs.service import JobService, application
 from offload.compute.places import Place
+from offload.compute.resources import Supply, parse_resources
 from offload.compute.session import current
 from offload.compute.visible import mark
 from offload.deploy import credentials
 from offload.deploy.endpoints import address, free_port, is_free, located
 from offload.deploy.grants import admission_of
-from offload.deploy.spec import spec_of, take_part
+from offload.deploy.spec import Spec, spec_of, take_part
 from offload.deploy.told import announce, until_told, withdraw
 from offload.errors import OffloadError
 from offload.storage.service.listening import server_context
@@ -53,11 +54,17 @@ def connect(place: Place) -> DaskEngine:
                 raise OSError("it is not up yet")
             client = Client(contact.scheduler, security=security_of(place), set_as_default=False, timeout=5)
             # Anybody with the credentials may have joined, from wherever: each worker finds out what it sees.
-            return DaskEngine(client, resumes=True, home=mark(place.authority))
+            return DaskEngine(client, resumes=True, home=mark(place.authority), supply=_supply(spec_of(place)))
         except (OSError, TimeoutError) as exc:
             if time.monotonic() > deadline:
                 raise OffloadError(f"the scheduler of {place.name} cannot be reached: {exc}", "offload logs") from exc
         time.sleep(PAUSE)
+
+
+def _supply(spec: Spec) -> Supply:
+    """Return what is known of the workers of a deployment before they are there."""
+    groups = [parse_resources(spec.group(name).resources) for name in spec.group_names()]
+    return Supply(lambda: groups, reserved=bool(spec.groups))
 
 
 async def serve(place: Place, port: int | None, attached: bool) -> None:

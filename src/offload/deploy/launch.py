@@ -22,7 +22,7 @@ from offload.deploy.headclient import HeadGoneError, ask
 from offload.deploy.locking import alone
 from offload.deploy.processes import family, kill, of_place, python, start_detached, tail, wait_until_gone
 from offload.deploy.remote.link import Link
-from offload.deploy.spec import HEAD_JOB, LOCAL, PROCESS, Spec, spec_of
+from offload.deploy.spec import HEAD_JOB, PROCESS, Spec, spec_of
 from offload.errors import DamagedError, NotWritableError, OffloadError, RefusedError
 from offload.storage.filesystems import translated
 from offload.storage.home import Home
@@ -250,7 +250,7 @@ def _end_jobs(place: Place, say: Say) -> None:
         spec = spec_of(place)
     except (DamagedError, FileNotFoundError):
         return
-    if (spec.provider, spec.keep) == (LOCAL, PROCESS):
+    if not spec.systems() and spec.keep == PROCESS:
         return
     from offload.deploy import headjob
 

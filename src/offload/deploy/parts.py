@@ -8,7 +8,8 @@ from typing import Any
 from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.deploy.head.link import SchedulerLink, ServiceLink
-from offload.deploy.workers.local import local_workers
+from offload.deploy.spec import Spec
+from offload.deploy.workers.groups import Groups
 
 _START = {"scheduler": "offload scheduler {}", "jobs": "offload serve jobs {}"}
 
@@ -40,10 +41,10 @@ async def _ask(place: Place, contact: Contact) -> tuple[dict[str, str], list[dic
     known: list[dict[str, Any]] = []
     if contact.scheduler is not None:
         link = SchedulerLink(place, contact)
-        workers = local_workers(place, link)
-        known = await workers.status()
+        groups = Groups(place, Spec(name=place.name), link, lambda text: None)
+        known = await groups.status()
         await link.close()
-        states["scheduler"] = "running" if workers.reached else "away"
+        states["scheduler"] = "running" if groups.reached else "away"
     if contact.jobs is not None:
         service = ServiceLink(place, lambda: contact.jobs)
         try:

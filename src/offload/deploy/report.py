@@ -11,6 +11,7 @@ import psutil
 
 from offload.compute.contact import AWAY, REFUSED, Contact
 from offload.compute.places import Place
+from offload.compute.resources import parse_resources, times
 from offload.deploy import launch
 from offload.deploy.processes import tail
 from offload.errors import OffloadError, StorageError
@@ -127,11 +128,31 @@ def _waits(told: dict[str, Any]) -> list[str]:
             waiting.append(f"{what} {verb}: the {service['name']} is {service['state']}{_said(service)}")
     workers = told["workers"]
     if any(worker["state"] == "connected" for worker in workers):
-        return waiting
+        return waiting + _waits_for_resources(told)
     if not workers:
-        return [*waiting, f"{what} {verb}: there are no workers{' yet' if told.get('adaptive') else ''}"]
+        return [*waiting, f"{what} {verb}: there are no workers{' yet' if _is_adaptive(told) else ''}"]
     reasons = "; ".join(_not_connected(worker) for worker in workers[:3])
     return [*waiting, f"{what} {verb}: no workers are connected: {reasons}"]
+
+
+def _is_adaptive(told: dict[str, Any]) -> bool:
+    return bool(told.get("adaptive") or any(group["adaptive"] for group in told.get("groups", ())))
+
+
+def _waits_for_resources(told: dict[str, Any]) -> list[str]:
+    """Return which calls need what none of the connected workers has."""
+    connected = [worker for worker in told["workers"] if worker["state"] == "connected"]
+    found = []
+    for text, (number, _) in told["jobs"].get("demand", {}).items():
+        needed = dict(parse_resources(text))
+        if not needed or any(times(needed, worker.get("resources", {}), 1) for worker in connected):
+            continue
+        able = [one["name"] for one in told["groups"] if times(needed, dict(parse_resources(one["resources"])), 1)]
+        those = [one for one in told["workers"] if one.get("group") in able and one["state"] != "connected"]
+        reasons = "; ".join(_not_connected(worker) for worker in those[:3]) or "there are none yet"
+        verb = "call needs" if number == 1 else "calls need"
+        found.append(f"{number} {verb} {text}, which no connected worker has: {reasons}")
+    return found
 
 
 def _not_connected(worker: dict[str, Any]) -> str:
@@ -169,7 +190,7 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
         for worker in told["workers"]
         if worker["state"] != "connected" and worker["restarts"]
     ]
-    if told["waits"] and not told["workers"] and not told.get("adaptive"):
+    if told["waits"] and not told["workers"] and not _is_adaptive(told):
         found.append(OffloadError(told["waits"][-1], more))
     return found
 

@@ -7,9 +7,10 @@ import os
 from typing import Any
 
 from offload.compute.places import Registry, check_name
+from offload.compute.resources import parse_resources
 from offload.deploy import existing, tables
 from offload.deploy.batch import SYSTEMS
-from offload.deploy.batch.choices import gather, split_target
+from offload.deploy.batch.choices import OF_JOB, gather, split_target
 from offload.deploy.endpoints import WILDCARD, address_of, machine_address
 from offload.deploy.quantities import parse_duration, parse_ports
 from offload.deploy.remote.choosing import OF_LINK, default_name, differences, is_site, link_of
@@ -20,9 +21,14 @@ from offload.storage.home import DEPLOYMENT
 
 LOCAL, OPTIONS, DEFAULT = "local", "command line", "default"
 NOT_EXISTING = (
-    "workers", "minimum", "maximum", "threads", "memory_limit", "nanny", "port", "scratch", "storage_only"
+    "workers", "minimum", "maximum", "threads", "memory_limit", "nanny", "port", "scratch", "storage_only", "resources",
+    "groups",
 )  # fmt: skip
 OF_WORKERS = tuple(key for key in NOT_EXISTING if key != "storage_only")
+INHERITED = ("provider", "threads", "memory_limit", "nanny", "scratch", *(key for key in OF_JOB if key != "gpus"))
+OF_GROUP = (
+    "workers", "minimum", "maximum", "threads", "memory_limit", "nanny", "scratch", "provider", "job", "resources"
+)  # fmt: skip
 ONLY_EXISTING = ("tls_ca", "tls_cert", "tls_key", "i_know")
 
 
@@ -173,7 +179,10 @@ def understand(values: dict[str, Any], sources: dict[str, str], here: bool = Tru
     for key in ("provider", "keep"):
         if values.get(key, LOCAL) not in (LOCAL, PROCESS, *SYSTEMS):
             raise UsageError(f"{key} is {values[key]!r}", f"there are: {', '.join(SYSTEMS)}")
+    if "groups" in values:
+        values["groups"] = {name: _group(values, own, here) for name, own in values["groups"].items()}
     gather(values)
+    _count_resources(values)
     if values.get("provider", LOCAL) != LOCAL and not {"workers", "minimum", "maximum"} & set(values):
         values["workers"], sources["workers"] = 1, DEFAULT
     if "idle" in values:
@@ -191,3 +200,26 @@ def understand(values: dict[str, Any], sources: dict[str, str], here: bool = Tru
             raise UsageError("give a number of workers, or minimum and maximum", "offload up --minimum 0 --maximum 8")
         if "maximum" not in values:
             values["maximum"], sources["maximum"] = max(cores(), values["minimum"]), "number of cores"
+
+
+def _group(values: dict[str, Any], own: dict[str, Any], here: bool) -> dict[str, Any]:
+    """Return the attributes of a group of workers: what it does not say is as for the others of the deployment."""
+    inherited = {key: values[key] for key in INHERITED if key in values}
+    if own.get("provider", inherited.get("provider", LOCAL)) == LOCAL:
+        inherited = {key: value for key, value in inherited.items() if key not in OF_JOB}
+    for key, own_size in (("threads", "cores"), ("memory_limit", "memory")):
+        if own_size in own:  # workers of other jobs are as large as these
+            inherited.pop(key, None)
+    found = {"workers": 1, **inherited, **own} if not {"minimum", "maximum"} & set(own) else {**inherited, **own}
+    understand(found, {}, here)
+    usual = Spec()
+    return {key: found.get(key, getattr(usual, key)) for key in OF_GROUP}
+
+
+def _count_resources(values: dict[str, Any]) -> None:
+    """Have the resources of workers as Dask takes them; GPUs of their jobs are among them."""
+    found = dict(parse_resources(values.get("resources")))
+    if gpus := values.get("job", {}).get("gpus"):
+        found.setdefault("GPU", float(str(gpus).rpartition(":")[2]))
+    if found:
+        values["resources"] = found

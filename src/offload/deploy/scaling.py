@@ -7,10 +7,11 @@ from typing import Any
 from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.deploy.headclient import ask
+from offload.deploy.spec import WORKER
 from offload.errors import OffloadError
 
 
-def scale(place: Place, workers: int) -> dict[str, Any]:
+def scale(place: Place, workers: int, group: str = WORKER) -> dict[str, Any]:
     """Have so many workers from now on. Those that go hand over what they hold, idle ones first.
 
     Parameters
@@ -19,6 +20,8 @@ def scale(place: Place, workers: int) -> dict[str, Any]:
         The deployment.
     workers : int
         Zero or more.
+    group : str
+        Which group of workers.
 
     Returns
     -------
@@ -30,10 +33,10 @@ def scale(place: Place, workers: int) -> dict[str, Any]:
     OffloadError
         If it is not up, or has no workers of its own.
     """
-    return ask(place, _contact(place), "POST", "/v1/scale", {"workers": workers})
+    return ask(place, _contact(place), "POST", "/v1/scale", {"workers": workers, "group": group})
 
 
-def adapt(place: Place, minimum: int, maximum: int) -> dict[str, Any]:
+def adapt(place: Place, minimum: int, maximum: int, group: str = WORKER) -> dict[str, Any]:
     """Have as many workers as the work asks for, within limits: they come at once, and idle ones go after some calm.
 
     Parameters
@@ -42,6 +45,8 @@ def adapt(place: Place, minimum: int, maximum: int) -> dict[str, Any]:
         The deployment.
     minimum, maximum : int
         The limits.
+    group : str
+        Which group of workers.
 
     Returns
     -------
@@ -53,7 +58,7 @@ def adapt(place: Place, minimum: int, maximum: int) -> dict[str, Any]:
     OffloadError
         As for `scale`.
     """
-    return ask(place, _contact(place), "POST", "/v1/adapt", {"minimum": minimum, "maximum": maximum})
+    return ask(place, _contact(place), "POST", "/v1/adapt", {"minimum": minimum, "maximum": maximum, "group": group})
 
 
 def _contact(place: Place) -> Contact:

@@ -13,7 +13,7 @@ from offload.deploy.foreground import Foreground
 from offload.deploy.launch import down, state, up
 from offload.deploy.logreader import LogReader
 from offload.deploy.report import report
-from offload.deploy.spec import Spec
+from offload.deploy.spec import WORKER, Spec
 from offload.errors import OffloadError
 from offload.storage.home import checked_home
 
@@ -93,13 +93,13 @@ class Separate(Cluster):
         """Return what its head and its job service say."""
         return report(self.place)
 
-    def scale(self, workers: int) -> None:
+    def scale(self, workers: int, group: str = WORKER) -> None:
         """Ask the head for so many workers."""
-        scaling.scale(self.place, workers)
+        scaling.scale(self.place, workers, group)
 
-    def adapt(self, minimum: int, maximum: int) -> None:
+    def adapt(self, minimum: int, maximum: int, group: str = WORKER) -> None:
         """Ask the head to follow the load."""
-        scaling.adapt(self.place, minimum, maximum)
+        scaling.adapt(self.place, minimum, maximum, group)
 
     def logs(self) -> dict[str, str]:
         """Return the last lines of each log, also of those on another machine."""

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from offload.compute.places import Place, check_name
+from offload.compute.resources import parse_resources
 from offload.deploy.endpoints import WILDCARD
 from offload.deploy.remote.link import Link
 from offload.errors import DamagedError, UsageError
@@ -25,6 +26,10 @@ def cores() -> int:
 
 
 LOCAL, PROCESS = "local", "process"
+WORKER = "worker"
+"""The group of workers that a spec describes itself."""
+
+NOT_GROUPS = (WORKER, "head", "scheduler", "jobs", "storage")
 HEAD_JOB = "head.json"
 """The file in a deployment's place that tells which job its head is."""
 
@@ -79,6 +84,10 @@ class Spec:
         What keeps the head alive: ``"process"``, or a batch system.
     job, head_job : dict
         What was chosen of the jobs that are workers, and of the one that is the head.
+    resources : dict
+        What each worker has for calls that ask for it, as Dask counts it: ``{"GPU": 1}``.
+    groups : dict
+        More groups of workers: for each name the attributes in which they differ from those described here.
     link : Link or None
         Of a deployment on another machine: how it is reached from here. All else is decided there.
     """
@@ -109,10 +118,13 @@ class Spec:
     keep: str = PROCESS
     job: dict[str, Any] = dataclasses.field(default_factory=dict)
     head_job: dict[str, Any] = dataclasses.field(default_factory=dict)
+    resources: dict[str, float] = dataclasses.field(default_factory=dict)
+    groups: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     link: Link | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        self._check_groups()
         for what in ("workers", "minimum", "maximum", "threads", "port"):
             number = getattr(self, what)
             if type(number) is not int and not (number is None and what in ("maximum", "port")):
@@ -151,8 +163,49 @@ class Spec:
             return 2
         if self.scheduler is not None:
             return 3
-        most = self.workers if self.maximum is None else self.maximum
-        return 4 + most * (2 if self.nanny else 1)
+        groups = [self.group(name) for name in self.group_names()]
+        return 4 + sum(group.most() * (2 if group.nanny else 1) for group in groups)
+
+    def least(self) -> int:
+        """Return how many workers there are at the start, those of further groups not counted."""
+        return self.workers if self.maximum is None else self.minimum
+
+    def most(self) -> int:
+        """Return how many workers there may be, those of further groups not counted."""
+        return self.workers if self.maximum is None else self.maximum
+
+    def _check_groups(self) -> None:
+        parse_resources(self.resources)
+        for name in self.groups:
+            if check_name(name) in NOT_GROUPS:
+                raise UsageError(f"a group of workers cannot be called {name}", "choose another name")
+            self.group(name)  # what is wrong with it is told by it
+        if len(self.systems()) > 1:
+            raise UsageError(f"workers by {' and by '.join(self.systems())} do not go together", "choose one of them")
+
+    def group_names(self) -> list[str]:
+        """Return which groups of workers there are; the first is the one that is described here itself."""
+        return [WORKER, *self.groups]
+
+    def group(self, name: str) -> Spec:
+        """Return what is to be of a group of workers, as if there were no other."""
+        return dataclasses.replace(self, ports=None, groups={}, **({} if name == WORKER else self.groups[name]))
+
+    def with_group(self, name: str, **choices: Any) -> Spec:
+        """Return the spec with other choices for a group."""
+        if name == WORKER:
+            return dataclasses.replace(self, **choices)
+        return dataclasses.replace(self, groups={**self.groups, name: {**self.groups[name], **choices}})
+
+    def group_of(self, worker: str) -> str:
+        """Return the group of a worker, by its name."""
+        prefix = worker.rpartition("-")[0]
+        return prefix if prefix in self.groups else WORKER
+
+    def systems(self) -> list[str]:
+        """Return the batch systems that workers are jobs of."""
+        providers = [self.provider, *(group.get("provider", self.provider) for group in self.groups.values())]
+        return [name for name in dict.fromkeys(providers) if name != LOCAL]
 
     def home(self, path: str) -> Home:
         """Return the home in a directory, with the store, the database and what is read through that this chooses."""

@@ -37,6 +37,7 @@ TOP: dict[str, tuple[type, str]] = {
     "keep": (str, "keep"),
     "workers": (dict, ""),
     "head": (dict, ""),
+    "groups": (dict, ""),
 }
 WITHIN: dict[str, dict[str, tuple[type, str]]] = {
     "storage": {"buffers": (str, "buffers"), "database": (str, "database")},
@@ -50,6 +51,7 @@ WITHIN: dict[str, dict[str, tuple[type, str]]] = {
         "memory_limit": (str, "memory_limit"),
         "nanny": (bool, "nanny"),
         "scratch": (str, "scratch"),
+        "resources": (dict, "resources"),
         **{key: (kind, key) for key, kind in OF_JOB.items()},
     },
     "head": {key: (kind, HEAD + key) for key, kind in OF_JOB.items()},
@@ -140,7 +142,9 @@ def _values(table: Any, path: str, name: str) -> Iterator[tuple[str, Any]]:
             yield "buffers", DEPLOYMENT + check_name(value)
             yield "database", DEPLOYMENT + check_name(value)
             continue
-        if key in WITHIN:
+        if key == "groups":
+            yield key, {name: dict(_group(group, path, f"{where}.groups.{name}")) for name, group in value.items()}
+        elif key in WITHIN:
             for inner, inside, meant in _checked(value, WITHIN[key], path, f"{where}.{key}"):
                 if inner == "provider":
                     _check_provider(inside, "scheduler" in table, path, f"{where}.{key}")
@@ -149,6 +153,13 @@ def _values(table: Any, path: str, name: str) -> Iterator[tuple[str, Any]]:
                     yield meant, _absolute(inside, path) if meant in PATHS and not there else inside
         elif attribute:
             yield attribute, value
+
+
+def _group(table: Any, path: str, where: str) -> Iterator[tuple[str, Any]]:
+    for key, value, attribute in _checked(table, WITHIN["workers"], path, where):
+        if key == "provider":
+            _check_provider(value, False, path, where)
+        yield attribute, value
 
 
 def _checked(table: Any, known: dict[str, tuple[type, str]], path: str, where: str) -> Iterator[tuple[str, Any, str]]:

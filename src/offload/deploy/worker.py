@@ -22,8 +22,10 @@ from distributed.core import Status
 
 from offload.compute.contact import Contact
 from offload.compute.places import Place
+from offload.compute.resources import PLAIN, Resources, parse_resources
 from offload.deploy.daskside import QuietWorker, dask_security
 from offload.deploy.endpoints import listening_address, ports_for_workers
+from offload.deploy.spec import WORKER, Spec
 from offload.deploy.whereabouts import InPlace, Whereabouts
 from offload.errors import OffloadError
 
@@ -68,6 +70,7 @@ class Settings:
     nanny: bool | None = None
     scratch: str | None = None
     host: str | None = None
+    resources: Resources = ()
 
 
 async def work(known: Whereabouts, settings: Settings, attached: bool = False) -> None:
@@ -116,7 +119,8 @@ async def work(known: Whereabouts, settings: Settings, attached: bool = False) -
 @contextlib.asynccontextmanager
 async def _running(known: Whereabouts, contact: Contact, settings: Settings) -> AsyncIterator[Callable[[], Any]]:
     """Run a worker, under a nanny where that is chosen, and give what waits for its end."""
-    spec = known.join()
+    whole = known.join()
+    spec = whole.group(whole.group_of(settings.name))
     # Only its owner may look into the head's directory, and with it goes what a worker that is killed leaves there.
     heads = contact.head.get("scratch", "")
     options: dict[str, Any] = {
@@ -128,10 +132,11 @@ async def _running(known: Whereabouts, contact: Contact, settings: Settings) -> 
         "host": settings.host or listening_address(spec, contact.head["host"]),
         "protocol": "tls",
         "death_timeout": CONNECT_SECONDS,
+        "resources": _resources(whole, settings),
     }
     watched = spec.nanny if settings.nanny is None else settings.nanny
-    if spec.ports is not None:
-        ports = ports_for_workers(spec.ports, contact.addresses())
+    if whole.ports is not None:
+        ports = ports_for_workers(whole.ports, contact.addresses())
         options |= dict.fromkeys(("port", "worker_port") if watched else ("port",), ports)
     if watched:
         made: Any = Nanny(contact.scheduler, worker_class=QuietWorker, **options)
@@ -143,6 +148,13 @@ async def _running(known: Whereabouts, contact: Contact, settings: Settings) -> 
     finally:
         if made.status not in (Status.closed, Status.failed):
             await made.close(timeout=5)
+
+
+def _resources(spec: Spec, settings: Settings) -> dict[str, float]:
+    """Return what a worker has; one of a group that has nothing special, or of the first, takes plain calls."""
+    group = spec.group_of(settings.name)
+    has = dict(settings.resources or parse_resources(spec.group(group).resources))
+    return {**has, PLAIN: 1.0} if not has or (group == WORKER and not settings.resources) else has
 
 
 async def _first(*waits: Any) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from typing import Any
 
+from offload.deploy.head.demand import Supplier, wanted_workers
 from offload.deploy.head.link import SchedulerLink, ServiceLink
-from offload.deploy.workers.base import Workers
+from offload.deploy.workers.groups import Group, Groups
 
 CALM = 5.0
 """Seconds for which fewer workers must have been enough before any goes."""
 
 EVERY = 1.0  # seconds between two looks at the work
-WORTH = 0.5  # so many seconds of work are worth a thread: what Dask takes a task for of which nothing is known
 
 
 class Limits:
@@ -64,61 +63,74 @@ class Limits:
 
 
 class Adaptive:
-    """Changes the number of workers with the work, until it is ended.
+    """Changes the numbers of workers with the work, group by group.
 
     Parameters
     ----------
-    workers : Workers
+    groups : Groups
         Are changed.
     scheduler, jobs : SchedulerLink, ServiceLink
         Asked what there is to do.
-    threads : int
-        Of each worker.
+
+    Attributes
+    ----------
+    limits : dict of str to Limits
+        Of each group whose number of workers follows the work.
     """
 
-    def __init__(self, workers: Workers, scheduler: SchedulerLink, jobs: ServiceLink, threads: int) -> None:
-        self._workers = workers
+    def __init__(self, groups: Groups, scheduler: SchedulerLink, jobs: ServiceLink) -> None:
+        self._groups = groups
         self._scheduler = scheduler
         self._jobs = jobs
-        self._threads = threads
         self._task: asyncio.Task[None] | None = None
-        self.limits: Limits | None = None
+        self.limits: dict[str, Limits] = {}
 
-    async def begin(self, minimum: int, maximum: int) -> None:
-        """Keep to other limits from now on."""
-        await self.end()
-        self.limits = Limits(minimum, maximum)
-        self._workers.grow(minimum)
-        self._task = asyncio.create_task(self._follow(self.limits), name="adaptive")
+    def begin(self, group: str, minimum: int, maximum: int) -> None:
+        """Keep a group to other limits from now on."""
+        self.limits[group] = Limits(minimum, maximum)
+        self._groups[group].workers.grow(minimum)
+        if self._task is None:
+            self._task = asyncio.create_task(self._follow(), name="adaptive")
 
-    async def end(self) -> None:
-        """Leave the number as it is."""
-        task, self._task, self.limits = self._task, None, None
+    def end(self, group: str) -> None:
+        """Leave the number of a group as it is."""
+        self.limits.pop(group, None)
+
+    async def close(self) -> None:
+        """Leave all as they are."""
+        task, self._task = self._task, None
+        self.limits.clear()
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _follow(self, limits: Limits) -> None:
+    async def _follow(self) -> None:
         while True:
-            try:
-                current = len(self._workers)
-                wanted, busy = await self._wanted()
-                target = limits.target(current, wanted, time.monotonic())
-                self._workers.grow(target)
-                if target < current:
-                    await self._workers.shrink(current - target, busy)
-            except (OSError, TimeoutError):
-                pass  # scheduler or job service are being started again; the next look is in a second
+            if self.limits:
+                try:
+                    await self._change()
+                except (OSError, TimeoutError):
+                    pass  # scheduler or job service are being started again; the next look is in a second
             await asyncio.sleep(EVERY)
 
-    async def _wanted(self) -> tuple[int, set[str]]:
-        """Return how many workers the work asks for, and those that are at work although Dask knows nothing of it.
-
-        What Dask knows of counts, commands too; calls held back; and commands given by a job service that has died.
-        """
-        dask: int = await self._scheduler.call("adaptive_target", target_duration=f"{WORTH}s")
+    async def _change(self) -> None:
+        demand: dict[str, Any] = await self._scheduler.call("demand")
         load: dict[str, Any] = await self._jobs.get("/v1/status")
-        calls: int = min(sum(load["calls"].values()), math.ceil(load["call_seconds"] / WORTH))
-        busy = {name for name in load["adopted"] if name in self._workers}
-        # Workers that others have started do their part.
-        return max(dask - await self._workers.joined(), math.ceil(calls / self._threads)) + len(busy), busy
+        suppliers = [self._supplier(group) for group in self._groups]
+        wanted = wanted_workers(suppliers, demand, load["demand"])
+        for group in self._groups:
+            limits = self.limits.get(group.name)
+            if limits is None:
+                continue
+            # At work, although Dask knows nothing of it: with commands of a job service that has died.
+            busy = {name for name in load["adopted"] if name in group.workers}
+            current = len(group.workers)
+            target = limits.target(current, wanted[group.name] + len(busy), time.monotonic())
+            group.workers.grow(target)
+            if target < current:
+                await group.workers.shrink(current - target, busy)
+
+    def _supplier(self, group: Group) -> Supplier:
+        limits = self.limits.get(group.name)
+        most = len(group.workers) if limits is None else limits.maximum
+        return Supplier(group.name, group.spec.threads, dict(group.resources), most, len(group.workers))

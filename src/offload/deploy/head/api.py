@@ -12,7 +12,7 @@ from offload.deploy.head.proxy import ADMITTED, DashboardProxy
 from offload.deploy.head.sharing import GRANT, Sharing
 from offload.deploy.head.supervisor import Head, log
 from offload.deploy.logs import said
-from offload.deploy.spec import MOST_WORKERS
+from offload.deploy.spec import MOST_WORKERS, WORKER
 from offload.errors import OffloadError, RefusedError, StorageError, UsageError
 from offload.storage.service.admission import Admission, Grant
 
@@ -60,10 +60,11 @@ def application(head: Head, admission: Admission) -> web.Application:
         return web.json_response(vars(head.contact))
 
     async def scale(request: web.Request) -> web.Response:
-        workers = (await request.json()).get("workers")
+        told = await request.json()
+        workers, group = told.get("workers"), told.get("group", WORKER)
         if type(workers) is not int or not 0 <= workers <= MOST_WORKERS:
             return web.json_response({"error": f"workers is a number from 0 to {MOST_WORKERS}"}, status=400)
-        await head.scale(workers)
+        await head.scale(workers, group)
         return web.json_response(await head.status())
 
     async def adapt(request: web.Request) -> web.Response:
@@ -72,7 +73,7 @@ def application(head: Head, admission: Admission) -> web.Application:
         if type(minimum) is not int or type(maximum) is not int or not 0 <= minimum <= maximum <= MOST_WORKERS:
             reason = f"minimum and maximum are numbers from 0 to {MOST_WORKERS}, the smaller one first"
             return web.json_response({"error": reason}, status=400)
-        await head.adapt(minimum, maximum)
+        await head.adapt(minimum, maximum, told.get("group", WORKER))
         return web.json_response(await head.status())
 
     async def logs(request: web.Request) -> web.Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import os
 import socket
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 from offload.compute.contact import Contact
 from offload.compute.liveness import started
 from offload.compute.places import Place, write_atomically
+from offload.compute.resources import resources_text
 from offload.deploy import envfile
 from offload.deploy.head.adaptive import Adaptive
 from offload.deploy.head.children import Child
@@ -23,15 +23,10 @@ from offload.deploy.head.link import SchedulerLink, ServiceLink
 from offload.deploy.head.services import Services
 from offload.deploy.quantities import duration_text
 from offload.deploy.software.used import keep_used
-from offload.deploy.spec import LOCAL, Spec, spec_of
-from offload.deploy.workers.base import Workers
-from offload.deploy.workers.local import local_workers
+from offload.deploy.spec import LOCAL, WORKER, Spec, spec_of
+from offload.deploy.workers.groups import Group, Groups
 from offload.errors import OffloadError, StorageError, UsageError
 from offload.storage.filesystems import translated
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from offload.deploy.workers.queued import Queue
 
 FIRST_RESULT = 1.0  # seconds in which the first workers are connected, where they have a processor each
 
@@ -64,8 +59,8 @@ class Head:
         self.jobs_link = ServiceLink(place, lambda: self.contact.jobs)
         self.storage_link = ServiceLink(place, lambda: self.contact.storage)
         self.services = Services(place, self.contact, self.socket)
-        self.workers, self.queue = self._make_workers()
-        self.adaptive = Adaptive(self.workers, self.link, self.jobs_link, self.spec.threads)
+        self.groups = Groups(place, self.spec, self.link, log)
+        self.adaptive = Adaptive(self.groups, self.link, self.jobs_link)
         self.stopping: asyncio.Task[None] | None = None
         self.stopped = asyncio.Event()
         self.served = asyncio.Event()  # set when the head can be asked
@@ -76,13 +71,6 @@ class Head:
         self._move: asyncio.Task[None] | None = None
         self._moves = False
         self._used: asyncio.Task[None] | None = None
-
-    def _make_workers(self) -> tuple[Workers, Queue | None]:
-        if self.spec.provider == LOCAL:
-            return local_workers(self.place, self.link), None
-        from offload.deploy.workers.batch import queued_workers
-
-        return queued_workers(self.place, self.spec, self.link, log)
 
     @property
     def running(self) -> list[Child]:
@@ -106,16 +94,19 @@ class Head:
         if not self.spec.storage_only:
             services.jobs.start()
             await self._settled(services.jobs, services.storage)
-        workers = (self.spec.workers if self.spec.maximum is None else self.spec.minimum) if own else 0
         # Importing Dask keeps a processor busy. At first only those start that the services leave one for; the others
         # follow when these can give a first result.
-        if self.queue is None:
-            self.workers.grow(min(workers, max(1, len(os.sched_getaffinity(0)) - len(self.running))))
+        free = max(1, len(os.sched_getaffinity(0)) - len(self.running))
+        for group in self.groups if own else ():
+            if group.spec.provider == LOCAL:
+                group.workers.grow(min(group.spec.least(), free))
+                free -= min(group.spec.least(), free)
         for service in self.running:
             await service.first_ready()
-        self.workers.grow(workers, after=FIRST_RESULT)
-        if own and self.spec.maximum is not None:
-            await self.adaptive.begin(self.spec.minimum, self.spec.maximum)
+        for group in self.groups if own else ():
+            group.workers.grow(group.spec.least(), after=FIRST_RESULT)
+            if group.spec.maximum is not None:
+                self.adaptive.begin(group.name, group.spec.minimum, group.spec.maximum)
         await self.served.wait()
         self.contact.state = "running"
         self.contact.write(self.place.contact)
@@ -178,11 +169,10 @@ class Head:
         self.contact.state = "starting" if self._moves else "stopping"
         with contextlib.suppress(StorageError):  # a full disk keeps nothing from ending
             self.contact.write(self.place.contact)
-        await self.adaptive.end()
-        if self.queue is None or not self._moves:  # jobs go on, and work for the head that takes over
-            await self.workers.end()
-        if self.queue is not None:
-            await self.queue.close()
+        await self.adaptive.close()
+        if not self._moves or self.groups.queue is None:  # jobs go on, and work for the head that takes over
+            await self.groups.end()
+        await self.groups.close()
         await asyncio.gather(self.jobs_link.close(), self.storage_link.close())
         await asyncio.gather(self.services.jobs.end(), self.services.storage.end())
         await self.link.close()
@@ -194,22 +184,25 @@ class Head:
             os.unlink(self.place.contact)
         self.stopped.set()
 
-    async def scale(self, count: int) -> None:
+    async def scale(self, count: int, group: str = WORKER) -> None:
         """Have so many workers, also when this head is started again."""
-        self._check_scaling()
-        wanted = dataclasses.replace(self.spec, workers=count, minimum=0, maximum=None)
-        await self.adaptive.end()
-        await self.workers.scale(count)
+        self._check_scaling(group)
+        wanted = self.spec.with_group(group, workers=count, minimum=0, maximum=None)
+        self.adaptive.end(group)
+        await self.groups[group].workers.scale(count)
         self._keep(wanted)
 
-    async def adapt(self, minimum: int, maximum: int) -> None:
+    async def adapt(self, minimum: int, maximum: int, group: str = WORKER) -> None:
         """Have as many workers as the work asks for, also when this head is started again."""
-        self._check_scaling()
-        wanted = dataclasses.replace(self.spec, minimum=minimum, maximum=maximum)
-        await self.adaptive.begin(minimum, maximum)
+        self._check_scaling(group)
+        wanted = self.spec.with_group(group, minimum=minimum, maximum=maximum)
+        self.adaptive.begin(group, minimum, maximum)
         self._keep(wanted)
 
-    def _check_scaling(self) -> None:
+    def _check_scaling(self, group: str) -> None:
+        if group not in self.spec.group_names():
+            names = ", ".join(self.spec.group_names())
+            raise UsageError(f"{self.place.name} has no group of workers called {group}", f"there are: {names}")
         if self.spec.storage_only:
             raise UsageError(f"{self.place.name} is storage only: it has no workers", "offload up, under another name")
         if self.spec.scheduler is not None:
@@ -224,12 +217,11 @@ class Head:
 
     async def status(self) -> dict[str, Any]:
         """Return what runs and what is waited for, as plain values."""
-        limits = self.adaptive.limits
         reachable = self.spec.scheduler is not None or self.services.scheduler.ready.is_set()
-        workers = await self.workers.status() if reachable else []
+        workers = await self.groups.status() if reachable else []
         services = [child.described() for child in self.running]
         if self.spec.scheduler is not None:
-            answers = "running" if self.workers.reached else "away"
+            answers = "running" if self.groups.reached else "away"
             hint = "others have started it; it is waited for"
             services.insert(0, {"name": "scheduler", "state": answers, "pid": None, "restarts": 0, "hint": hint})
         return {
@@ -240,9 +232,23 @@ class Head:
             "scheduler": self.contact.scheduler,
             "jobs": self.contact.jobs,
             "storage": self.contact.storage,
-            "adaptive": None if limits is None else {"minimum": limits.minimum, "maximum": limits.maximum},
+            "adaptive": self._limits(WORKER),
+            "groups": [self._described(group) for group in self.groups] if self.spec.groups else [],
             "services": services,
             "workers": workers,
+        }
+
+    def _limits(self, group: str) -> dict[str, int] | None:
+        limits = self.adaptive.limits.get(group)
+        return None if limits is None else {"minimum": limits.minimum, "maximum": limits.maximum}
+
+    def _described(self, group: Group) -> dict[str, Any]:
+        return {
+            "name": group.name,
+            "provider": group.spec.provider,
+            "resources": resources_text(group.resources),
+            "workers": len(group.workers),
+            "adaptive": self._limits(group.name),
         }
 
 

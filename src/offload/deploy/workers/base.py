@@ -52,23 +52,22 @@ class Workers:
         Makes the member of a name.
     patient : bool
         Whether those that go when their number is changed finish first what they have begun.
-
-    Attributes
-    ----------
-    reached : bool
-        Whether the scheduler gave an answer when it was last asked for its workers.
+    prefix : str
+        What their names begin with.
     """
 
-    def __init__(self, link: SchedulerLink, make: Callable[[str], Member], patient: bool = False) -> None:
+    def __init__(
+        self, link: SchedulerLink, make: Callable[[str], Member], patient: bool = False, prefix: str = "worker"
+    ) -> None:
         self._link = link
         self._make = make
         self._patient = patient
+        self._prefix = prefix
         self._children: dict[str, Member] = {}
         self._leaving: dict[str, Member] = {}
         self._departures: set[asyncio.Task[None]] = set()
         self._next = 0
         self._changing = asyncio.Lock()
-        self.reached = False
 
     def __len__(self) -> int:
         return len(self._children)
@@ -101,7 +100,7 @@ class Workers:
     def grow(self, count: int, after: float = 0.0) -> None:
         """Have at least so many workers; new ones start after some seconds."""
         while len(self) < count:
-            name = f"worker-{self._next}"
+            name = f"{self._prefix}-{self._next}"
             self._next += 1
             child = self._children[name] = self._make(name)
             child.start(after)
@@ -156,10 +155,6 @@ class Workers:
         await self._leaving[name].end()
         del self._leaving[name]
 
-    async def joined(self) -> int:
-        """Return how many workers there are that somebody else has started."""
-        return sum(name not in self._children and name not in self._leaving for name in await self._connected())
-
     async def end(self) -> None:
         """End all of them at once."""
         for departure in self._departures:
@@ -170,34 +165,18 @@ class Workers:
     async def _end(self, names: list[str]) -> None:
         await asyncio.gather(*(self._children.pop(name).end() for name in names))
 
-    async def status(self) -> list[dict[str, Any]]:
-        """Return what each worker is and does, as plain values; also of those that somebody else has started."""
-        try:
-            known = await self._connected()
-            self.reached = True
-        except (TimeoutError, OSError):
-            known = {}  # the scheduler is being started again
-            self.reached = False
+    def status(self, known: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return what each worker is and does, as plain values.
+
+        Parameters
+        ----------
+        known : dict
+            What the scheduler knows of workers, by their names; those that are of these are taken out.
+        """
         own = [_merged(child, known.pop(child.name, None)) for child in self._children.values()]
         for child in self._leaving.values():
             own.append({**_merged(child, known.pop(child.name, None)), "state": "leaving"})
-        return own + [{"pid": None, "restarts": 0, "joined": True, **worker} for worker in known.values()]
-
-    async def _connected(self) -> dict[str, dict[str, Any]]:
-        """Return by their names the workers that the scheduler knows."""
-        identity = await self._link.call("identity")
-        return {
-            str(worker["name"]): {
-                "name": str(worker["name"]),
-                "state": "connected",
-                "address": address,
-                "threads": worker["nthreads"],
-                "memory": worker.get("metrics", {}).get("memory"),
-                "memory_limit": worker.get("memory_limit"),
-                "executing": worker.get("metrics", {}).get("task_counts", {}).get("executing", 0),
-            }
-            for address, worker in identity["workers"].items()
-        }
+        return own
 
 
 def _merged(child: Member, known: dict[str, Any] | None) -> dict[str, Any]:

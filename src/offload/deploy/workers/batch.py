@@ -9,7 +9,6 @@ from typing import Any
 
 from offload.compute.places import Place
 from offload.deploy.batch import BatchSystem, JobRequest, batch_system, parse_memory, parse_walltime
-from offload.deploy.head.link import SchedulerLink
 from offload.deploy.processes import python
 from offload.deploy.spec import LOCAL, PROCESS, Spec
 from offload.deploy.workers.base import Workers
@@ -66,8 +65,10 @@ def scripts(place: Place, spec: Spec) -> dict[str, str]:
     found = {}
     if spec.keep != PROCESS:
         found[HEAD] = batch_system(spec.keep).script(head_request(place, spec))
-    if spec.provider != LOCAL:
-        found["worker-0"] = batch_system(spec.provider).script(worker_request(place, spec, "worker-0"))
+    for name in spec.group_names():
+        group, worker = spec.group(name), f"{name}-0"
+        if group.provider != LOCAL:
+            found[worker] = batch_system(group.provider).script(worker_request(place, group, worker))
     return found
 
 
@@ -79,17 +80,29 @@ def worker_request(place: Place, spec: Spec, name: str) -> JobRequest:
     return request(place, name, command, choices)
 
 
-def queued_workers(
-    place: Place, spec: Spec, link: SchedulerLink, say: Callable[[str], None], system: BatchSystem | None = None
-) -> tuple[Workers, Queue]:
-    """Return the workers of a deployment that are jobs, those that an earlier head has left among them."""
-    queue = Queue(place, system or batch_system(spec.provider), lambda name: worker_request(place, spec, name), say)
-    workers = Workers(link, queue.make, patient=True)
+def queue_of(place: Place, spec: Spec, say: Callable[[str], None], system: BatchSystem | None = None) -> Queue:
+    """Return the queue of the workers of a deployment that are jobs."""
+    used = system or batch_system(spec.systems()[0])
+    return Queue(place, used, lambda name: worker_request(place, spec.group(spec.group_of(name)), name), say)
+
+
+def adopt(queue: Queue, of: Callable[[str], Workers], say: Callable[[str], None]) -> None:
+    """Give the jobs that an earlier head has left to the workers that they are, and see to it that they are replaced.
+
+    Parameters
+    ----------
+    queue : Queue
+        Has them.
+    of : callable
+        Gives the workers among which one of a name is.
+    say : callable
+        Gets lines for the head's log.
+    """
     replacing: set[asyncio.Task[None]] = set()
 
     async def replace(name: str) -> None:
         try:
-            await workers.replace(name)
+            await of(name).replace(name)
         except (OSError, TimeoutError) as exc:  # the next look at the queue asks for it again
             say(f"{name} is not replaced yet: the scheduler does not answer: {exc}")
 
@@ -100,6 +113,5 @@ def queued_workers(
 
     queue.expiring = expiring
     for job in queue.adopt():
-        workers.adopt(job)
+        of(job.name).adopt(job)
         queue.add(job)
-    return workers, queue

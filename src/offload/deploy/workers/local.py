@@ -9,11 +9,11 @@ from offload.deploy.processes import python
 from offload.deploy.workers.base import Workers
 
 
-def local_workers(place: Place, link: SchedulerLink) -> Workers:
-    """Return the workers of a deployment that run beside its head."""
+def local_workers(place: Place, link: SchedulerLink, prefix: str) -> Workers:
+    """Return workers of a deployment that run beside its head."""
 
     def make(name: str) -> Child:
         command = python("offload.deploy.worker", place.path, name)
         return Child(name, lambda: command, place.log(name))
 
-    return Workers(link, make)
+    return Workers(link, make, prefix=prefix)

@@ -1,0 +1,139 @@
+"""The workers of a deployment, in groups that are alike: which there are, and how all of them are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from offload.compute.places import Place
+from offload.compute.resources import PLAIN, Resources, parse_resources
+from offload.deploy.head.link import SchedulerLink
+from offload.deploy.spec import LOCAL, Spec
+from offload.deploy.workers.base import Workers
+from offload.deploy.workers.local import local_workers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.deploy.workers.queued import Queue
+
+
+class Group:
+    """Workers that are alike.
+
+    Attributes
+    ----------
+    name : str
+        Begins the names of its workers.
+    spec : Spec
+        What they are to be.
+    workers : Workers
+        Those that there are.
+    resources : Resources
+        What each of them has.
+    """
+
+    def __init__(self, name: str, spec: Spec, workers: Workers) -> None:
+        self.name = name
+        self.spec = spec
+        self.workers = workers
+        self.resources: Resources = parse_resources(spec.resources)
+
+
+class Groups:
+    """All groups of a deployment.
+
+    Parameters
+    ----------
+    place : Place
+        The deployment.
+    spec : Spec
+        Says which groups there are.
+    link : SchedulerLink
+        Asked what workers do.
+    say : callable
+        Gets lines for the head's log.
+
+    Attributes
+    ----------
+    queue : Queue or None
+        The jobs of those that are jobs.
+    reached : bool
+        Whether the scheduler gave an answer when it was last asked for its workers.
+    """
+
+    def __init__(self, place: Place, spec: Spec, link: SchedulerLink, say: Callable[[str], None]) -> None:
+        self._link = link
+        self.queue: Queue | None = None
+        self.reached = False
+        if spec.systems():
+            from offload.deploy.workers.batch import queue_of
+
+            self.queue = queue_of(place, spec, say)
+        self._groups = {
+            name: Group(name, spec.group(name), self._made(place, spec, name)) for name in spec.group_names()
+        }
+        if self.queue is not None:
+            from offload.deploy.workers.batch import adopt
+
+            adopt(self.queue, self.of, say)
+
+    def _made(self, place: Place, spec: Spec, name: str) -> Workers:
+        if spec.group(name).provider == LOCAL:
+            return local_workers(place, self._link, name)
+        assert self.queue is not None
+        return Workers(self._link, self.queue.make, patient=True, prefix=name)
+
+    def __iter__(self) -> Iterator[Group]:
+        return iter(self._groups.values())
+
+    def __getitem__(self, name: str) -> Group:
+        return self._groups[name]
+
+    def of(self, worker: str) -> Workers:
+        """Return those that a worker belongs to, or belonged to before it went."""
+        for group in self:
+            if worker in group.workers:
+                return group.workers
+        prefix = worker.rpartition("-")[0]
+        return (self._groups.get(prefix) or next(iter(self))).workers
+
+    async def status(self) -> list[dict[str, Any]]:
+        """Return what each worker is and does, as plain values; also of those that somebody else has started."""
+        try:
+            known = await self.connected()
+            self.reached = True
+        except (TimeoutError, OSError):
+            known = {}  # the scheduler is being started again
+            self.reached = False
+        several = len(self._groups) > 1
+        found = []
+        for group in self:
+            found += [{**one, "group": group.name} if several else one for one in group.workers.status(known)]
+        return found + [{"pid": None, "restarts": 0, "joined": True, **worker} for worker in known.values()]
+
+    async def connected(self) -> dict[str, dict[str, Any]]:
+        """Return by their names the workers that the scheduler knows."""
+        identity = await self._link.call("identity")
+        return {
+            str(worker["name"]): {
+                "name": str(worker["name"]),
+                "state": "connected",
+                "address": address,
+                "threads": worker["nthreads"],
+                "memory": worker.get("metrics", {}).get("memory"),
+                "memory_limit": worker.get("memory_limit"),
+                "resources": {name: n for name, n in worker.get("resources", {}).items() if name != PLAIN},
+                "executing": worker.get("metrics", {}).get("task_counts", {}).get("executing", 0),
+            }
+            for address, worker in identity["workers"].items()
+        }
+
+    async def end(self) -> None:
+        """End all workers at once."""
+        for group in self:
+            await group.workers.end()
+
+    async def close(self) -> None:
+        """Look at jobs no more; they go on."""
+        if self.queue is not None:
+            await self.queue.close()
