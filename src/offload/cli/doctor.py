@@ -7,6 +7,7 @@ import sys
 import click
 
 from offload.cli.arguments import json_option
+from offload.cli.joboptions import chosen, request_options
 from offload.cli.output import say
 from offload.cli.tables import one_line, write_json, write_line
 
@@ -15,6 +16,7 @@ Examples:
     offload doctor
     offload doctor ssh://me@login.example.org
     offload doctor ssh://me@server --route direct --ports 60001-61000
+    offload doctor slurm://me@login --partition gpu --gpus 1 --walltime 2h --trial
     offload doctor big
 """
 
@@ -26,14 +28,27 @@ Examples:
 @click.option("--host", default="", metavar="ADDRESS", help="Address to listen on.")
 @click.option("--scratch", default="", metavar="DIR", help="Where workers keep temporary files.")
 @click.option("--python", default="", metavar="PATH", help="For ssh://: the Python there.")
+@click.option("--trial", is_flag=True, help="For slurm:// and the like: send one small job.")
+@request_options
 @json_option
 def doctor(
-    target: str | None, route: str | None, ports: str | None, host: str, scratch: str, python: str, as_json: bool
+    target: str | None,
+    route: str | None,
+    ports: str | None,
+    host: str,
+    scratch: str,
+    python: str,
+    trial: bool,
+    as_json: bool,
+    **choices: object,
 ) -> int:
     """Check whether all is well, and say what to do where it is not.
 
-    TARGET is nothing, for this machine; or ssh://USER@HOST, for another one and the way there; or the name of a
-    deployment: its machine, its ports, its services. The exit code is 1 if anything fails; warnings do not count.
+    TARGET is nothing, for this machine; or ssh://USER@HOST, for another one and the way there; or slurm://USER@LOGIN
+    (slurm:// on the login node; also sge, pbs, ...), for a cluster: its partitions, whether it would take a job like
+    the one described by the options, and with --trial, whether nodes see the home and reach the login node; or the
+    name of a deployment: its machine, its ports, its services. The exit code is 1 if anything fails; warnings do
+    not count.
     """
     import dataclasses
 
@@ -45,7 +60,8 @@ def doctor(
     from offload.storage.home import home_path
 
     registry = Registry(home_path())  # as it is: whether it can be used is one of the questions
-    asked = Asked(route or "", parse_ports(ports) if ports else None, host, scratch, python)
+    range_ = parse_ports(ports) if ports else None
+    asked = Asked(route or "", range_, host, scratch, python, job=chosen(choices), trial=trial)
     results = []
     for result in examine(registry, target, asked):
         results.append(result)

@@ -9,9 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_OPTIONS = [
-    click.option("--provider", metavar="NAME", help="What gives workers: local, or slurm, sge, pbs, lsf, oar, ..."),
-    click.option("--keep", metavar="NAME", help="What keeps the head: process, or a batch system. Default: process."),
+_REQUEST = [
     click.option("--cores", type=int, metavar="N", help="Of each worker's job; as many threads, unless you say else."),
     click.option("--memory", metavar="SIZE", help="Of each worker's job: 54GB."),
     click.option(
@@ -23,6 +21,12 @@ _OPTIONS = [
     click.option("--constraint", metavar="TEXT", help="What the nodes of workers have to have."),
     click.option("--gpus", metavar="N", help="Graphics processors of each worker's job: 1, or a100:2."),
     click.option("--exclusive", is_flag=True, help="No other job on the nodes of workers."),
+]
+
+_OPTIONS = [
+    click.option("--provider", metavar="NAME", help="What gives workers: local, or slurm, sge, pbs, lsf, oar, ..."),
+    click.option("--keep", metavar="NAME", help="What keeps the head: process, or a batch system. Default: process."),
+    *_REQUEST,
     click.option("--nodes", type=int, metavar="N", help="Nodes of each job, each with one worker. Default: 1."),
     click.option(
         "--directive", "directives", multiple=True, metavar="TEXT", help="One more line of options; repeat it."
@@ -47,6 +51,13 @@ _OPTIONS = [
 def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command these options."""
     for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def request_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command those that say what a job asks for."""
+    for option in reversed(_REQUEST):
         command = option(command)
     return command
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from offload.deploy.batch import scripts
 from offload.deploy.batch.request import JobRequest
-from offload.deploy.batch.state import JobState
+from offload.deploy.batch.state import JobState, Queue
 from offload.deploy.sites.base import Done, NotDoneError, Site
 from offload.deploy.sites.here import Here
 from offload.errors import OffloadError, UsageError
@@ -156,6 +156,24 @@ class BatchSystem(ABC):
     def nodes(self) -> list[str]:
         """Return addresses of some nodes, to find out by which way they are reached; none where nobody tells."""
         return []
+
+    def about(self) -> str:
+        """Return its name and version; only the name where nobody tells."""
+        return self.title
+
+    def queues(self) -> list[Queue]:
+        """Return the queues that this user may know of; none where nobody tells."""
+        return []
+
+    def rehearse(self, script: str) -> str:
+        """Return what would become of a script, in the batch system's words; "" where it does not tell.
+
+        Raises
+        ------
+        RefusedError
+            If it would not take it.
+        """
+        return ""
 
     def parts(self, job: str, request: JobRequest) -> list[str]:
         """Return the ids of all jobs that one submission of a request has made."""

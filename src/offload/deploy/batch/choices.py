@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from offload.deploy.batch import SYSTEMS
+from offload.deploy.batch import SYSTEMS, parse_memory, parse_walltime
 from offload.errors import UsageError
 
 OF_JOB: dict[str, type] = {
@@ -69,3 +69,21 @@ def gather(values: dict[str, Any]) -> None:
         values.setdefault("threads", cores)
     if "memory" in values.get("job", {}):
         values.setdefault("memory_limit", values["job"]["memory"])
+
+
+def request_values(choices: dict[str, Any]) -> dict[str, Any]:
+    """Return choices in the form in which a request for a job has them.
+
+    Raises
+    ------
+    UsageError
+        If an amount is none.
+    """
+    values = {key: value for key, value in choices.items() if key != "log_directory"}
+    for key, parse in (("memory", parse_memory), ("walltime", parse_walltime)):
+        if isinstance(values.get(key), str):
+            values[key] = parse(values[key])
+    for key in ("directives", "prologue"):
+        if key in values:
+            values[key] = tuple(values[key])
+    return values

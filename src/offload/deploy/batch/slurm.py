@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from offload.deploy.batch.base import BatchAwayError, BatchSystem, RefusedError, words_of
-from offload.deploy.batch.request import JobRequest
+from offload.deploy.batch.request import JobRequest, parse_walltime
 from offload.deploy.batch.scripts import command_line, written
-from offload.deploy.batch.state import UNKNOWN, End, JobState, Phase, ended_by
+from offload.deploy.batch.state import UNKNOWN, End, JobState, Phase, Queue, ended_by
 from offload.deploy.sites.base import Site
 from offload.errors import OffloadError
 
@@ -143,6 +143,30 @@ class Slurm(BatchSystem):
         """Return the addresses of some nodes."""
         done = self.run(["sinfo", "--noheader", "--Node", "--format=%o"])
         return list(dict.fromkeys(done.text.split()))[:5] if done.code == 0 else []
+
+    def about(self) -> str:
+        """Return Slurm's version, as sbatch tells it."""
+        return self.run(["sbatch", "--version"], fine="(?!)").text.strip()
+
+    def queues(self) -> list[Queue]:
+        """Return the partitions, with their longest walltime and their nodes."""
+        done = self.run(["sinfo", "--noheader", "--format=%R|%P|%a|%l|%F|%c|%m"], fine="(?!)")
+        found: dict[str, Queue] = {}
+        for line in done.text.splitlines():  # one for each kind of nodes
+            name, marked, state, limit, nodes, cores, memory = line.strip().split("|")
+            before = found.get(name)
+            longest = None if limit == "infinite" else parse_walltime(limit, pair="ms")
+            kinds = [before.limits] if before else ["no limit of time" if limit == "infinite" else f"up to {limit}"]
+            kinds.append(f"{nodes.rpartition('/')[2]} nodes of {cores} cores, {memory} MB")
+            found[name] = Queue(name, state == "up", marked.endswith("*"), ", ".join(kinds), longest)
+        return list(found.values())
+
+    def rehearse(self, script: str) -> str:
+        """Return when and where a job would start."""
+        done = self.run(["sbatch", "--test-only"], script)
+        if done.code:
+            raise RefusedError(f"Slurm would refuse the job: {words_of(done)}", script)
+        return re.sub(r"Job \d+ to", "would", words_of(done))
 
     def mine(self, label: str) -> dict[str, str]:
         """Return this user's jobs whose names begin with a label."""

@@ -70,6 +70,31 @@ class JobState:
         return self.phase in (Phase.ENDED, Phase.UNKNOWN)
 
 
+@dataclasses.dataclass(frozen=True)
+class Queue:
+    """A queue, or partition, as its batch system describes it.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    is_open : bool
+        Whether it runs jobs now.
+    is_default : bool
+        Whether it takes the jobs that name none.
+    limits : str
+        How long jobs may run, on what, in words.
+    longest : int or None
+        How many seconds jobs may run; None for any number.
+    """
+
+    name: str
+    is_open: bool
+    is_default: bool
+    limits: str
+    longest: int | None = None
+
+
 UNKNOWN = JobState(Phase.UNKNOWN)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from offload.compute.places import Registry
-from offload.deploy.doctor import machine, ports
+from offload.deploy.doctor import cluster, machine, ports
 from offload.deploy.doctor.asking import ask
 from offload.deploy.doctor.result import Result, failed, passed, warned
 from offload.deploy.remote.elsewhere import look as look_for_deployments
@@ -32,13 +32,30 @@ SOME_PORT = 8787
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """What is to be looked at: the route, ports and address to listen on, scratch directory, a Python there."""
+    """What is to be looked at.
+
+    Attributes
+    ----------
+    route, ports, host, scratch : str, or (int, int)
+        How a deployment is to be reached, where it is to listen, and where it keeps temporary files.
+    python : str
+        A Python of the machine.
+    system : str
+        The batch system that is used from there.
+    job : dict
+        What jobs will ask for.
+    trial : bool
+        Whether one is to be sent.
+    """
 
     route: str = ""
     ports: tuple[int, int] | None = None
     host: str = ""
     scratch: str = ""
     python: str = ""
+    system: str = ""
+    job: dict[str, Any] = dataclasses.field(default_factory=dict)
+    trial: bool = False
 
 
 def checks(registry: Registry, target: str, asked: Asked) -> Iterator[Result]:
@@ -80,6 +97,8 @@ def _of_site(site: Ssh, asked: Asked) -> Iterator[Result]:
     if own:
         yield software(site, own)
     if not found:
+        if asked.system:
+            yield from cluster.checks(site, "", "", asked)
         return
     request: dict[str, Any] = {"do": "gather", "home": "", "scratch": asked.scratch}
     before = time.time()
@@ -89,6 +108,8 @@ def _of_site(site: Ssh, asked: Asked) -> Iterator[Result]:
     yield machine.logout(facts)
     if asked.ports is not None and asked.route == DIRECT:
         yield ports.free_one(site, found, asked.host, asked.ports)
+    if asked.system:
+        yield from cluster.checks(site, found, facts["home"]["path"], asked)
     said = f"{', '.join(names)}: offload doctor NAME looks at one that is known here" if names else "none there"
     yield passed("deployments", said)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 
 from offload.compute.contact import Contact
 from offload.compute.places import Place, Registry
 from offload.deploy import launch
-from offload.deploy.doctor import elsewhere, here, ports
+from offload.deploy.batch.choices import OF_JOB, split_target
+from offload.deploy.doctor import cluster, elsewhere, here, ports
 from offload.deploy.doctor.elsewhere import Asked
 from offload.deploy.doctor.result import Result, failed, passed
 from offload.deploy.quantities import parse_ports
@@ -16,7 +18,8 @@ from offload.deploy.remote import asking
 from offload.deploy.remote.choosing import is_site
 from offload.deploy.remote.elsewhere import reached
 from offload.deploy.remote.link import DIRECT, Link
-from offload.deploy.spec import spec_of
+from offload.deploy.sites.here import Here
+from offload.deploy.spec import LOCAL, PROCESS, spec_of
 from offload.errors import OffloadError, UsageError
 
 
@@ -28,14 +31,22 @@ def examine(registry: Registry, target: str | None, asked: Asked) -> Iterator[Re
     registry : Registry
         Of this machine.
     target : str or None
-        None for this machine, ``ssh://user@host``, or the name of a deployment.
+        None for this machine, ``ssh://user@host``, ``slurm://user@login``, or the name of a deployment.
     asked : Asked
         What is to be looked at. For a deployment, its own choices count before that.
     """
+    cluster_of = split_target(target) if target is not None else None
+    if cluster_of is not None:
+        asked = dataclasses.replace(asked, system=cluster_of[0])
+        target = cluster_of[1]
+    elif asked.job or asked.trial:
+        raise UsageError("--trial and what a job asks for are for clusters", "offload doctor slurm://user@login")
     if target is None:
         if asked.route or asked.python:
             raise UsageError("--route and --python are for other machines", "offload doctor ssh://user@host")
         yield from here.checks(asked.scratch, asked.host, asked.ports)
+        if asked.system:
+            yield from cluster.checks(Here(), sys.executable, registry.home, asked)
     elif is_site(target):
         yield here.ssh()
         yield from elsewhere.checks(registry, target, asked)
@@ -48,6 +59,10 @@ def _of_deployment(place: Place, registry: Registry, asked: Asked) -> Iterator[R
     if link is None:
         spec = spec_of(place)
         yield from here.checks(asked.scratch or spec.scratch or "", spec.host, None)
+        system = next((name for name in (*spec.systems(), spec.keep) if name != PROCESS), "")
+        if system:
+            asked = dataclasses.replace(asked, system=system, job=spec.job, scratch=spec.scratch or "")
+            yield from cluster.checks(Here(), sys.executable, registry.home, asked)
     elif link.site is not None:
         yield here.ssh()
         yield from elsewhere.checks(registry, link.site, _asked(link, asked))
@@ -75,9 +90,12 @@ def _told_there(place: Place, link: Link, registry: Registry) -> Contact | None:
 def _asked(link: Link, asked: Asked) -> Asked:
     """Return what a deployment on another machine was brought up with, and what else was asked for."""
     chosen = link.choices
+    system = next((chosen[key] for key in ("provider", "keep") if chosen.get(key, LOCAL) not in (LOCAL, PROCESS)), "")
+    job = {key: chosen[key] for key in OF_JOB if key in chosen}
     ports = parse_ports(chosen["ports"]) if chosen.get("ports") else asked.ports
     host, scratch = chosen.get("host") or asked.host, chosen.get("scratch") or asked.scratch
-    return dataclasses.replace(asked, route=link.route, ports=ports, host=host, scratch=scratch)
+    asked = dataclasses.replace(asked, route=link.route, ports=ports, host=host, scratch=scratch)
+    return dataclasses.replace(asked, system=system, job=job)
 
 
 def state(place: Place) -> Result:

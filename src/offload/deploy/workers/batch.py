@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from offload.compute.places import Place
-from offload.deploy.batch import BatchSystem, JobRequest, batch_system, parse_memory, parse_walltime
+from offload.deploy.batch import BatchSystem, JobRequest, batch_system
+from offload.deploy.batch.choices import request_values
 from offload.deploy.processes import python
 from offload.deploy.spec import LOCAL, PROCESS, Spec
 from offload.deploy.workers.base import Workers
@@ -41,14 +42,8 @@ def request(place: Place, name: str, command: tuple[str, ...], choices: dict[str
     UsageError
         If a choice cannot be.
     """
-    values = dict(choices)
-    for key, parse in (("memory", parse_memory), ("walltime", parse_walltime)):
-        if isinstance(values.get(key), str):
-            values[key] = parse(values[key])
-    for key in ("directives", "prologue"):
-        if key in values:
-            values[key] = tuple(values[key])
-    log = os.path.join(values.pop("log_directory", place.logs), f"{name}.log")
+    values = request_values(choices)
+    log = os.path.join(choices.get("log_directory", place.logs), f"{name}.log")
     return JobRequest(f"{label_of(place)}{name}", command, log=log, environment={"OFFLOAD_HOME": place.home}, **values)
 
 
