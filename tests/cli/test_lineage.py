@@ -101,6 +101,30 @@ def test_depth(inside: Inside, work: Path) -> None:
     assert chain(told(inside, work, "--down", "--depth", "2", "words")) == [SORT, COUNT]
 
 
+def test_a_chain_of_a_thousand(inside: Inside, tmp_path: Path) -> None:
+    code = "import offload\n@offload.task\ndef up(x): return x + 1\nx = 10**6\nfor _ in range(1000): x = up(x)\n"
+    (tmp_path / "chain.py").write_text(code)
+    subprocess.run([sys.executable, "chain.py"], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    what, labels = newest(inside, "up"), []
+    while what:
+        done = inside("lineage", what)
+        assert done.returncode == 0, done.stderr
+        lines = done.stdout.decode().splitlines()
+        labels += [line for line in lines if "__main__:up" in line]
+        assert "goes on" in lines[-1] or len(labels) == 1000
+        what = lines[-1].split()[-3] if "goes on" in lines[-1] else ""
+    assert len(labels) == 1000
+    buffer, steps = told(inside, tmp_path, newest(inside, "up")), 0
+    while buffer["steps"]:
+        assert not buffer["cut"]
+        buffer, steps = buffer["steps"][0]["buffers"][0], steps + 1
+    assert buffer["cut"]
+    assert steps == 100
+    done = inside("lineage", "--depth", "101", what or "00" * 8)
+    assert done.returncode == 2
+    assert b"1<=x<=100" in done.stderr
+
+
 def test_as_a_tree(inside: Inside, work: Path) -> None:
     lines = inside("lineage", "count", cwd=work).stdout.decode().splitlines()
     assert [line.split("  ")[0] for line in lines[:2]] == ["count", f"└─ {COUNT}"]
@@ -144,7 +168,7 @@ def test_what_nothing_made(inside: Inside, work: Path) -> None:
     done = inside("lineage", "words", cwd=work)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
     assert done.stderr == b"offload: no recorded call or command made it\n"
-    for name, text in (("nowhere", "there is no file nowhere"), ("00" * 8, "nothing here has the checksum")):
+    for name, text in (("nowhere", "there is no file 'nowhere'"), ("00" * 8, "nothing here has the checksum")):
         done = inside("lineage", name, cwd=work)
         assert (done.returncode, done.stdout) == (1, b"")
         assert text in done.stderr.decode()

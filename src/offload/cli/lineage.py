@@ -10,6 +10,7 @@ from offload.cli.arguments import json_option
 from offload.cli.output import say
 from offload.cli.quantities import checksum_digits, counted, moment_text
 from offload.cli.tables import one_line, write_json, write_line
+from offload.compute.lineage import DEEPEST
 from offload.errors import NotFoundError, UsageError
 
 TYPE_CHECKING = False
@@ -30,9 +31,16 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.argument("what", metavar="CHECKSUM|FILE", type=click.Path())
 @click.option("--down", is_flag=True, help="What was made from it, instead of what it was made from.")
-@click.option("--depth", type=click.IntRange(min=1), metavar="N", help="So many steps, and no further.")
+@click.option(
+    "--depth",
+    type=click.IntRange(1, DEEPEST),
+    metavar="N",
+    default=DEEPEST,
+    show_default=True,
+    help="So many steps, and no further.",
+)
 @json_option
-def lineage(what: str, down: bool, depth: int | None, as_json: bool) -> None:
+def lineage(what: str, down: bool, depth: int, as_json: bool) -> None:
     """Show which calls and commands made a result, and from what.
 
     FILE is a file or directory, found by its content, wherever it lies now. CHECKSUM is that of a transformation, as
@@ -40,6 +48,7 @@ def lineage(what: str, down: bool, depth: int | None, as_json: bool) -> None:
 
     Each step stands below what it made, and what it used stands below it. With --down, each step stands below what it
     used, and what it made below it. Results are found by content: a step that gave the same bytes is shown as well.
+    Where the tree is cut, `offload lineage` with the last checksum goes on.
     """
     from offload.compute.lineage import lineage as fill_in
     from offload.compute.session import current
@@ -71,7 +80,7 @@ def _root(session: Session, what: str, down: bool) -> Buffer:
     try:
         digits = checksum_digits(what)
     except UsageError as error:
-        raise NotFoundError(f"there is no file {what}, and it is no checksum", error.hint) from error
+        raise NotFoundError(f"there is no file {what!r}, and it is no checksum", error.hint) from error
     found = session.database.transformation(digits)
     if found is not None:
         root = step_of(session, found.checksum, down)
@@ -87,7 +96,7 @@ def _root(session: Session, what: str, down: bool) -> Buffer:
 def _write_buffer(buffer: Buffer, first: str, rest: str) -> None:
     """Write a buffer and what stands below it, with these beginnings of lines."""
     text = f" = {buffer.text}" if buffer.text else ""
-    again = "  (shown elsewhere)" if buffer.repeated else ""
+    again = "  (shown elsewhere)" if buffer.repeated else "  (goes on)" if buffer.cut else ""
     write_line(first + one_line(f"{buffer.name}{text}  {buffer.checksum[:DIGITS]}{again}"))
     items = len(buffer.steps) + bool(buffer.more)
     for position, step in enumerate(buffer.steps, 1):

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MOST = 5
 """Calls and commands listed for one buffer; of more, only the number is told."""
 
+DEEPEST = 100
+"""Steps from the root; nobody reads deeper trees, and few programs read JSON that is nested much deeper."""
+
 
 class Buffer:
     """A value or file in the tree.
@@ -38,9 +41,11 @@ class Buffer:
         So many steps are left out.
     repeated : bool
         It stands in the tree elsewhere, with its steps.
+    cut : bool
+        It has steps that the tree does not show, for it is as deep as was asked for.
     """
 
-    __slots__ = ("checksum", "more", "name", "repeated", "steps", "text")
+    __slots__ = ("checksum", "cut", "more", "name", "repeated", "steps", "text")
 
     def __init__(self, name: str, checksum: str, text: str = "") -> None:
         self.name = name
@@ -49,6 +54,7 @@ class Buffer:
         self.steps: list[Step] = []
         self.more = 0
         self.repeated = False
+        self.cut = False
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values, for JSON."""
@@ -59,6 +65,7 @@ class Buffer:
             "steps": [step.as_dict() for step in self.steps],
             "more": self.more,
             "repeated": self.repeated,
+            "cut": self.cut,
         }
 
 
@@ -93,7 +100,7 @@ class Step:
         }
 
 
-def lineage(session: Session, root: Buffer, down: bool = False, depth: int | None = None) -> Buffer:
+def lineage(session: Session, root: Buffer, down: bool = False, depth: int = DEEPEST) -> Buffer:
     """Fill in what made a buffer, and what that was made from; or what was made from it.
 
     Parameters
@@ -104,18 +111,20 @@ def lineage(session: Session, root: Buffer, down: bool = False, depth: int | Non
         Where to begin; its steps are filled in.
     down : bool
         What was made from it, instead of what it was made from.
-    depth : int, optional
+    depth : int
         So many steps, and no further.
     """
     seen = {root.checksum: root}
     again: list[Buffer] = []
     level: list[tuple[Buffer, tuple[str, ...]]] = [(root, ())]  # with the steps that lead to it
-    while level and (depth is None or depth > 0):
-        depth = None if depth is None else depth - 1
+    while level:
         following: list[tuple[Buffer, tuple[str, ...]]] = []
         answers = _steps(session, [buffer.checksum for buffer, _ in level], down)
         for (buffer, path), answer in zip(level, answers, strict=True):
             found = [checksum for checksum in answer if checksum not in path]  # a copy does not explain its original
+            if len(path) == depth:
+                buffer.cut = bool(found)
+                continue
             buffer.more = max(0, len(found) - MOST)
             for checksum in found[:MOST]:
                 step = _step(session, checksum, down)
