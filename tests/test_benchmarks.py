@@ -30,7 +30,7 @@ def run(script: str, *arguments: str, timeout: float) -> subprocess.CompletedPro
     )
 
 
-LAB = ["remote"]  # those that need hosts of the lab
+LAB = ["remote", "slurm"]  # those that need hosts of the lab
 
 
 @pytest.mark.parametrize("name", [*(n for n in NAMES if n not in LAB), *(pytest.param(n, marks=REAL) for n in LAB)])
