@@ -27,7 +27,9 @@ _OPTIONS = [
     click.option("--provider", metavar="NAME", help="What gives workers: local, or slurm, sge, pbs, lsf, oar, ..."),
     click.option("--keep", metavar="NAME", help="What keeps the head: process, or a batch system. Default: process."),
     *_REQUEST,
-    click.option("--nodes", type=int, metavar="N", help="Nodes of each job, each with one worker. Default: 1."),
+    click.option(
+        "--nodes", type=int, metavar="N", help="With Slurm: nodes of each job, each with one worker. Default: 1."
+    ),
     click.option(
         "--directive", "directives", multiple=True, metavar="TEXT", help="One more line of options; repeat it."
     ),

@@ -188,7 +188,7 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
     found += [
         OffloadError(_not_connected(worker), f"{logs} {worker['name']}")
         for worker in told["workers"]
-        if worker["state"] != "connected" and worker["restarts"]
+        if worker["state"] == "lost" or (worker["state"] != "connected" and worker["restarts"])
     ]
     if told["waits"] and not told["workers"] and not _is_adaptive(told):
         found.append(OffloadError(told["waits"][-1], more))

@@ -47,13 +47,24 @@ def test_an_array_is_one_submission_of_many_jobs(cluster: Cluster) -> None:
 
 @pytest.mark.real
 def test_an_allocation_of_several_nodes_runs_the_command_on_each(cluster: Cluster) -> None:
-    command = ("sh", "-c", 'echo "$0 $(hostname)"; sleep 3', "it's w %PART%")
-    job = cluster.submit("offload-nodes", *command, nodes=2, cores=2)
+    command = ("sh", "-c", 'test -d "$TMPDIR" && echo "$0 $(hostname)"; sleep 3', "it's w %PART%")
+    job = cluster.submit("offload-nodes", *command, nodes=2, cores=2, scratch="/tmp/of-nodes")
     assert cluster.wait(job, Phase.RUNNING).nodes == "c[1-2]"
     assert cluster.wait(job, Phase.ENDED).end is End.COMPLETED
-    lines = sorted(cluster.read("offload-nodes").splitlines())
-    assert [line[:8] for line in lines] == ["it's w 0", "it's w 1"]
-    assert {line[9:] for line in lines} == {"c1", "c2"}
+    lines = [cluster.read(f"offload-nodes.{number}").strip() for number in range(2)]
+    assert lines == ["it's w 0 c1", "it's w 1 c2"]
+    assert cluster.system.hosts("c[1-2]") == ["c1", "c2"]
+
+
+@pytest.mark.real
+def test_an_allocation_goes_on_without_a_node_that_fails(cluster: Cluster) -> None:
+    job = cluster.submit("offload-nodes", "sleep", "100", nodes=2)
+    cluster.wait(job, Phase.RUNNING)
+    cluster.as_root("scontrol update NodeName=c2 State=DOWN Reason=test")
+    assert cluster.wait(job, Phase.RUNNING).nodes == "c1"
+    cluster.as_root("scontrol update NodeName=c2 State=IDLE")
+    cluster.system.cancel([job])
+    cluster.wait(job, Phase.ENDED)
 
 
 @pytest.mark.real

@@ -12,6 +12,7 @@ import pytest
 from offload.compute.places import Place
 from offload.deploy.batch import BatchAwayError, BatchSystem, JobRequest, JobState, Phase
 from offload.deploy.batch.state import End
+from offload.deploy.workers import job as job_
 from offload.deploy.workers import queued
 from offload.deploy.workers.queued import Queue
 from offload.errors import OffloadError
@@ -61,6 +62,7 @@ class Faulty(BatchSystem):
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SOON", "LATER", "FIRST_PAUSE", "KNOWN_AFTER"):
         monkeypatch.setattr(queued, name, 0.02)
+    monkeypatch.setattr(job_, "FIRST_PAUSE", 0.02)
 
 
 def run(path: Path, system: Faulty, until: Callable[[Queue], bool]) -> list[str]:
@@ -70,12 +72,12 @@ def run(path: Path, system: Faulty, until: Callable[[Queue], bool]) -> list[str]
     async def main() -> None:
         place = Place(str(path))
         queue = Queue(place, system, lambda name: JobRequest(f"offload.x.{name}", ("true",)), said.append)
-        job = queue.make("worker-0")
-        job.start()
+        worker = queue.make("worker-0")
+        worker.start()
         async with asyncio.timeout(30):
             while not until(queue):
                 await asyncio.sleep(0.01)
-        await job.end()
+        await worker.end()
         await queue.close()
 
     asyncio.run(main())

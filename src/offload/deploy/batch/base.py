@@ -175,6 +175,10 @@ class BatchSystem(ABC):
         """
         return ""
 
+    def hosts(self, nodes: str) -> list[str]:
+        """Return each of the nodes of a job, from how `JobState.nodes` names all of them; by rank in its allocation."""
+        return [nodes] if nodes else []
+
     def parts(self, job: str, request: JobRequest) -> list[str]:
         """Return the ids of all jobs that one submission of a request has made."""
         return [job]

@@ -38,7 +38,7 @@ class JobRequest:
         Seconds that it may run.
     log : str or None
         Absolute path of the file for what it writes. Its directory has to be there: most batch systems end a job at
-        once, without a word, where it is not.
+        once, without a word, where it is not. Of several nodes each has one of its own, with its number: ``x.0.log``.
     queue : str or None
         The partition, or queue.
     account, qos : str or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections import Counter
@@ -65,23 +66,25 @@ class Slurm(BatchSystem):
         log = self.filled(request).log
         if log is not None:
             pattern = log.replace("%", "%%")
-            if request.array is not None:
-                stem, dot, ending = pattern.rpartition(".")
-                pattern = f"{stem}-%a.{ending}" if dot and "/" not in ending else f"{pattern}-%a"
-            more.append(f"-o {_quoted(pattern)}")
+            more.append(f"-o {_quoted(pattern if request.array is None else _numbered(pattern, '-%a'))}")
         more += [f"--qos={request.qos}"] if request.qos is not None else []
         more += [f"--constraint={_quoted(request.constraint)}"] if request.constraint is not None else []
         more += [f"--gres=gpu:{request.gpus}"] if request.gpus is not None else []
         more += ["--exclusive"] if request.exclusive else []
-        more += [f"-N {request.nodes}", "--ntasks-per-node=1"] if request.nodes > 1 else []
+        more += [f"-N {request.nodes}", "--ntasks-per-node=1", "--no-kill"] if request.nodes > 1 else []
         more += [f"--array=0-{request.array - 1}"] if request.array is not None else []
         if request.requeue is not None:
             more.append("--requeue" if request.requeue else "--no-requeue")
         if request.nodes > 1:
-            inner = shlex.quote(command_line(request.command, '"$SLURM_PROCID"'))
-            # The tasks of other nodes go on when one ends.
-            options = f"--nodes={request.nodes} --ntasks={request.nodes} --kill-on-bad-exit=0 --wait=0"
-            command = f"exec srun {options} --cpus-per-task=$SLURM_CPUS_PER_TASK --export=ALL sh -c {inner}"
+            inner = command_line(request.command, '"$SLURM_PROCID"')
+            if self.filled(request).scratch is not None:
+                inner = f'mkdir -p "$TMPDIR"; {inner}'
+            # The tasks of other nodes go on when one ends, and when its node fails.
+            options = f"--nodes={request.nodes} --ntasks={request.nodes} --no-kill --kill-on-bad-exit=0 --wait=0"
+            if log is not None:
+                options += f" --output={shlex.quote(_numbered(pattern, '.%t'))}"
+            options += " --cpus-per-task=$SLURM_CPUS_PER_TASK --export=ALL"
+            command = f"exec srun {options} sh -c {shlex.quote(inner)}"
         else:
             command = command_line(request.command, '"${SLURM_ARRAY_TASK_ID:-0}"')
         return written(self.name, request, command, more=more, skip=skip)
@@ -95,6 +98,10 @@ class Slurm(BatchSystem):
         if done.code or not re.fullmatch(r"[0-9]+", job):
             raise RefusedError(f"Slurm refuses the job: {words_of(done)}", script)
         return job
+
+    def hosts(self, nodes: str) -> list[str]:
+        """Return each of the nodes that a list of Slurm's names."""
+        return expanded(nodes)
 
     def parts(self, job: str, request: JobRequest) -> list[str]:
         """Return the ids of the jobs of an array."""
@@ -210,6 +217,36 @@ def _exit_code(status: int) -> int:
 
 def _time(text: str) -> float | None:
     return float(text) if text.isdecimal() else None
+
+
+def expanded(nodes: str) -> list[str]:
+    """Return the names of nodes that Slurm writes in one word, in its order.
+
+    Examples
+    --------
+    >>> expanded("c[1-2,7],gpu01"), expanded("r[0-1]n[08-09]")
+    (['c1', 'c2', 'c7', 'gpu01'], ['r0n08', 'r0n09', 'r1n08', 'r1n09'])
+    """
+    found = []
+    for word in re.findall(r"(?:[^,\[]|\[[^\]]*\])+", nodes):
+        pieces = re.split(r"\[([^\]]*)\]", word)
+        choices = [_numbers(piece) if index % 2 else [piece] for index, piece in enumerate(pieces)]
+        found += ["".join(parts) for parts in itertools.product(*choices)]
+    return found
+
+
+def _numbers(text: str) -> list[str]:
+    found = []
+    for piece in text.split(","):
+        first, _, last = piece.partition("-")
+        found += [str(number).zfill(len(first)) for number in range(int(first), int(last or first) + 1)]
+    return found
+
+
+def _numbered(path: str, number: str) -> str:
+    """Return a path with a number before its ending."""
+    stem, dot, ending = path.rpartition(".")
+    return f"{stem}{number}.{ending}" if dot and "/" not in ending else f"{path}{number}"
 
 
 def _quoted(text: str) -> str:

@@ -65,6 +65,10 @@ class Child(Member):
         """Return how it is, as plain values."""
         return {"name": self.name, "state": self.state, "pid": self.pid, "restarts": self.restarts}
 
+    def each(self) -> list[dict[str, Any]]:
+        """Return how the one worker is that it may be."""
+        return [self.described()]
+
     def start(self, after: float = 0.0) -> None:
         """Begin to keep it alive, after some seconds."""
         self._task = asyncio.create_task(self._keep_alive(after), name=self.name)

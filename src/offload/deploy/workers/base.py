@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from offload.deploy.head.link import SchedulerLink
@@ -12,13 +13,18 @@ from offload.deploy.head.link import SchedulerLink
 BUSY_POLL = 0.2
 
 
+NOT_CONNECTED = sys.maxsize  # comes after all that the scheduler knows
+
+
 class Member(ABC):
-    """One worker, from when it is wanted until it has been ended; whatever comes in between is its own business.
+    """Workers that come and go together, nearly always one, from when they are wanted until they have been ended.
+
+    Whatever comes in between is their own business.
 
     Attributes
     ----------
     name : str
-        What Dask calls it.
+        What it is called: as its worker, where that is one.
     """
 
     name: str
@@ -32,8 +38,13 @@ class Member(ABC):
         """See to it that it does not run any more."""
 
     @abstractmethod
-    def described(self) -> dict[str, Any]:
-        """Return how it is, as plain values: ``name``, ``state``, ``pid``, ``restarts``, and why it is so."""
+    def each(self) -> list[dict[str, Any]]:
+        """Return how each worker is, as plain values: ``name``, ``state``, ``pid``, ``restarts``, and why it is so."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What Dask calls its workers."""
+        return (self.name,)
 
     @property
     def waits(self) -> bool:
@@ -70,40 +81,46 @@ class Workers:
         self._changing = asyncio.Lock()
 
     def __len__(self) -> int:
-        return len(self._children)
+        return sum(len(child.names) for child in self._children.values())
 
     def __contains__(self, name: str) -> bool:
-        return name in self._children
+        return any(name in child.names for child in self._children.values())
 
     async def scale(self, count: int) -> None:
-        """Have so many workers; those that go hand over what they hold, idle ones first."""
+        """Have so many workers; those that go hand over what they hold, idle ones first.
+
+        Where several come and go together, there are as many more as that needs.
+        """
         async with self._changing:
             self.grow(count)
+            await self._end(_within(len(self) - count, self._waiting()))
             surplus = len(self) - count
-            if surplus <= 0:
+            if not _within(surplus, self._children.values()):
                 return
-            waiting = [name for name, child in self._children.items() if child.waits][::-1][:surplus]
-            await self._end(waiting)
-            surplus -= len(waiting)
-            if not surplus:
-                return
-            idle: list[str] = await self._link.call("workers_to_close", n=surplus, attribute="name")
-            named = [name for name in idle if name in self._children]
-            others = [name for name in self._children if name not in named]
-            leaving = (named + others[::-1])[:surplus]
+            known: list[str] = await self._link.call("workers_to_close", n=NOT_CONNECTED, attribute="name")
+            place = {name: number for number, name in enumerate(known)}  # idle ones first
+
+            def last(child: Member) -> int:
+                return max((place[name] for name in child.names if name in place), default=NOT_CONNECTED)
+
+            newest_first = [*reversed(self._children.values())]
+            leaving = _within(surplus, sorted(newest_first, key=last))
             if self._patient:
                 await self._let_go(leaving)
                 return
-            await self._link.call("retire_workers", names=leaving, close_workers=False)
+            names = [name for child in leaving for name in self._children[child].names]
+            await self._link.call("retire_workers", names=names, close_workers=False)
             await self._end(leaving)
 
     def grow(self, count: int, after: float = 0.0) -> None:
         """Have at least so many workers; new ones start after some seconds."""
-        while len(self) < count:
+        missing = count - len(self)
+        while missing > 0:
             name = f"{self._prefix}-{self._next}"
             self._next += 1
             child = self._children[name] = self._make(name)
             child.start(after)
+            missing -= len(child.names)
 
     def adopt(self, child: Member) -> None:
         """Take on a worker that an earlier head has started."""
@@ -114,46 +131,75 @@ class Workers:
     async def shrink(self, surplus: int, busy: Collection[str] = ()) -> None:
         """Let so many idle workers go; fewer where fewer are idle, or where what they hold has no other place.
 
-        Those that are `busy` stay, idle as they may look to the scheduler.
+        Those that are `busy` stay, idle as they may look to the scheduler. Of workers that go together all have to
+        be idle.
 
         They take nothing on from now, and one that has got something to do in the last moment finishes it.
         """
         async with self._changing:
+            if not _within(surplus, self._children.values()):
+                return
             idle: list[str] = await self._link.call("workers_to_close", attribute="name")
-            waiting = [name for name, child in self._children.items() if child.waits][::-1][:surplus]
-            await self._end(waiting)
-            names = [name for name in idle if name in self._children and name not in busy]
-            await self._let_go(names[: surplus - len(waiting)])
+            place = {name: number for number, name in enumerate(idle) if name not in busy}
+            before = len(self)
+            await self._end(_within(surplus, self._waiting()))
+            surplus -= before - len(self)
+            connected = await self._connected()
+            may_go = []
+            for child in self._children.values():
+                there = [name for name in child.names if name in connected]
+                if there and all(name in place for name in there):
+                    may_go.append(child)
+            may_go.sort(key=lambda child: max(place.get(name, 0) for name in child.names))
+            await self._let_go(_within(surplus, may_go))
+
+    async def _connected(self) -> set[str]:
+        identity = await self._link.call("identity")
+        return {str(worker["name"]) for worker in identity["workers"].values()}
+
+    def _waiting(self) -> list[Member]:
+        """Return those with whom nothing is lost, the newest first."""
+        return [child for child in reversed(self._children.values()) if child.waits]
 
     async def replace(self, name: str) -> None:
-        """Let a worker go whose time is over, and have another one come in its place."""
+        """Let a member go whose time is over, and have another one come in its place."""
         async with self._changing:
             if name in self._children:
+                before = len(self)
                 await self._let_go([name])
-                self.grow(len(self) + 1)
+                self.grow(before)
 
     async def _let_go(self, names: list[str]) -> None:
         """Have workers take nothing on from now, finish what they have begun, hand over what they hold, and end."""
         if not names:
             return
-        retired = await self._link.call("retire_workers", names=names, close_workers=False, remove=False)
+        workers = [worker for name in names for worker in self._children[name].names]
+        retired = await self._link.call("retire_workers", names=workers, close_workers=False, remove=False)
         addresses = {str(worker["name"]): address for address, worker in retired.items()}
         for name in names:
-            if name not in addresses and not self._patient:
+            own = [addresses[worker] for worker in self._children[name].names if worker in addresses]
+            if not own and not self._patient:
                 continue  # what it holds has no other place
             self._leaving[name] = self._children.pop(name)
-            departure = asyncio.create_task(self._depart(name, addresses.get(name)))
+            departure = asyncio.create_task(self._depart(name, own))
             self._departures.add(departure)
             departure.add_done_callback(self._departures.discard)
 
-    async def _depart(self, name: str, address: str | None) -> None:
+    async def _depart(self, name: str, addresses: list[str]) -> None:
         try:
-            while address is not None and any((await self._link.call("processing", workers=[address])).values()):
-                await asyncio.sleep(BUSY_POLL)
+            for address in addresses:
+                while await self._is_at_work(address):
+                    await asyncio.sleep(BUSY_POLL)
         except (OSError, TimeoutError):
             pass  # the scheduler is gone, and with it what this worker had to do
         await self._leaving[name].end()
         del self._leaving[name]
+
+    async def _is_at_work(self, address: str) -> bool:
+        try:
+            return any((await self._link.call("processing", workers=[address])).values())
+        except KeyError:  # the scheduler knows it no more: it was lost before it had finished
+            return False
 
     async def end(self) -> None:
         """End all of them at once."""
@@ -173,15 +219,25 @@ class Workers:
         known : dict
             What the scheduler knows of workers, by their names; those that are of these are taken out.
         """
-        own = [_merged(child, known.pop(child.name, None)) for child in self._children.values()]
-        for child in self._leaving.values():
-            own.append({**_merged(child, known.pop(child.name, None)), "state": "leaving"})
-        return own
+        staying = [one for child in self._children.values() for one in child.each()]
+        leaving = [one for child in self._leaving.values() for one in child.each()]
+        found = [_merged(one, known.pop(one["name"], None)) for one in staying]
+        return found + [{**_merged(one, known.pop(one["name"], None)), "state": "leaving"} for one in leaving]
 
 
-def _merged(child: Member, known: dict[str, Any] | None) -> dict[str, Any]:
+def _within(count: int, members: Iterable[Member]) -> list[str]:
+    """Return the first of some members, with not more workers than so many."""
+    found = []
+    for member in members:
+        count -= len(member.names)
+        if count < 0:
+            break
+        found.append(member.name)
+    return found
+
+
+def _merged(described: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any]:
     """Return how a worker is, by what its member and, where it is connected, the scheduler say."""
-    described = child.described()
     if known is None:
         return described
     if "reason" in described:

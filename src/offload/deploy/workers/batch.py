@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from offload.compute.places import Place
-from offload.deploy.batch import BatchSystem, JobRequest, batch_system
+from offload.deploy.batch import PART, BatchSystem, JobRequest, batch_system
 from offload.deploy.batch.choices import request_values
 from offload.deploy.processes import python
 from offload.deploy.spec import LOCAL, PROCESS, Spec
@@ -69,7 +69,8 @@ def scripts(place: Place, spec: Spec) -> dict[str, str]:
 
 def worker_request(place: Place, spec: Spec, name: str) -> JobRequest:
     """Return the request for the job of a worker."""
-    command = (*python("offload.deploy.worker", place.path, name), "--job")
+    several = spec.job.get("nodes", 1) > 1
+    command = (*python("offload.deploy.worker", place.path, f"{name}.{PART}" if several else name), "--job")
     # A job that a batch system starts again is held for a while by some; the head submits another one at once.
     choices = {"requeue": False, **spec.job, **({"scratch": spec.scratch} if spec.scratch else {})}
     return request(place, name, command, choices)

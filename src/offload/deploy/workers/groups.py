@@ -69,6 +69,7 @@ class Groups:
             from offload.deploy.workers.batch import queue_of
 
             self.queue = queue_of(place, spec, say)
+            self.queue.connected = self.connected
         self._groups = {
             name: Group(name, spec.group(name), self._made(place, spec, name)) for name in spec.group_names()
         }

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from offload.compute.places import Place, write_atomically
@@ -14,79 +14,17 @@ from offload.deploy.batch.base import BatchAwayError, BatchSystem
 from offload.deploy.batch.request import JobRequest
 from offload.deploy.batch.state import UNKNOWN, JobState, Phase
 from offload.deploy.processes import tail
-from offload.deploy.workers.base import Member
+from offload.deploy.workers.job import FIRST_PAUSE, Job
 from offload.errors import OffloadError
 
 SOON, LATER = 2.0, 15.0
 """Seconds between two looks at the jobs: while something is about to happen, and otherwise."""
 
-FIRST_PAUSE, LONGEST_PAUSE, CALM = 2.0, 120.0, 300.0
+LONGEST_PAUSE, CALM = 120.0, 300.0
 KNOWN_AFTER = 10.0  # seconds after which a batch system knows a job that it has taken
 MARGIN, LEAST_MARGIN, MOST_MARGIN = 0.1, 20.0, 300.0
 
 Log = Callable[[str], None]
-
-
-class Job(Member):
-    """A worker that is a job: pending, running or lost, and submitted again until it is ended.
-
-    Parameters
-    ----------
-    name : str
-        The worker's.
-    queue : Queue
-        Submits and cancels.
-    log : str
-        Where the job writes what it says.
-    """
-
-    def __init__(self, name: str, queue: Queue, log: str) -> None:
-        self.name = name
-        self.log = log
-        self.id: str | None = None
-        self.state = JobState(Phase.PENDING, reason="not submitted yet")
-        self.trouble = ""
-        self.restarts = 0
-        self.submitted = 0.0
-        self.wanted = False
-        self.unsure = False  # a submission was not answered: it may have arrived
-        self.pause = FIRST_PAUSE
-        self.again_at = 0.0
-        self._queue = queue
-
-    @property
-    def waits(self) -> bool:
-        """Whether it is not running, as far as the batch system has said."""
-        return self.state.phase is not Phase.RUNNING
-
-    def start(self, after: float = 0.0) -> None:
-        """Have it submitted with the next look at the queue."""
-        self.wanted = True
-        self._queue.add(self)
-
-    async def end(self) -> None:
-        """Have it cancelled, with all others that go at the same time."""
-        self.wanted = False
-        await self._queue.drop(self)
-
-    def described(self) -> dict[str, Any]:
-        """Return how it is: in the batch system's own words."""
-        phase, reason = self.state.phase, self.trouble or self.state.reason
-        how = "lost" if self.id is None and self.restarts else "submitted" if self.id is None else str(phase)
-        if phase is Phase.RUNNING:
-            how, said = "starting", tail(self.log, 1)
-            reason = (
-                f"runs, but has not connected; its log ends with: {said}" if said else "runs, but has not connected"
-            )
-        return {
-            "name": self.name,
-            "state": how,
-            "pid": None,
-            "restarts": self.restarts,
-            "job": self.id,
-            "node": self.state.nodes,
-            "reason": self._queue.away or reason,
-        }
 
 
 class Queue:
@@ -102,6 +40,15 @@ class Queue:
         Gives the request for a worker of a name, with its log.
     say : callable
         Gets lines for the head's log.
+
+    Attributes
+    ----------
+    away : str
+        Why the batch system cannot be asked now; "" where it can.
+    expiring : callable
+        Gets the name of a job that is to be replaced: its time is nearly over, or it has lost one of its workers.
+    connected : callable
+        Gives the names of the workers that the scheduler knows.
     """
 
     def __init__(self, place: Place, system: BatchSystem, request: Callable[[str], JobRequest], say: Log) -> None:
@@ -115,6 +62,7 @@ class Queue:
         self._task: asyncio.Task[None] | None = None
         self.away = ""
         self.expiring: Callable[[str], None] = lambda name: None
+        self.connected: Callable[[], Awaitable[Collection[str]]] = _nobody
 
     # What there was before this head
 
@@ -132,7 +80,8 @@ class Queue:
 
     def make(self, name: str) -> Job:
         """Return a new worker, which is not wanted yet."""
-        return Job(name, self, self._place.log(name))
+        request = self._request(name)
+        return Job(name, self, request.log or self._place.log(name), request.nodes)
 
     def add(self, job: Job) -> None:
         """Have a job submitted soon."""
@@ -185,6 +134,7 @@ class Queue:
             try:
                 await self._submit_all()
                 await self._look()
+                await self._look_within()
                 if self._going:
                     going, self._going = self._going, []
                     await self._cancel(going)
@@ -206,7 +156,11 @@ class Queue:
         """Tell whether anything will happen soon: a job has just been submitted, or is to be."""
         now = time.time()
         return any(
-            job.id is None or (job.waits and now - job.submitted < 60.0) or self._remaining(job) < 2 * LATER
+            job.id is None
+            or (job.waits and now - job.submitted < 60.0)
+            or job.is_coming(now)
+            or job.torn_since is not None
+            or self._remaining(job) < 2 * LATER
             for job in self._jobs.values()
         )
 
@@ -231,7 +185,7 @@ class Queue:
         except OffloadError as exc:  # the batch system's own words
             self._fail(job, exc.message)
             return
-        job.submitted, job.state, job.trouble = time.time(), JobState(Phase.PENDING), ""
+        job.begin(time.time())
         self._say(f"{job.name} is job {job.id} of {self._system.title}")
         if not job.wanted:  # it has been ended meanwhile
             self._going.append(job.id)
@@ -254,8 +208,22 @@ class Queue:
             if state.is_over:
                 self._lost(job, state)
                 continue
-            job.state = state
+            job.see(state, self._system.hosts(state.nodes))
             if state.phase is Phase.RUNNING and self._remaining(job) < self._margin(job):
+                self.expiring(job.name)
+
+    async def _look_within(self) -> None:
+        """Have allocations replaced that have lost some of their workers; the others finish what they do."""
+        running = [job for job in self._jobs.values() if len(job.names) > 1 and not job.waits]
+        if not running:
+            return
+        try:
+            connected = set(await self.connected())
+        except (OSError, TimeoutError):
+            return  # the scheduler is being started again: nothing is known of any
+        for job in running:
+            if lost := job.lacks(connected, time.time()):
+                self._say(f"job {job.id} has lost {', '.join(lost)}; another one takes its place")
                 self.expiring(job.name)
 
     def _lost(self, job: Job, state: JobState) -> None:
@@ -296,6 +264,10 @@ class Queue:
             name: {"id": job.id, "submitted": job.submitted} for name, job in self._jobs.items() if job.id is not None
         }
         write_atomically(_path(self._place), json.dumps({"system": self._system.name, "jobs": kept}))
+
+
+async def _nobody() -> Collection[str]:
+    return ()
 
 
 def _path(place: Place) -> str:

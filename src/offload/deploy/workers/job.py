@@ -1,0 +1,147 @@
+"""A worker that is a job, or the workers on the nodes of one allocation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from offload.deploy.batch.state import JobState, Phase
+from offload.deploy.processes import tail
+from offload.deploy.workers.base import Member
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.deploy.workers.queued import Queue
+
+FIRST_PAUSE = 2.0
+"""Seconds before a job that was lost is submitted again, the first time."""
+
+TORN_SECONDS = 30.0
+"""So long a worker may be away before its allocation is replaced: a nanny starts one again in less."""
+
+COMING_SECONDS = 600.0
+
+
+def parts_of(name: str, nodes: int) -> tuple[str, ...]:
+    """Return the names of the workers of a job: its own, or one for each node.
+
+    Examples
+    --------
+    >>> parts_of("worker-3", 1), parts_of("worker-3", 2)
+    (('worker-3',), ('worker-3.0', 'worker-3.1'))
+    """
+    return (name,) if nodes == 1 else tuple(f"{name}.{number}" for number in range(nodes))
+
+
+class Job(Member):
+    """Workers that are a job: pending, running or lost, and submitted again until it is ended.
+
+    Parameters
+    ----------
+    name : str
+        The job's, and the worker's where it is one.
+    queue : Queue
+        Submits and cancels.
+    log : str
+        Where the job writes what it says.
+    nodes : int
+        Each has one worker.
+    """
+
+    def __init__(self, name: str, queue: Queue, log: str, nodes: int = 1) -> None:
+        self.name = name
+        self.log = log
+        self.id: str | None = None
+        self.state = JobState(Phase.PENDING, reason="not submitted yet")
+        self.trouble = ""
+        self.restarts = 0
+        self.submitted = 0.0
+        self.wanted = False
+        self.unsure = False  # a submission was not answered: it may have arrived
+        self.pause = FIRST_PAUSE
+        self.again_at = 0.0
+        self.torn_since: float | None = None
+        self._names = parts_of(name, nodes)
+        self._nodes: list[str] = []  # as they were at first: one that fails is taken off
+        self._seen: set[str] = set()
+        self._queue = queue
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What Dask calls its workers."""
+        return self._names
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is not running, as far as the batch system has said."""
+        return self.state.phase is not Phase.RUNNING
+
+    def start(self, after: float = 0.0) -> None:
+        """Have it submitted with the next look at the queue."""
+        self.wanted = True
+        self._queue.add(self)
+
+    async def end(self) -> None:
+        """Have it cancelled, with all others that go at the same time."""
+        self.wanted = False
+        await self._queue.drop(self)
+
+    def begin(self, now: float) -> None:
+        """Take note that it has been submitted."""
+        self.submitted, self.state, self.trouble = now, JobState(Phase.PENDING), ""
+        self.torn_since, self._nodes, self._seen = None, [], set()
+
+    def see(self, state: JobState, nodes: Sequence[str]) -> None:
+        """Take note of what the batch system says, and of the nodes in that."""
+        self.state = state
+        if len(nodes) == len(self._names):
+            self._nodes = list(nodes)
+
+    def lacks(self, connected: Collection[str], now: float) -> list[str]:
+        """Return which workers of an allocation are lost for good while others go on.
+
+        Those that have never been connected do not count: another allocation would fare no better.
+        """
+        there = {name for name in self._names if name in connected}
+        self._seen |= there
+        lost = [name for name in self._names if name in self._seen - there]
+        if not lost or not there:
+            self.torn_since = None
+            return []
+        if self.torn_since is None:
+            self.torn_since = now
+        return lost if now - self.torn_since >= TORN_SECONDS else []
+
+    def is_coming(self, now: float) -> bool:
+        """Tell whether some of an allocation's workers may be about to connect."""
+        running = len(self._names) > 1 and not self.waits
+        return (
+            running
+            and len(self._seen) < len(self._names)
+            and now - (self.state.start or self.submitted) < COMING_SECONDS
+        )
+
+    def each(self) -> list[dict[str, Any]]:
+        """Return how each worker is: in the batch system's own words."""
+        return [self._described(number, name) for number, name in enumerate(self._names)]
+
+    def _described(self, number: int, name: str) -> dict[str, Any]:
+        phase, reason = self.state.phase, self.trouble or self.state.reason
+        how = "lost" if self.id is None and self.restarts else "submitted" if self.id is None else str(phase)
+        if phase is Phase.RUNNING:
+            how, reason = ("lost", "is connected no more") if name in self._seen else ("starting", "has not connected")
+            said = tail(self._log_of(name), 1)
+            reason = f"runs, but {reason}{'; its log ends with: ' + said if said else ''}"
+        return {
+            "name": name,
+            "state": how,
+            "pid": None,
+            "restarts": self.restarts,
+            "job": self.id,
+            "node": self._nodes[number] if self._nodes else self.state.nodes,
+            "reason": self._queue.away or reason,
+        }
+
+    def _log_of(self, name: str) -> str:
+        return self.log if len(self._names) == 1 else os.path.join(os.path.dirname(self.log), f"{name}.log")
