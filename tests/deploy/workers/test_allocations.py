@@ -131,6 +131,20 @@ def test_one_that_is_lost_before_it_has_finished_goes_all_the_same() -> None:
     run(dict(FOUR), body)
 
 
+def test_what_waited_when_last_asked_and_is_at_work_by_now_is_not_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pair, "waits", property(lambda self: self.name == "worker-0"))
+
+    async def body(workers: Workers, link: Scheduler) -> None:
+        await workers.scale(2)
+        await until(lambda: Pair.ended == ["worker-1"])  # the idle one
+        assert "worker-0.0" in workers
+        link.tasks.clear()
+        await workers.scale(0)
+        assert Pair.ended == ["worker-1", "worker-0"]
+
+    run(dict(FOUR), body)
+
+
 def test_an_allocation_is_replaced_as_a_whole() -> None:
     async def body(workers: Workers, link: Scheduler) -> None:
         await workers.replace("worker-1")

@@ -93,7 +93,7 @@ class Workers:
         """
         async with self._changing:
             self.grow(count)
-            await self._end(_within(len(self) - count, self._waiting()))
+            await self._end(_within(len(self) - count, await self._waiting()))
             surplus = len(self) - count
             if not _within(surplus, self._children.values()):
                 return
@@ -142,7 +142,7 @@ class Workers:
             idle: list[str] = await self._link.call("workers_to_close", attribute="name")
             place = {name: number for number, name in enumerate(idle) if name not in busy}
             before = len(self)
-            await self._end(_within(surplus, self._waiting()))
+            await self._end(_within(surplus, await self._waiting()))
             surplus -= before - len(self)
             connected = await self._connected()
             may_go = []
@@ -157,9 +157,14 @@ class Workers:
         identity = await self._link.call("identity")
         return {str(worker["name"]) for worker in identity["workers"].values()}
 
-    def _waiting(self) -> list[Member]:
-        """Return those with whom nothing is lost, the newest first."""
-        return [child for child in reversed(self._children.values()) if child.waits]
+    async def _waiting(self) -> list[Member]:
+        """Return those with whom nothing is lost, the newest first.
+
+        One that waited when its batch system was last asked may be at work by now; the scheduler knows.
+        """
+        waiting = [child for child in reversed(self._children.values()) if child.waits]
+        connected = await self._connected() if waiting else set()
+        return [child for child in waiting if not connected.intersection(child.names)]
 
     async def replace(self, name: str) -> None:
         """Let a member go whose time is over, and have another one come in its place."""
