@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 import offload
 from offload.compute import session
+from offload.compute.futures import Future
 from offload.compute.why import explain_transformation
-from offload.errors import NotFoundError, UsageError
+from offload.errors import EncodeError, NotFoundError, UsageError
 from tests.compute.conftest import Log
 from tests.compute.test_callables import Square
 from tests.compute.test_calls import FACTOR, add, scaled
@@ -249,3 +251,92 @@ def test_the_same_function_under_another_name(project: Project) -> None:
     found = offload.why(work, 3)
     assert found.nearest == run.transformation
     assert parts(found) == [("argument x", "2", "3")]
+
+
+def test_fixed_arguments_of_a_partial(project: Project) -> None:
+    work = project.load().function
+    tasks = [
+        offload.task(functools.partial(work, *args, **named)) for args, named in (((4,), {"y": 1}), ((5,), {"y": 2}))
+    ]
+    tasks[0]()
+    assert parts(offload.why(tasks[1])) == [
+        ("argument y", "1", "2"),
+        ("fixed argument 1", "4", "5"),
+        ("fixed argument y", "1", "2"),
+    ]
+
+
+class Power:
+    def __init__(self, exponent: int) -> None:
+        self.exponent = exponent
+
+    def of(self, x: int) -> int:
+        return int(x**self.exponent)
+
+
+def test_the_object_of_a_method() -> None:
+    first, second = (offload.task(Power(exponent).of) for exponent in (2, 3))
+    first(1)
+    ((part, before, after),) = parts(offload.why(second, 1))
+    assert part == "object of the method"
+    assert before != after
+
+
+def test_what_was_assigned_to_a_class(project: Project) -> None:
+    classes = (
+        "def helper(x):\n    return x * RATE",
+        "class helper:\n    KIND = 1\n    def __new__(cls, x): return x * RATE",
+    )
+    project.load(classes)(2)
+    work = project.load(classes)
+    work.function.__globals__["helper"].KIND = 2
+    assert parts(offload.why(work, 2)) == [("project_of_why:helper.KIND", "1", "2")]
+
+
+def test_a_default_that_is_computed(project: Project) -> None:
+    computed = ("def helper(x):", "def helper(x, *, more=RATE):")
+    project.load(computed)(2)
+    work = project.load(computed)
+    work.function.__globals__["helper"].__kwdefaults__["more"] = 5
+    assert parts(offload.why(work, 2)) == [("default more of project_of_why:helper", "3", "5")]
+
+
+def test_code_and_a_global_at_once(project: Project) -> None:
+    project.load()(2)
+    found = parts(offload.why(project.load(("RATE = 3", "RATE = 4"), ("return x * RATE", "return RATE * x + 0")), 2))
+    assert [part for part, *_ in found] == ["project_of_why:helper reads RATE", "code of project_of_why:helper"]
+
+
+def test_objects_are_shown_by_their_attributes(project: Project) -> None:
+    work = project.load(("return helper(x) + y", "return y"))
+    work(SimpleNamespace(rate=2))
+    (part,) = parts(offload.why(work, SimpleNamespace(rate=3)))
+    assert part == ("argument x", "SimpleNamespace(rate=2)", "SimpleNamespace(rate=3)")
+    work(SimpleNamespace(rate=[2]))
+    (found,) = offload.why(work, SimpleNamespace(rate=[3])).differences
+    assert found.before is not None
+    assert found.before.startswith("SimpleNamespace(...) (")
+    assert "what is not shown here differs" in "\n".join(found.lines())
+
+
+def test_futures_stand_for_their_results(project: Project) -> None:
+    work, future = project.load(), Future[int]()
+    with pytest.raises(UsageError, match="futures that are not done"):
+        offload.why(work, 1, future)
+    with pytest.raises(EncodeError, match="argument y: a future is no value"):
+        work(1, future)
+    future.set_result(7)
+    work(1, 7)
+    assert offload.why(work, 1, future).hit
+    assert offload.why(work, [future]).consists_of[-2] == "argument x = [7]"
+
+
+def test_a_diff_of_thousands_of_lines(project: Project) -> None:
+    lines = "".join(f"    x += {number}\n" for number in range(1000))
+    before, after = (("def helper(x):\n", f"def helper(x):\n{text}") for text in (lines, lines.replace("+=", "-=")))
+    project.load(before)(2)
+    found = offload.why(project.load(after), 2)
+    assert len(found.text().splitlines()) < 250
+    assert "... and 1,8" in found.text()
+    (difference,) = found.differences
+    assert len((difference.detail or "").splitlines()) > 2000

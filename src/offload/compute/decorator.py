@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from offload.compute.tasks import Task
+from offload.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,6 +94,12 @@ def task(
             depends_on=depends_on,
             version=version,
             resources=resources,
+        )
+    if isinstance(function, (staticmethod, classmethod)):
+        kind = type(function).__name__
+        raise UsageError(
+            f"{function.__func__.__qualname__} is a {kind} already, and then it is no function to record",
+            f"write @{kind} above @offload.task",
         )
     root: Any = None
     if environ or depends_on or version is not None:

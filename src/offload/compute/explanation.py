@@ -7,6 +7,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+MOST_LINES = 200
+"""Lines of a diff that the text shows."""
+
+
 class Difference:
     """One part of a computation that is not what it was in the earlier run.
 
@@ -40,7 +44,10 @@ class Difference:
             text = [f"{self.part}: no longer there" + (f", was {self.before}" if self.before else "")]
         else:
             text = [f"{self.part}: {self.before} -> {self.after}"]
-        return text + [f"    {line}" for line in (self.detail or "").splitlines()]
+        detail = (self.detail or "").splitlines()
+        text += [f"    {line}" for line in detail[:MOST_LINES]]
+        more = len(detail) - MOST_LINES
+        return text + ([f"    ... and {more:,} more lines (as_dict() and --json have all)"] if more > 0 else [])
 
 
 class Explanation:

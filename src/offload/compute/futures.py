@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable
 from typing import Any, Generic, TypeVar
 
 from offload.compute.values import from_buffer
-from offload.errors import UsageError
+from offload.errors import EncodeError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +36,12 @@ class Future(concurrent.futures.Future[T], Generic[T]):
         self.transformation: str | None = None
         self.recalled: bool | None = None
         self.effects: Effects | None = None
+
+    def __reduce__(self) -> Any:
+        raise EncodeError(
+            "a future is no value",
+            "give its result: future.result(); or begin the call with .submit, which waits for it",
+        )
 
     def set_buffer(self, data: bytes, recalled: bool) -> None:
         """Set the result from its buffer; used by offload itself."""

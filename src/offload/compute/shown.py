@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import BuiltinFunctionType, FunctionType
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -9,6 +11,8 @@ if TYPE_CHECKING:
     from offload.identity.graph import Node
 
 SUMMARY_LENGTH = 120
+
+_PRINTED = {"datetime", "decimal", "fractions", "pathlib", "uuid", "zoneinfo"}
 
 
 def summary(value: object) -> str:
@@ -26,20 +30,45 @@ def _summary(value: Any) -> str:
     if value is None or type(value) in (bool, int, float, complex, str, bytes):
         return repr(value)
     if type(value) in (list, tuple, dict, set, frozenset):
-        return f"{len(value)} items" if len(value) > 8 else _few(value)
+        return _number(value) if len(value) > 8 else _few(value)
     if isinstance(value, (list, tuple, dict, set, frozenset)):
-        return f"{len(value)} items"
+        return _number(value)
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
-        return f"shape {shape}"
-    return value.name if type(value).__module__ == "offload.identity.files" else ""
+        kind = getattr(value, "dtype", type(value).__name__)
+        return f"{kind}, shape {shape}" if shape or not hasattr(value, "item") else f"{kind}({value.item()!r})"
+    if type(value).__module__ == "offload.identity.files":
+        return str(value.name)
+    if isinstance(value, (type, FunctionType, BuiltinFunctionType)):
+        return f"{value.__module__}:{value.__qualname__}"
+    if type(value).__module__ in _PRINTED or type(value) is range:
+        return repr(value)
+    if hasattr(type(value), "__members__"):  # an enumeration
+        return f"{type(value).__qualname__}.{value.name}"
+    return _made_of(value)
+
+
+def _number(value: Any) -> str:
+    return f"{len(value)} item" + ("s" if len(value) != 1 else "")
 
 
 def _few(value: Any) -> str:
     """Return the repr of a small container of plain values, or how many there are."""
     items = [*value.keys(), *value.values()] if isinstance(value, dict) else list(value)
-    plain = all(type(i) in (bool, int, float, str, type(None)) and (type(i) is not str or len(i) < 80) for i in items)
-    return repr(value) if plain else f"{len(value)} items"
+    return repr(value) if all(map(_is_plain, items)) else _number(value)
+
+
+def _is_plain(value: object) -> bool:
+    return type(value) in (bool, int, float, str, type(None)) and (type(value) is not str or len(value) < 80)
+
+
+def _made_of(value: Any) -> str:
+    """Return the type of an object, and its attributes if these are few and plain; nothing of its own is called."""
+    attributes = getattr(value, "__dict__", None)
+    inside = "..."
+    if type(attributes) is dict and len(attributes) <= 8 and all(map(_is_plain, attributes.values())):
+        inside = ", ".join(f"{name}={one!r}" for name, one in attributes.items())
+    return f"{type(value).__qualname__}({inside})"
 
 
 def shown_reads(node: Node) -> dict[str, str]:

@@ -63,7 +63,7 @@ def submit_many(task: Task, rows: Sequence[Arguments]) -> list[Future[Any]]:
     kinds = {type(a) for args, kwargs in rows for a in (*args, *kwargs.values())}
     simple = not any(_may_hold_futures(kind) for kind in kinds)
     for future, (args, kwargs) in zip(futures, rows, strict=True):
-        waiting = [] if simple else _futures_in((args, kwargs))
+        waiting = [] if simple else futures_in((args, kwargs))
         if waiting:
             _when_done(waiting, lambda f=future, a=args, k=kwargs: _resume(task, f, a, k))
         else:
@@ -128,27 +128,27 @@ def _may_hold_futures(kind: type) -> bool:
     return kind in (list, tuple, dict) or issubclass(kind, Future)
 
 
-def _futures_in(value: Any) -> list[Future[Any]]:
+def futures_in(value: Any) -> list[Future[Any]]:
     """Return the futures among arguments, also inside plain containers."""
     if isinstance(value, Future):
         return [value]
     if type(value) in (list, tuple):
         # A long list of numbers holds no futures; asking for its types first keeps that cheap.
         if any(map(_may_hold_futures, set(map(type, value)))):
-            return [f for item in value for f in _futures_in(item)]
+            return [f for item in value for f in futures_in(item)]
     elif type(value) is dict:
-        return [f for item in value.values() for f in _futures_in(item)]
+        return [f for item in value.values() for f in futures_in(item)]
     return []
 
 
-def _resolved(value: Any) -> Any:
+def resolved(value: Any) -> Any:
     """Return the value with each future replaced by its result."""
     if isinstance(value, Future):
         return value.result()
-    if type(value) in (list, tuple) and _futures_in(value):
-        return type(value)(_resolved(item) for item in value)
-    if type(value) is dict and _futures_in(value):
-        return {key: _resolved(item) for key, item in value.items()}
+    if type(value) in (list, tuple) and futures_in(value):
+        return type(value)(resolved(item) for item in value)
+    if type(value) is dict and futures_in(value):
+        return {key: resolved(item) for key, item in value.items()}
     return value
 
 
@@ -180,7 +180,7 @@ def _when_done(waiting: list[Future[Any]], go_on: Any) -> None:
 def _resume(task: Task, future: Future[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Begin a call whose arguments have arrived; a failed argument fails the call."""
     try:
-        _start(task, [(future, _resolved(args), _resolved(kwargs))])
+        _start(task, [(future, resolved(args), resolved(kwargs))])
     except (Exception, CancelledError) as exc:
         if future.set_running_or_notify_cancel():
             future.set_exception(exc)

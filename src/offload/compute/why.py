@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from offload.compute.calls import explain
+from offload.compute.codedifferences import Code, changes, code_differences
 from offload.compute.explanation import Difference, Explanation
 from offload.compute.session import Session, current
 from offload.compute.shown import summary
 from offload.compute.tasks import MethodTask, Task
 from offload.errors import NotFoundError, UsageError
 from offload.identity.decoding import decode
-from offload.identity.parts import DECLARED, named, short
 from offload.storage.rows import Transformation
 
+UNSEEN = "what is not shown here differs: more of its content, or its code and that of its class"
+
 Summaries = dict[str, str]
-SourceNode = tuple[str, str, Any, str | None, dict[str, str]]
 
 
 def why(function: Task | MethodTask, /, *args: Any, **kwargs: Any) -> Explanation:
@@ -39,7 +39,7 @@ def why(function: Task | MethodTask, /, *args: Any, **kwargs: Any) -> Explanatio
     Raises
     ------
     UsageError
-        If the function is not a task.
+        If the function is not a task, or an argument is a future that is not done.
 
     Examples
     --------
@@ -59,12 +59,26 @@ def why(function: Task | MethodTask, /, *args: Any, **kwargs: Any) -> Explanatio
     if not isinstance(function, Task):
         raise UsageError("offload.why takes a function decorated with @offload.task, and then its arguments")
     session = current()
+    args, kwargs = _done((args, kwargs))
     call = function.identify(args, kwargs)
     (data,) = session.recall([call.transformation])
     record = decode(call.record)
     parts = decode(session.store.get([explain(session, function.graph())])[0] or b"\xf6")
     here = _Side(record, parts, {name: summary(value) for name, value in call.bound})
     return _explain(session, call.label, call.transformation, data is not None, here)
+
+
+def _done(arguments: Any) -> Any:
+    """Return the arguments with futures replaced by their results, as a call that gets them would."""
+    from offload.compute.submission import futures_in, resolved
+
+    pending = [future for future in futures_in(arguments) if not future.done()]
+    if pending:
+        raise UsageError(
+            f"{len(pending)} of the arguments are futures that are not done, so the call is not known yet",
+            "wait for them first: future.result()",
+        )
+    return resolved(arguments)
 
 
 def explain_transformation(session: Session, checksum: str) -> Explanation:
@@ -92,14 +106,10 @@ class _Side:
     def __init__(self, record: dict[str, Any], parts: Any, summaries: Summaries) -> None:
         self.record = record
         self.summaries = summaries
-        self.nodes: list[SourceNode] = []
-        nodes = parts["nodes"] if parts else []
-        labels = [node[1] for node in nodes]
-        for kind, label, content, source, *shown in nodes:
-            self.nodes.append((kind, label, named(decode(content)[1], labels), source, shown[0] if shown else {}))
+        self.code = Code(parts)
 
     def consists_of(self) -> list[str]:
-        lines = [f"{kind} {label}" for kind, label, *_ in self.nodes]
+        lines = [f"{kind} {label}" for kind, label, *_ in self.code.nodes]
         environment = self.record["environment"]
         lines += [environment["interpreter"], *environment["distributions"]]
         return lines + [f"argument {name} = {self.summaries.get(name) or c[:16]}" for name, c in self._arguments()]
@@ -157,80 +167,18 @@ def _reason(session: Session, transformation: str, hit: bool, compared: bool) ->
 
 def _differences(before: _Side, after: _Side) -> list[Difference]:
     found = []
-    for name, old, new in _changes(before.record["arguments"], after.record["arguments"]):
+    for name, old, new in changes(before.record["arguments"], after.record["arguments"]):
+        detail = None
         texts = [c and (s.summaries.get(name) or c[:16]) for s, c in ((before, old), (after, new))]
         if texts[0] == texts[1] and old is not None and new is not None:
+            detail = None if "item" in texts[0] or "shape" in texts[0] else UNSEEN
             texts = [f"{texts[0]} ({old[:8]})", f"{texts[1]} ({new[:8]})"]
-        found.append(Difference(f"argument {name}", *texts))
+        found.append(Difference(f"argument {name}", texts[0], texts[1], detail))
     old_environment, new_environment = before.record["environment"], after.record["environment"]
     if old_environment["interpreter"] != new_environment["interpreter"]:
         found.append(Difference("interpreter", old_environment["interpreter"], new_environment["interpreter"]))
     versions = [dict(d.split("==") for d in e["distributions"]) for e in (old_environment, new_environment)]
-    found += [Difference(name, old, new) for name, old, new in _changes(*versions)]
+    found += [Difference(name, old, new) for name, old, new in changes(*versions)]
     if before.record["function"] != after.record["function"]:
-        found += _code_differences(before, after)
+        found += code_differences(before.code, after.code)
     return found
-
-
-def _changes(before: dict[str, str], after: dict[str, str]) -> list[tuple[str, str | None, str | None]]:
-    names = [*before, *(name for name in after if name not in before)]
-    return [(n, before.get(n), after.get(n)) for n in names if before.get(n) != after.get(n)]
-
-
-def _code_differences(before: _Side, after: _Side) -> list[Difference]:
-    if not before.nodes or not after.nodes:
-        return [Difference("code", "not kept", "changed")]
-    old, new = ({(node[1], i): node for node, i in _counted(side.nodes)} for side in (before, after))
-    found = []
-    for key in [*old, *(k for k in new if k not in old)]:
-        if key not in old:
-            found.append(Difference(f"{new[key][0]} {key[0]}", None, "now reached"))
-        elif key not in new:
-            found.append(Difference(f"{old[key][0]} {key[0]}", "reached", None))
-        elif old[key][2] != new[key][2]:
-            found += _node_differences(old[key], new[key])
-    return found
-
-
-def _counted(nodes: list[SourceNode]) -> list[tuple[SourceNode, int]]:
-    seen: dict[str, int] = {}
-    counted = []
-    for node in nodes:
-        seen[node[1]] = seen.get(node[1], -1) + 1
-        counted.append((node, seen[node[1]]))
-    return counted
-
-
-def _node_differences(before: SourceNode, after: SourceNode) -> list[Difference]:
-    kind, label, old, old_source, old_shown = before
-    _, _, new, new_source, new_shown = after
-    if kind in DECLARED:
-        return [Difference(f"{kind} {label}", *(short(side[0]) for side in (old, new)))]
-    if kind == "function":
-        names = [
-            Difference(f"{label} reads {name}", *_both(_shown(a, old_shown.get(name)), _shown(b, new_shown.get(name))))
-            for name, a, b in _changes(*({name: what for _, name, what in side[3]} for side in (old, new)))
-        ]
-        if old[0] == new[0] and old[1:3] == new[1:3] and old[4:] == new[4:]:
-            return names
-    diff = difflib.unified_diff(
-        (old_source or "").splitlines(), (new_source or "").splitlines(), "before", "now", lineterm="", n=2
-    )
-    return [Difference(f"code of {label}", "was other code", "this code", "\n".join(list(diff)[2:]) or None)]
-
-
-def _shown(what: Any, text: str | None) -> tuple[str, str] | None:
-    """Return a short text for what a name stood for, and one that tells it from its like."""
-    if what is None:
-        return None
-    if what[0] == "value" and len(what) == 3:
-        if type(what[2]) is str and len(what[2]) == 64:
-            return text or what[1], f"{text or what[1]} ({what[2][:8]})"
-        return repr(what[2]), repr(what[2])
-    words = " ".join(str(item) for item in what if isinstance(item, str))
-    return words, words
-
-
-def _both(before: tuple[str, str] | None, after: tuple[str, str] | None) -> tuple[str | None, str | None]:
-    longer = before is not None and after is not None and before[0] == after[0]
-    return before and before[longer], after and after[longer]

@@ -125,6 +125,8 @@ def _reduce(value: Any) -> tuple[Any, ...]:
         # Dask has exceptions pickled with their tracebacks, from when it is imported: no part of what they are.
         reducer = None if isinstance(value, BaseException) else copyreg.dispatch_table.get(cls)
         reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
+    except EncodeError:  # by a class of offload's own
+        raise
     except Exception as exc:  # whatever a class's own __reduce__ or __getstate__ may raise
         raise EncodeError(
             f"a {cls.__module__}.{cls.__qualname__} can be neither encoded nor pickled: {exc}",
