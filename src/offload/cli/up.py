@@ -194,11 +194,14 @@ def _stay(registry: Registry, name: str, attached: Foreground) -> int:
 
 def _tell_differences(name: str, differences: list[tuple[str, Any, Any]]) -> int:
     """Say in what a deployment that is up is not what was asked for; return the exit code."""
-    scaling = {"workers": f"offload scale {name} N"}
-    scaling |= dict.fromkeys(("minimum", "maximum"), f"offload scale {name} A-B")
+    scaling = {"workers": "N", "count": "N", "minimum": "A-B", "maximum": "A-B"}
+    commands = set()
     for what, has, asked in differences:
         say(f"{what.replace('_', ' ')}: it has {has}, not {asked}")
-    commands = {scaling.get(what, f"offload down {name}, then offload up again") for what, _, _ in differences}
+        *within, key = what.split(".")
+        group = f" --group {within[1]}" if within[:1] == ["groups"] and len(within) == 2 else ""
+        change = f"offload scale {name} {scaling[key]}{group}" if key in scaling else ""
+        commands.add(change or f"offload down {name}, then offload up again")
     say(f"to change that: {'; '.join(sorted(commands))}")
     return 1
 

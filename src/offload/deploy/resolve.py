@@ -13,7 +13,7 @@ from offload.deploy.batch import SYSTEMS
 from offload.deploy.batch.choices import OF_JOB, gather, split_target
 from offload.deploy.endpoints import WILDCARD, address_of, machine_address
 from offload.deploy.quantities import parse_duration, parse_ports
-from offload.deploy.remote.choosing import OF_LINK, default_name, differences, is_site, link_of
+from offload.deploy.remote.choosing import OF_LINK, default_name, differences, differing, is_site, link_of
 from offload.deploy.remote.link import Link
 from offload.deploy.spec import PROCESS, Spec, cores, spec_of
 from offload.errors import UsageError
@@ -60,7 +60,7 @@ class Resolved:
         asked = {name: getattr(self.spec, name) for name in self.sources if name != "name"}
         if "workers" in asked and kept.maximum is not None:
             return [("workers", f"{kept.minimum} to {kept.maximum}", asked["workers"])]
-        return [(name, getattr(kept, name), value) for name, value in asked.items() if getattr(kept, name) != value]
+        return differing((name, getattr(kept, name), value) for name, value in asked.items())
 
 
 def resolve(registry: Registry, target: str, name: str | None, options: dict[str, Any]) -> Resolved:

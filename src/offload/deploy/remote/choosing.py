@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from offload.compute.places import check_name
@@ -85,4 +86,22 @@ def differences(kept: Link, asked: Link) -> list[tuple[str, Any, Any]]:
     """Return in what a deployment that is up differs from what is asked for: attribute, what it has, what was asked."""
     found = [(key, getattr(kept, key), getattr(asked, key)) for key in ("site", *OF_LINK)]
     found += [(key, kept.choices.get(key), value) for key, value in asked.choices.items()]
-    return [(key, has, wanted) for key, has, wanted in found if has != wanted]
+    return differing(found)
+
+
+def differing(choices: Iterable[tuple[str, Any, Any]]) -> list[tuple[str, Any, Any]]:
+    """Return the choices that differ, each with what there is and what was asked for; of tables what differs in them.
+
+    Examples
+    --------
+    >>> differing([("groups", {"gpu": {"count": 1, "queue": "a"}}, {"gpu": {"count": 2, "queue": "a"}})])
+    [('groups.gpu.count', 1, 2)]
+    """
+    found = []
+    for key, has, wanted in choices:
+        if isinstance(has, dict) and isinstance(wanted, dict):
+            inner = [(f"{key}.{name}", has.get(name), wanted.get(name)) for name in dict.fromkeys([*has, *wanted])]
+            found += differing(inner)
+        elif has != wanted:
+            found.append((key, has, wanted))
+    return found
