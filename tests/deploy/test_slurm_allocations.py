@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.deploy.remote.conftest import Mapping, wait_for
-from tests.deploy.test_slurm import JOBS, Cluster
+from tests.deploy.test_slurm import HEAD, JOBS, Cluster
 from tests.lab.slurm import Slurm
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
@@ -71,4 +71,19 @@ def test_a_node_that_crashes_leaves_the_others_at_work(cluster: Cluster) -> None
     cluster.slurm.boot(cluster.slurm.nodes[1])
     wait_for(lambda: {worker["node"] for worker in connected(cluster)} == {"c1", "c2"}, "both nodes", 120)
     assert first not in {worker["job"] for worker in cluster.workers()}
+    cluster.down()
+
+
+def test_head_and_workers_in_one_job_on_two_nodes(cluster: Cluster) -> None:
+    cluster.up(*HEAD, "--head-nodes", "2", "--provider", "local", "--workers", "4")
+    cluster.wait_for_workers(4)
+    assert len(cluster.slurm.jobs()) == 1
+    assert [worker["node"] for worker in connected(cluster)] == ["c1", "c2", "c1", "c2"]
+    assert cluster.hosts() == {"c1", "c2"}
+    running = Mapping(cluster.lab, "login")
+    cluster.slurm.nodes[1].exec("pkill -9 -f offload.deploy.worker.*worker-1")
+    running.end()
+    cluster.wait_for_workers(4)
+    assert cluster.lab.offload("scale", "login", "1").returncode == 0
+    wait_for(lambda: len(cluster.workers()) == 1, "one worker", 90)
     cluster.down()

@@ -38,6 +38,12 @@ _OPTIONS = [
         "--log-directory", metavar="DIR", help="Where jobs write their logs. Default: the deployment's place."
     ),
     click.option("--head-cores", type=int, metavar="N", help="With --keep: of the head's job."),
+    click.option(
+        "--head-nodes",
+        type=int,
+        metavar="N",
+        help="With --keep slurm --provider local: nodes of the head's job, for the workers. Default: 1.",
+    ),
     click.option("--head-memory", metavar="SIZE", help="With --keep: of the head's job."),
     click.option(
         "--head-walltime", metavar="TIME", help="With --keep: of the head's job. A new one takes over in time."

@@ -169,13 +169,16 @@ async def _first(*waits: Any) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Run ``python -m offload.deploy.worker PLACE NAME [--job]``, as the head does; with it, as a job of its own."""
+    """Run ``python -m offload.deploy.worker PLACE NAME [--job | --node]``, as the head does.
+
+    With ``--job`` as a job of its own; with ``--node`` on another node of the head's job, with which it ends.
+    """
     place, name, *more = arguments
-    if "--job" not in more:
+    if not more:
         asyncio.run(work(InPlace(Place(place)), Settings(name), attached=True))
         return
     with tempfile.TemporaryDirectory(prefix="offload-") as scratch:  # below TMPDIR, which is the job's
-        asyncio.run(work(InPlace(Place(place)), Settings(name, scratch=scratch)))
+        asyncio.run(work(InPlace(Place(place)), Settings(name, scratch=scratch), attached="--node" in more))
 
 
 if __name__ == "__main__":

@@ -11,11 +11,13 @@ import pytest
 
 from offload.compute.places import Place
 from offload.deploy.batch import JobRequest, JobState, Phase
+from offload.deploy.batch.choices import gather
 from offload.deploy.head.link import SchedulerLink
 from offload.deploy.workers import base, job
 from offload.deploy.workers.base import Member, Workers
 from offload.deploy.workers.job import Job
 from offload.deploy.workers.queued import Queue
+from offload.errors import UsageError
 from tests.deploy.workers.test_queued import Faulty
 
 
@@ -205,3 +207,9 @@ def test_what_is_said_of_each_worker_of_an_allocation(tmp_path: Path) -> None:
     assert one.lacks({"worker-0.1"}, 1.0) == [] and one.lacks({"worker-0.1"}, 100.0) == ["worker-0.0"]
     one.begin(200.0)
     assert one.lacks({"worker-0.1"}, 300.0) == []
+
+
+def test_nodes_of_the_head_are_for_workers_beside_it() -> None:
+    values = {"keep": "slurm", "provider": "slurm", "head_nodes": 2, "cores": 1}
+    with pytest.raises(UsageError, match="for workers beside it"):
+        gather(values)

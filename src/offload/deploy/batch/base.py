@@ -179,6 +179,14 @@ class BatchSystem(ABC):
         """Return each of the nodes of a job, from how `JobState.nodes` names all of them; by rank in its allocation."""
         return [nodes] if nodes else []
 
+    def own_nodes(self) -> list[str]:
+        """Return the nodes of the allocation that this process is in, its own first."""
+        return []
+
+    def on_node(self, node: str, command: Sequence[str]) -> list[str]:
+        """Return a command that runs another one on one of these, with its standard input and output."""
+        raise NotImplementedError(f"{self.title} is asked for one node only")
+
     def parts(self, job: str, request: JobRequest) -> list[str]:
         """Return the ids of all jobs that one submission of a request has made."""
         return [job]

@@ -64,6 +64,8 @@ def gather(values: dict[str, Any]) -> None:
             hint = "--provider slurm, or offload up slurm://" if system == "provider" else "--keep slurm"
             raise UsageError(f"{names} is for jobs of a batch system", hint)
         values[key] = found
+    if values.get("head_job", {}).get("nodes", 1) > 1 and values.get("provider", "local") != "local":
+        raise UsageError("the nodes of a head's job are for workers beside it", "--provider local, or leave them out")
     cores = values.get("job", {}).get("cores")
     if cores is not None:
         values.setdefault("threads", cores)

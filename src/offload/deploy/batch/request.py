@@ -50,7 +50,9 @@ class JobRequest:
     exclusive : bool
         Whether no other job may be on its nodes.
     nodes : int
-        In one allocation; the command is started once on each of them.
+        In one allocation; the command is started once on each of them, unless `everywhere` is False.
+    everywhere : bool
+        Whether each of several nodes runs the command, or only the first: the others are its to use.
     array : int or None
         So many equal jobs by one request.
     requeue : bool or None
@@ -80,6 +82,7 @@ class JobRequest:
     gpus: str | None = None
     exclusive: bool = False
     nodes: int = 1
+    everywhere: bool = True
     array: int | None = None
     requeue: bool | None = None
     directives: tuple[str, ...] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import shlex
 from collections import Counter
@@ -75,7 +76,7 @@ class Slurm(BatchSystem):
         more += [f"--array=0-{request.array - 1}"] if request.array is not None else []
         if request.requeue is not None:
             more.append("--requeue" if request.requeue else "--no-requeue")
-        if request.nodes > 1:
+        if request.nodes > 1 and request.everywhere:
             inner = command_line(request.command, '"$SLURM_PROCID"')
             if self.filled(request).scratch is not None:
                 inner = f'mkdir -p "$TMPDIR"; {inner}'
@@ -85,7 +86,7 @@ class Slurm(BatchSystem):
                 options += f" --output={shlex.quote(_numbered(pattern, '.%t'))}"
             options += " --cpus-per-task=$SLURM_CPUS_PER_TASK --export=ALL"
             command = f"exec srun {options} sh -c {shlex.quote(inner)}"
-        else:
+        else:  # of several nodes, the script itself runs on the first
             command = command_line(request.command, '"${SLURM_ARRAY_TASK_ID:-0}"')
         return written(self.name, request, command, more=more, skip=skip)
 
@@ -102,6 +103,17 @@ class Slurm(BatchSystem):
     def hosts(self, nodes: str) -> list[str]:
         """Return each of the nodes that a list of Slurm's names."""
         return expanded(nodes)
+
+    def own_nodes(self) -> list[str]:
+        """Return the nodes of the allocation that this process is in."""
+        return expanded(os.environ.get("SLURM_JOB_NODELIST", ""))
+
+    def on_node(self, node: str, command: Sequence[str]) -> list[str]:
+        """Return a command that runs another one on a node of the allocation that this process is in."""
+        # Those on a node share its processors: how many threads each has is the caller's to say.
+        words = ["srun", "--nodes=1", "--ntasks=1", f"--nodelist={node}", "--overlap", "--cpu-bind=none", "--no-kill"]
+        cores = os.environ.get("SLURM_CPUS_PER_TASK", "1")
+        return [*words, f"--cpus-per-task={cores}", "--export=ALL", "--unbuffered", *command]
 
     def parts(self, job: str, request: JobRequest) -> list[str]:
         """Return the ids of the jobs of an array."""

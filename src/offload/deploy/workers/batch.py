@@ -52,7 +52,9 @@ HEAD = "head"
 
 def head_request(place: Place, spec: Spec) -> JobRequest:
     """Return the request for the job of a head."""
-    return request(place, HEAD, (*python("offload.deploy.head", place.path), "--job"), spec.head_job)
+    # Of several nodes the first has the head, which starts the workers on all of them.
+    choices = {**spec.head_job, "everywhere": False}
+    return request(place, HEAD, (*python("offload.deploy.head", place.path), "--job"), choices)
 
 
 def scripts(place: Place, spec: Spec) -> dict[str, str]:

@@ -80,7 +80,7 @@ class Groups:
 
     def _made(self, place: Place, spec: Spec, name: str) -> Workers:
         if spec.group(name).provider == LOCAL:
-            return local_workers(place, self._link, name)
+            return local_workers(place, spec, self._link, name)
         assert self.queue is not None
         return Workers(self._link, self.queue.make, patient=True, prefix=name)
 
