@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import socket
 import sys
@@ -49,6 +50,30 @@ def test_what_is_missing(inside: Inside, work: Path) -> None:
     again = traced(inside, work, *flags, "--input", "data", "--", sys.executable, "main.py")
     assert [again[name] for name in ("missing", "read", "written", "programs", "connections")] == [[]] * 5
     assert json.loads(inside("history", "--json").stdout) == [], "nothing is recorded"
+
+
+@needs_strace
+def test_what_is_proposed_can_be_typed(inside: Inside, work: Path) -> None:
+    name = "two words\nof 'one' \u00e4"
+    (work / name).write_text("x")
+    (work / "job.sh").write_text('cat "$(printf "$1")"')
+    command = ["--", "sh", "job.sh", "two words\\nof 'one' \\303\\244"]
+    done = inside("run", "--trace", "--json", *command, cwd=work)
+    (flag,) = json.loads(done.stderr.splitlines()[-1])["flags"]
+    lines = inside("run", "--trace", *command, cwd=work).stderr.decode()
+    assert f"which exists here and is no input: add {flag}\n" in lines
+    assert json.loads(inside("run", "--trace", "--json", *shlex.split(flag), *command, cwd=work).stderr)["flags"] == []
+    assert shlex.split(flag) == ["--input", name]
+
+
+@needs_strace
+def test_a_module_beside_the_script(inside: Inside, work: Path) -> None:
+    (work / "main.py").write_text("import helper")
+    (work / "helper.py").write_text("")
+    done = inside("run", "--trace", "--json", "--", sys.executable, "main.py", cwd=work)
+    assert done.returncode == 1
+    assert json.loads(done.stderr.splitlines()[-1])["flags"] == ["--input helper.py"]
+    assert traced(inside, work, "--input", "helper.py", "--", sys.executable, "main.py")["flags"] == []
 
 
 @needs_strace

@@ -5,6 +5,7 @@ from __future__ import annotations
 from offload.cli.output import duration, print_error, report_json
 from offload.cli.run import FAILED
 from offload.cli.signals import interruptible
+from offload.compute.commands.request import quoted
 from offload.compute.commands.sinks import sink_to
 
 TYPE_CHECKING = False
@@ -91,7 +92,7 @@ def report_computed(
     if code:
         if not execution.refused:
             tell(f"{describe_exit(code)} after {took}; not recorded")
-        for path in hints:
+        for path in map(quoted, hints):
             tell(f"{path} exists here but is not an input: add --input {path}")
     elif computed.problem is not None:
         error = computed.problem
@@ -115,13 +116,15 @@ def describe_strays(strays: list[str]) -> str:
     --------
     >>> describe_strays(["b.txt"])
     'made b.txt, which does not come back: --output b.txt'
+    >>> describe_strays(["b c"])
+    "made 'b c', which does not come back: --output 'b c'"
     >>> describe_strays(["/data/x"])
     'wrote /data/x, which is not recorded: when recalled it is not written; use a relative path and --output'
     """
     lost = [path for path in strays if not path.startswith("/")]
-    names = ", ".join((lost or strays)[:3]) + (", ..." if len(lost or strays) > 3 else "")
+    names = ", ".join(map(quoted, (lost or strays)[:3])) + (", ..." if len(lost or strays) > 3 else "")
     if lost:
-        return f"made {names}, which does not come back: --output {lost[0]}"
+        return f"made {names}, which does not come back: --output {quoted(lost[0])}"
     return f"wrote {names}, which is not recorded: when recalled it is not written; use a relative path and --output"
 
 

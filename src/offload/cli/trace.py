@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from offload.cli.output import report_json, say
+from offload.compute.commands.request import quoted
 from offload.compute.commands.sinks import sink_to
 from offload.compute.commands.trace import trace as traced
 
@@ -38,15 +39,15 @@ def trace(plan: Plan, scratch: Scratch, as_json: bool) -> int:
 
 def _lines(found: Traced) -> list[str]:
     lines = [
-        *_some(f"looked for {path}, which exists here and is no input: add --input {path}" for path in found.missing),
-        *_some(f"read {path}, which does not count: add --input {path}" for path in found.read),
-        *_some(f"started {path}, which does not count: name its environment with --env" for path in found.programs),
-        *_some(f"wrote {path}, which is not recorded: use a relative path and --output" for path in found.written),
-        *_some(f"connected to {place}: what it got from there does not count" for place in found.connections),
+        *_some("looked for {0}, which exists here and is no input: add --input {0}", found.missing),
+        *_some("read {0}, which does not count: add --input {0}", found.read),
+        *_some("started {0}, which does not count: name its environment with --env", found.programs),
+        *_some("wrote {0}, which is not recorded: use a relative path and --output", found.written),
+        *_some("connected to {0}: what it got from there does not count", found.connections),
     ]
     return lines or ["it used nothing that does not count"]
 
 
-def _some(lines: Iterable[str]) -> list[str]:
-    every = list(lines)
+def _some(text: str, names: Iterable[str]) -> list[str]:
+    every = [text.format(quoted(name)) for name in names]
     return every[:MOST] + ([f"... and {len(every) - MOST} more (--json lists all)"] if len(every) > MOST else [])

@@ -106,7 +106,8 @@ def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[
         elif not future.cancelled() or future.set_running_or_notify_cancel():
             future.set_buffer(data, recalled=True)
     if missing:
-        tell_reached(task.label, graph, stacklevel=4)
+        if task.watched:
+            tell_reached(task.label, graph, stacklevel=4)
         if inside():
             # A call made by a call: there is no other worker to wait for.
             nested = Batcher(InlineEngine, here=True)

@@ -195,7 +195,8 @@ class Task:
 
         graph = self.graph()
         call.keep()
-        tell_reached(self.label, graph)
+        if self.watched:
+            tell_reached(self.label, graph)
         outcome = Outcome(time.time())
         began = time.perf_counter()
         watch = Watch(self._inputs(call), ignores=not self.watched)
@@ -218,7 +219,8 @@ class Task:
 
         graph = self.graph()
         call.keep()
-        tell_reached(self.label, graph, stacklevel=3)
+        if self.watched:
+            tell_reached(self.label, graph, stacklevel=3)
         outcome = Outcome(time.time())
         began = time.perf_counter()
         watch = Watch(self._inputs(call), ignores=not self.watched)

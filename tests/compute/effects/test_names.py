@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 import warnings
@@ -130,6 +131,20 @@ def only_names_them() -> str:
 @pytest.mark.parametrize("function", [measures, tells_a_given_time, drawn_with_seed, seeds_first, only_names_them])
 def test_not_told(function: Callable[[], Any]) -> None:
     assert told(function) == []
+
+
+def test_nothing_is_told_of_what_somebody_vouches_for() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        vouched = offload.task(lambda x: (time.time(), x)[1], effects="ignore")
+        assert vouched(1) == 1
+        assert vouched.submit(2).result(60) == 2
+
+        async def later() -> int:
+            return int(time.time()) * 0
+
+        assert asyncio.run(offload.task(later, effects="ignore")()) == 0
+    assert [str(one.message) for one in caught] == []
 
 
 def test_many_in_a_large_library_are_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from offload.compute.commands.request import quoted
 from offload.compute.commands.software import installed
 from offload.errors import UsageError
 
@@ -89,7 +90,7 @@ def find_environment(name: str) -> NamedEnvironment:
     if os.path.isfile(name):
         raise UsageError(
             f"--env {name} is a file: it says what should be installed, not what is",
-            f"name the environment that was made from it; if the command reads the file: --input {name}",
+            f"name the environment that was made from it; if the command reads the file: --input {quoted(name)}",
         )
     places = [name] if "/" in name or os.path.isdir(name) else []
     places += [place for place in _conda_environments() if os.path.basename(place) == name and "/" not in name]

@@ -8,6 +8,7 @@ import sys
 
 from offload.compute.commands.detect import detect
 from offload.compute.commands.found import Programs
+from offload.compute.commands.request import quoted
 from offload.compute.commands.software import software_checksum
 from offload.errors import UsageError
 from offload.identity.commands import CommandInput, command_record, identify
@@ -307,7 +308,9 @@ def _look(word: str, path: str, how: str, excluded: Sequence[str]) -> PlannedInp
     try:
         tree = scan(source, excluded, *limits)
     except TreeLimitError as error:
-        raise UsageError(f"{error.message}; {NAMED}", f"--input {source} if it is meant, --no-detect if not") from error
+        raise UsageError(
+            f"{error.message}; {NAMED}", f"--input {quoted(source)} if it is meant, --no-detect if not"
+        ) from error
     except UsageError as error:
         if how != "detected":
             raise

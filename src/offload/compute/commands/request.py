@@ -119,7 +119,12 @@ def quote(argv: Iterable[str]) -> str:
     >>> quote(["sh", "-c", "seq 1 10 | tac"])
     "sh -c 'seq 1 10 | tac'"
     """
-    return " ".join(word if _is_plain(word) else "'" + word.replace("'", "'\"'\"'") + "'" for word in argv)
+    return " ".join(map(quoted, argv))
+
+
+def quoted(word: str) -> str:
+    """Return one word as it is to be typed in a POSIX shell."""
+    return word if _is_plain(word) else "'" + word.replace("'", "'\"'\"'") + "'"
 
 
 def _is_plain(word: str) -> bool:

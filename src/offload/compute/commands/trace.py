@@ -8,6 +8,8 @@ import re
 
 from offload.compute.commands.detect import is_system
 from offload.compute.commands.execution import execute, prepare
+from offload.compute.commands.hints import TAIL, missing_inputs
+from offload.compute.commands.request import quoted
 from offload.errors import OffloadError, UsageError
 
 TYPE_CHECKING = False
@@ -60,8 +62,8 @@ class Traced:
         self.connections: list[str] = []
 
     def flags(self) -> list[str]:
-        """Return the options of ``offload run`` that declare what is missing."""
-        return [f"--input {path}" for path in (*self.missing, *self.read)]
+        """Return the options of ``offload run`` that declare what is missing, as they are to be typed in a shell."""
+        return [f"--input {quoted(path)}" for path in (*self.missing, *self.read)]
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values, for JSON."""
@@ -125,7 +127,11 @@ def trace(
             "in a container, tracing needs the capability SYS_PTRACE; else see /proc/sys/kernel/yama/ptrace_scope",
         )
     with open(log, encoding="utf-8", errors="surrogateescape") as stream:
-        return execution, judge(accesses(stream), plan, scratch.work, os.path.realpath(scratch.path), os.getcwd())
+        found = judge(accesses(stream), plan, scratch.work, os.path.realpath(scratch.path), os.getcwd())
+    if execution.exit_code:  # it says itself what it did not find: a module, whose directory was only listed
+        named = missing_inputs(execution.stderr.tail(TAIL), {item.path for item in plan.inputs})
+        found.missing += [path for path in named if path not in found.missing]
+    return execution, found
 
 
 def accesses(lines: Iterable[str]) -> Iterator[Access]:
