@@ -78,7 +78,7 @@ Examples:
 @click.option("--tls-cert", metavar="FILE", help="For tls://: this side's certificate. Default: Dask's configuration.")
 @click.option("--tls-key", metavar="FILE", help="For tls://: its key. Default: Dask's configuration.")
 @click.option("--i-know", is_flag=True, help="For tcp://: on any address. Everybody who can reach it can use it.")
-@click.option("--env-file", metavar="FILE", help="Write what `offload env` says there; removed when it ends.")
+@click.option("--env-file", metavar="FILE", help="Keep what `offload env` says in this file, as long as it is up.")
 @job_options
 @click.option("--dry-run", is_flag=True, help="Only show what would be started.")
 @json_option

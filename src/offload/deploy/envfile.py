@@ -1,16 +1,27 @@
-"""The file that `offload up --env-file` writes: what shell scripts source, as long as the deployment is there."""
+"""The file that `offload up --env-file` writes: what shell scripts source, as long as a deployment is there.
+
+Several deployments may name the same file: each has a block of lines of its own in it, and whatever else stands there
+is left as it is.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shlex
+import stat
 import sys
 
 from offload.compute.contact import Contact
 from offload.compute.places import Place, write_atomically
 from offload.deploy.environment import variables
+from offload.deploy.locking import alone
 from offload.deploy.security import write_secret
-from offload.errors import NotWritableError
+from offload.errors import NotWritableError, OffloadError
+
+SECONDS = 10.0
+"""How long another one may take to write its lines."""
 
 
 def lines(place: Place, contact: Contact) -> list[str]:
@@ -19,49 +30,72 @@ def lines(place: Place, contact: Contact) -> list[str]:
 
 
 def begin(place: Place, contact: Contact, path: str) -> None:
-    """Write the file, and have it follow the deployment from now on.
+    """Write the lines of a deployment, and have them follow it from now on.
 
     Raises
     ------
     NotWritableError
-        If it cannot be written.
+        If the file cannot be written.
     """
     earlier = _path(place)
     if earlier is not None and earlier != path:
         end(place)
     write_atomically(_note(place), path + "\n")
     try:
-        _write(place, contact, path)
-    except OSError as exc:
+        _change(place, path, _block(place, contact))
+    except NotWritableError:
         os.unlink(_note(place))
-        raise NotWritableError(f"{path} cannot be written: {exc.strerror}", "give another --env-file") from exc
+        raise
 
 
 def refresh(place: Place, contact: Contact) -> None:
-    """Write the file again, where there is one, and where it is not right any more; a failure is for the log."""
+    """Write the lines again, where they are not right any more; a failure is for the log."""
     path = _path(place)
-    if path is not None and _read(path) != _text(place, contact):
+    if path is not None and _block(place, contact) not in _read(path):
         try:
-            _write(place, contact, path)
-        except OSError as exc:
-            _complain(f"{path} cannot be written: {exc.strerror}")
+            _change(place, path, _block(place, contact))
+        except NotWritableError as exc:
+            _complain(exc.message)
 
 
 def end(place: Place) -> None:
-    """Remove the file, or empty it where it cannot be removed; one that somebody else has written stays."""
+    """Take the lines back, and remove the file where nothing else is in it."""
     path = _path(place)
     if path is None:
         return
     os.unlink(_note(place))
-    if not _read(path).startswith(_mark(place)):
-        return
     try:
-        os.unlink(path)
-    except OSError:
-        try:
-            os.truncate(path, 0)
-        except OSError as exc:
-            _complain(f"{path} cannot be emptied: {exc.strerror}")
+        _change(place, path, "")
+    except NotWritableError as exc:
+        _complain(exc.message)
+
+
+def _change(place: Place, path: str, block: str) -> None:
+    """Put a block in the place of the one that a deployment has, or behind all others; "" for none."""
+    path = os.path.realpath(path)
+    try:
+        os.stat(os.path.dirname(path))  # the lock would make the directory
+        with alone(f"{path}.lock", SECONDS, lambda: None, f"writing {path}"):
+            before = _read(path)
+            pattern = re.escape(_first(place)) + ".*?" + re.escape(_last(place))
+            after, found = re.subn(pattern, lambda _: block, before, flags=re.DOTALL)
+            if not found and block:
+                after += "\n" * (after != "" and not after.endswith("\n")) + block
+            if after.strip():
+                _replace(path, after)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+    except (OSError, OffloadError) as exc:
+        reason = exc.message if isinstance(exc, OffloadError) else exc.strerror
+        raise NotWritableError(f"{path} cannot be written: {reason}", "give another --env-file") from exc
+
+
+def _replace(path: str, text: str) -> None:
+    mode = stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else None
+    write_secret(path, os.fsencode(text))
+    if mode is not None:
+        os.chmod(path, mode)
 
 
 def _complain(text: str) -> None:
@@ -85,13 +119,13 @@ def _read(path: str) -> str:
         return ""
 
 
-def _mark(place: Place) -> str:
-    return f"# The deployment in {place.path}; written by offload, and removed when it ends.\n"
+def _first(place: Place) -> str:
+    return f"# >>> offload: the deployment in {place.path}; these lines go when it ends\n"
 
 
-def _text(place: Place, contact: Contact) -> str:
-    return _mark(place) + "".join(f"{line}\n" for line in lines(place, contact))
+def _last(place: Place) -> str:
+    return f"# <<< offload: the deployment in {place.path}\n"
 
 
-def _write(place: Place, contact: Contact, path: str) -> None:
-    write_secret(path, os.fsencode(_text(place, contact)))
+def _block(place: Place, contact: Contact) -> str:
+    return _first(place) + "".join(f"{line}\n" for line in lines(place, contact)) + _last(place)

@@ -6,14 +6,17 @@ from offload.compute.contact import Contact
 from offload.compute.places import VARIABLE, Place
 from offload.deploy import credentials
 from offload.deploy.spec import Spec, spec_of
+from offload.storage.home import BUFFERS, DATABASE, DEPLOYMENT
 
 
 def variables(place: Place, contact: Contact) -> dict[str, str]:
     """Return the environment variables: names, addresses and paths, no secrets.
 
     With them ``dask.distributed.Client()``, ``dask worker`` and ``dask scheduler`` find the scheduler and the
-    certificates by Dask's own configuration.
+    certificates by Dask's own configuration. Storage alone takes no work: results are kept there.
     """
+    if contact.state == "running" and contact.storage is not None and contact.jobs is None:
+        return {BUFFERS: DEPLOYMENT + place.name, DATABASE: DEPLOYMENT + place.name}
     found = {VARIABLE: place.name}
     if contact.scheduler is None:
         return found

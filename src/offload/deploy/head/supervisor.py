@@ -179,7 +179,8 @@ class Head:
         await self.services.scheduler.end()
         for directory in (self._runtime, self._scratch):
             directory.cleanup()
-        envfile.end(self.place)
+        if not self._moves:
+            envfile.end(self.place)
         with contextlib.suppress(FileNotFoundError):  # somebody has tidied up after us already
             os.unlink(self.place.contact)
         self.stopped.set()
