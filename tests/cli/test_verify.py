@@ -66,6 +66,12 @@ def die(x):
         os.kill(os.getpid(), 9)
     return x
 
+@offload.task
+def fail(x):
+    if os.environ.get("DIE"):
+        raise ValueError("too long\\n\\n  and why")
+    return x
+
 if __name__ == "__main__":
     exec(sys.argv[1])
 """
@@ -223,13 +229,14 @@ def test_calls_that_give_the_same(offload: Offload, project: Project) -> None:
 
 
 def test_calls_that_differ(inside: Inside, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.run("noise(1); die(2)")
+    project.run("noise(1); die(2); fail(3)")
     monkeypatch.setenv("DIE", "1")
     code, told = verified(inside)
     assert code == 1
     texts = {found["label"]: found["reasons"][0] for found in told["different"]}
     assert texts["__main__:noise"].startswith("['values'][1]: 0.")
     assert texts["__main__:die"] == "the result -> the process ended by signal 9"
+    assert texts["__main__:fail"] == "the result -> ValueError: too long"
     assert inside("history", "--json", "--outcome", "irreproducible").stdout == b"[]\n"
 
 

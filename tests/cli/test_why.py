@@ -49,6 +49,22 @@ def test_a_command_before_and_after(offload: Offload, tmp_path: Path) -> None:
     assert [(d["what"], d["name"]) for d in told["differences"]] == [("input", "words")]
 
 
+def test_files_of_a_directory(inside: Inside, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for name in ("a", "b", "c"):
+        (tmp_path / "data" / name).write_text(name)
+    inside("run", "--", "ls", "data", cwd=tmp_path)
+    (tmp_path / "data" / "a").write_text("other")
+    (tmp_path / "data" / "b").rename(tmp_path / "data" / "d e")
+    text = inside("why", "--", "ls", "data", cwd=tmp_path).stdout.decode()
+    assert "the input data has other content: a, b is gone, d e is new\n" in text
+    (told,) = json.loads(inside("why", "--json", "--", "ls", "data", cwd=tmp_path).stdout)["differences"]
+    assert [one["name"] for one in told["files"]] == ["a", "b", "d e"]
+    inside("run", "--", "ls", "data", cwd=tmp_path)
+    text = inside("why", newest(inside)).stdout.decode()
+    assert [line.strip() for line in text.splitlines()[-3:]] == ["a", "b is gone", "d e is new"]
+
+
 def test_the_options_of_run_count(inside: Inside) -> None:
     inside("run", "--var", "SEED=1", "--", "echo", "x")
     text = inside("why", "--var", "SEED=2", "--", "echo", "x").stdout.decode()

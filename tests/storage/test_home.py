@@ -115,6 +115,7 @@ def test_a_place_that_cannot_be_written() -> None:
     with pytest.raises((NotWritableError, StorageError)) as caught:
         Home("/proc/offload-home")
     assert caught.value.exit_code == 3
+    assert "OFFLOAD_HOME" in (caught.value.hint or "")
 
 
 def test_many_processes_make_one_home(tmp_path: Path) -> None:

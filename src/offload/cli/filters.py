@@ -70,7 +70,7 @@ class Filters:
         for option, kind in (("function", "python"), ("command", "command")):
             if given[option] is not None:
                 if self._kind not in (None, kind):
-                    raise UsageError(f"--kind {self._kind} leaves nothing of --{option}")
+                    raise UsageError(f"--kind {self._kind} leaves nothing of --{option}", "give one of them")
                 self._kind = kind
 
     def __bool__(self) -> bool:

@@ -144,6 +144,10 @@ class Home:
                 raise
         except FileExistsError as error:
             raise StorageError(f"{error.filename} is not a directory", "set OFFLOAD_HOME to another place") from error
+        except FileNotFoundError as error:
+            raise StorageError(
+                f"{self.path} cannot be made: {error.strerror}", "set OFFLOAD_HOME to another place"
+            ) from error
         except NotADirectoryError as error:
             raise StorageError(f"{self.path} lies below a file", "set OFFLOAD_HOME to another place") from error
         except OSError as error:

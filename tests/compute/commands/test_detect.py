@@ -54,6 +54,19 @@ def test_outputs_and_what_is_in_them_are_no_inputs() -> None:
     assert detect(argv, ["b.txt", "dir"]) == ["a.txt"]
 
 
+@pytest.mark.parametrize("text", ['"$1"{}', "${{D}}{}", "$(pwd){}", "`pwd`{}", "'d e'{}", 'd"{}"', '"$D""{}"'])
+def test_the_end_of_a_word_is_no_absolute_path(work: Path, text: str) -> None:
+    assert detect(["sh", "-c", "ls " + text.format(work)]) == []
+    assert not [word for word in detect(["sh", "-c", "ls " + text.format("/*")]) if word[0] == "/"]
+
+
+@pytest.mark.parametrize(
+    "text", ["'{}'", '"{}"', "X={}", 'X="{}"', "<{}", "`{}`", "$({})", "ls|{}", "{{{},x}}", "'a' '{}'"]
+)
+def test_absolute_paths_in_program_texts(work: Path, text: str) -> None:
+    assert detect(["sh", "-c", "ls " + text.format(work)]) == [str(work)]
+
+
 def test_absolute_paths_outside_the_system(work: Path) -> None:
     assert detect(["cat", str(work / "a.txt")]) == [str(work / "a.txt")]
 

@@ -52,3 +52,10 @@ def file(path: str, checksum: str = A, executable: bool = False) -> CommandInput
 )
 def test_differences(earlier: dict[str, object], now: dict[str, object], words: list[str]) -> None:
     assert [describe(difference) for difference in compare(earlier, now)] == words
+
+
+def test_many_packages_in_a_line() -> None:
+    packages = [f"p{number} 1 -> 2" for number in range(30)]
+    text = describe({"what": "software", "earlier": "a", "now": "b", "packages": packages})
+    assert text.startswith("other packages are installed beside the program: p0 1 -> 2, p1 1")
+    assert text.endswith("p11 1 -> 2 and 18 more")

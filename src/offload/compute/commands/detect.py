@@ -29,6 +29,7 @@ _SHARED = frozenset(("/", "/tmp", "/var", "/var/tmp", "/home", "/Users", "/mnt",
 _BREAKS = str.maketrans(dict.fromkeys("\t\n\r;|&<>()`$\"'\\{}=,", " "))
 _QUOTES = str.maketrans({'"': "'", "\n": "'"})
 _GLOB = frozenset("*?[")
+_AROUND = frozenset(" \t\n\r;|&<>(`=,{\\")
 
 
 def is_system(path: str) -> bool:
@@ -114,7 +115,14 @@ def _scripts(argv: Sequence[str]) -> set[int]:
 
 
 def _shell_words(text: str) -> Iterator[str]:
-    for word in text.translate(_BREAKS).split():
+    place = 0
+    broken = text.translate(_BREAKS)  # as long as the text
+    for word in broken.split():
+        place = broken.index(word, place)
+        before = text[:place]
+        place += len(word)
+        if word[0] == "/" and _is_end(before):
+            continue
         yield word
         if not _GLOB.isdisjoint(word):
             # The shell will expand it in the scratch directory, so what it matches has to be there.
@@ -124,3 +132,11 @@ def _shell_words(text: str) -> Iterator[str]:
     for piece in text.translate(_QUOTES).split("'"):
         if " " in piece:
             yield piece
+
+
+def _is_end(before: str) -> bool:
+    """Return whether what follows belongs to the word before it: ``"$1"/*`` and ``${dir}/*`` are no ``/*``."""
+    bare = before.rstrip("'\"")
+    if len(bare) < len(before):
+        return bool(bare) and bare[-1] not in _AROUND
+    return before.endswith(("}", ")")) or (before.endswith("`") and before.count("`") % 2 == 0)

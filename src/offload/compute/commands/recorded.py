@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from offload.compute.commands.directories import changed_files, held, name_files
 from offload.compute.commands.request import quote
 from offload.compute.commands.result import fetch, load
 from offload.compute.commands.why import name_packages, nearest_to
@@ -39,6 +40,7 @@ def explain_recorded(session: Session, found: Transformation) -> Explanation:
     near = nearest_to(record, found.label, session, skip=found.checksum)
     if near is not None:
         name_packages(near[1], session)
+        name_files(near[1], held(session, near[0].checksum), held(session, found.checksum))
     return Explanation(
         _is_hit(session, found.checksum),
         found.label,
@@ -80,6 +82,7 @@ def _difference(difference: dict[str, object]) -> Difference:
         for value in (difference["earlier"], difference["now"])
     )
     packages = difference.get("packages")
-    aspect = "\n".join(packages) if isinstance(packages, list) else difference.get("aspect")
+    files = "\n".join(changed_files(difference))
+    aspect = "\n".join(packages) if isinstance(packages, list) else difference.get("aspect") or files or None
     part = f"{what}" if name is None else f"{what} {name}"
     return Difference(part, before, after, None if aspect is None else str(aspect))

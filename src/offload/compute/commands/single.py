@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from offload.compute.commands.directories import listed
 from offload.compute.commands.execution import Execution, execute, prepare
 from offload.compute.commands.outputs import check_places, deliver_found, find, store_outputs
 from offload.compute.commands.recall import is_lost
@@ -23,13 +24,9 @@ if TYPE_CHECKING:
     from offload.compute.commands.pump import Sink
     from offload.compute.commands.stage import Scratch, Stager
     from offload.compute.session import Session
-    from offload.identity.trees import TreeEntry
     from offload.storage.store import Store
 
 EMPTY = checksum(b"")
-
-MOST_LISTED = 100
-"""Files of a directory that are noted one by one, for lineage."""
 
 
 class Computed:
@@ -237,9 +234,3 @@ def made(record: CommandRecord, store: Store) -> list[list[str]]:
         if data is not None:
             found += [[f"{item.path}/{name}", checksum] for name, checksum in listed(decode_manifest(data))]
     return found
-
-
-def listed(entries: Sequence[TreeEntry]) -> list[list[str]]:
-    """Return the files of a directory by name and checksum; of a large one, none."""
-    files = [[entry.name, entry.value] for entry in entries if entry.kind == "file"]
-    return files if len(files) <= MOST_LISTED else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from offload.compute.commands.directories import changed_files, held, listed, name_files
 from offload.compute.commands.result import fetch, load
 from offload.identity.decoding import decode
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     Difference = dict[str, object]
 
 CANDIDATES = 50
+MOST = 12
+"""Packages and files that are named in a line; JSON has all."""
 
 
 def explain(plan: Plan, session: Session) -> dict[str, object]:
@@ -44,6 +47,8 @@ def explain(plan: Plan, session: Session) -> dict[str, object]:
         return {**answer, "reason": "no earlier run of this command is recorded"}
     earlier, differences = nearest
     name_packages(differences, session, plan.installed)
+    now = {item.path: item.tree.entries for item in plan.inputs if item.tree is not None}
+    name_files(differences, held(session, earlier.checksum), {path: listed(now[path]) for path in now})
     return {
         **answer,
         "reason": "it differs from every recorded run",
@@ -136,17 +141,24 @@ def describe(difference: Difference) -> str:
     earlier, now = difference["earlier"], difference["now"]
     if what == "software":
         packages = difference.get("packages")
-        listed = ", ".join(packages) if isinstance(packages, list) else ""
+        listed = few(packages) if isinstance(packages, list) else ""
         return "other packages are installed beside the program" + (f": {listed}" if listed else "")
     subject = f"argument {name}" if what == "argument" else f"the {what} {name}" if name is not None else f"the {what}"
     if what in ("input", "executable", "program", "stdin") and earlier is not None and now is not None:
-        aspect = difference.get("aspect")
-        return f"{subject} has other content" if aspect is None else f"{subject}: {aspect}"
+        aspect = difference.get("aspect") or "has other content"
+        files = few(changed_files(difference))
+        return subject + (": " if "aspect" in difference else " ") + f"{aspect}" + (f": {files}" if files else "")
     if earlier is None:
         return f"{subject} is new" + (f": {now!r}" if what in ("argument", "variable") else "")
     if now is None:
         return f"{subject} is gone" + (f"; it was {earlier!r}" if what in ("argument", "variable") else "")
     return f"{subject} was {earlier!r}, is {now!r}"
+
+
+def few(texts: list[str]) -> str:
+    """Return texts in one line, the first ones of many."""
+    more = len(texts) - MOST
+    return ", ".join(texts[:MOST]) + (f" and {more} more" if more > 0 else "")
 
 
 def _arguments(earlier: object, now: object) -> Iterator[Difference]:

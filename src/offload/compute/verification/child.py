@@ -15,6 +15,10 @@ from offload.compute.again import restored
 from offload.compute.verification.verdicts import CannotRunError, different_values
 from offload.errors import OffloadError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.compute.outcome import Outcome
+
 
 class Job:
     """A call to be run again.
@@ -101,10 +105,20 @@ def _run(job: Job) -> Answer:
     batch.calls.append(dumps((args, kwargs)))
     (outcome,) = run_batch(batch, "the process that runs it again")
     if outcome.error is not None:
-        return Answer(f"the result -> {outcome.text.strip().splitlines()[-1]}", seconds=outcome.seconds)
+        return Answer(f"the result -> {_raised(outcome)}", seconds=outcome.seconds)
     if outcome.checksum == job.result:
         return Answer(seconds=outcome.seconds)
     return Answer(_difference(job, outcome), seconds=outcome.seconds)
+
+
+def _raised(outcome: Outcome) -> str:
+    """Return what a call raised, in one line: the first one of its message."""
+    try:
+        error = pickle.loads(outcome.error or b"")
+        first = str(error).strip().partition("\n")[0]
+    except Exception:  # whatever its class raises when it is made again
+        return outcome.text.strip().splitlines()[-1]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def _check_environment(environment: dict[str, Any]) -> None:
