@@ -158,6 +158,9 @@ def test_what_waits_says_why(cluster: Cluster, words: list[str], reason: str) ->
     wait_for(lambda: reason in cluster.workers()[0]["reason"], reason)
     (worker,) = cluster.workers()
     assert worker["state"] == "pending"
+    told = cluster.lab.offload("status", "login").stdout
+    line = f"worker jobs: 1 desired; 1 submitted, 1 pending (1 {worker['reason']}), 0 running, 0 connected, 0 lost\n"
+    assert line in told, told
     cluster.down()
 
 

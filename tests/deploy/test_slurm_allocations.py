@@ -29,6 +29,9 @@ def test_a_number_of_workers_two_by_two(cluster: Cluster) -> None:
         ("worker-0.0", "c1"), ("worker-0.1", "c2"), ("worker-1.0", "c1"), ("worker-1.1", "c2"),
     }  # fmt: skip
     assert len({worker["job"] for worker in connected(cluster)}) == len(cluster.slurm.jobs()) == 2
+    told = cluster.lab.offload("status", "login").stdout
+    assert "worker jobs: 3 desired (4 in whole allocations); 4 submitted, 0 pending, 4 running, 4 connected" in told
+    assert f"job {connected(cluster)[1]['job']} on c2" in told
     assert cluster.hosts() == {"c1", "c2"}
     said = cluster.lab.offload("logs", "login", "--worker", "worker-1.1").stdout
     assert "worker-1.1 works for" in said, said

@@ -45,6 +45,10 @@ def write_deployment(told: Part) -> None:
         lines.append(("database", f"{database['path']}: {counted(database['results'], 'result')}"))
     if told["jobs"] is not None:
         lines.append(("under way", _under_way(told["jobs"])))
+    if told["worker_jobs"] is not None:
+        from offload.deploy.workerjobs import in_words
+
+        lines.append(("worker jobs", in_words(told["worker_jobs"])))
     lines += [("group", _group(group)) for group in told.get("groups", ())]
     lines += [("waits", text) for text in told["waits"]]
     lines.append(("health", counted(len(told["problems"]), "problem") if told["problems"] else "good"))
@@ -111,10 +115,11 @@ def _worker(worker: Part) -> tuple[str, ...]:
         memory = size_text(worker["memory"])
         if worker.get("memory_limit"):
             memory += f" of {size_text(worker['memory_limit'])}"
+    on = f" on {worker['node']}" if worker.get("node") else ""
     return (
         worker["name"],
         worker["state"],
-        str(worker["pid"] or (f"job {worker['job']}" if worker.get("job") else "")),
+        str(worker["pid"] or (f"job {worker['job']}" if worker.get("job") else "")) + on,
         str(worker["restarts"]),
         str(worker.get("threads", "")),
         str(worker.get("executing", "")),

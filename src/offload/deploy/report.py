@@ -14,6 +14,7 @@ from offload.compute.places import Place
 from offload.compute.resources import parse_resources, times
 from offload.deploy import launch
 from offload.deploy.processes import tail
+from offload.deploy.workerjobs import counted_jobs
 from offload.errors import OffloadError, StorageError
 from offload.storage.remote.client import Client
 
@@ -43,9 +44,9 @@ def report(place: Place) -> dict[str, Any]:
     -------
     dict
         What :func:`offload.deploy.launch.status` gives, with ``services`` that begin with the head and tell
-        ``address`` and ``since`` (without a head, if there is none); ``jobs``, what is under way; ``waits``, what
-        waits and why; ``problems``, each with ``message`` and ``hint``. Whatever is not running has ``says``, the
-        last line of its log.
+        ``address`` and ``since`` (without a head, if there is none); ``jobs``, what is under way; ``worker_jobs``,
+        see :func:`offload.deploy.workerjobs.counted_jobs`; ``waits``, what waits and why; ``problems``, each with
+        ``message`` and ``hint``. Whatever is not running has ``says``, the last line of its log.
     """
     contact = launch.known(place)
     told = launch.status(place)
@@ -60,6 +61,7 @@ def report(place: Place) -> dict[str, Any]:
             worker["state"] = "connecting"
         if worker["state"] != "connected":
             worker["says"] = worker.get("reason") or _last_line(place, worker["name"])
+    told["worker_jobs"] = counted_jobs(told["workers"], told.get("desired", 0))
     told["waits"] = _waits(told)
     more = f"offload scale {place.name} N" if has_head else f"offload worker --contact {place.contact}"
     told["problems"] = [{"message": error.message, "hint": error.hint} for error in _problems(told, more)]

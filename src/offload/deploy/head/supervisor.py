@@ -235,9 +235,17 @@ class Head:
             "storage": self.contact.storage,
             "adaptive": self._limits(WORKER),
             "groups": [self._described(group) for group in self.groups] if self.spec.groups else [],
+            "desired": sum(self._desired(group) for group in self.groups if group.spec.provider != LOCAL),
             "services": services,
             "workers": workers,
         }
+
+    def _desired(self, group: Group) -> int:
+        """Return how many workers of a group are wanted; whole allocations may have more."""
+        if self.spec.storage_only or self.spec.scheduler is not None:
+            return 0
+        limits, spec = self.adaptive.limits.get(group.name), self.spec.group(group.name)
+        return spec.workers if limits is None else min(len(group.workers), limits.maximum)
 
     def _limits(self, group: str) -> dict[str, int] | None:
         limits = self.adaptive.limits.get(group)
