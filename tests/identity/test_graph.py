@@ -123,6 +123,13 @@ def other_code(x: int, y: int = 1, *, z: int = 1) -> int:
     return x - y
 
 
+KEPT: list[type] = []  # a class that nobody holds is no subclass any more, sooner or later
+
+
+def derived(cls: type) -> type:
+    return type("New", (cls,), {"__module__": "app"})
+
+
 def assign(name: str, value: object) -> Callable[[Any], None]:
     return lambda app: setattr(app, name, value)
 
@@ -164,7 +171,7 @@ CHANGES: dict[str, list[Callable[[Any], object]]] = {
     "attribute_of_a_local": [lambda app: setattr(app.helper, "rate", 2), lambda app: delattr(app.helper, "rate")],
     "partially": [lambda app: app.bound.keywords.update(y=2), lambda app: app.bound.keywords.update(z=2)],
     "library": [lambda app: setattr(app.colorsys, "rgb_to_yiq", other_code)],
-    "kinds": [lambda app: app.Kind.register(app.Base), lambda app: type("New", (app.Kind,), {"__module__": "app"})],
+    "kinds": [lambda app: app.Kind.register(app.Base), lambda app: KEPT.append(derived(app.Kind))],
     "lazy": [lambda app: setattr(app.helpers, "RATE", 2)],
     "weak": [lambda app: setattr(app.OBJECT, "x", 2), lambda app: setattr(app.A, "method", lambda self: 2)],
     "class_of_base_too": [lambda app: setattr(app.A, "__bases__", (app.Other,))],

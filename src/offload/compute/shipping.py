@@ -14,12 +14,12 @@ from cloudpickle.cloudpickle import list_registry_pickle_by_value
 
 from offload.compute.tasks import Task
 from offload.errors import EncodeError, IdentityError
+from offload.identity.checks import MISSING
 from offload.identity.declared import Declared
 from offload.identity.distributions import PROJECT, origin
 from offload.identity.functions import closure
 from offload.identity.graph import Graph
 from offload.identity.parts import parts
-from offload.identity.watched import MISSING
 
 _lock = threading.RLock()  # cloudpickle keeps one list of modules for all threads
 _ATOMS = {type(None), bool, int, float, complex, str, bytes}

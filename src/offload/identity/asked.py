@@ -10,6 +10,7 @@ from types import CodeType, FunctionType
 
 from offload.identity.distributions import PROJECT, origin
 from offload.identity.rewritten import COMPILED, rewrites_itself
+from offload.identity.sources import file_of, source, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ _NAMESPACES = {"__dict__", "vars", "getmembers"}
 _NAMES = ("__module__", "__name__", "__qualname__")
 _NAMED = (type, FunctionType)
 _NOTHING = object()
+_PLAIN = {str, type, type(None)}  # of annotations: what is told by its identity
+LARGE = 1000
+"""A graph with more nodes is a library's: source text counts file by file."""
 
 
 class Asked:
@@ -70,11 +74,11 @@ class Asked:
         names, ask = self.graph.names, self.graph.ask
         asking: dict[str, Callable[[Any], Any]] = {}
         if names & _ANNOTATIONS:
-            asking["annotations"] = lambda s: ask(_annotations, s)
+            asking["annotations"] = self._annotations
         if names & _DOCSTRINGS:
             asking["doc"] = self._doc
         if names & _SOURCES:
-            asking["source"] = lambda s: ask(_source, s)
+            asking["source"] = self._source
         if names & _LINES:
             asking["lines"] = lambda s: ask(_lines, s.__code__) if isinstance(s, FunctionType) else _NOTHING
         if "co_filename" in names:
@@ -104,6 +108,19 @@ class Asked:
     def _attribute(self, function: FunctionType, name: str) -> object:
         return self.graph.describe(self.graph.look(function.__dict__, name), f"{function.__qualname__}.{name}")
 
+    def _source(self, subject: Any) -> object:
+        if len(self.graph.nodes) <= LARGE:
+            return self.graph.ask(source, subject)
+        # To find where a class ends, its whole file is parsed. So much that some text counts which nobody reads.
+        file = file_of(subject)
+        return None if file is None else self.graph.ask(text_of, file)
+
+    def _annotations(self, subject: Any) -> object:
+        if type(subject) is FunctionType and _PLAIN.issuperset(map(type, subject.__annotations__.values())):
+            self.graph.note_annotations(subject)
+            return _annotations(subject)
+        return self.graph.ask(_annotations, subject)
+
     def _doc(self, subject: Any) -> object:
         found = self.graph.ask(getattr, subject, "__doc__", None)
         if found is None or isinstance(found, str):
@@ -115,17 +132,6 @@ class Asked:
     def _subclasses(self, cls: type) -> object:
         found = self.graph.ask(type.__subclasses__, cls)
         return [self.graph.refer(sub) for sub in found if origin(sub.__module__) == PROJECT]
-
-
-def _source(subject: Any) -> list[object] | None:
-    if subject is None:
-        return None
-    import inspect
-
-    try:
-        return list(inspect.getsourcelines(subject))
-    except (OSError, TypeError):  # as the code that asks will find
-        return None
 
 
 def _lines(code: CodeType) -> list[object]:

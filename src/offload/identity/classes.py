@@ -57,9 +57,10 @@ def is_of_project(function: FunctionType) -> bool:
 def strangers(graph: Graph, cls: type) -> Iterator[object]:
     """Yield what the project has put into a class of a library: functions as members, virtual subclasses."""
     graph.measure_members(cls)
-    for name, member in sorted(vars(cls).items()):
+    members = vars(cls)
+    for name, member in sorted(members.items()):
         if _is_strange(member):
-            yield [name, member_contents(graph, graph.look(vars(cls), name), f"{cls.__qualname__}.{name}")]
+            yield [name, member_contents(graph, graph.look(members, name), f"{cls.__qualname__}.{name}")]
     yield from registered(graph, cls)
 
 
@@ -105,7 +106,8 @@ def class_contents(graph: Graph, cls: type, label: str) -> list[object]:
     if enumeration:
         members.append([[name, *_enumerated(graph, m, label)] for name, m in vars(cls)["_member_map_"].items()])
     made = fitted(cls)
-    for name in sorted(vars(cls)):
+    names = vars(cls)
+    for name in sorted(names):
         if name in made:
             if made[name] is not None:
                 members.append([name, graph.describe(made[name], f"{label}.{name}")])
@@ -115,7 +117,7 @@ def class_contents(graph: Graph, cls: type, label: str) -> list[object]:
         if enumeration and (name in _ENUM_NOISE or name in vars(cls)["_member_map_"]):
             continue
         where = f"{label}.{name}"
-        member = graph.look(vars(cls), name)
+        member = graph.look(names, name)
         if name == "__dataclass_fields__":
             members.append([name, _field_contents(graph, member, where)])
         elif name == "__dataclass_params__":

@@ -8,12 +8,12 @@ prompt and code from ``exec`` are all right.
 from __future__ import annotations
 
 import dis
-import sys
 from bisect import bisect_left
 from hashlib import sha256
 from types import CodeType
 
 from offload.identity.encoding import encode
+from offload.identity.instructions import JUMPS, NAME_FLAGS, Instruction, instructions
 from offload.identity.naming import BY_NAME, constant_name
 
 TYPE_CHECKING = False
@@ -26,14 +26,12 @@ _FLAGS = 0x04 | 0x08 | 0x20 | 0x80 | 0x100 | 0x200
 _GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 _FREE = {"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"}
 _LOCAL = {"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW"}
+_HAS_PAIRS = any(name.count("_FAST") == 2 for name in dis.opmap)
 _STORE = {"STORE_FAST", "STORE_DEREF", "STORE_NAME"}
 _ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
-_TRANSPARENT = {"CACHE", "EXTENDED_ARG", "NOP", "NOT_TAKEN"}
+_TRANSPARENT = {"NOP", "NOT_TAKEN"}
 # Names that the compiler stores in a class body, and that say nothing about what the class does.
 _NOT_COUNTED = {"__doc__", "__firstlineno__", "__module__", "__qualname__", "__static_attributes__"}
-# Low bits of an argument that are not part of the number of a name.
-_NAME_FLAGS = {"LOAD_GLOBAL": 1, "LOAD_SUPER_ATTR": 3, "LOAD_ATTR": 1 if sys.version_info >= (3, 12) else 0}
-_JUMPS = frozenset((*dis.hasjrel, *dis.hasjabs))
 
 
 class Read:
@@ -97,9 +95,9 @@ def inspect_code(code: CodeType) -> Code:
     return known[1]
 
 
-def _counted(instructions: list[dis.Instruction]) -> list[dis.Instruction]:
+def _counted(instructions: list[Instruction]) -> list[Instruction]:
     """Return the instructions without those that only name a class, its module and its docstring."""
-    kept: list[dis.Instruction] = []
+    kept: list[Instruction] = []
     for instruction in instructions:
         if (
             instruction.opname == "STORE_NAME"
@@ -113,7 +111,7 @@ def _counted(instructions: list[dis.Instruction]) -> list[dis.Instruction]:
     return kept
 
 
-def _single(instruction: dis.Instruction) -> list[dis.Instruction]:
+def _single(instruction: Instruction) -> list[Instruction]:
     """Take apart an instruction for two variables, which the compiler makes of two that stand on one line."""
     name = instruction.opname
     if name.count("_FAST") != 2 or not isinstance(instruction.argval, tuple):
@@ -121,9 +119,14 @@ def _single(instruction: dis.Instruction) -> list[dis.Instruction]:
     first, second = name[: name.index("_FAST") + 5], name[name.index("_FAST") + 6 :]
     number = instruction.arg or 0
     return [
-        instruction._replace(opname=opname, opcode=dis.opmap[opname], arg=arg, argval=variable)
+        Instruction(dis.opmap[opname], opname, arg, variable, instruction.offset)
         for opname, arg, variable in zip((first, second), (number >> 4, number & 15), instruction.argval, strict=True)
     ]
+
+
+def _handlers(code: CodeType) -> list[Any]:
+    """Return the entries of a code object's table of exceptions."""
+    return dis.Bytecode(code).exception_entries if code.co_exceptiontable else []  # type: ignore[attr-defined]
 
 
 class _Scan:
@@ -141,8 +144,10 @@ class _Scan:
 
     def result(self) -> Code:
         code = self.code
-        every = (i for i in dis.get_instructions(code) if i.opname not in _TRANSPARENT)
-        kept = _counted([single for i in every for single in _single(i)])
+        every = [i for i in instructions(code) if i.opname not in _TRANSPARENT]
+        if _HAS_PAIRS:
+            every = [single for i in every for single in _single(i)]
+        kept = _counted(every)
         offsets = [instruction.offset for instruction in kept]
         operations = bytearray()
         # Numbered by first use: a docstring, which no instruction loads, shifts nothing.
@@ -153,9 +158,9 @@ class _Scan:
             if instruction.opcode in dis.hasconst:
                 argument = constants.setdefault(argument, len(constants))
             elif instruction.opcode in dis.hasname:
-                flags = argument & _NAME_FLAGS.get(instruction.opname, 0)
+                flags = argument & NAME_FLAGS.get(instruction.opname, 0)
                 argument = names.setdefault(instruction.argval, len(names)) << 2 | flags
-            elif instruction.opcode in _JUMPS:
+            elif instruction.opcode in JUMPS:
                 argument = bisect_left(offsets, instruction.argval)
             operations.append(instruction.opcode)
             operations += argument.to_bytes(4, "big")
@@ -167,7 +172,7 @@ class _Scan:
             self.flush()
         handlers = [
             [*(bisect_left(offsets, offset) for offset in (entry.start, entry.end, entry.target)), entry.depth]
-            for entry in dis.Bytecode(code).exception_entries  # type: ignore[attr-defined]
+            for entry in _handlers(code)
         ]
         normal: list[object] = [
             code.co_name,
@@ -189,7 +194,8 @@ class _Scan:
         for index, instruction in enumerate(kept):
             name = instruction.argval
             if instruction.opname.startswith("LOAD") and type(name) is str and name in BY_NAME:
-                self.call_by_name(name, constant_name(kept, index))
+                targets = {i.argval for i in kept if i.opcode in JUMPS}.union(e.target for e in _handlers(code))
+                self.call_by_name(name, constant_name(kept, index, targets))
         return Code(normal, list(self.reads.values()), self.names.union(names), self.fixed)
 
     def call_by_name(self, function: str, name: str | None) -> None:
@@ -215,7 +221,7 @@ class _Scan:
                 self.inner.append(read)
         return ["code", nested.digest]
 
-    def follow(self, instruction: dis.Instruction, before: list[dis.Instruction]) -> None:
+    def follow(self, instruction: Instruction, before: list[Instruction]) -> None:
         """Note what an instruction reads, given the two before it."""
         name, value = instruction.opname, instruction.argval
         if name in _ATTRIBUTE and self.pending is not None:
@@ -239,7 +245,7 @@ class _Scan:
             self.flush()
             self.start(name, value, before)
 
-    def start(self, name: str, value: Any, before: list[dis.Instruction]) -> None:
+    def start(self, name: str, value: Any, before: list[Instruction]) -> None:
         """Begin a read, where the instruction begins one."""
         if name in _GLOBAL:
             self.pending = (self.modules.get(value) if name != "LOAD_GLOBAL" else None) or Read("global", value)

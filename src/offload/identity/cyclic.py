@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from offload.identity.pieces import Pieces
+
 # They have no parts, or hold themselves only through others, which have numbers.
 _UNNUMBERED = {type(None), bool, int, float, complex, str, bytes, tuple, frozenset, type, type(Ellipsis)}
 _CONTAINERS = {list, dict, tuple, set, frozenset}
@@ -30,6 +32,8 @@ class CyclicEncoder(Encoder):
         Whether lists, dicts and sets may contain themselves, with no object of a class in between.
     within : CyclicEncoder, optional
         What has been written so far by another one, which shall not know of this one.
+    pieces : Pieces, optional
+        Takes note of what is written. Each object is written out: the numbers in it depend on what was met before.
 
     Examples
     --------
@@ -44,6 +48,7 @@ class CyclicEncoder(Encoder):
     False
     """
 
+    names_pieces = False
     __slots__ = ("_count", "_met", "_plain", "_stack", "_within")
 
     def __init__(
@@ -51,8 +56,9 @@ class CyclicEncoder(Encoder):
         refer: Callable[[object], object] | None = None,
         plain: bool = True,
         within: CyclicEncoder | None = None,
+        pieces: Pieces | None = None,
     ) -> None:
-        super().__init__(portable=False, refer=refer)
+        super().__init__(portable=False, refer=refer, pieces=pieces)
         self._met: dict[int, tuple[int, object]] = {}
         self._stack: list[object] = [] if within is None else [*within._stack]  # what is being written
         self._count: int = 0 if within is None else within._count

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from offload.identity.pieces import Pieces
+
     Chunk = bytes | memoryview
     Write = Callable[["Encoder", Any], None]
 
@@ -67,15 +69,19 @@ class Encoder:
     refer : callable, optional
         How a class, function or module found inside a value is named. It returns a value to encode in its place. By
         default that is the digest of all that the thing reaches.
+    pieces : Pieces, optional
+        Takes note of what is written; objects that it knows stand in the bytes as the checksum of what was written.
     """
 
-    __slots__ = ("chunks", "depth", "modules", "open", "parts", "portable", "refer")
+    names_pieces = True
+    __slots__ = ("chunks", "depth", "modules", "open", "parts", "pieces", "portable", "refer")
 
     def __init__(
         self,
         portable: bool = True,
         refer: Callable[[object], object] | None = None,
         parts: dict[int, object] | None = None,
+        pieces: Pieces | None = None,
     ) -> None:
         self.chunks: list[Chunk] = []
         self.modules: set[str] = set()
@@ -83,6 +89,7 @@ class Encoder:
         self.refer = refer
         self.open: set[int] = set()
         self.parts = parts
+        self.pieces = pieces
         self.depth = 0
 
     def write(self, value: object) -> None:
@@ -119,10 +126,17 @@ class Encoder:
 
     def meet(self, value: object) -> None:
         """Note a part that can change; refuse it where it stands in two places, if that is asked for."""
+        if self.pieces is not None:
+            self.pieces.note(value)
         if self.parts is not None:
             if id(value) in self.parts:
                 raise EncodeError(f"a {type(value).__name__} stands in two places")
             self.parts[id(value)] = value  # kept, so that its id stays its own
+
+    def opaque(self) -> None:
+        """Note that a value is written of which only writing it again tells whether it is the same."""
+        if self.pieces is not None:
+            self.pieces.opaque = True
 
     def leave(self, value: object) -> None:
         """Note that `value` has been written."""
@@ -196,7 +210,7 @@ def _write_bytearray(encoder: Encoder, value: bytearray) -> None:
 
 
 def _write_list(encoder: Encoder, value: list[Any] | tuple[Any, ...]) -> None:
-    if encoder.parts is not None and type(value) is list:
+    if type(value) is list:
         encoder.meet(value)
     if len(value) >= PACKED_LENGTH:
         packed = pack(value)

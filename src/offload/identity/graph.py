@@ -6,6 +6,7 @@ end. The graph remembers what it looked at, and can tell whether that is still t
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections import deque
 from functools import partial
@@ -13,9 +14,10 @@ from hashlib import sha256
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
 from offload.errors import CycleError, EncodeError, IdentityError
+from offload.identity.checks import MISSING
 from offload.identity.encoding import Encoder, encode
 from offload.identity.references import is_silent
-from offload.identity.watched import MISSING, Watched
+from offload.identity.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ _ATOMS = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), Bui
 _GENERATORS = (("random", "_inst"), ("numpy.random.mtrand", "_rand"))
 # What functools.update_wrapper copies from the function that is wrapped.
 _COPIED = {"__annotations__", "__doc__", "__module__", "__name__", "__qualname__", "__type_params__"}
+# A module that is loaded on the way may register things in what was seen before; then all is looked at once more.
+_MOST_WALKS = 5
 
 
 class Node:
@@ -87,20 +91,35 @@ class Graph(Watched):
     """
 
     def __init__(self, root: object) -> None:
+        collects = gc.isenabled()
+        gc.disable()  # what is noted is all kept: looking for garbage in it takes half of the time
+        try:
+            for _ in range(_MOST_WALKS):
+                self._begin(root)
+                self.content = self.describe(root)
+                self._drain()
+                if not self.imports:
+                    break
+            self.checksum = sha256(self.canonical()).hexdigest()
+        finally:
+            if collects:
+                gc.enable()
+        self._digests.clear()
+        self._looked.clear()
+        self._asked.clear()
+        self._pieces.forget()
+
+    def _begin(self, root: object) -> None:
         super().__init__()
+        self.root = root
         self.modules: set[str] = set()
         self.names: set[str] = set()
         self.unfollowed: dict[str, list[str]] = {}
+        self.imports = False  # whether following the code has loaded a module, which may change what was seen before
         self._numbers: dict[int, int] = {}
         self._queue: deque[Node] = deque()
         self._at: Node | None = None  # whose content is being looked at
         self._digests: dict[int, str] = {}  # of values that can change, which are kept
-        self.root = root
-        self.content = self.describe(root)
-        self._drain()
-        self._digests.clear()
-        self._looked.clear()
-        self.checksum = sha256(self.canonical()).hexdigest()
 
     def canonical(self) -> bytes:
         """Return the bytes whose checksum is the identity."""
@@ -187,13 +206,15 @@ class Graph(Watched):
 
     def digest(self, value: object) -> str:
         """Return the checksum of a value's encoding, with what it reaches in this graph."""
-        encoder = Encoder(portable=False, refer=self.refer)
+        self._pieces.opaque = False
+        encoder = Encoder(portable=False, refer=self.refer, pieces=self._pieces)
         try:
             encoder.write(value)
         except CycleError:
             from offload.identity.cyclic import CyclicEncoder
 
-            encoder = CyclicEncoder(self.refer)
+            self._pieces.opaque = False
+            encoder = CyclicEncoder(self.refer, pieces=self._pieces)
             encoder.write(value)
         self.modules |= encoder.modules
         return sha256(b"".join(encoder.chunks)).hexdigest()
@@ -213,6 +234,8 @@ class Graph(Watched):
         if not _is_immutable(value):
             self._digests[id(value)] = digest
             self._values.append((value, digest, where))
+            if self._pieces.opaque:
+                self._opaque.append((value, digest, where))
         return ["value", type(value).__qualname__, digest]
 
     def _drain(self) -> None:

@@ -7,13 +7,14 @@ import sys
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
 from offload.errors import IdentityError
+from offload.identity.checks import MISSING
 from offload.identity.classes import class_contents, is_made_here, is_of_project, strangers
 from offload.identity.codes import Read, inspect_code
 from offload.identity.distributions import PROJECT, origin, owner
 from offload.identity.graph import Graph, Node
 from offload.identity.rewritten import rewrites_itself, source_contents
 from offload.identity.unfollowed import unfollowed
-from offload.identity.watched import MISSING, Held
+from offload.identity.watched import Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -178,10 +179,13 @@ def _absolute(function: FunctionType, read: Read) -> str:
 def _imported(graph: Graph, name: str) -> object:
     """Return a module of the project; it is imported, as the call would do."""
     if name not in sys.modules:
+        loaded = len(sys.modules)
         try:
             importlib.import_module(name)
         except Exception:  # whatever its code may raise: the call meets the same, and may well catch it
             return MISSING
+        finally:
+            graph.imports |= len(sys.modules) != loaded
     return graph.look(sys.modules, name)
 
 

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import dis
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from offload.identity.instructions import Instruction
+
 # Which argument is the name.
 BY_NAME = {"getattr": 1, "__import__": 0, "import_module": 0}
 _CALL = "PRECALL" if "PRECALL" in dis.opmap else "CALL"  # the first that knows of the arguments
 _LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_ATTR", "LOAD_METHOD", "LOAD_DEREF", "LOAD_FAST"}
 
 
-def constant_name(instructions: list[dis.Instruction], index: int) -> str | None:
+def constant_name(instructions: list[Instruction], index: int, targets: Container[int]) -> str | None:
     """Return the constant by which a call names what it gets, or None where it is computed.
 
     Parameters
     ----------
-    instructions : list of dis.Instruction
+    instructions : list of Instruction
         Of the code.
     index : int
         Of the one that loads one of the functions in `BY_NAME`.
+    targets : set of int
+        The offsets that are jumped to.
     """
     start = instructions[index]
     if start.opname not in _LOADS:
@@ -29,7 +37,7 @@ def constant_name(instructions: list[dis.Instruction], index: int) -> str | None
         instruction = instructions[number]
         number += 1
         name = instruction.opname
-        if instruction.is_jump_target and stack:
+        if instruction.offset in targets and stack:
             stack[-1] = None  # one of two values
         if name in ("PUSH_NULL", "KW_NAMES"):
             continue

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copyreg
 import importlib
+from hashlib import sha256
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 
 from offload.errors import DecodeError, EncodeError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from offload.identity.decoding import Decoder
     from offload.identity.encoding import Encoder
+    from offload.identity.pieces import Pieces
 
 _BY_TYPE: dict[type, tuple[str, Callable[[Any], object]]] = {}
 _BY_NAME: dict[str, Callable[[Any], object]] = {}
@@ -71,6 +73,7 @@ def write_object(encoder: Encoder, value: Any) -> None:
         registered = _BY_TYPE.get(cls)
     if registered is not None:
         _note(encoder, cls.__module__)
+        encoder.opaque()
         name, encode = registered
         encoder.enter(value)
         encoder.tag(tags.OBJECT)
@@ -85,19 +88,43 @@ def write_object(encoder: Encoder, value: Any) -> None:
     elif isinstance(value, ModuleType):
         _write_reference(encoder, tags.MODULE, value)
     elif cls is MethodType:
-        _write_parts(encoder, value, (bound_method, (value.__func__, value.__self__)))
+        _write_parts(encoder, value, (bound_method, (value.__func__, value.__self__), None, None, None, None))
     elif encoder.refer is not None and is_silent(cls):
         _write_reference(encoder, tags.CLASS, cls)
     elif encoder.refer is not None and (held := leads_to(value)) is not None:
+        encoder.opaque()
         encoder.enter(value)
         encoder.tag(tags.OBJECT)
         encoder.write(held)
         encoder.leave(value)
+    elif encoder.pieces is not None and encoder.names_pieces:
+        _write_piece(encoder, value, encoder.pieces)
     else:
-        parts = _reduce(value)
-        if parts[0] is find_global:
-            _note(encoder, parts[1][0])
-        _write_parts(encoder, value, parts)
+        _write_reduced(encoder, value)
+
+
+def _write_piece(encoder: Encoder, value: Any, pieces: Pieces) -> None:
+    """Write an object as the checksum of what it is written as, and that only once."""
+    checksum = pieces.written(value)
+    if checksum is None:
+        chunks, encoder.chunks = encoder.chunks, []
+        opaque, pieces.opaque = pieces.opaque, False
+        _write_reduced(encoder, value)
+        checksum = sha256(b"".join(encoder.chunks)).digest()
+        pieces.remember(value, checksum, pieces.opaque)
+        pieces.opaque |= opaque
+        encoder.chunks = chunks
+    encoder.tag(tags.OBJECT)
+    encoder.write(checksum)
+
+
+def _write_reduced(encoder: Encoder, value: Any) -> None:
+    parts = _parts(value)
+    if parts[0] is find_global:
+        _note(encoder, parts[1][0])
+    if encoder.pieces is not None:
+        encoder.pieces.note_object(value, _parts, parts)
+    _write_parts(encoder, value, parts)
 
 
 def _install(name: str) -> None:
@@ -116,6 +143,14 @@ register(MappingProxyType, encode=dict, decode=MappingProxyType, name="types.Map
 def _note(encoder: Encoder, module_name: str) -> None:
     if origin(module_name) not in (PROJECT, STANDARD):
         encoder.modules.add(module_name.partition(".")[0])
+
+
+def _parts(value: Any) -> tuple[Any, ...]:
+    """Return all six parts that a value is made of, the items of lists and dicts listed."""
+    function, arguments, state, items, pairs, setter = (*_reduce(value), None, None, None, None)[:6]
+    items = None if items is None else list(items)
+    pairs = None if pairs is None else list(pairs)
+    return function, tuple(arguments), state, items, pairs, setter
 
 
 def _reduce(value: Any) -> tuple[Any, ...]:
@@ -146,17 +181,22 @@ def _reduce(value: Any) -> tuple[Any, ...]:
 
 
 def _write_parts(encoder: Encoder, value: Any, parts: tuple[Any, ...]) -> None:
-    function, arguments, state, items, pairs, setter = (*parts, None, None, None, None)[:6]
+    function, arguments, state, items, pairs, setter = parts
     if state or items is not None or pairs is not None:
         encoder.meet(value)
     encoder.enter(value)
     encoder.tag(tags.REDUCED)
     encoder.array(6)
-    encoder.write(function)
-    encoder.write(tuple(arguments))
-    encoder.write(state)
-    encoder.write(None if items is None else list(items))
-    encoder.write(None if pairs is None else [list(pair) for pair in pairs])
+    for part in (function, arguments, state, items):
+        encoder.write(part)
+    if pairs is None:
+        encoder.write(None)
+    else:  # the lists are made here: nothing that can change
+        encoder.array(len(pairs))
+        for key, item in pairs:
+            encoder.array(2)
+            encoder.write(key)
+            encoder.write(item)
     encoder.write(setter)
     encoder.leave(value)
 

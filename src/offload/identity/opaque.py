@@ -35,7 +35,8 @@ def _variable(variable: Any) -> list[object]:
 
 
 def _cell(cell: CellType) -> list[object]:
-    from offload.identity.watched import MISSING, cell_contents
+    from offload.identity.checks import MISSING
+    from offload.identity.watched import cell_contents
 
     held = cell_contents(cell)
     return [] if held is MISSING else [held]

@@ -1,12 +1,15 @@
 """What a graph looked at, and whether it is still the same.
 
 While every global, closure cell, default and class attribute is still the same object, and every mutable value among
-them still encodes to the same bytes, so is the graph's checksum. Asking costs microseconds.
+them still encodes to the same bytes, so is the graph's checksum. Asking costs microseconds, for all of a large library
+some milliseconds.
 """
 
 from __future__ import annotations
 
 from offload.errors import EncodeError
+from offload.identity.checks import MISSING, Checks
+from offload.identity.pieces import Pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
 
     from offload.identity.graph import Node
 
-MISSING = object()
 # Who asks for annotations, pickles an instance or is warned adds these to a class or module.
 _LATE = ("__annotations__", "__annotations_cache__", "__slotnames__", "__warningregistry__")
 
@@ -28,11 +30,16 @@ class Watched:
         self.nodes: list[Node] = []
         self._names: list[tuple[Mapping[Any, Any], object, object]] = []
         self._looked: set[tuple[int, object]] = set()
+        self._asked: dict[tuple[object, ...], object] = {}
         self._sizes: list[tuple[Mapping[Any, Any], int]] = []
         self._cells: list[tuple[CellType, object]] = []
         self._functions: list[tuple[FunctionType, object, object, object]] = []
+        self._annotated: list[tuple[FunctionType, tuple[tuple[str, object], ...]]] = []
         self._values: list[tuple[object, str, str]] = []
         self._answers: list[tuple[Callable[..., object], tuple[Any, ...], object]] = []
+        self._opaque: list[tuple[object, str, str]] = []  # of the values, those whose pieces do not tell
+        self._pieces = Pieces()
+        self._checks: Checks | None = None
 
     def what_changed(self) -> str:
         """Return the name of something that is not what it was."""
@@ -53,37 +60,37 @@ class Watched:
 
     def is_current(self) -> bool:
         """Tell whether everything that was looked at is still what it was."""
-        for names, name, seen in self._names:
-            if names.get(name, MISSING) is not seen:
-                return False
-        for function, code, defaults, keywords in self._functions:
-            if (
-                function.__code__ is not code
-                or function.__defaults__ is not defaults
-                or function.__kwdefaults__ is not keywords
-            ):
-                return False
-        for cell, seen in self._cells:
-            if cell_contents(cell) is not seen:
-                return False
-        for names, size in self._sizes:
-            if len(names) != size:
-                return False
-        for question, arguments, answer in self._answers:
-            if question(*arguments) != answer:
-                return False
+        if self._checks is None:
+            self._checks = Checks(self._names, self._sizes, self._functions, self._annotated, self._answers)
+        if not self._checks.are_same() or any(cell_contents(cell) is not seen for cell, seen in self._cells):
+            return False
         return not self._values or self._values_are_current()
 
     def _values_are_current(self) -> bool:
+        if not self._pieces.are_same():
+            pieces = Pieces()
+            current = self._are_written_alike(self._values, pieces)
+            if current:  # other objects, which are equal
+                self._pieces = pieces
+            return current
+        return not self._opaque or self._are_written_alike(self._opaque, Pieces())
+
+    def _are_written_alike(self, values: list[tuple[object, str, str]], pieces: Pieces) -> bool:
         # What encoding a value reaches is noted again, at the end of these lists; it is there already.
-        notes: list[list[Any]] = [self._names, self._sizes, self._cells, self._answers, self._values]
+        notes: list[list[Any]] = [self._names, self._sizes, self._cells, self._answers, self._values, self._opaque]
         lengths = [len(noted) for noted in notes]
-        size = len(self.nodes)
+        size, before = len(self.nodes), self._pieces
+        self._pieces = pieces
         try:
-            return all(self.digest(v) == seen for v, seen, _ in self._values[: lengths[-1]]) and len(self.nodes) == size
+            alike = all(self.digest(value) == seen for value, seen, _ in values[:])
+            return alike and len(self.nodes) == size
         except EncodeError:  # it holds something new that cannot be encoded: a new graph says where
             return False
         finally:
+            self._pieces = before
+            pieces.forget()
+            self._asked.clear()
+            self._looked.clear()
             for noted, length in zip(notes, lengths, strict=True):
                 del noted[length:]
 
@@ -114,9 +121,16 @@ class Watched:
         """Remember a function's code and defaults."""
         self._functions.append((function, function.__code__, function.__defaults__, function.__kwdefaults__))
 
+    def note_annotations(self, function: FunctionType) -> None:
+        """Remember a function's annotations, which are text and classes."""
+        self._annotated.append((function, tuple(function.__annotations__.items())))
+
     def ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function that tells something which may change, and remember what it answered."""
-        answer = question(*arguments)
+        key = question, *(a if type(a) is str else id(a) for a in arguments)
+        if key in self._asked:
+            return self._asked[key]
+        answer = self._asked[key] = question(*arguments)
         self._answers.append((question, arguments, answer))
         return answer
 
