@@ -214,6 +214,23 @@ def test_what_an_inner_call_reads_the_outer_one_reads(task: Any, text: str) -> N
             assert task(text) == "text"
 
 
+def test_a_script_that_is_the_first_to_want_a_temporary_directory(home: Path, tmp_path: Path) -> None:
+    program = textwrap.dedent("""
+        import offload, sys, tempfile
+        @offload.task
+        def scribble():
+            with tempfile.TemporaryDirectory() as folder, open(folder + "/x", "w") as file:
+                return file.write("x")
+        assert tempfile.tempdir is None
+        assert scribble() == 1
+        assert offload.why(scribble).hit
+    """)
+    script = tmp_path / "script.py"
+    script.write_text(program)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_script_that_ignores_nothing(home: Path, text: str) -> None:
     program = textwrap.dedent(f"""
         import offload

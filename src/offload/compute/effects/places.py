@@ -50,9 +50,18 @@ def is_no_input(path: str) -> bool:
 
 def is_scratch(path: str) -> bool:
     """Tell whether a file may be written without anybody being told: it is temporary."""
-    import tempfile
+    return path.startswith((*_temporary(), "/dev/", "/proc/")) or is_no_input(path)
 
-    return path.startswith((os.path.join(tempfile.gettempdir(), ""), "/dev/", "/proc/")) or is_no_input(path)
+
+def _temporary() -> list[str]:
+    """Return the temporary directory; until `tempfile` has chosen it, all that it may choose.
+
+    It is not asked: it chooses under a lock, by writing to them, which is watched and leads here.
+    """
+    chosen = getattr(sys.modules.get("tempfile"), "tempdir", None)
+    named = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    places = [os.fsdecode(chosen)] if chosen else [*filter(None, named), "/tmp", "/var/tmp", "/usr/tmp"]
+    return [os.path.join(os.path.abspath(place), "") for place in places]
 
 
 def _site(path: str) -> str | None:
