@@ -7,6 +7,9 @@ is set to schedule a job as soon as it is submitted, so that the figures are the
 outlives the script, with TLS and storage; `SLURMCluster` lives in the script. Both sides end all jobs after the clock
 has stopped.
 
+Many workers are submitted as one array; the time until Slurm has taken the jobs of 100 is compared with that of a
+request for each, by the same part of the head.
+
 How often Slurm is asked is counted by Slurm itself (`sdiag`), for a minute in which 200 jobs wait and run.
 """
 
@@ -21,7 +24,7 @@ from tests.lab.lab import Lab
 from tests.lab.slurm import Slurm
 
 VENV = "/shared/venv/bin"
-WORKERS, MANY = 2, 200
+WORKERS, MANY, AT_ONCE = 2, 200, 100
 OURS = """
 import time, offload
 with offload.client("slurm") as client:
@@ -44,6 +47,34 @@ if __name__ == "__main__":
             assert client.submit(sum, [1, 2]).result(timeout=300) == 3
             print(first, time.time())
 """
+SUBMIT = """
+import asyncio, sys, tempfile, time
+from offload.compute.places import Place
+from offload.deploy.batch import JobRequest, batch_system
+from offload.deploy.workers.queued import Queue
+
+system = batch_system("slurm")
+if sys.argv[1] == "single":
+    type(system).lacks = {"array": ""}
+
+def request(name):
+    return JobRequest(f"offload.bench.{name}", ("sleep", "60"), memory=100 << 20, walltime=1200, queue="closed")
+
+async def main(path):
+    queue = Queue(Place(path), system, request, lambda line: None)
+    jobs = [queue.make(f"worker-{number}") for number in range(int(sys.argv[2]))]
+    began = time.time()
+    for job in jobs:
+        job.start()
+    while not all(job.id for job in jobs):
+        await asyncio.sleep(0.01)
+    print(time.time() - began)
+    await asyncio.gather(*(job.end() for job in jobs))
+    await queue.close()
+
+with tempfile.TemporaryDirectory() as path:
+    asyncio.run(main(path))
+"""
 
 
 def measure(context: Context) -> list[Row]:
@@ -51,7 +82,7 @@ def measure(context: Context) -> list[Row]:
     try:
         assert lab.offload_venv
         slurm = Slurm.up(lab)
-        return [*_first(context, slurm), _questions(context, slurm)]
+        return [*_first(context, slurm), _submissions(context, slurm), _questions(context, slurm)]
     finally:
         lab.down()
 
@@ -102,6 +133,26 @@ def _first(context: Context, slurm: Slurm) -> list[Row]:
         Row("Slurm: nothing -> first worker", command, kept["ours"], peer, kept["theirs"], note=note),
         Row("Slurm: nothing -> first result", command, samples["ours"], peer, samples["theirs"], note=note),
     ]
+
+
+def _submissions(context: Context, slurm: Slurm) -> Row:
+    """How long it takes until Slurm has taken the jobs of many workers."""
+    many = context.pick(AT_ONCE, AT_ONCE, 4)
+
+    def submitted(how: str) -> float:
+        return float(_run(slurm, [f"{VENV}/python", "-c", SUBMIT, how, str(many)]))
+
+    rounds, warm_ups = context.pick(5, 3, 1), 0 if context.size == "smoke" else 1
+    measured = {"ours": lambda: submitted("array"), "theirs": lambda: submitted("single")}
+    samples = interleave(measured, rounds, warm_ups)
+    return Row(
+        f"Slurm: {many} workers -> all submitted",
+        f"offload up slurm:// --workers {many}",
+        samples["ours"],
+        "one `sbatch` for each of them",
+        samples["theirs"],
+        note="one job array; until Slurm has taken all, whether or not there is room for them",
+    )
 
 
 def _questions(context: Context, slurm: Slurm) -> Row:

@@ -43,6 +43,11 @@ def test_an_array_is_one_submission_of_many_jobs(cluster: Cluster) -> None:
     assert cluster.wait(parts[2], Phase.RUNNING).nodes in cluster.nodes
     assert set(cluster.system.mine("offload-array")) == set(parts[1:])
     assert cluster.read("offload-array-2") == "w-2\n"
+    later = dataclasses.replace(request, name="offload-later", array=2, first=7)
+    parts = cluster.system.parts(cluster.system.submit(cluster.system.script(later)), later)
+    assert [cluster.system.part(part) for part in parts] == [7, 8]
+    assert set(cluster.system.mine("offload-later")) == set(parts)
+    cluster.system.cancel(parts)
 
 
 @pytest.mark.real

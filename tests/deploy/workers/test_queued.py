@@ -65,19 +65,49 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_, "FIRST_PAUSE", 0.02)
 
 
-def run(path: Path, system: Faulty, until: Callable[[Queue], bool]) -> list[str]:
-    """Have one worker wanted until something is so; give what was said."""
+class Arrays(Faulty):
+    """One that takes many jobs at once, and may refuse that."""
+
+    refuses = False
+
+    def _script(self, request: JobRequest) -> str:
+        return f"{request.name} {request.array or 0} {request.first} {request.log}"
+
+    def submit(self, script: str) -> str:
+        name, array, first, _ = script.split()
+        if array == "0":
+            return super().submit(name)
+        if self.refuses:
+            raise OffloadError("no more than that")
+        base = str(len(self.jobs) + 1)
+        for number in range(int(first), int(first) + int(array)):
+            self.jobs[f"{base}_{number}"], self.names[f"{base}_{number}"] = JobState(Phase.RUNNING), name
+        self._fail("arrived")
+        return base
+
+    def parts(self, job: str, request: JobRequest) -> list[str]:
+        if request.array is None:
+            return [job]
+        return [f"{job}_{number}" for number in range(request.first, request.first + request.array)]
+
+    def part(self, job: str) -> int | None:
+        return int(job.partition("_")[2]) if "_" in job else None
+
+
+def run(path: Path, system: Faulty, until: Callable[[Queue], bool], names: Sequence[str] = ("worker-0",)) -> list[str]:
+    """Have workers wanted until something is so; give what was said."""
     said: list[str] = []
 
     async def main() -> None:
         place = Place(str(path))
-        queue = Queue(place, system, lambda name: JobRequest(f"offload.x.{name}", ("true",)), said.append)
-        worker = queue.make("worker-0")
-        worker.start()
+        queue = Queue(place, system, lambda name: JobRequest(f"offload.x.{name}", ("true", name)), said.append)
+        workers = [queue.make(name) for name in names]
+        for worker in workers:
+            worker.start()
         async with asyncio.timeout(30):
             while not until(queue):
                 await asyncio.sleep(0.01)
-        await worker.end()
+        await asyncio.gather(*(worker.end() for worker in workers))
         await queue.close()
 
     asyncio.run(main())
@@ -136,3 +166,53 @@ def test_a_submission_that_never_arrived_is_made_again(tmp_path: Path) -> None:
     system.faults["submit"] = [BatchAwayError("it is away")]
     run(tmp_path, system, lambda _: bool(system.jobs))
     assert list(system.jobs) == ["1"]
+
+
+MANY = ["worker-3", "worker-4", "worker-5", "gpu-0", "gpu-1", "worker-7", "worker-1001"]
+
+
+def ids(queue: Queue) -> dict[str, str | None]:
+    return {name: job.id for name, job in queue._jobs.items()}
+
+
+def test_many_jobs_are_submitted_at_once_and_each_is_one_of_its_own(tmp_path: Path) -> None:
+    system = Arrays()
+    first = {
+        "worker-3": "1_3", "worker-4": "1_4", "worker-5": "1_5", "gpu-0": "4_0", "gpu-1": "4_1", "worker-7": "6",
+        "worker-1001": "7",
+    }  # fmt: skip
+    seen: list[dict[str, str | None]] = []
+
+    def until(queue: Queue) -> bool:
+        if ids(queue) == first and not seen:
+            seen.append(ids(queue))
+            system.jobs["1_4"] = JobState(Phase.ENDED, end=End.CANCELLED)
+        return ids(queue) == {**first, "worker-4": "8"}
+
+    run(tmp_path, system, until, MANY)
+    assert seen == [first]
+    assert {system.names[job] for job in ("1_3", "1_4", "1_5")} == {"offload.x.worker-3-5"}
+    assert living(system) == []
+
+
+def test_many_whose_answer_was_lost_are_found_and_not_submitted_twice(tmp_path: Path) -> None:
+    system = Arrays()
+    system.faults["arrived"] = [BatchAwayError("it is away")]
+    run(tmp_path, system, lambda queue: ids(queue)["worker-5"] == "1_5", MANY[:3])
+    assert list(system.jobs) == ["1_3", "1_4", "1_5"]
+    assert living(system) == []
+
+
+def test_too_many_at_once_are_submitted_one_by_one_as_far_as_it_goes(tmp_path: Path) -> None:
+    system = Arrays()
+    system.refuses = True
+    system.faults["submit"] = [None, OffloadError("a limit of one"), *[OffloadError("still")] * 1000]
+    reasons: set[str] = set()
+
+    def until(queue: Queue) -> bool:
+        reasons.update(job.trouble for job in queue._jobs.values())
+        return {"a limit of one", "still"} <= reasons
+
+    run(tmp_path, system, until, MANY[:3])
+    assert list(system.jobs) == ["1"]
+    assert living(system) == []

@@ -191,6 +191,10 @@ class BatchSystem(ABC):
         """Return the ids of all jobs that one submission of a request has made."""
         return [job]
 
+    def part(self, job: str) -> int | None:
+        """Return the number of a job in its array; None where it is in none."""
+        return None
+
     def run(self, words: Sequence[str], data: str = "", fine: str | None = None) -> Done:
         """Run a command of the batch system.
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from offload.errors import UsageError
 
 PART = "%PART%"
-"""Stands in a command for the number of the job in its array, or of the task in its allocation, from 0 on."""
+"""Stands in a command for the number of the job in its array, or of the node in its allocation."""
 
 LONGEST_NAME = 200
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]*")
@@ -54,7 +54,9 @@ class JobRequest:
     everywhere : bool
         Whether each of several nodes runs the command, or only the first: the others are its to use.
     array : int or None
-        So many equal jobs by one request.
+        So many equal jobs by one request. Each has a log of its own, with its number: ``x-0.log``.
+    first : int
+        The number of the first of them.
     requeue : bool or None
         Whether the batch system starts it again when its node fails, or when another job drives it out.
     directives : tuple of str or None
@@ -84,6 +86,7 @@ class JobRequest:
     nodes: int = 1
     everywhere: bool = True
     array: int | None = None
+    first: int = 0
     requeue: bool | None = None
     directives: tuple[str, ...] | None = None
     prologue: tuple[str, ...] | None = None

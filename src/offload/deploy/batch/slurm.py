@@ -73,7 +73,8 @@ class Slurm(BatchSystem):
         more += [f"--gres=gpu:{request.gpus}"] if request.gpus is not None else []
         more += ["--exclusive"] if request.exclusive else []
         more += [f"-N {request.nodes}", "--ntasks-per-node=1", "--no-kill"] if request.nodes > 1 else []
-        more += [f"--array=0-{request.array - 1}"] if request.array is not None else []
+        if request.array is not None:
+            more.append(f"--array={request.first}-{request.first + request.array - 1}")
         if request.requeue is not None:
             more.append("--requeue" if request.requeue else "--no-requeue")
         if request.nodes > 1 and request.everywhere:
@@ -117,7 +118,13 @@ class Slurm(BatchSystem):
 
     def parts(self, job: str, request: JobRequest) -> list[str]:
         """Return the ids of the jobs of an array."""
-        return [job] if request.array is None else [f"{job}_{part}" for part in range(request.array)]
+        if request.array is None:
+            return [job]
+        return [f"{job}_{part}" for part in range(request.first, request.first + request.array)]
+
+    def part(self, job: str) -> int | None:
+        """Return the number of a job in its array."""
+        return int(job.partition("_")[2]) if "_" in job else None
 
     def query(self, jobs: Sequence[str]) -> dict[str, JobState]:
         """Return the state of each job: from the controller, and from accounting for those that it has forgotten."""

@@ -59,6 +59,7 @@ class Job(Member):
         self.submitted = 0.0
         self.wanted = False
         self.unsure = False  # a submission was not answered: it may have arrived
+        self.asked = ""  # what its submission, which may be of many, is called
         self.pause = FIRST_PAUSE
         self.again_at = 0.0
         self.torn_since: float | None = None

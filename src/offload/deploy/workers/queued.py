@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 from offload.compute.places import Place, write_atomically
@@ -15,6 +15,7 @@ from offload.deploy.batch.request import JobRequest
 from offload.deploy.batch.state import UNKNOWN, JobState, Phase
 from offload.deploy.processes import tail
 from offload.deploy.workers.job import FIRST_PAUSE, Job
+from offload.deploy.workers.submitting import Submitting
 from offload.errors import OffloadError
 
 SOON, LATER = 2.0, 15.0
@@ -56,6 +57,7 @@ class Queue:
         self._system = system
         self._request = request
         self._say = say
+        self._submitting = Submitting(system, request, self._taken, self._fail)
         self._jobs: dict[str, Job] = {}
         self._going: list[str] = []
         self._stir = asyncio.Event()
@@ -93,7 +95,7 @@ class Queue:
         self._jobs.pop(job.name, None)
         if job.unsure:
             try:
-                job.id, job.unsure = await self._arrived(self._request(job.name).name), False
+                await self._submitting.find([job])
             except OffloadError as exc:  # `down` looks once more for all that bear the deployment's name
                 self._say(f"whether {job.name} was submitted is not known: {exc.message}")
         if job.id is None or job.state.is_over:
@@ -166,35 +168,22 @@ class Queue:
 
     async def _submit_all(self) -> None:
         now = time.time()
-        for job in list(self._jobs.values()):
-            if job.id is None and job.wanted and now >= job.again_at:
-                await self._submit(job)
+        due = [job for job in self._jobs.values() if job.id is None and job.wanted and now >= job.again_at]
+        await self._submitting.submit(due)
 
-    async def _submit(self, job: Job) -> None:
-        request = self._request(job.name)
-        try:
-            script = self._system.script(request)
-            if job.unsure:
-                job.id = await self._arrived(request.name)
-                job.unsure = False
-            if job.id is None:
-                job.id = await asyncio.to_thread(self._system.submit, script)
-        except BatchAwayError:
-            job.unsure = True
-            raise
-        except OffloadError as exc:  # the batch system's own words
-            self._fail(job, exc.message)
+    def _taken(self, jobs: Sequence[Job]) -> None:
+        if not jobs:
             return
-        job.begin(time.time())
-        self._say(f"{job.name} is job {job.id} of {self._system.title}")
-        if not job.wanted:  # it has been ended meanwhile
-            self._going.append(job.id)
+        for job in jobs:
+            job.begin(time.time())
+            assert job.id is not None
+            if not job.wanted:  # it has been ended meanwhile
+                self._going.append(job.id)
+        first, last, more = jobs[0], jobs[-1], ""
+        if len(jobs) > 1:
+            more = f", and so on: {len(jobs)} at once, the last one {last.name}"
+        self._say(f"{first.name} is job {first.id} of {self._system.title}{more}")
         self._keep()
-
-    async def _arrived(self, name: str) -> str | None:
-        """Return the job of a submission that was not answered, where it has arrived all the same."""
-        mine = await asyncio.to_thread(self._system.mine, name)
-        return next((job for job, called in mine.items() if called == name), None)
 
     async def _look(self) -> None:
         asked = {job.id: job for job in self._jobs.values() if job.id is not None}
