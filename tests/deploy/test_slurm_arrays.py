@@ -25,7 +25,8 @@ def test_many_workers_are_one_array(slurm: Slurm) -> None:
     assert "worker-1 works for" in said, said
     # One is cancelled, and comes again as a job of its own.
     slurm.run(f"scancel {array}_1")
-    wait_for(lambda: {w["name"]: w["job"] for w in cluster.workers()}["worker-1"] not in (None, f"{array}_1"), "it", 90)
+    wait_for(lambda: [w["job"] for w in cluster.workers() if w["name"] == "worker-1"] != [f"{array}_1"], "its end", 90)
+    wait_for(lambda: any(w["name"] == "worker-1" and w["job"] for w in cluster.workers()), "it to come again", 90)
     # A head that comes back knows them.
     slurm.login.exec("pkill -9 -u alice -f offload.deploy.head")
     slurm.run(f"{OFFLOAD} up login", timeout=90)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from offload.deploy.batch import BatchAwayError, End, JobRequest, Phase, RefusedError, batch_system
-from offload.deploy.batch.slurm import Slurm
+from offload.deploy.batch.slurm import Slurm, _state
 from offload.deploy.sites.base import Done
 from tests.deploy.batch.clusters import Cluster, cluster_of
 from tests.deploy.sites.reaching import ssh_of
@@ -201,6 +201,12 @@ def test_the_whole_script() -> None:
         "exec offload worker --name 'x '\"${SLURM_ARRAY_TASK_ID:-0}\"",
         "",
     ]
+
+
+def test_a_job_that_is_being_ended_has_no_walltime_left_to_hand_over_in() -> None:
+    fields = ["0", "0", "1000", "1005", "n1", "None"]
+    assert _state(["RUNNING", *fields]).finish == 1005
+    assert _state(["COMPLETING", *fields]).finish is None
 
 
 ACCOUNTING = """\

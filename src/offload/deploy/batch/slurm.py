@@ -222,7 +222,7 @@ def _made(word: str, code: int | None, restarts: str, start: str, finish: str, n
         reason="" if reason in ("None", "") else reason,
         nodes="" if nodes in ("None assigned", "(null)") else nodes,
         start=_time(start),
-        finish=_time(finish),
+        finish=_time(finish) if word != "COMPLETING" else None,  # it says now, whatever its walltime was
         end=end,
         exit_code=code if end in (End.COMPLETED, End.FAILED) else None,
         restarts=int(restarts) if restarts.isdecimal() else 0,
