@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from offload.cli.options import OPTIONS, Parsed, click_command, parse
@@ -46,6 +46,7 @@ def values(parsed: Parsed) -> dict[str, object]:
     return {name: getattr(parsed, name) for name in Parsed.__slots__}
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.lists(WORDS, max_size=4), COMMANDS)
 def test_what_the_quick_one_understands_click_understands_alike(groups: list[list[str]], command: list[str]) -> None:
     words = [word for group in groups for word in group] + ["--", *command]
