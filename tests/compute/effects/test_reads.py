@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -229,9 +230,18 @@ def test_a_file_that_is_not_there_may_be_there_tomorrow(folder: Path) -> None:
             return 10
 
     path = folder / "limit"
-    with pytest.warns(NotRecordedWarning, match=f"it read {path}"):
+    cure = f"it looked for {path}, which is not there; pass offload.Directory('{folder}') as an argument"
+    with pytest.warns(NotRecordedWarning, match=re.escape(cure)):
         assert limit(str(path)) == 10
+
+    @offload.task
+    def cured(directory: offload.Directory) -> int:
+        return int(limit.function(os.path.join(directory, "limit")))
+
+    assert cured(offload.Directory(folder)) == 10
+    assert offload.why(cured, offload.Directory(folder)).hit
     path.write_text("20")
+    assert cured(offload.Directory(folder)) == 20
     with pytest.warns(NotRecordedWarning, match=f"it read {path}"):
         assert limit(str(path)) == 20
 

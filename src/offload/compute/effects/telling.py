@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 from offload.compute.effects.names import CLOCK, ENVIRONMENT, RANDOM
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 _VOUCH = "or, if it never matters, use @offload.task(effects='ignore')"
 _UNDECLARED = {
     "file": ("it read {0}, which is no input of the call", "pass offload.File({0!r}) as an argument"),
+    "missing": (
+        "it looked for {0}, which is not there",
+        "pass offload.Directory({1!r}) as an argument, or what you find there yourself",
+    ),
     "directory": ("it listed {0}, which is no input of the call", "pass offload.Directory({0!r}) as an argument"),
     "connection": ("it connected to {0}", "fetch what it needs before, and pass that as an argument"),
     "listener": ("it listened on {0}", "receive what it needs before, and pass that as an argument"),
@@ -57,7 +62,9 @@ def tell(label: str, effects: Effects, stacklevel: int = 2) -> None:
         As for :func:`warnings.warn`, counted from the caller.
     """
     for kind, what in effects.undeclared:
-        told, cure = (text.format(what) for text in _UNDECLARED[kind])
+        if kind == "file" and not os.path.exists(what):  # then offload.File refuses it
+            kind = "missing"
+        told, cure = (text.format(what, os.path.dirname(what)) for text in _UNDECLARED[kind])
         text = f"{label}: the result is not recorded: {told}; {cure}, {_VOUCH}"
         warnings.warn(NotRecordedWarning(text), stacklevel=stacklevel + 1)
     for path in effects.written:
