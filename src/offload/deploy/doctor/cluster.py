@@ -6,6 +6,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 from offload.deploy.batch import BatchAwayError, BatchSystem, JobRequest, JobState, Phase, RefusedError, batch_system
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from offload.deploy.doctor.elsewhere import Asked
 
 START_SECONDS, MEET_SECONDS, POLL = 300.0, 60.0, 2.0
+SEEN_SECONDS = 6.0
+"""After so many seconds a network file system shows what another machine has written."""
 WALLTIME = 300
 MOST_SHOWN = 6
 SHARED = "set OFFLOAD_HOME to a directory that the nodes see, too"
@@ -110,8 +113,16 @@ def _trial(system: BatchSystem, python: str, home: str, asked: Asked, request: J
                 "trial", f"job {job} did not start: {state.reason or 'no reason is told'}; it is cancelled", _LATER
             )
             return
-        met = there({"do": "meet", "folder": folder, "host": asked.host, "node": state.nodes, "ports": asked.ports,
-                     "seconds": MEET_SECONDS}, 2 * MEET_SECONDS)  # fmt: skip
+        asking = {"do": "meet", "folder": folder, "host": asked.host, "node": state.nodes, "ports": asked.ports}
+        with ThreadPoolExecutor(1) as pool:
+            meeting = pool.submit(there, {**asking, "seconds": MEET_SECONDS}, 2 * MEET_SECONDS)
+            while not meeting.done():
+                wait([meeting], POLL)
+                if not meeting.done() and system.query([job])[job].is_over:
+                    wait([meeting], SEEN_SECONDS)  # what it has written last may be on its way
+                    there({"do": "over", "folder": folder})
+                    break
+            met = meeting.result()
         yield from _judged(system, job, state, met, home)
     except OffloadError as exc:
         yield failed("trial", exc.message, exc.hint)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 BEGIN, END = "@@offload begin@@", "@@offload end@@"
-ADDRESS, ANSWER = "address.json", "answer.json"
+ADDRESS, ANSWER, OVER = "address.json", "answer.json", "over.json"
 CONNECT_SECONDS, ATTEND_SECONDS, POLL = 10.0, 180.0, 0.2
 
 
@@ -44,13 +44,19 @@ def meet(request: dict[str, Any]) -> dict[str, Any]:
         server.listen()
         address = server.getsockname()
         _write(folder, ADDRESS, {"host": address[0], "port": address[1]})
-        answer = _awaited(os.path.join(folder, ANSWER), request["seconds"])
+        answer = _awaited(os.path.join(folder, ANSWER), request["seconds"], os.path.join(folder, OVER))
     log = os.path.join(folder, "log")
     said = ""
     if os.path.exists(log):
         with open(log, encoding="utf-8", errors="replace") as file:
             said = file.read()[-2000:]
     return {"address": f"{address[0]}:{address[1]}", "answer": answer, "log": said}
+
+
+def over(request: dict[str, Any]) -> dict[str, Any]:
+    """Say that the job has ended, so that nobody waits for it any more."""
+    _write(request["folder"], OVER, {})
+    return {}
 
 
 def attend(folder: str) -> None:
@@ -90,10 +96,10 @@ def _towards(nodes: str) -> str:
     return socket.gethostbyname(socket.gethostname())
 
 
-def _awaited(path: str, seconds: float) -> Any:
-    """Return what a file holds that another machine is to write; None where it does not come in time."""
+def _awaited(path: str, seconds: float, unless: str = "") -> Any:
+    """Return what a file holds that another machine is to write; None where it does not come in time, or will not."""
     deadline = time.time() + seconds
-    while time.time() < deadline:
+    while time.time() < deadline and not (unless and os.path.exists(unless)):
         try:
             os.listdir(os.path.dirname(path))  # has a network file system look again
             with open(path, encoding="utf-8") as file:
@@ -116,5 +122,5 @@ def main() -> None:
         attend(sys.argv[1])
         return
     request = json.loads(sys.stdin.readline())
-    answer = {"prepare": prepare, "meet": meet, "clear": clear}[request["do"]](request)
+    answer = {"prepare": prepare, "meet": meet, "over": over, "clear": clear}[request["do"]](request)
     sys.stdout.write(f"\n{BEGIN}{json.dumps(answer)}{END}\n")
