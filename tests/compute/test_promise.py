@@ -129,6 +129,31 @@ def test_what_changed_is_named_with_the_line_that_called(home: Path) -> None:
     assert caught[0].filename == __file__
 
 
+class Remembering:
+    """A callable object that keeps what it has made, as parsers and renderers do."""
+
+    def __init__(self) -> None:
+        self.name = "it"
+        self.known: dict[int, int] = {}
+
+    def __call__(self, number: int) -> int:
+        return self.known.setdefault(number, number + 1)
+
+
+def test_what_changed_within_an_object_is_named_with_what_to_do(home: Path) -> None:
+    text = r"Remembering: not recorded: Remembering\.known changed while it was used; if it only remembers.*version="
+    with pytest.warns(NotRecordedWarning, match=text):
+        assert offload.task(Remembering())(1) == 2
+
+
+def test_with_a_version_what_an_object_remembers_does_not_count(home: Path) -> None:
+    first, second = Remembering(), Remembering()
+    assert offload.task(first, version="1")(1) == 2
+    assert offload.task(second, version="1")(1) == 2
+    assert first.known == {1: 2}
+    assert not second.known
+
+
 @pytest.mark.real
 def test_calls_that_wait_for_others_are_finished_at_the_end_of_a_script(home: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.py"

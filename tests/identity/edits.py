@@ -691,6 +691,11 @@ KEEPS = [
     ),
     case("docstring added", "def f(x):\n return 'a', x", ("def f(x):\n", "def f(x):\n '''What it does.'''\n")),
     case("docstring changed", "def f(x):\n 'Old.'\n return 'a', x", ("'Old.'", "'New.'")),
+    case(
+        "docstring that is assigned",
+        "def g(x):\n 'Old.'\n return x\ndef f(x):\n g.__doc__ = 'a'\n return x",
+        ("'Old.'", "'New.'"),
+    ),
     case("docstring removed", "def f(x):\n 'Old.'\n return 'a', x", ("'Old.'\n", "\n")),
     case("docstring of a helper", "def g(x):\n 'Old.'\n return x\ndef f(x): return g(x)", ("'Old.'\n", "\n")),
     case("docstring of a class", "class A:\n 'Old.'\n n = 1\ndef f(x): return A.n", ("'Old.'\n", "\n")),

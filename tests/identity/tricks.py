@@ -289,6 +289,7 @@ CHANGES = [
         conf="class A: pass",
         other="class A: pass",
     ),
+    case("doc read of two", "def g():\n 'one'\ndef f(x): g.__doc__ += 'x'; return x", ("one", "two")),
     case("doc read", "def g():\n 'one'\ndef f(x): return g.__doc__", ("one", "two")),
     case("class doc read", "class A:\n 'one'\ndef f(x): return A.__doc__", ("one", "two")),
     case("module doc read", "'one'\ndef f(x): return __doc__", ("one", "two")),

@@ -16,15 +16,25 @@ if TYPE_CHECKING:
     from offload.compute.outcome import Outcome
     from offload.compute.session import Session
 
+_IF_REMEMBERED = (
+    "; if it only remembers what was computed, so that results do not depend on it, use functools.lru_cache for it, "
+    'or @offload.task(version="1"), by which the code that is reached does not count'
+)
+
 
 def _all_stood_still(call: Call, outcome: Outcome) -> bool:
     """Tell whether the call computed from what it was identified by; if not, say what has changed."""
+    hint = ""
     try:
-        changed = outcome.changed or call.changed_file()
+        changed = outcome.changed
+        if changed is None:
+            changed = call.changed_file()
+        else:
+            hint = _IF_REMEMBERED
     except OffloadError as exc:  # it is gone, or cannot be read any more
         changed = exc.message
     if changed is not None:
-        text = f"{call.label}: not recorded: {changed} changed while it was used"
+        text = f"{call.label}: not recorded: {changed} changed while it was used{hint}"
         warnings.warn(NotRecordedWarning(text), stacklevel=users_level())
     return changed is None
 

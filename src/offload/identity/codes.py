@@ -29,6 +29,7 @@ _LOCAL = {"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW"}
 _HAS_PAIRS = any(name.count("_FAST") == 2 for name in dis.opmap)
 _STORE = {"STORE_FAST", "STORE_DEREF", "STORE_NAME"}
 _ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
+_ASSIGNED = {"STORE_ATTR", "DELETE_ATTR"}
 _TRANSPARENT = {"NOP", "NOT_TAKEN"}
 # Names that the compiler stores in a class body, and that say nothing about what the class does.
 _NOT_COUNTED = {"__doc__", "__firstlineno__", "__module__", "__qualname__", "__static_attributes__"}
@@ -153,6 +154,7 @@ class _Scan:
         # Numbered by first use: a docstring, which no instruction loads, shifts nothing.
         constants: dict[int, int] = {}
         names: dict[str, int] = {}
+        named: set[str] = set()  # but for attributes that are only assigned: these are not asked for
         for index, instruction in enumerate(kept):
             argument = instruction.arg or 0
             if instruction.opcode in dis.hasconst:
@@ -160,6 +162,8 @@ class _Scan:
             elif instruction.opcode in dis.hasname:
                 flags = argument & NAME_FLAGS.get(instruction.opname, 0)
                 argument = names.setdefault(instruction.argval, len(names)) << 2 | flags
+                if instruction.opname not in _ASSIGNED:
+                    named.add(instruction.argval)
             elif instruction.opcode in JUMPS:
                 argument = bisect_left(offsets, instruction.argval)
             operations.append(instruction.opcode)
@@ -196,7 +200,7 @@ class _Scan:
             if instruction.opname.startswith("LOAD") and type(name) is str and name in BY_NAME:
                 targets = {i.argval for i in kept if i.opcode in JUMPS}.union(e.target for e in _handlers(code))
                 self.call_by_name(name, constant_name(kept, index, targets))
-        return Code(normal, list(self.reads.values()), self.names.union(names), self.fixed)
+        return Code(normal, list(self.reads.values()), self.names.union(named), self.fixed)
 
     def call_by_name(self, function: str, name: str | None) -> None:
         """Note a call of ``getattr`` or its like: what it names, where that is a constant."""

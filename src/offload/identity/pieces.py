@@ -105,6 +105,24 @@ class Pieces:
                 return False
         return all(_are_same(reduce(value), parts) for value, reduce, parts in self._objects)
 
+    def changed(self) -> str | None:
+        """Return the class and attribute that does not hold what it held, or None where no object of a class is met."""
+        containers = {id(one) for one, items in self._lists if len(one) != len(items) or not all(map(is_, one, items))}
+        containers |= {id(one) for one, keys, values in self._mappings if not _holds(one, keys, values)}
+        containers |= {id(one) for one, ids in self._sets if ids != set(map(id, one))}
+        inner: list[str] = []
+        for value, cls, keys, values in self._plain:
+            now, before = vars(value), dict(zip(keys, values, strict=True))
+            for name in {**before, **now}:
+                if name not in now or name not in before or now[name] is not before[name]:
+                    return f"{cls.__qualname__}.{name}"
+                if id(now[name]) in containers:
+                    inner.append(f"{cls.__qualname__}.{name}")
+        if inner:
+            return inner[0]
+        others = (value for value, reduce, parts in self._objects if not _are_same(reduce(value), parts))
+        return next((f"a {type(value).__qualname__}" for value in others), None)
+
     def _is_known(self, value: object) -> bool:
         if id(value) in self._noted:
             return True

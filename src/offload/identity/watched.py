@@ -49,13 +49,10 @@ class Watched:
         for question, arguments, answer in self._answers:
             if question(*arguments) != answer:
                 return " ".join(str(a) for a in arguments if isinstance(a, str)) or "what it reaches"
-        for value, digest, where in self._values:
-            try:
-                if self.digest(value) == digest:
-                    continue
-            except EncodeError:  # it holds something new
-                pass
-            return where or "what it reaches"
+        for value in self._values:
+            if not self._are_written_alike([value], Pieces()):
+                found = [value[2], self._pieces.changed()]
+                return ": ".join(part for part in found if part) or "what it reaches"
         return "what a global or a default holds"
 
     def is_current(self) -> bool:

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from offload.identity.codes import Read
-    from offload.identity.graph import Graph
+    from offload.identity.graph import Graph, Node
 
 _BETWEEN = {"CACHE", "EXTENDED_ARG", "KW_NAMES", "NOP", "PRECALL", "PUSH_NULL"}
 
 Found = dict[str, str]
 
 _known: WeakKeyDictionary[Graph, Found] = WeakKeyDictionary()
+_nodes: WeakKeyDictionary[Graph, dict[str, Node]] = WeakKeyDictionary()
 
 
 def reached(graph: Graph) -> Found:
@@ -37,7 +38,7 @@ def reached(graph: Graph) -> Found:
 
 def chain(graph: Graph, name: str) -> list[str]:
     """Return by which functions and classes, from the root, a name is reached that :func:`reached` tells."""
-    node = next((n for n in graph.nodes if isinstance(n.subject, FunctionType) and name in _found_in(n.subject)), None)
+    node = _first(graph).get(name)
     labels: list[str] = []
     while node is not None:
         labels.insert(0, node.label)
@@ -53,12 +54,21 @@ def readers(graph: Graph) -> list[str]:
     return [name for name, kind in found.items() if kind == READER] if found else []
 
 
+def _first(graph: Graph) -> dict[str, Node]:
+    """Return the first node that reaches each name."""
+    reached(graph)
+    return _nodes[graph]
+
+
 def _search(graph: Graph) -> Found:
     found: Found = {}
     seeded: set[str] = set()
+    first = _nodes[graph] = {}
     for node in graph.nodes:
         if isinstance(node.subject, FunctionType):
-            found |= _found_in(node.subject, seeded)
+            for name, kind in _found_in(node.subject, seeded).items():
+                found[name] = kind
+                first.setdefault(name, node)
     return {name: kind for name, kind in found.items() if not (kind == "random" and name.split(".")[0] in seeded)}
 
 
