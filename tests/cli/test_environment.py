@@ -40,7 +40,9 @@ def test_what_is_no_machine(inside: Inside) -> None:
         assert b"ssh://user@host" in done.stderr
 
 
-def test_containers(inside: Inside) -> None:
-    done = inside("environment", "build", "here", "--environment", "container:python")
-    assert done.returncode == 2
-    assert b"not there yet" in done.stderr
+def test_an_image_that_is_not_there(inside: Inside) -> None:
+    done = inside("environment", "build", "here", "--environment", "container:localhost/absent")
+    assert done.returncode == 1
+    assert b"localhost/absent" in done.stderr or b"runs no containers" in done.stderr
+    kept = inside("environment", "build", "here", "--environment", "container:x", "--directory", "/elsewhere")
+    assert (kept.returncode, b"--directory" in kept.stderr) == (2, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -203,3 +204,24 @@ def test_one_that_is_up_otherwise_is_told(project: Path, offload: Offload) -> No
         assert (told["started"], told["differs"]) == (False, ["threads"])
     finally:
         assert offload("down", "kept").returncode == 0
+
+
+def test_an_image_is_for_deployments_without_jobs(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry(str(home))
+    (tmp_path / "project/inner").mkdir(parents=True)
+    (tmp_path / "project/pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path / "project/inner")
+    found = resolve(registry, "local", None, {"environment": "container:python:3.11"})
+    assert (found.spec.environment, found.spec.mounts) == ("container:python:3.11", (str(tmp_path / "project"),))
+    assert found.differences(dataclasses.replace(found.spec, mounts=("/elsewhere",))) == []
+    given = resolve(registry, "local", None, {"environment": "docker:x", "mounts": ["inner", "/data"]}).spec
+    assert given.mounts == (str(tmp_path / "project/inner/inner"), "/data")
+    assert Spec.from_json(given.to_json()) == given
+    for options, reason in (
+        ({"environment": "sync"}, "is for other machines"),
+        ({"environment": "container:x", "provider": "slurm"}, "not for jobs of a batch system"),
+        ({"environment": "container:x", "keep": "slurm"}, "not for jobs of a batch system"),
+        ({"mounts": ["/data"]}, "is for what runs in a container"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            resolve(registry, "local", None, options)

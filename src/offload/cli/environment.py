@@ -30,6 +30,7 @@ What CHOICE may be:
     check           the Python that is found there, if offload and what it requires have the same versions
     conda:NAME      conda's environment of that name there
     python:/path    that Python there
+    container:IMAGE the Python of that image, which podman or docker has there
 
 sync:/path and check:/path name the Python there, where it is not found by itself.
 """
@@ -48,7 +49,9 @@ Examples:
     offload environment diff ssh://login --environment python:~/venv/bin/python
 """
 
-_choice = click.option("--environment", "choice", metavar="CHOICE", help="sync, check, conda:NAME, or python:/path.")
+_choice = click.option(
+    "--environment", "choice", metavar="CHOICE", help="sync, check, conda:NAME, python:/path, container:IMAGE."
+)
 _place = click.option(
     "--directory", "home", default="", metavar="DIR", help="There, for environments. Default: in offload's home there."
 )

@@ -33,6 +33,7 @@ Examples:
     offload up --foreground --idle 2h
     offload up ssh://me@server
     offload up ssh://me@server --route direct --ports 60001-61000 --workers 16
+    offload up ssh://me@server --environment container:analysis:2 --mount /data
     offload up slurm://me@login --cores 24 --memory 54GB --walltime 2h --minimum 0 --maximum 30
     offload up tls://10.0.0.5:8786 --tls-ca ca.pem --tls-cert me.pem --tls-key me.key
     eval "$(offload env)" && python plain_dask_script.py
@@ -65,7 +66,8 @@ Examples:
 @click.option("--contact", "advertise", metavar="ADDRESS", help="Under which others reach it. Default: that of --host.")
 @click.option("--route", metavar="ROUTE", help="For ssh://: tunnel, or direct. Default: tunnel.")
 @click.option("--local-ports", metavar="A-B", help="For a tunnel: the 4 ports of this machine that lead there.")
-@click.option("--environment", metavar="ENV", help="For ssh://: sync, check, conda:NAME, python:PATH. Default: sync.")
+@click.option("--environment", metavar="ENV", help="container:IMAGE; for ssh://: sync, check, conda:NAME, python:PATH.")
+@click.option("--mount", "mounts", multiple=True, metavar="DIR", help="With an image: seen in its container, too.")
 @click.option("--scratch", metavar="DIR", help="Where workers keep temporary files.")
 @click.option("--buffers", metavar="DIR", help="Where the store keeps buffers. Default: OFFLOAD_BUFFERS, or the home.")
 @click.option("--database", metavar="FILE", help="The database. Default: OFFLOAD_DATABASE, or the home's.")

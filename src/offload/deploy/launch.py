@@ -14,7 +14,7 @@ from typing import Any
 from offload.compute.contact import AWAY, REFUSED, Contact
 from offload.compute.liveness import is_alive, started
 from offload.compute.places import Place, Registry
-from offload.deploy import credentials, envfile
+from offload.deploy import contained, credentials, envfile
 from offload.deploy.endpoints import is_free, known_as, located
 from offload.deploy.enrolled import parts
 from offload.deploy.existing import examine
@@ -134,11 +134,14 @@ def _begin(registry: Registry, place: Place, spec: Spec, say: Say, start: Start)
         prepare(registry, spec)
         if spec.scheduler is not None:
             examine(place, spec, say)
+        command = python("offload.deploy.head", place.path)
+        if spec.environment is not None:
+            command = [contained.python(place, spec, say), *command[1:]]
         say("starting the head")
-        pid = start(python("offload.deploy.head", place.path), place.log("head"))
+        pid = start(command, place.log("head"))
     except OSError as exc:
         raise translated(exc, place.path) from exc
-    return _wait_for(place, pid, say)
+    return _wait_for(place, pid, say, spec.environment is None)
 
 
 def link_of(place: Place) -> Link | None:
@@ -190,12 +193,13 @@ def _check_scratch(spec: Spec) -> None:
         ) from exc
 
 
-def _wait_for(place: Place, pid: int, say: Say) -> Contact:
+def _wait_for(place: Place, pid: int, say: Say, is_head: bool = True) -> Contact:
+    """Wait until the head is up that a process is, or, within a container, has started."""
     deadline = time.monotonic() + UP_SECONDS
     told: set[str] = set()
     while time.monotonic() < deadline:
         contact = known(place)
-        if contact is not None and contact.head["pid"] == pid:
+        if contact is not None and (contact.head["pid"] == pid or not is_head):
             for what, address in (("storage", contact.storage), ("scheduler", contact.scheduler)):
                 if address and what not in told:
                     told.add(what)
@@ -236,7 +240,8 @@ def down(registry: Registry, place: Place, say: Say) -> None:
         end_all(place, DOWN_SECONDS, say, parts(place))
         envfile.end(place)
         _end_jobs(place, say)
-        registry.remove(place.name)
+        with contained.ended(place):
+            registry.remove(place.name)
 
 
 def has_head_job(place: Place) -> bool:

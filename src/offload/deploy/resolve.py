@@ -15,6 +15,8 @@ from offload.deploy.endpoints import WILDCARD, address_of, machine_address
 from offload.deploy.quantities import parse_duration, parse_ports
 from offload.deploy.remote.choosing import OF_LINK, default_name, differences, differing, is_site, link_of
 from offload.deploy.remote.link import Link
+from offload.deploy.software.choices import is_image
+from offload.deploy.software.locks import project_of
 from offload.deploy.spec import PROCESS, Spec, cores, spec_of
 from offload.errors import UsageError
 from offload.storage.home import DEPLOYMENT
@@ -129,7 +131,10 @@ def spec_there(name: str, link: Link) -> Spec:
     """Return what a deployment on another machine will be there, as far as that is known here."""
     understood = dict(link.choices)
     understand(understood, {}, here=False)
-    return Spec(name=name, **understood)
+    spec = Spec(name=name, **understood)
+    if is_image(link.environment):
+        spec.check_image(link.environment)
+    return spec
 
 
 def _on(registry: Registry, site: str, name: str, values: dict[str, Any], sources: dict[str, str]) -> Resolved:
@@ -143,7 +148,8 @@ def _on(registry: Registry, site: str, name: str, values: dict[str, Any], source
 
 
 def _check_target(target: str, is_existing: bool, values: dict[str, Any], sources: dict[str, str]) -> None:
-    wrong = [key for key in (*(NOT_EXISTING if is_existing else ONLY_EXISTING), *OF_LINK) if key in values]
+    unfit = (*NOT_EXISTING, *OF_LINK) if is_existing else (*ONLY_EXISTING, *(k for k in OF_LINK if k != "environment"))
+    wrong = [key for key in unfit if key in values]
     beside = target
     if not wrong and values.get("storage_only"):  # a table may say both: then one option chooses
         wrong, beside = [key for key in OF_WORKERS if sources.get(key) == OPTIONS], "--storage-only"
@@ -195,6 +201,12 @@ def understand(values: dict[str, Any], sources: dict[str, str], here: bool = Tru
             values[key], sources[key] = os.environ[variable], variable
         if key in values and not values[key].startswith(DEPLOYMENT):
             values[key] = os.path.abspath(os.path.expanduser(values[key]))
+    if "mounts" in values:
+        if here and values.get("environment") is None:
+            raise UsageError("--mount is for what runs in a container", "add --environment container:IMAGE")
+        values["mounts"] = tuple(os.path.abspath(os.path.expanduser(path)) for path in values["mounts"])
+    elif here and values.get("environment") is not None:
+        values["mounts"] = (project_of(os.getcwd()),)
     if {"minimum", "maximum"} & set(values):
         if "workers" in values:
             raise UsageError("give a number of workers, or minimum and maximum", "offload up --minimum 0 --maximum 8")

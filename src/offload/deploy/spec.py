@@ -12,6 +12,7 @@ from offload.compute.places import Place, check_name
 from offload.compute.resources import parse_resources
 from offload.deploy.endpoints import WILDCARD
 from offload.deploy.remote.link import Link
+from offload.deploy.software.choices import is_image
 from offload.errors import DamagedError, UsageError
 from offload.storage.home import DEPLOYMENT, VARIABLES, Home
 
@@ -82,6 +83,10 @@ class Spec:
         What gives workers: ``"local"``, the head's machine; or a batch system, such as ``"slurm"``.
     keep : str
         What keeps the head alive: ``"process"``, or a batch system.
+    environment : str or None
+        The image that all of it runs in a container of, such as ``"container:IMAGE"``; None for this very Python.
+    mounts : tuple of str
+        Directories that are seen in that container under their own paths, beside those that always are.
     job, head_job : dict
         What was chosen of the jobs that are workers, and of the one that is the head.
     resources : dict
@@ -116,6 +121,8 @@ class Spec:
     interface: str | None = None
     provider: str = LOCAL
     keep: str = PROCESS
+    environment: str | None = None
+    mounts: tuple[str, ...] = ()
     job: dict[str, Any] = dataclasses.field(default_factory=dict)
     head_job: dict[str, Any] = dataclasses.field(default_factory=dict)
     resources: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -138,9 +145,11 @@ class Spec:
             raise UsageError(f"from {self.minimum} to {most} workers is not possible", "the smaller one comes first")
         if self.idle is not None and self.idle <= 0:
             raise UsageError(f"it cannot end after {self.idle:g} s of idleness", "give a time like 10m")
-        for path in (self.buffers, self.database, self.scratch):
+        for path in (self.buffers, self.database, self.scratch, *self.mounts):
             if path is not None and not (_is_absolute(path) and path.isprintable()):
                 raise UsageError(f"{path!r} is no absolute path of plain text")
+        if self.environment is not None:
+            self.check_image(self.environment)
         if self.threads < 1:
             raise UsageError(f"{self.threads} threads are not possible", "give 1 or more")
         if not _MEMORY.fullmatch(str(self.memory_limit).strip()):
@@ -207,6 +216,25 @@ class Spec:
         providers = [self.provider, *(group.get("provider", self.provider) for group in self.groups.values())]
         return [name for name in dict.fromkeys(providers) if name != LOCAL]
 
+    def check_image(self, environment: str) -> None:
+        """Check that a choice of software is that of an image, and that this may run in a container of it.
+
+        Raises
+        ------
+        UsageError
+            If not.
+        """
+        if not is_image(environment):
+            raise UsageError(
+                f"environment {environment!r} is for other machines: on this one there is the Python that runs offload",
+                "leave it out, or give an image that is here: container:IMAGE",
+            )
+        if self.systems() or self.keep != PROCESS:
+            raise UsageError(
+                f"{environment} is not for jobs of a batch system: its commands are not in the image",
+                "--environment sync, or conda:NAME",
+            )
+
     def home(self, path: str) -> Home:
         """Return the home in a directory, with the store, the database and what is read through that this chooses."""
         also = (*self.also, self.name) if self.link is not None else self.also
@@ -241,6 +269,7 @@ class Spec:
         if values["ports"] is not None:
             values["ports"] = tuple(values["ports"])
         values["also"] = tuple(values.get("also", ()))
+        values["mounts"] = tuple(values.get("mounts", ()))
         if values.get("link") is not None:
             values["link"] = Link.from_values(values["link"])
         return cls(**values)

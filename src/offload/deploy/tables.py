@@ -22,6 +22,7 @@ TOP: dict[str, tuple[type, str]] = {
     "site": (str, "site"),
     "route": (str, "route"),
     "environment": (str, "environment"),
+    "mounts": (list, "mounts"),
     "local_ports": (str, "local_ports"),
     "host": (str, "host"),
     "advertise": (str, "advertise"),
@@ -138,6 +139,8 @@ def _values(table: Any, path: str, name: str) -> Iterator[tuple[str, Any]]:
                 continue
         if key == "also" and not all(type(name) is str for name in value):
             raise UsageError(f"{path}: {where}.also is {value!r}", "it is to be a list of names of deployments")
+        if key == "mounts" and not all(type(name) is str for name in value):
+            raise UsageError(f"{path}: {where}.mounts is {value!r}", "it is to be a list of directories")
         if key == "storage" and type(value) is str:
             yield "buffers", DEPLOYMENT + check_name(value)
             yield "database", DEPLOYMENT + check_name(value)

@@ -42,8 +42,14 @@ def test_the_libraries_of_this_machine_are_there(lab: Lab) -> None:
 
 
 def test_what_cannot_be_is_refused_before_anything_is_done(lab: Lab) -> None:
-    for choice, reason in (("container:python", "not there yet"), ("python:bin/python", "no absolute path")):
-        done = lab.offload("up", "ssh://alice@h1", "--environment", choice)
+    for options, reason in (
+        (["--environment", "container:"], "is no choice of software"),
+        (["--environment", "container:python", "--provider", "slurm"], "not for jobs of a batch system"),
+        (["--mount", "/data"], "is for what runs in a container"),
+        (["--environment", "container:python", "--mount", "data"], "may be anywhere"),
+        (["--environment", "python:bin/python"], "no absolute path"),
+    ):
+        done = lab.offload("up", "ssh://alice@h1", *options)
         assert done.returncode == 2
         assert reason in done.stderr
         assert "connecting" not in done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from offload.deploy.software.checking import differences
-from offload.deploy.software.choices import parse_choice
+from offload.deploy.software.choices import is_image, parse_choice
 from offload.deploy.software.finding import wanted_version
 from offload.deploy.software.making import synced
 from offload.deploy.software.prepare import prepare
@@ -40,7 +40,7 @@ def output(python: str, program: str) -> str:
         "conda:",
         "python:",
         "python:relative/python",
-        "container:image",
+        "container:",
         "relative",
         "sync:relative",
         "check:",
@@ -52,9 +52,17 @@ def test_what_is_no_choice(site: Elsewhere, choice: str) -> None:
     assert site.runs == []
 
 
-def test_containers_are_not_there_yet() -> None:
-    with pytest.raises(UsageError, match=r"software from a container is not there yet\n.*conda:NAME"):
-        parse_choice("container:docker.io/library/python:3.11")
+def test_images() -> None:
+    assert parse_choice("container:docker.io/library/python:3.11") == (
+        "container",
+        "",
+        "docker.io/library/python:3.11",
+    )
+    assert parse_choice("docker:dind") == ("docker", "", "dind")
+    assert [is_image(choice) for choice in ("podman:x", "container:x", "docker:", "conda:x", "/docker:x")] == [
+        *(True, True),
+        *(False, False, False),
+    ]
 
 
 def test_a_name_that_is_not_installed_here(site: Elsewhere) -> None:

@@ -27,7 +27,9 @@ def visible(place: Place) -> bool:
     if contact is None or contact.head["host"] != socket.gethostname() or is_elsewhere(place):
         return False
     with open(place.spec, encoding="utf-8") as file:
-        return json.load(file).get("scheduler") is None  # the workers of one that someone else started may be anywhere
+        spec = json.load(file)
+    # The workers of one that someone else started may be anywhere; those in a container see some directories only.
+    return spec.get("scheduler") is None and spec.get("environment") is None
 
 
 def complete(plans: Sequence[Plan], store: Store, with_inputs: bool) -> None:

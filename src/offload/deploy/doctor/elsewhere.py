@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from offload.compute.places import Registry
-from offload.deploy.doctor import cluster, machine, ports
+from offload.deploy.doctor import cluster, containers, machine, ports
 from offload.deploy.doctor.asking import ask
 from offload.deploy.doctor.result import Result, failed, passed, warned
 from offload.deploy.remote.elsewhere import look as look_for_deployments
@@ -40,6 +40,8 @@ class Asked:
         How a deployment is to be reached, where it is to listen, and where it keeps temporary files.
     python : str
         A Python of the machine.
+    image : str
+        The image that a deployment runs in a container of.
     system : str
         The batch system that is used from there.
     job : dict
@@ -53,6 +55,7 @@ class Asked:
     host: str = ""
     scratch: str = ""
     python: str = ""
+    image: str = ""
     system: str = ""
     job: dict[str, Any] = dataclasses.field(default_factory=dict)
     trial: bool = False
@@ -86,7 +89,9 @@ def _of_site(site: Ssh, asked: Asked) -> Iterator[Result]:
     yield from _of_way(site)
     yield forwarding(site, asked)
     looked = look(site, chosen=asked.python)
-    if looked.python is None:
+    if asked.image:
+        yield containers.image(site, asked.image)
+    elif looked.python is None:
         error = no_python(site, looked, asked.python, "")
         yield failed("Python", error.message, error.hint)
     else:

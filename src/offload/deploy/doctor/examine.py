@@ -10,7 +10,7 @@ from offload.compute.contact import Contact
 from offload.compute.places import Place, Registry
 from offload.deploy import launch
 from offload.deploy.batch.choices import OF_JOB, split_target
-from offload.deploy.doctor import cluster, elsewhere, here, ports
+from offload.deploy.doctor import cluster, containers, elsewhere, here, ports
 from offload.deploy.doctor.elsewhere import Asked
 from offload.deploy.doctor.result import Result, failed, passed
 from offload.deploy.quantities import parse_ports
@@ -19,6 +19,7 @@ from offload.deploy.remote.choosing import is_site
 from offload.deploy.remote.elsewhere import reached
 from offload.deploy.remote.link import DIRECT, Link
 from offload.deploy.sites.here import Here
+from offload.deploy.software.choices import is_image
 from offload.deploy.spec import LOCAL, PROCESS, spec_of
 from offload.errors import OffloadError, UsageError
 
@@ -59,6 +60,8 @@ def _of_deployment(place: Place, registry: Registry, asked: Asked) -> Iterator[R
     if link is None:
         spec = spec_of(place)
         yield from here.checks(asked.scratch or spec.scratch or "", spec.host, None)
+        if spec.environment is not None:
+            yield containers.image(Here(), spec.environment)
         system = next((name for name in (*spec.systems(), spec.keep) if name != PROCESS), "")
         if system:
             asked = dataclasses.replace(asked, system=system, job=spec.job, scratch=spec.scratch or "")
@@ -94,8 +97,9 @@ def _asked(link: Link, asked: Asked) -> Asked:
     job = {key: chosen[key] for key in OF_JOB if key in chosen}
     ports = parse_ports(chosen["ports"]) if chosen.get("ports") else asked.ports
     host, scratch = chosen.get("host") or asked.host, chosen.get("scratch") or asked.scratch
+    image = link.environment if is_image(link.environment) else ""
     asked = dataclasses.replace(asked, route=link.route, ports=ports, host=host, scratch=scratch)
-    return dataclasses.replace(asked, system=system, job=job)
+    return dataclasses.replace(asked, system=system, job=job, image=image)
 
 
 def state(place: Place) -> Result:

@@ -18,6 +18,7 @@ from offload.compute.resources import resources_text
 from offload.deploy import envfile
 from offload.deploy.head.adaptive import Adaptive
 from offload.deploy.head.children import Child
+from offload.deploy.head.container import end_with_it
 from offload.deploy.head.idle import Idle, of_scheduler, of_service
 from offload.deploy.head.link import SchedulerLink, ServiceLink
 from offload.deploy.head.services import Services
@@ -71,6 +72,7 @@ class Head:
         self._move: asyncio.Task[None] | None = None
         self._moves = False
         self._used: asyncio.Task[None] | None = None
+        self._contained: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> list[Child]:
@@ -85,6 +87,7 @@ class Head:
         self.contact.scheduler = self.spec.scheduler
         self.contact.write(self.place.contact)
         self._used = asyncio.create_task(keep_used(), name="used")
+        self._contained = asyncio.create_task(end_with_it(log), name="container")
         services = self.services
         services.storage.start()
         own = self.spec.scheduler is None and not self.spec.storage_only

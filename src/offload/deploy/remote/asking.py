@@ -11,8 +11,13 @@ from offload.deploy.sites.base import Done, Site
 from offload.errors import OffloadError
 
 SECONDS = 200.0
+NOT_THERE = 127  # what a shell ends with when there is no such program
 
 Say = Callable[[str], None]
+
+
+class PythonGoneError(OffloadError):
+    """The interpreter that had offload is not there any more."""
 
 
 def ask(
@@ -49,7 +54,8 @@ def ask(
     done = site.run(words, json.dumps(request).encode(), seconds, check=False, tell=step)
     answer = _answer(done)
     if answer is None:
-        raise OffloadError(f"{python} on {site.name} does not run offload: {done.said}", f"try it: {site.shown(words)}")
+        kind = PythonGoneError if done.code == NOT_THERE else OffloadError
+        raise kind(f"{python} on {site.name} does not run offload: {done.said}", f"try it: {site.shown(words)}")
     if "error" in answer:
         raise OffloadError(f"{site.name}: {answer['error']}", answer["hint"])
     return answer

@@ -10,7 +10,7 @@ from offload.compute.places import check_name
 from offload.deploy.quantities import parse_ports
 from offload.deploy.remote.link import ROUTES, TUNNEL, Link
 from offload.deploy.sites.address import SCHEME, SshAddress
-from offload.deploy.software.choices import parse_choice
+from offload.deploy.software.choices import is_image, parse_choice
 from offload.errors import UsageError
 
 OF_LINK = ("route", "environment", "local_ports")
@@ -62,15 +62,21 @@ def link_of(site: str, values: dict[str, Any]) -> Link:
         raise UsageError(f"{route!r} is no route", f"there are: {', '.join(ROUTES)}")
     if "port" in values and not isinstance(values["port"], int):
         raise UsageError(f"port is {values['port']!r}, which is no whole number")
+    environment = _environment(values.get("environment", "sync"))
     choices = {key: value for key, value in values.items() if key not in OF_LINK}
     for key in ("buffers", "database", "scratch"):
         if key in choices and not choices[key].startswith(("/", "~", "offload://")):
             raise UsageError(f"{key} is {choices[key]!r}, which may be anywhere on {site}", "give an absolute path")
+    if "mounts" in choices and not is_image(environment):
+        raise UsageError("--mount is for what runs in a container", "add --environment container:IMAGE")
+    for path in choices.get("mounts", ()):
+        if not path.startswith(("/", "~/")):
+            raise UsageError(f"{path!r} may be anywhere on {site}", "give --mount an absolute path")
     local = values.get("local_ports")
     return Link(
         site=str(address),
         route=route,
-        environment=_environment(values.get("environment", "sync")),
+        environment=environment,
         local_ports=None if local is None else parse_ports(local),
         choices=choices,
     )

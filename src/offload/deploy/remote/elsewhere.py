@@ -50,6 +50,7 @@ if [ -n "$any" ]; then
         pid=$(sed -n 's/.*"pid": *\\([0-9][0-9]*\\).*/\\1/p' "$contact" 2>/dev/null | head -n 1)
         if [ -n "$pid" ]; then try "$(ps -o args= -p "$pid" 2>/dev/null | sed 's/ -m offload.*//')"; fi
     done
+    for python in "$home"/deployments/*/container/python; do try "$python"; done
     for python in $(ls -dt "$home"/environments/*/bin/python 2>/dev/null); do try "$python"; done
     for name in python3 python; do try "$(command -v $name)"; done
 fi

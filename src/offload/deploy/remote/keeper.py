@@ -22,7 +22,9 @@ from offload.deploy.headclient import HeadGoneError, OtherHeadError, request
 from offload.deploy.remote import asking, mirror
 from offload.deploy.remote.link import TUNNEL
 from offload.deploy.routes.base import parts
+from offload.deploy.sites.ssh import Ssh
 from offload.deploy.sites.trouble import LoginNeededError
+from offload.deploy.software.choices import is_image
 from offload.deploy.spec import spec_of
 from offload.errors import DamagedError, OffloadError, RefusedError
 
@@ -81,9 +83,7 @@ class Keeper:
                 raise
             if self._link.route == TUNNEL and not self._site.is_open():
                 raise OffloadError(f"the connection to {self._site.name} is gone") from exc
-        answer = asking.ask(
-            self._site, self._link.python, "contact", {"name": self._place.name}, seconds=3 * ASK_SECONDS
-        )
+        answer = self._ask_there(self._site)
         told, state = answer["contact"], answer["state"]
         if told is None and (state.startswith(("pending", "unknown")) or state == "starting"):
             raise OffloadError(f"its head on {self._link.site} is not up yet: {state}")
@@ -97,6 +97,15 @@ class Keeper:
         reason = {"dead": "its head has died", "down": "it has been brought down"}.get(state, f"it has {state}")
         self._write(Contact("dead", self._contact.head, reason=f"{reason} on {self._link.site}"))
         return None
+
+    def _ask_there(self, site: Ssh) -> dict[str, Any]:
+        """Return what the other machine knows of the deployment."""
+        try:
+            return asking.ask(site, self._link.python, "contact", {"name": self._place.name}, seconds=3 * ASK_SECONDS)
+        except asking.PythonGoneError:
+            if is_image(self._link.environment):  # it goes when somebody brings the deployment down
+                return {"contact": None, "state": "down"}
+            raise
 
     def _renew(self, url: str) -> None:
         """Get a new certificate before the one that there is ends."""

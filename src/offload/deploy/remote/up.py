@@ -20,6 +20,8 @@ from offload.deploy.remote.asking import SECONDS, ask
 from offload.deploy.remote.link import TUNNEL, Link
 from offload.deploy.routes.tunnel import SERVICES
 from offload.deploy.sites.ssh import COMMAND, Ssh
+from offload.deploy.software.choices import is_image
+from offload.deploy.software.containers import Mounted, container_of, remove
 from offload.deploy.software.prepare import prepare
 from offload.deploy.spec import PROCESS, Spec, spec_of
 from offload.errors import NotFoundError, OffloadError, RefusedError
@@ -89,8 +91,12 @@ def _begin_there(registry: Registry, spec: Spec, link: Link, site: Ssh, say: Say
     site.open()
     if link.route == TUNNEL:
         site.check_forwarding(_some_port(link))
-    interpreter = prepare(site, link.environment, "", say).python
-    request = {"name": spec.name, "route": link.route, "choices": link.choices}
+    choices = dict(link.choices)
+    seen = (*choices.pop("mounts", ()), choices.get("scratch"), choices.get("buffers"))
+    seen += (os.path.dirname(choices.get("database", "")),)
+    mounted = Mounted(spec.name, paths=tuple(path for path in seen if path))
+    interpreter = prepare(site, link.environment, "", say, mounted=mounted).python
+    request = {"name": spec.name, "route": link.route, "choices": choices}
     waits = link.choices.get("keep", PROCESS) != PROCESS  # a job may be pending for long, which it tells
     answer = ask(site, interpreter, "up", request, say, PENDING_SECONDS if waits else SECONDS)
     if answer["differences"]:
@@ -156,9 +162,21 @@ def down(registry: Registry, place: Place, link: Link, say: Say) -> None:
             site.open()
         if not link.python:
             raise OffloadError(f"where offload is on {site.name} is not known", f"offload down {place.name}, there")
-        if not ask(site, link.python, "down", {"name": place.name}, say)["down"]:
+        if not _down_there(place, link, site, say):
             say(f"{place.name} is not there any more")
     _forget(registry, place, link, site)
+
+
+def _down_there(place: Place, link: Link, site: Ssh, say: Say) -> bool:
+    """Bring it down on its machine; tell whether it was there."""
+    if not is_image(link.environment):
+        return bool(ask(site, link.python, "down", {"name": place.name}, say)["down"])
+    container = container_of(site, link.python)
+    if container is None:  # its file goes when somebody brings the deployment down
+        return False
+    there = bool(ask(site, link.python, "down", {"name": place.name}, say)["down"])
+    remove(site, container)
+    return there
 
 
 def _end_by_head(place: Place) -> None:

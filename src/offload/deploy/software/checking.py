@@ -7,7 +7,8 @@ from typing import Any
 
 from offload.deploy.sites.base import Site
 from offload.deploy.software.asking import ask
-from offload.deploy.software.choices import parse_choice
+from offload.deploy.software.choices import is_image, parse_choice
+from offload.deploy.software.containers import Mounted, find, is_contained
 from offload.deploy.software.finding import look, no_python
 from offload.deploy.software.installed import TOOLS, Installed, canonical, installed
 from offload.deploy.software.wanted import needed_here
@@ -19,7 +20,8 @@ SECONDS = 90.0
 
 def distributions_there(site: Site, python: str) -> tuple[dict[str, str], list[str]]:
     """Return what a Python there has: versions by name, and the directories that they are in."""
-    answer: dict[str, Any] = ask(site, python, {"do": "names", "python": python}, SECONDS)
+    inner = None if is_contained(python) else python  # in its container it goes by another path
+    answer: dict[str, Any] = ask(site, python, {"do": "names", "python": inner}, SECONDS)
     if "failed" in answer:
         raise OffloadError(f"{python} on {site.name} cannot say what it has: {answer['failed']}")
     return {canonical(name): version for name, version in answer["distributions"].items()}, answer["sites"]
@@ -33,8 +35,8 @@ def differences(site: Site, choice: str, home: str = "") -> tuple[str, list[str]
     site : Site
         The machine.
     choice : str
-        ``check``, ``check:/path``, ``conda:NAME``, ``python:/path`` or a path; ``sync`` for the environment that was
-        made there.
+        ``check``, ``check:/path``, ``conda:NAME``, ``python:/path`` or a path, ``container:IMAGE``; ``sync`` for the
+        environment that was made there.
     home : str
         The directory there that keeps environments; empty for the usual one.
     """
@@ -47,6 +49,10 @@ def differences(site: Site, choice: str, home: str = "") -> tuple[str, list[str]
                 f"{site.name} has no environment like the one here yet", f"offload environment build {site.name}"
             )
         return f"{looked.ready}/bin/python", list(wanted.differences)
+    if is_image(choice):
+        image = find(site, choice, Mounted())
+        there, _ = distributions_there(site, image.bare)
+        return f"{image.path} in {conda}", list(compare(installed(), there).values())
     looked = look(site, home, chosen=path, conda=conda)
     if looked.python is None:
         raise no_python(site, looked, path, conda)

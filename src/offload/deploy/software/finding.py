@@ -68,20 +68,35 @@ def look(site: Site, home: str = "", name: str = "", chosen: str = "", conda: st
     values = {"wanted": wanted_version(), "abi": getattr(sys, "abiflags", ""), "name": name, "home": home}
     values |= {"chosen": chosen, "conda": conda}
     head = "".join(f"{key}={shlex.quote(value)}\n" for key, value in values.items())
-    with open(os.path.join(os.path.dirname(__file__), "finding.sh"), encoding="utf-8") as file:
-        script = head + file.read()
-    done = site.run(["sh", "-s"], script.encode(), seconds=LOOK_SECONDS)
-    return _parsed(site, done.text)
+    return _parsed(answer(site, head + text_of("home.sh") + text_of("finding.sh"), LOOK_SECONDS))
 
 
-def _parsed(site: Site, text: str) -> Looked:
-    _, begin, rest = text.partition(_BEGIN)
+def text_of(name: str) -> str:
+    """Return the text of a file that is sent to other machines."""
+    with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
+        return file.read()
+
+
+def answer(site: Site, script: str, seconds: float) -> str:
+    """Return what a script writes between its marks on another machine.
+
+    Raises
+    ------
+    OffloadError
+        If there is nothing between them.
+    """
+    done = site.run(["sh", "-s"], script.encode(), seconds=seconds)
+    _, begin, rest = done.text.partition(_BEGIN)
     inner, end, _ = rest.partition(_END)
     if not begin or not end:
         raise OffloadError(
             f"{site.name} was asked which Python it has, and answered something else",
             "do its start-up files (.bashrc, .cshrc, config.fish) end the shell, or start another one?",
         )
+    return inner
+
+
+def _parsed(inner: str) -> Looked:
     values: dict[str, str] = {}
     pythons: list[tuple[str, str]] = []
     modules: list[str] = []

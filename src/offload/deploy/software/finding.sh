@@ -1,16 +1,9 @@
-# Finds a Python, or an environment that is ready. Sent to `sh -s` with these variables set before it:
+# Finds a Python, or an environment that is ready. Sent to `sh -s` after home.sh, with these variables set before:
 #   wanted  version (3.11) that is needed; abi: its flags
 #   name    the environment's name, or nothing
 #   home    the directory of environments there, or nothing for the default
 #   chosen  a path of a Python, or nothing;  conda: the name of a conda environment, or nothing
 # Writes lines between two marks: what login shells print around them does not count.
-
-say() { printf '%s\n' "$*"; }
-
-finish() {
-    say '@@offload end@@'
-    exit 0
-}
 
 ask='import sys
 i = getattr(sys, "implementation", None)
@@ -73,23 +66,6 @@ modules() { # names of environment modules that are a Python as it is needed
         IFS=:
     done
     IFS=$saved
-}
-
-offload_home() { # where offload keeps things here; as offload.storage.home has it
-    case ${OFFLOAD_HOME:-} in
-        '') ;;
-        '~/'*) say "$HOME/${OFFLOAD_HOME#??}" && return ;;
-        /*) say "$OFFLOAD_HOME" && return ;;
-        *) say "$PWD/$OFFLOAD_HOME" && return ;;
-    esac
-    if [ "$(uname -s)" = Darwin ]; then
-        say "$HOME/Library/Application Support/offload"
-        return
-    fi
-    case ${XDG_DATA_HOME:-} in
-        /*) say "$XDG_DATA_HOME/offload" ;;
-        *) say "$HOME/.local/share/offload" ;;
-    esac
 }
 
 main() {

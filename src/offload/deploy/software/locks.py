@@ -35,6 +35,15 @@ class Lock:
         return os.path.basename(self.path)
 
 
+def project_of(directory: str) -> str:
+    """Return the project that a directory belongs to: itself, where it belongs to none."""
+    place = start = os.path.abspath(directory)
+    while not any(os.path.exists(os.path.join(place, root)) for root in _ROOTS):
+        if place == (place := os.path.dirname(place)):
+            return start
+    return place
+
+
 def find_lock(directory: str) -> Lock | None:
     """Return the lock of the project that a directory belongs to, or None.
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 from offload.deploy.sites.base import Site
 from offload.deploy.software.checking import compare, distributions_there, refused
-from offload.deploy.software.choices import parse_choice
+from offload.deploy.software.choices import is_image, parse_choice
+from offload.deploy.software.containers import Mounted, choose, find, ready
 from offload.deploy.software.finding import Looked, look, no_python
 from offload.deploy.software.installed import PROJECT, Installed, installed, required
 from offload.deploy.software.making import Prepared, made, synced
 from offload.deploy.software.wanted import OWN, needed_here, needs
+from offload.errors import UsageError
 
 Say = Callable[[str], None]
 
@@ -22,6 +25,7 @@ def prepare(
     say: Say,
     directory: str | None = None,
     only: Sequence[str] = (),
+    mounted: Mounted | None = None,
 ) -> Prepared:
     """Make sure that the other machine has the software that work from here needs.
 
@@ -30,8 +34,8 @@ def prepare(
     site : Site
         The machine.
     choice : str
-        ``sync``, ``check``, ``conda:NAME``, ``python:/path`` or the path of a Python. ``sync:/path`` and
-        ``check:/path`` name the Python to use, where it is not found by itself.
+        ``sync``, ``check``, ``conda:NAME``, ``python:/path`` or the path of a Python, ``container:IMAGE``.
+        ``sync:/path`` and ``check:/path`` name the Python to use, where it is not found by itself.
     home : str
         The directory there that keeps environments; empty for the one beside what else offload keeps there.
     say : callable
@@ -40,6 +44,8 @@ def prepare(
         The project whose lock file counts; by default the current directory's.
     only : sequence of str, optional
         For ``sync``: bring only these distributions, offload, and what they require; by default all that is installed.
+    mounted : Mounted, optional
+        For an image: for whom its container is, and what is seen in it.
 
     Raises
     ------
@@ -53,12 +59,30 @@ def prepare(
     kind, path, conda = parse_choice(choice)
     if kind == "sync":
         return synced(site, home, needed_here(directory, only), say, path)
+    if is_image(choice):
+        if home:
+            raise UsageError("the environments of an image are where offload keeps things", "leave out --directory")
+        return _contained(site, choice, say, mounted or Mounted())
     looked = look(site, home, chosen=path, conda=conda)
     if looked.python is None:
         raise no_python(site, looked, path, conda)
     if kind == "check":
         return _checked(site, looked.python)
-    return _beside(site, looked, home, choice, say)
+    python = looked.python
+    return _beside(site, python, python, choice, say, lambda name: look(site, home, name=name, chosen=python))
+
+
+def _contained(site: Site, choice: str, say: Say, mounted: Mounted) -> Prepared:
+    """Return what runs the Python of an image, which has offload, too."""
+    image = find(site, choice, mounted)
+    say(f"{image.version} on {site.name} has the image")
+    bare = Looked(image.home, image.machine, None, image.bare, (), ())
+
+    def again(name: str) -> Looked:
+        return dataclasses.replace(bare, ready=ready(site, image, name))
+
+    done = _beside(site, image.bare, image.digest, choice, say, again)
+    return dataclasses.replace(done, python=choose(site, image, done.python))
 
 
 def _checked(site: Site, python: str) -> Prepared:
@@ -72,11 +96,13 @@ def _checked(site: Site, python: str) -> Prepared:
     return Prepared(python, "check", distributions=len(there), differences=tuple(differing.values()))
 
 
-def _beside(site: Site, looked: Looked, home: str, choice: str, say: Say) -> Prepared:
-    """Return a Python that has what a chosen one has, and offload with what that lacks of its requirements."""
-    assert looked.python is not None
+def _beside(site: Site, python: str, identity: str, choice: str, say: Say, again: Callable[[str], Looked]) -> Prepared:
+    """Return a Python that has what a chosen one has, and offload with what that lacks of its requirements.
+
+    `identity` tells the chosen one from others, and `again` looks for an environment of a name.
+    """
     here = installed()
-    there, directories = distributions_there(site, looked.python)
+    there, directories = distributions_there(site, python)
     own = required([OWN], here)
     differing = compare(own, there)
     checkout = any(one.key == OWN and one.kind == PROJECT for one in own)
@@ -85,12 +111,11 @@ def _beside(site: Site, looked: Looked, home: str, choice: str, say: Say) -> Pre
     for line in kept:
         say(f"differs: {line}")
     if not lacking:
-        return Prepared(looked.python, choice, distributions=len(there), differences=kept)
-    say(f"{looked.python} lacks {_names(lacking)}: kept beside it")
+        return Prepared(python, choice, distributions=len(there), differences=kept)
+    say(f"{choice if is_image(choice) else python} lacks {_names(lacking)}: kept beside it")
     wanted = needs(lacking)
-    name = wanted.name(looked.python, *directories)
-    again = look(site, home, name=name, chosen=looked.python)
-    return made(site, again, wanted, name, choice, say, looked.python, directories, kept)
+    name = wanted.name(identity, *directories)
+    return made(site, again(name), wanted, name, choice, say, python, directories, kept)
 
 
 def _names(some: Sequence[Installed]) -> str:

@@ -133,6 +133,8 @@ def _fill(request: Request, prefix: str, final: str) -> str | None:
 def _bare(prefix: str) -> None:
     """Make a virtual environment without anything in it, where the module venv may be missing."""
     base = os.path.abspath(getattr(sys, "_base_executable", sys.executable))
+    if not os.path.samefile(os.path.dirname(os.path.dirname(base)), sys.base_prefix):
+        base = os.path.realpath(base)  # its library is looked for beside it
     minor = f"python3.{sys.version_info[1]}"
     named = os.path.join(os.path.dirname(base), minor)
     # What is called python3 may be another version one day.

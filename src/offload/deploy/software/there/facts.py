@@ -49,10 +49,10 @@ def _glibc() -> str | None:
         return None
 
 
-def names_of(python: str) -> dict[str, Any]:
-    """Return the versions of all distributions that a Python has, its own included."""
+def names_of(python: str | None) -> dict[str, Any]:
+    """Return the versions of all distributions that a Python has, its own included; None: this very Python."""
     done = subprocess.run(
-        [python, "-c", _NAMES],
+        [python or sys.executable, "-c", _NAMES],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=NAMES_SECONDS,
