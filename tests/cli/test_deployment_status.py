@@ -40,7 +40,7 @@ def test_one_that_is_down(inside: Inside, broken: Place) -> None:
     done = inside("status", "big")
     assert done.returncode == 1
     assert b"state: down" in done.stdout
-    assert done.stderr.decode() == "offload: the deployment big is down\n  bring it up: offload up --name big\n"
+    assert done.stderr.decode() == "offload: the deployment big is down\n  bring it up: offload up big\n"
     told = json.loads(inside("status", "big", "--json").stdout)
     assert (told["state"], len(told["problems"]), told["kept"]["store"]["buffers"]) == ("down", 1, 0)
 
@@ -50,7 +50,7 @@ def test_one_that_has_ended_by_itself(inside: Inside, broken: Place, monkeypatch
     done = inside("status", "big")
     assert done.returncode == 1
     assert b"the deployment big has ended: nothing was under way for 2 h" in done.stderr
-    assert b"offload up --name big" in done.stderr
+    assert b"offload up big" in done.stderr
 
 
 def test_one_that_has_lost_its_head(inside: Inside, broken: Place) -> None:
@@ -59,7 +59,7 @@ def test_one_that_has_lost_its_head(inside: Inside, broken: Place) -> None:
     done = inside("status", "big")
     assert done.returncode == 1
     assert b"big has lost its head, and with it all that ran: MemoryError" in done.stderr
-    assert b"offload up --name big" in done.stderr
+    assert b"offload up big" in done.stderr
 
 
 def test_a_head_that_does_not_answer(inside: Inside, broken: Place) -> None:

@@ -12,6 +12,8 @@ import pytest
 import offload
 from offload.compute.contact import Contact
 from offload.compute.places import Registry
+from offload.deploy.remote.link import Link
+from offload.deploy.spec import Spec
 from offload.errors import NotFoundError, OffloadError, UsageError
 
 
@@ -97,6 +99,21 @@ def test_one_that_is_not_there_is_told_at_once(registry: Registry) -> None:
         offload.connect("d")
     with pytest.raises(UsageError):
         offload.connect("no name")
+    assert active(registry) == "a"
+
+
+def test_what_is_no_name_is_told_with_the_names_that_there_are(registry: Registry) -> None:
+    with pytest.raises(UsageError, match=r"which deployment") as missing:
+        offload.connect()
+    assert "a, b, c" in str(missing.value.hint)
+    link = Link("ssh://me@server", runtime="/nowhere")
+    registry.create("big", Spec("big", link=link).to_json())
+    with pytest.raises(UsageError, match="is no name") as known:
+        offload.connect("ssh://me@server")
+    assert "offload.connect('big')" in str(known.value.hint)
+    with pytest.raises(UsageError, match="is no name") as unknown:
+        offload.connect("ssh://me@other")
+    assert "offload up ssh://me@other" in str(unknown.value.hint)
     assert active(registry) == "a"
 
 

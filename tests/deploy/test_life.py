@@ -176,7 +176,7 @@ def test_a_damaged_entry_is_in_nobodys_way(registry: Registry, offload: Offload,
         (row,) = json.loads(offload("list", "--json").stdout)
         assert row["state"] == "dead"
         status = offload("status")
-        assert (status.returncode, b"offload up --name test" in status.stderr) == (1, True), status.stderr
+        assert (status.returncode, b"offload up test" in status.stderr) == (1, True), status.stderr
         assert offload("run", "--", "echo", "hello", env={"OFFLOAD_DEPLOYMENT": "none"}).stdout == b"hello\n"
         for command in ("env", "scale", "dashboard"):
             told = offload(command, "test", *(["2"] if command == "scale" else []))

@@ -42,7 +42,7 @@ def running(name: str | None) -> tuple[Place, Contact]:
     now = state(place)
     if contact is None or now != "running":
         reason = f": {contact.reason}" if contact is not None and contact.reason else ""
-        hint = f"bring it up: offload up --name {place.name}"
+        hint = f"bring it up: offload up {place.name}"
         raise OffloadError(f"the deployment {place.name} is {now}{reason}", hint)
     return place, contact
 

@@ -124,7 +124,7 @@ class Contact:
             return None
         except (ValueError, TypeError, KeyError, AttributeError) as exc:
             raise DamagedError(
-                f"{path} is not a contact file", f"bring the deployment up again: offload up --name {_name(path)}"
+                f"{path} is not a contact file", f"bring the deployment up again: offload up {_name(path)}"
             ) from exc
 
 

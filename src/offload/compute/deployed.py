@@ -45,7 +45,7 @@ def connect(place: Place, service: str = "jobs") -> Client:
     if contact is None:
         reason = place.end_reason()
         how = f"has ended: {reason}" if reason else "is not up"
-        raise NotFoundError(f"the deployment {place.name} {how}", f"offload up --name {place.name}")
+        raise NotFoundError(f"the deployment {place.name} {how}", f"offload up {place.name}")
     if contact.state == "dead" or not contact.head_lives():
         contact = _revived(place)
     contact = _started(place, contact)
@@ -61,7 +61,7 @@ def connect(place: Place, service: str = "jobs") -> Client:
         with open(place.token, encoding="ascii") as file:
             return Client(url, file.read().strip(), place.authority)
     except OSError as exc:
-        raise OffloadError(f"{place.token} cannot be read: {exc.strerror}", f"offload up --name {place.name}") from exc
+        raise OffloadError(f"{place.token} cannot be read: {exc.strerror}", f"offload up {place.name}") from exc
 
 
 def store(home: str, name: str) -> Store:

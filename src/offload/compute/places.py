@@ -126,7 +126,9 @@ class Registry:
             others = ", ".join(self.names())
             raise NotFoundError(
                 f"there is no deployment {name}",
-                f"there are: {others}" if others else f"start it: offload up --name {name}",
+                f"there are: {others}"
+                if others
+                else f"start it: offload up --name {name}; on another machine: offload up ssh://HOST --name {name}",
             )
         return place
 

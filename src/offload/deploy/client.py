@@ -43,7 +43,7 @@ def client(name: str | None = None, **options: Any) -> Any:
     place = Registry(checked_home()).only(name)
     contact = Contact.read(place.contact)
     if contact is None or state(place) != "running":
-        raise OffloadError(f"the deployment {place.name} is {state(place)}", f"offload up --name {place.name}")
+        raise OffloadError(f"the deployment {place.name} is {state(place)}", f"offload up {place.name}")
     if contact.scheduler is None:
         raise OffloadError(f"the deployment {place.name} is storage only: it has no scheduler", "offload list")
     return Client(contact.scheduler, security=security_of(place), **options)

@@ -45,7 +45,7 @@ def ask(place: Place, contact: Contact, method: str, path: str, body: dict[str, 
     except HeadGoneError as exc:
         raise HeadGoneError(
             f"the head of {place.name} does not answer at {exc.message}",
-            f"bring it up again: offload up --name {place.name}",
+            f"bring it up again: offload up {place.name}",
         ) from exc
 
 

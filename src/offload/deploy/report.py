@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 JOBS_SECONDS = 10.0
 _NEXT = {
-    "down": ("is down", "bring it up: offload up --name {name}"),
-    "dead": ("has lost its head, and with it all that ran", "start it again, as it was: offload up --name {name}"),
+    "down": ("is down", "bring it up: offload up {name}"),
+    "dead": ("has lost its head, and with it all that ran", "start it again, as it was: offload up {name}"),
     "starting": ("is still starting", "wait a little; offload logs {name} shows how far it is"),
     "stopping": ("is being brought down", "wait a little"),
 }

@@ -64,5 +64,5 @@ def adapt(place: Place, minimum: int, maximum: int, group: str = WORKER) -> dict
 def _contact(place: Place) -> Contact:
     contact = Contact.read(place.contact)
     if contact is None or not contact.head_lives():
-        raise OffloadError(f"the deployment {place.name} is not up", f"offload up --name {place.name}")
+        raise OffloadError(f"the deployment {place.name} is not up", f"offload up {place.name}")
     return contact

@@ -56,7 +56,7 @@ class Separate(Cluster):
         """
         contact = Contact.read(self.place.contact)
         if contact is None:
-            raise OffloadError(f"the deployment {self.name} is down", f"offload up --name {self.name}")
+            raise OffloadError(f"the deployment {self.name} is down", f"offload up {self.name}")
         return contact
 
     def start(self) -> None:

@@ -287,7 +287,7 @@ def spec_of(place: Place) -> Spec:
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise DamagedError(
             f"{place.spec} does not say what the deployment is to be",
-            f"offload down {place.name}, or bring it up with its options: offload up --name {place.name} --workers N",
+            f"offload down {place.name}, or bring it up with its options: offload up {place.name} --workers N",
         ) from exc
 
 
