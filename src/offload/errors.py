@@ -113,6 +113,12 @@ class EnvironmentDiffersError(IdentityError):
     """A worker does not have what a command was identified with."""
 
 
+class WalltimeError(OffloadError):
+    """A call or command takes longer than the jobs of a batch system may, in which workers run."""
+
+    exit_code = 4
+
+
 class CommandError(OffloadError):
     """A command ended with a non-zero exit code."""
 

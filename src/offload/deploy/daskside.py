@@ -22,6 +22,7 @@ from tornado.netutil import bind_unix_socket
 
 from offload.compute.places import Place
 from offload.deploy import credentials
+from offload.deploy.durations import Durations
 from offload.deploy.spec import spec_of
 
 MOST_LOOKED_AT = 1000
@@ -70,6 +71,12 @@ class HeadScheduler(Scheduler):
         self._dashboard_socket = socket
         super().__init__(dashboard=True, **kwargs)
         self.handlers["demand"] = self.demand
+        self.durations = Durations(self)
+
+    async def remove_worker(self, address: str, **kwargs: Any) -> Any:
+        """Remove a worker, and remember what it ran."""
+        self.durations.leaving(self.coerce_address(address))
+        return await super().remove_worker(address, **kwargs)
 
     def demand(self) -> dict[str, Any]:
         """Return how much there is to do: what has no worker yet, by what it needs, and what each worker has.

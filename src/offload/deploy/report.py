@@ -14,7 +14,8 @@ from offload.compute.places import Place
 from offload.compute.resources import parse_resources, times
 from offload.deploy import launch
 from offload.deploy.processes import tail
-from offload.deploy.workerjobs import counted_jobs
+from offload.deploy.quantities import duration_text
+from offload.deploy.workerjobs import LOSSES, counted_jobs
 from offload.errors import OffloadError, StorageError
 from offload.storage.remote.client import Client
 
@@ -65,6 +66,7 @@ def report(place: Place) -> dict[str, Any]:
     told["waits"] = _waits(told)
     more = f"offload scale {place.name} N" if has_head else f"offload worker --contact {place.contact}"
     told["problems"] = [{"message": error.message, "hint": error.hint} for error in _problems(told, more)]
+    told["waits"] += _overtime(told)
     return told
 
 
@@ -135,6 +137,15 @@ def _waits(told: dict[str, Any]) -> list[str]:
         return [*waiting, f"{what} {verb}: there are no workers{' yet' if _is_adaptive(told) else ''}"]
     reasons = "; ".join(_not_connected(worker) for worker in workers[:3])
     return [*waiting, f"{what} {verb}: no workers are connected: {reasons}"]
+
+
+def _overtime(told: dict[str, Any]) -> list[str]:
+    """Return what runs again because the walltime of its worker was over."""
+    return [
+        f"a call or command had run for {duration_text(round(ran))} when the walltime of its worker, "
+        f"{duration_text(round(whole))}, was over; it runs again, and fails when that happens {LOSSES} times"
+        for ran, whole in told.get("overtime", ())
+    ]
 
 
 def _is_adaptive(told: dict[str, Any]) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+LOSSES = 2
+"""So often a call may run into the walltime of a worker of which it had at least half, before it fails."""
+
 
 def counted_jobs(workers: list[dict[str, Any]], desired: int) -> dict[str, Any] | None:
     """Return how many workers that are jobs there are in each state; None where none are to be.

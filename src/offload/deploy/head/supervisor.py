@@ -239,6 +239,7 @@ class Head:
             "adaptive": self._limits(WORKER),
             "groups": [self._described(group) for group in self.groups] if self.spec.groups else [],
             "desired": sum(self._desired(group) for group in self.groups if group.spec.provider != LOCAL),
+            "overtime": self.groups.queue.overtime if self.groups.queue is not None else [],
             "services": services,
             "workers": workers,
         }

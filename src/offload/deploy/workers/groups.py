@@ -70,6 +70,8 @@ class Groups:
 
             self.queue = queue_of(place, spec, say)
             self.queue.connected = self.connected
+            self.queue.longest = lambda: link.call("longest")
+            self.queue.walltimes = lambda ends: link.call("walltimes", ends=ends)
         self._groups = {
             name: Group(name, spec.group(name), self._made(place, spec, name)) for name in spec.group_names()
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ TORN_SECONDS = 30.0
 """So long a worker may be away before its allocation is replaced: a nanny starts one again in less."""
 
 COMING_SECONDS = 600.0
+MARGIN, LEAST_MARGIN, MOST_MARGIN = 0.1, 20.0, 300.0
+SPARE = 1.1  # the next task may take a little longer than the longest one
 
 
 def parts_of(name: str, nodes: int) -> tuple[str, ...]:
@@ -122,6 +125,23 @@ class Job(Member):
             and len(self._seen) < len(self._names)
             and now - (self.state.start or self.submitted) < COMING_SECONDS
         )
+
+    def whole(self) -> float:
+        """Return how many seconds it may run, as far as that is known."""
+        start, finish = self.state.start, self.state.finish
+        return finish - start if start is not None and finish is not None and not self.waits else 0.0
+
+    def remaining(self) -> float:
+        """Return how many seconds it may still run."""
+        return self.state.finish - time.time() if self.state.finish is not None and not self.waits else float("inf")
+
+    def margin(self, longest: float) -> float:
+        """Return how many seconds before its end it takes nothing on any more.
+
+        A tenth of its time, within limits; or as long as the longest task lately took, up to half of its time.
+        """
+        usual = min(max(MARGIN * self.whole(), LEAST_MARGIN), MOST_MARGIN)
+        return min(max(usual, SPARE * longest), self.whole() / 2)
 
     def each(self) -> list[dict[str, Any]]:
         """Return how each worker is: in the batch system's own words."""

@@ -23,7 +23,6 @@ SOON, LATER = 2.0, 15.0
 
 LONGEST_PAUSE, CALM = 120.0, 300.0
 KNOWN_AFTER = 10.0  # seconds after which a batch system knows a job that it has taken
-MARGIN, LEAST_MARGIN, MOST_MARGIN = 0.1, 20.0, 300.0
 
 Log = Callable[[str], None]
 
@@ -50,6 +49,12 @@ class Queue:
         Gets the name of a job that is to be replaced: its time is nearly over, or it has lost one of its workers.
     connected : callable
         Gives the names of the workers that the scheduler knows.
+    longest : callable
+        Gives how many seconds the longest task took lately, by groups of workers.
+    walltimes : callable
+        Gets when the walltime of workers is over that end soon, and how long it is; gives what was lost with that.
+    overtime : list
+        Of what was lost so and is to run again: how many seconds it ran, and the walltime of its worker.
     """
 
     def __init__(self, place: Place, system: BatchSystem, request: Callable[[str], JobRequest], say: Log) -> None:
@@ -65,6 +70,9 @@ class Queue:
         self.away = ""
         self.expiring: Callable[[str], None] = lambda name: None
         self.connected: Callable[[], Awaitable[Collection[str]]] = _nobody
+        self.longest: Callable[[], Awaitable[dict[str, float]]] = _nothing
+        self.walltimes: Callable[[dict[str, list[float]]], Awaitable[list[list[float]]]] = _none_lost
+        self.overtime: list[list[float]] = []
 
     # What there was before this head
 
@@ -136,6 +144,7 @@ class Queue:
             try:
                 await self._submit_all()
                 await self._look()
+                await self._look_at_walltimes()
                 await self._look_within()
                 if self._going:
                     going, self._going = self._going, []
@@ -162,7 +171,7 @@ class Queue:
             or (job.waits and now - job.submitted < 60.0)
             or job.is_coming(now)
             or job.torn_since is not None
-            or self._remaining(job) < 2 * LATER
+            or job.remaining() < 2 * LATER
             for job in self._jobs.values()
         )
 
@@ -198,7 +207,21 @@ class Queue:
                 self._lost(job, state)
                 continue
             job.see(state, self._system.hosts(state.nodes))
-            if state.phase is Phase.RUNNING and self._remaining(job) < self._margin(job):
+
+    async def _look_at_walltimes(self) -> None:
+        """Have jobs replaced that end soon: as long before as the longest task lately took, or a part of their time."""
+        soon = [job for job in self._jobs.values() if job.remaining() < job.whole() / 2]
+        if not soon and not self.overtime:
+            return
+        ends = {name: [job.state.finish or 0.0, job.whole()] for job in soon for name in job.names}
+        longest: dict[str, float] = {}
+        try:
+            longest = await self.longest()
+            self.overtime = await self.walltimes(ends)
+        except (OSError, TimeoutError):
+            pass  # the scheduler is being started again, and knows of no tasks
+        for job in soon:
+            if job.remaining() < job.margin(longest.get(job.name.rpartition("-")[0], 0.0)):
                 self.expiring(job.name)
 
     async def _look_within(self) -> None:
@@ -239,15 +262,6 @@ class Queue:
         job.pause = min(2 * job.pause, LONGEST_PAUSE)
         self._keep()
 
-    def _remaining(self, job: Job) -> float:
-        return job.state.finish - time.time() if job.state.finish is not None and not job.waits else float("inf")
-
-    def _margin(self, job: Job) -> float:
-        """Return how long before its end a worker goes: a tenth of its time, within limits."""
-        start, finish = job.state.start, job.state.finish
-        whole = finish - start if start is not None and finish is not None else 0.0
-        return min(max(MARGIN * whole, LEAST_MARGIN), MOST_MARGIN, whole / 2)
-
     def _keep(self) -> None:
         kept = {
             name: {"id": job.id, "submitted": job.submitted} for name, job in self._jobs.items() if job.id is not None
@@ -257,6 +271,14 @@ class Queue:
 
 async def _nobody() -> Collection[str]:
     return ()
+
+
+async def _nothing() -> dict[str, float]:
+    return {}
+
+
+async def _none_lost(ends: dict[str, list[float]]) -> list[list[float]]:
+    return []
 
 
 def _path(place: Place) -> str:
