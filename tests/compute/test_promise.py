@@ -146,6 +146,25 @@ def test_what_changed_within_an_object_is_named_with_what_to_do(home: Path) -> N
         assert offload.task(Remembering())(1) == 2
 
 
+class Registry:
+    """A class that is given members when they are first needed."""
+
+
+def installing(number: int) -> int:
+    setattr(Registry, f"member_{number}", number)
+    return number
+
+
+def test_a_class_that_has_changed_is_named(home: Path) -> None:
+    @offload.task
+    def install(number: int) -> int:
+        assert isinstance(Registry, type)
+        return installing(number)
+
+    with pytest.warns(NotRecordedWarning, match="not recorded: Registry changed while it was used"):
+        assert install(1) == 1
+
+
 def test_with_a_version_what_an_object_remembers_does_not_count(home: Path) -> None:
     first, second = Remembering(), Remembering()
     assert offload.task(first, version="1")(1) == 2

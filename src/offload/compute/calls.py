@@ -11,7 +11,7 @@ from offload.storage.rows import Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from offload.identity.calls import Bound
@@ -127,11 +127,13 @@ def explain(session: Session, graph: Graph) -> str:
         import inspect
 
         from offload.compute.worker import main_name
+        from offload.identity.sources import LARGE, shown_text
 
+        find: Callable[[Any], str | None] = inspect.getsource if len(graph.nodes) <= LARGE else shown_text
         nodes = []
         for node in graph.nodes:
             try:
-                source = inspect.getsource(node.subject) if node.kind != "module" else None  # type: ignore[arg-type]
+                source = find(node.subject) if node.kind != "module" else None
             except Exception:  # there is no file, or by now it holds what is no Python
                 source = None
             nodes.append([node.kind, node.label, encode([node.kind, node.content]), source, shown_reads(node)])

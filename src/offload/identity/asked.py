@@ -10,7 +10,7 @@ from types import CodeType, FunctionType
 
 from offload.identity.distributions import PROJECT, origin
 from offload.identity.rewritten import COMPILED, rewrites_itself
-from offload.identity.sources import file_of, source, text_of
+from offload.identity.sources import LARGE, file_of, source, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ _NAMES = ("__module__", "__name__", "__qualname__")
 _NAMED = (type, FunctionType)
 _NOTHING = object()
 _PLAIN = {str, type, type(None)}  # of annotations: what is told by its identity
-LARGE = 1000
-"""A graph with more nodes is a library's: source text counts file by file."""
 
 
 class Asked:

@@ -7,6 +7,8 @@ some milliseconds.
 
 from __future__ import annotations
 
+from types import FunctionType
+
 from offload.errors import EncodeError
 from offload.identity.checks import MISSING, Checks
 from offload.identity.pieces import Pieces
@@ -14,7 +16,7 @@ from offload.identity.pieces import Pieces
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import CellType, FunctionType
+    from types import CellType
     from typing import Any
 
     from offload.identity.graph import Node
@@ -48,7 +50,9 @@ class Watched:
                 return str(name)
         for question, arguments, answer in self._answers:
             if question(*arguments) != answer:
-                return " ".join(str(a) for a in arguments if isinstance(a, str)) or "what it reaches"
+                texts = [str(a) for a in arguments if isinstance(a, str)]
+                texts += [a.__qualname__ for a in arguments if isinstance(a, (type, FunctionType))]
+                return " ".join(texts[:1]) or "what it reaches"
         for value in self._values:
             if not self._are_written_alike([value], Pieces()):
                 found = [value[2], self._pieces.changed()]
