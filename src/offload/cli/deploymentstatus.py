@@ -6,6 +6,7 @@ import time
 
 from offload.cli.output import duration, print_error
 from offload.cli.quantities import counted, moment_text, size_text
+from offload.cli.slow import told_when_slow
 from offload.cli.tables import write_line, write_table
 from offload.errors import OffloadError
 
@@ -25,13 +26,25 @@ def look(place: Place) -> Part:
     """Return all that is to be shown of a deployment."""
     from offload.deploy.report import report, storage
 
-    told = report(place)
-    try:
-        told["kept"] = storage(place, told["state"])
-    except OffloadError as error:
-        told["kept"] = None
-        told["problems"].append({"message": error.message, "hint": error.hint})
+    with told_when_slow(lambda: _waited_for(place)):
+        told = report(place)
+        try:
+            told["kept"] = storage(place, told["state"])
+        except OffloadError as error:
+            told["kept"] = None
+            told["problems"].append({"message": error.message, "hint": error.hint})
     return told
+
+
+def _waited_for(place: Place) -> str:
+    """Return what takes long, as far as it is known."""
+    from offload.deploy import launch
+    from offload.deploy.remote.link import TUNNEL
+
+    contact, link = launch.known(place), launch.link_of(place)
+    through = f", through {link.site}" if link is not None and link.site is not None and link.route == TUNNEL else ""
+    where = f" at {contact.head['url']}{through}" if contact is not None and contact.head.get("url") else ""
+    return f"waiting for an answer from the head of {place.name}{where}, up to {launch.STATUS_SECONDS:.0f} s"
 
 
 def write_deployment(told: Part) -> None:

@@ -25,8 +25,15 @@ class OtherHeadError(HeadGoneError):
     """Something else answers where the head of a deployment should: its certificate is by another authority."""
 
 
-def ask(place: Place, contact: Contact, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Send a request to a head and return its answer.
+def ask(
+    place: Place,
+    contact: Contact,
+    method: str,
+    path: str,
+    body: dict[str, Any] | None = None,
+    seconds: float = SECONDS,
+) -> dict[str, Any]:
+    """Send a request to a head and return its answer, which it may take some seconds for.
 
     Raises
     ------
@@ -41,7 +48,7 @@ def ask(place: Place, contact: Contact, method: str, path: str, body: dict[str, 
             f"start and end workers yourself: offload worker --contact {place.contact}",
         )
     try:
-        return request(contact.head["url"], place.keys, method, path, body)
+        return request(contact.head["url"], place.keys, method, path, body, seconds)
     except HeadGoneError as exc:
         raise HeadGoneError(
             f"the head of {place.name} does not answer at {exc.message}",

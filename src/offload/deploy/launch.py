@@ -29,6 +29,7 @@ from offload.storage.home import Home
 
 UP_SECONDS, DOWN_SECONDS, KILL_SECONDS = 90.0, 40.0, 5.0
 INTERVAL = 0.05
+STATUS_SECONDS = 20.0
 DISCONNECTED = "disconnected"
 
 Say = Callable[[str], None]
@@ -328,8 +329,11 @@ def status(place: Place) -> dict[str, Any]:
 
         return look(place, contact)
     try:
-        return ask(place, contact, "GET", "/v1/status")
+        if contact.state == AWAY:  # as whoever keeps the connection has found out
+            raise HeadGoneError(contact.reason)
+        return ask(place, contact, "GET", "/v1/status", seconds=STATUS_SECONDS)
     except (HeadGoneError, RefusedError) as exc:
+        contact = known(place) or contact
         how = contact.state if contact.state in (AWAY, REFUSED) else "silent"
         how = REFUSED if isinstance(exc, RefusedError) else how
         reason = contact.reason or exc.message

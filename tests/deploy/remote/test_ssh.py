@@ -106,3 +106,24 @@ def test_files_travel_with_calls(ready: Lab) -> None:
         (lab.home / name).write_text(text)
         done = lab.run(command, env=environment)
         assert done.stdout == f"{expected} numbers.txt False\n", done.stderr
+
+
+def test_a_direct_port_that_is_blocked_is_named_with_what_to_do(ready: Lab) -> None:
+    ready.host("h1").drop("60001-60020")  # type: ignore[arg-type]
+    up = ready.offload("up", "ssh://alice@h1", *PYTHON, *DIRECT, "--workers", "1", timeout=120)
+    assert (up.returncode, up.stdout) == (1, "")
+    assert "trying https://10.77.0.11:60" in up.stderr
+    assert "h1 is up, but nothing answers at https://10.77.0.11:60" in up.stderr
+    assert "offload doctor h1; or use SSH: offload down h1, then offload up ssh://alice@h1" in up.stderr
+    assert ready.offload("down", "h1").returncode == 0
+    assert ready.offload("up", "ssh://alice@h1", *PYTHON, "--workers", "1", timeout=120).returncode == 0
+
+
+@pytest.mark.parametrize("route", [[], DIRECT], ids=["tunnel", "direct"])
+def test_status_says_what_it_waits_for_when_the_connection_was_cut(ready: Lab, route: list[str]) -> None:
+    assert ready.offload("up", "ssh://alice@h1", *PYTHON, "--workers", "1", *route).returncode == 0
+    ready.host("h1").cut()
+    status = ready.offload("status", "h1", "--json", timeout=120)
+    assert status.returncode == 1
+    assert "waiting for an answer from the head of h1 at https://" in status.stderr
+    assert json.loads(status.stdout)["state"] in ("away", "silent")

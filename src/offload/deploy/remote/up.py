@@ -17,7 +17,7 @@ from offload.deploy.processes import kill, python, start_detached, tail, wait_un
 from offload.deploy.quantities import parse_ports
 from offload.deploy.remote import mirror
 from offload.deploy.remote.asking import SECONDS, ask
-from offload.deploy.remote.link import TUNNEL, Link
+from offload.deploy.remote.link import DIRECT, TUNNEL, Link
 from offload.deploy.routes.tunnel import SERVICES
 from offload.deploy.sites.ssh import COMMAND, Ssh
 from offload.deploy.software.choices import is_image
@@ -28,7 +28,8 @@ from offload.errors import NotFoundError, OffloadError, RefusedError
 from offload.storage.home import Home
 
 PENDING_SECONDS = 900.0
-CONNECT_SECONDS, END_SECONDS, INTERVAL = 60.0, 10.0, 0.05
+CONNECT_SECONDS, DIRECT_SECONDS, END_SECONDS, INTERVAL = 60.0, 18.0, 10.0, 0.05
+TELL_AFTER = 3.0
 
 
 def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
@@ -121,9 +122,17 @@ def connect(place: Place, say: Say) -> Contact:
         pid = start_detached(python("offload.deploy.remote.keeper", place.path), place.log("link"))
     else:
         pid = contact.head["pid"]
-    deadline = time.monotonic() + CONNECT_SECONDS
-    reason = ""
-    while time.monotonic() < deadline:
+    link = spec_of(place).link
+    assert link is not None
+    # A head that is a process is up by now: nothing else is waited for than its answer.
+    is_direct = link.route == DIRECT and link.choices.get("keep", PROCESS) == PROCESS
+    seconds = DIRECT_SECONDS if is_direct else CONNECT_SECONDS
+    begun = time.monotonic()
+    reason, tried = "", not is_direct
+    while time.monotonic() - begun < seconds:
+        if not tried and time.monotonic() - begun > TELL_AFTER:
+            say(f"trying {link.head}: no answer yet")
+            tried = True
         contact = known(place)
         if contact is not None and contact.head["pid"] == pid:
             if contact.state == "running":
@@ -139,8 +148,14 @@ def connect(place: Place, say: Say) -> Contact:
                 f"its log: {place.log('link')}",
             )
         time.sleep(INTERVAL)
+    if is_direct:
+        tunnel = f"; or use SSH: offload down {place.name}, then offload up {link.site}" if link.site else ""
+        raise OffloadError(
+            f"{place.name} is up, but nothing answers at {link.head} for {seconds:.0f} s: is the port open from here?",
+            f"what stands in the way: offload doctor {place.name}{tunnel}",
+        )
     raise OffloadError(
-        f"{place.name} was not reached in {CONNECT_SECONDS:.0f} s: {reason or tail(place.log('link'), 1)}",
+        f"{place.name} was not reached in {seconds:.0f} s: {reason or tail(place.log('link'), 1)}",
         f"offload doctor {place.name}",
     )
 
