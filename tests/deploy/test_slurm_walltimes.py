@@ -27,6 +27,21 @@ if __name__ == "__main__":
         print(type(error).__name__, error.message)
 """
 
+HELD = """
+import time
+import offload
+with offload.client("login") as client:
+    future = client.submit(lambda: time.time(), pure=False)
+    first = future.result()
+    (worker,) = client.scheduler_info()["workers"].values()
+    deadline = time.time() + 150
+    while any(one["name"] == worker["name"] for one in client.scheduler_info()["workers"].values()):
+        assert time.time() < deadline
+        time.sleep(1)
+    assert future.result() == first, "it was computed again"
+    print("handed over")
+"""
+
 
 def test_what_no_worker_can_finish_fails_and_says_why(slurm: Slurm) -> None:
     cluster = Cluster(slurm)
@@ -44,4 +59,16 @@ def test_what_no_worker_can_finish_fails_and_says_why(slurm: Slurm) -> None:
     _, err = command.communicate(timeout=400)
     assert command.returncode != 0 and "until the walltime of its worker" in err, err
     assert cluster.hosts(2)
+    cluster.down()
+
+
+def test_what_the_only_worker_holds_goes_to_the_next_one(slurm: Slurm) -> None:
+    cluster = Cluster(slurm)
+    cluster.up("--cores", "1", "--memory", "500MB", "--walltime", "1m", "--workers", "1")
+    cluster.wait_for_workers(1)
+    (cluster.lab.home / "held.py").write_text(HELD)
+    words = [str(cluster.lab.laptop_venv / "bin/python"), "held.py"]
+    process = cluster.lab.start(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    out, err = process.communicate(timeout=300)
+    assert out == "handed over\n", err
     cluster.down()

@@ -48,6 +48,7 @@ class Scheduler(SchedulerLink):
 
     def __init__(self, tasks: dict[str, list[str]]) -> None:
         self.tasks = tasks
+        self.holding: set[str] = set()  # what has no other place
 
     async def call(self, what: str, **arguments: Any) -> Any:
         if what == "workers_to_close":  # idle ones come first; without a number only those
@@ -56,7 +57,7 @@ class Scheduler(SchedulerLink):
         if what == "identity":
             return {"workers": {name: {"name": name} for name in self.tasks}}
         if what == "retire_workers":
-            return {name: {"name": name} for name in arguments["names"] if name in self.tasks}
+            return {name: {"name": name} for name in arguments["names"] if name in self.tasks.keys() - self.holding}
         assert what == "processing"
         return {name: self.tasks[name] for name in arguments["workers"]}  # KeyError, as the real one
 
@@ -82,6 +83,7 @@ async def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "BUSY_POLL", 0.01)
+    monkeypatch.setattr(base, "PLACE_POLL", 0.01)
 
 
 FOUR: dict[str, list[str]] = {"worker-0.0": ["a"], "worker-0.1": [], "worker-1.0": [], "worker-1.1": []}
@@ -152,6 +154,29 @@ def test_an_allocation_is_replaced_as_a_whole() -> None:
         await workers.replace("worker-1")
         await until(lambda: Pair.ended == ["worker-1"])
         assert len(workers) == 4 and "worker-2.0" in workers
+
+    run(dict(FOUR), body)
+
+
+def test_one_that_is_replaced_waits_for_a_place_for_what_it_holds() -> None:
+    async def body(workers: Workers, link: Scheduler) -> None:
+        link.holding = {"worker-1.1"}
+        await workers.replace("worker-1")
+        assert len(workers) == 4 and "worker-2.0" in workers
+        await asyncio.sleep(0.1)
+        assert Pair.ended == []
+        link.holding.clear()
+        await until(lambda: Pair.ended == ["worker-1"])
+
+    run(dict(FOUR), body)
+
+
+def test_one_that_is_replaced_and_lost_while_it_waits_goes_all_the_same() -> None:
+    async def body(workers: Workers, link: Scheduler) -> None:
+        link.holding = {"worker-1.0", "worker-1.1"}
+        await workers.replace("worker-1")
+        del link.tasks["worker-1.0"], link.tasks["worker-1.1"]
+        await until(lambda: Pair.ended == ["worker-1"])
 
     run(dict(FOUR), body)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from offload.deploy.head.link import SchedulerLink
 
-BUSY_POLL = 0.2
+BUSY_POLL, PLACE_POLL = 0.2, 2.0
 
 
 NOT_CONNECTED = sys.maxsize  # comes after all that the scheduler knows
@@ -167,38 +167,49 @@ class Workers:
         return [child for child in waiting if not connected.intersection(child.names)]
 
     async def replace(self, name: str) -> None:
-        """Let a member go whose time is over, and have another one come in its place."""
+        """Let a member go whose time is over, when what it holds has another place; another one comes at once."""
         async with self._changing:
             if name in self._children:
                 before = len(self)
-                await self._let_go([name])
+                await self._let_go([name], hand_over=True)
                 self.grow(before)
 
-    async def _let_go(self, names: list[str]) -> None:
-        """Have workers take nothing on from now, finish what they have begun, hand over what they hold, and end."""
+    async def _let_go(self, names: list[str], hand_over: bool = False) -> None:
+        """Have workers take nothing on from now, finish what they have begun, hand over what they hold, and end.
+
+        With `hand_over` those whose results have no other place yet wait for one, and are at work as before.
+        """
         if not names:
             return
-        workers = [worker for name in names for worker in self._children[name].names]
-        retired = await self._link.call("retire_workers", names=workers, close_workers=False, remove=False)
-        addresses = {str(worker["name"]): address for address, worker in retired.items()}
+        addresses = await self._retire([worker for name in names for worker in self._children[name].names])
         for name in names:
-            own = [addresses[worker] for worker in self._children[name].names if worker in addresses]
+            own = {worker: addresses[worker] for worker in self._children[name].names if worker in addresses}
             if not own and not self._patient:
                 continue  # what it holds has no other place
-            self._leaving[name] = self._children.pop(name)
-            departure = asyncio.create_task(self._depart(name, own))
+            child = self._leaving[name] = self._children.pop(name)
+            departure = asyncio.create_task(self._depart(child, own, hand_over))
             self._departures.add(departure)
             departure.add_done_callback(self._departures.discard)
 
-    async def _depart(self, name: str, addresses: list[str]) -> None:
+    async def _retire(self, workers: Collection[str]) -> dict[str, str]:
+        """Have workers hand over what they hold and take nothing on; return the addresses of those that could."""
+        retired = await self._link.call("retire_workers", names=list(workers), close_workers=False, remove=False)
+        return {str(worker["name"]): address for address, worker in retired.items()}
+
+    async def _depart(self, child: Member, addresses: dict[str, str], hand_over: bool) -> None:
         try:
-            for address in addresses:
+            holding = set(child.names) - set(addresses) if hand_over else set()
+            while holding and (holding := holding & await self._connected()):
+                await asyncio.sleep(PLACE_POLL)
+                addresses |= await self._retire(holding)
+                holding -= set(addresses)
+            for address in addresses.values():
                 while await self._is_at_work(address):
                     await asyncio.sleep(BUSY_POLL)
         except (OSError, TimeoutError):
             pass  # the scheduler is gone, and with it what this worker had to do
-        await self._leaving[name].end()
-        del self._leaving[name]
+        await child.end()
+        del self._leaving[child.name]
 
     async def _is_at_work(self, address: str) -> bool:
         try:
