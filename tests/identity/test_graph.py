@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from offload.errors import IdentityError
+from offload.identity.encoding import encode
 from offload.identity.functions import closure
 from offload.identity.graph import Graph
 
@@ -357,3 +359,10 @@ def test_partials_of_partials() -> None:
 
     assert Graph(functools.partial(add, 1)).checksum == Graph(functools.partial(add, 1)).checksum
     assert Graph(functools.partial(add, 1)).checksum != Graph(functools.partial(add, True)).checksum
+
+
+def test_what_counts_of_a_node_is_kept_encoded(app: Any) -> None:
+    graph = Graph(app.calls)
+    parts = [graph.content, [[node.kind, node.content] for node in graph.nodes]]
+    assert graph.canonical() == encode(parts)
+    assert graph.checksum == sha256(encode(parts)).hexdigest()

@@ -148,7 +148,7 @@ def test_a_value_counts_alike_however_it_is_reached() -> None:
     one, other = graph("INNER, OUTER", inner), graph("INNER, OUTER", Plain(x=[1, Plain(y=2)]))
     assert one.checksum == other.checksum
     assert one.checksum != graph("INNER, OUTER", Plain(x=[1, Plain(y=3)])).checksum
-    first, second = ({node[1]: node[2] for node in g.nodes[0].content[3]} for g in (graph("OUTER", inner), one))  # type: ignore[attr-defined]
+    first, second = ({node[1]: node[2] for node in g.nodes[0].content[3]} for g in (graph("OUTER", inner), one))
     assert first["OUTER"] == second["OUTER"]
 
 

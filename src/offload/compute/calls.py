@@ -136,7 +136,7 @@ def explain(session: Session, graph: Graph) -> str:
                 source = find(node.subject) if node.kind != "module" else None
             except Exception:  # there is no file, or by now it holds what is no Python
                 source = None
-            nodes.append([node.kind, node.label, encode([node.kind, node.content]), source, shown_reads(node)])
+            nodes.append([node.kind, node.label, node.canonical(), source, shown_reads(node)])
         pickled = again.code(graph)
         code = None if pickled is None else session.store.put([pickled])[0]
         known = {"version": 1, "root": graph.content, "nodes": nodes, "code": code, "main": main_name()}

@@ -6,7 +6,6 @@ end. The graph remembers what it looked at, and can tell whether that is still t
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections import deque
 from functools import partial
@@ -14,7 +13,8 @@ from hashlib import sha256
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
 from offload.errors import CycleError, EncodeError, IdentityError
-from offload.identity.checks import MISSING
+from offload.identity.cbor import head
+from offload.identity.checks import MISSING, no_collection
 from offload.identity.encoding import Encoder, encode
 from offload.identity.references import is_silent
 from offload.identity.watched import Watched
@@ -51,14 +51,38 @@ class Node:
         By which one it was reached first.
     """
 
-    __slots__ = ("content", "kind", "label", "subject", "via")
+    __slots__ = ("_content", "_sealed", "kind", "label", "subject", "via")
 
     def __init__(self, kind: str, label: str, subject: object, via: Node | None = None) -> None:
         self.via = via
         self.kind = kind
         self.label = label
         self.subject = subject
-        self.content: list[object] = []
+        self._content: list[object] = []
+        self._sealed: bytes | None = None
+
+    @property
+    def content(self) -> list[Any]:
+        """What counts of it."""
+        if self._sealed is None:
+            return self._content
+        from offload.identity.decoding import decode
+
+        return decode(self._sealed)[1]  # type: ignore[no-any-return]
+
+    @content.setter
+    def content(self, content: list[object]) -> None:
+        self._content = content
+
+    def canonical(self) -> bytes:
+        """Return the encoding of the kind and the content, which is kept from now on in the place of the content.
+
+        The contents of a large library are some million lists, among which Python would look for garbage.
+        """
+        if self._sealed is None:
+            self._sealed = encode([self.kind, self._content])
+            self._content = []
+        return self._sealed
 
 
 class Graph(Watched):
@@ -91,9 +115,7 @@ class Graph(Watched):
     """
 
     def __init__(self, root: object) -> None:
-        collects = gc.isenabled()
-        gc.disable()  # what is noted is all kept: looking for garbage in it takes half of the time
-        try:
+        with no_collection():
             for _ in range(_MOST_WALKS):
                 self._begin(root)
                 self.content = self.describe(root)
@@ -101,9 +123,6 @@ class Graph(Watched):
                 if not self.imports:
                     break
             self.checksum = sha256(self.canonical()).hexdigest()
-        finally:
-            if collects:
-                gc.enable()
         self._digests.clear()
         self._looked.clear()
         self._asked.clear()
@@ -123,7 +142,8 @@ class Graph(Watched):
 
     def canonical(self) -> bytes:
         """Return the bytes whose checksum is the identity."""
-        return encode([self.content, [[node.kind, node.content] for node in self.nodes]])
+        nodes = [node.canonical() for node in self.nodes]
+        return b"".join([head(4, 2), encode(self.content), head(4, len(nodes)), *nodes])  # a list of two, and of all
 
     # What the parts of the graph are made of ------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import FunctionType
 
 from offload.errors import EncodeError
-from offload.identity.checks import MISSING, Checks
+from offload.identity.checks import MISSING, Checks, no_collection
 from offload.identity.pieces import Pieces
 
 TYPE_CHECKING = False
@@ -62,7 +62,8 @@ class Watched:
     def is_current(self) -> bool:
         """Tell whether everything that was looked at is still what it was."""
         if self._checks is None:
-            self._checks = Checks(self._names, self._sizes, self._functions, self._annotated, self._answers)
+            with no_collection():
+                self._checks = Checks(self._names, self._sizes, self._functions, self._annotated, self._answers)
         if not self._checks.are_same() or any(cell_contents(cell) is not seen for cell, seen in self._cells):
             return False
         return not self._values or self._values_are_current()
