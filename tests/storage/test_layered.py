@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from offload.errors import BufferMissingError, NotFoundError, OffloadError, StorageError
 from offload.identity.checksums import checksum
+from offload.storage import patient
 from offload.storage.layered import LayeredDatabase, LayeredStore
 from offload.storage.memory import MemoryDatabase, MemoryStore
 from offload.storage.patient import Patience
@@ -94,3 +96,26 @@ def test_what_the_service_itself_says_is_not_asked_again() -> None:
     with pytest.raises(NotFoundError):
         Patience("the storage of x", print).ask(refuse)
     assert tries == [1]
+
+
+def test_the_first_answer_from_another_machine_that_takes_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patient, "TELL_AFTER", 0.05)
+    told: list[str] = []
+    heard = threading.Event()
+
+    def say(text: str) -> None:
+        told.append(text)
+        heard.set()
+
+    def slow() -> str:
+        assert heard.wait(60)
+        return "there"
+
+    far = Patience("the storage of x", say, far=True)
+    assert far.ask(slow) == "there"
+    assert told == ["the storage of x has not answered yet; still waiting"]
+    heard.clear()
+    assert far.ask(lambda: heard.wait(0.3)) is False  # it has answered before: that this takes long is its own business
+    near = Patience("the storage of y", say)
+    assert near.ask(lambda: heard.wait(0.3)) is False
+    assert len(told) == 1

@@ -54,7 +54,7 @@ def wait(numbers: tuple[int, ...], timeout: float | None, on: str | None, as_jso
     place = chosen_place(on)
     session = session_of_place(place)
     with connected(place, say) as service:
-        found = {info.job: info for info in service.listing(True)}
+        found = {info.job: info for info in service.listing(True)} if any(numbers) else {}
         for error in unknown([number for number in numbers if number], list(found.values())):
             raise error
         for number in dict.fromkeys(numbers):

@@ -6,6 +6,7 @@ import sys
 
 from offload.compute.contact import AWAY, Contact
 from offload.compute.places import Place, Registry
+from offload.compute.storages import is_elsewhere
 from offload.errors import DamagedError
 from offload.storage.patient import PATIENCE, Patience
 
@@ -44,7 +45,7 @@ def patience_for(place: Place, service: str, say: Callable[[str], None] | None =
         known = contact()
         return AWAY_PATIENCE if known is not None and known.state == AWAY else PATIENCE
 
-    return Patience(f"the {service} of {place.name}", say or _say, reason, patience)
+    return Patience(f"the {service} of {place.name}", say or _say, reason, patience, is_elsewhere(place))
 
 
 def storage_patience(home: str, name: str) -> Patience:

@@ -44,6 +44,9 @@ class Patience:
         Gives what is known of why it is away, or "".
     patience : callable
         Gives for how many seconds in all it may be away, as it looks now.
+    far : bool
+        Whether it is on another machine: where the connection was cut, this shows for a while only in that it does not
+        answer. Then the user is told so, too.
     """
 
     def __init__(
@@ -52,11 +55,13 @@ class Patience:
         say: Callable[[str], None],
         reason: Callable[[], str] = lambda: "",
         patience: Callable[[], float] = lambda: PATIENCE,
+        far: bool = False,
     ) -> None:
         self._name = name
         self._say = say
         self._reason = reason
         self._patience = patience
+        self._silent = far
 
     def ask(
         self, what: Callable[[], Any], stop: Callable[[], bool] = lambda: False, seconds: float | None = None
@@ -78,6 +83,8 @@ class Patience:
             If it is away for too long; the message says why.
         """
         begun, told = time.monotonic(), None
+        if self._silent:
+            what = self._told_when_slow(what)
         while True:
             try:
                 answer = what()
@@ -98,7 +105,28 @@ class Patience:
                 continue
             if told is not None:
                 self._say(f"{self._name} is there again")
+            self._silent = False
             return answer
+
+    def _told_when_slow(self, what: Callable[[], Any]) -> Callable[[], Any]:
+        """Return a call that says so when its first answer takes long."""
+        import threading
+
+        def tell() -> None:
+            reason = self._reason()
+            self._say(f"{self._name} has not answered yet{': ' + reason if reason else ''}; still waiting")
+
+        timer = threading.Timer(TELL_AFTER, tell)
+        timer.daemon = True
+        timer.start()
+
+        def ask() -> Any:
+            try:
+                return what()
+            finally:
+                timer.cancel()
+
+        return ask
 
 
 class _Kept:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 
@@ -127,3 +128,33 @@ def test_status_says_what_it_waits_for_when_the_connection_was_cut(ready: Lab, r
     assert status.returncode == 1
     assert "waiting for an answer from the head of h1 at https://" in status.stderr
     assert json.loads(status.stdout)["state"] in ("away", "silent")
+
+
+@pytest.mark.parametrize("route", [[], DIRECT], ids=["tunnel", "direct"])
+def test_jobs_are_listed_awaited_cancelled_and_given_while_the_connection_is_cut(ready: Lab, route: list[str]) -> None:
+    """Each waits, says for what, and does it once the connection is there again."""
+    assert ready.offload("up", "ssh://alice@h1", *PYTHON, "--workers", "2", *route).returncode == 0
+    on = ("--on", "h1")
+    short = ready.offload("run", "--detach", *on, "--", "sh", "-c", "sleep 3; echo done").stdout.strip()
+    long = ready.offload("run", "--detach", *on, "--", "sleep", "600").stdout.strip()
+    host, pipe = ready.host("h1"), subprocess.PIPE
+    host.cut()
+    waiting = [
+        ready.start([ready.laptop_venv / "bin/offload", *words, *on], stdout=pipe, stderr=pipe, text=True)
+        for words in (["jobs"], ["wait", short], ["cancel", long])
+    ]
+    new = ["run", "--detach", *on, "--", "echo", "new"]
+    waiting.append(ready.start([ready.laptop_venv / "bin/offload", *new], stdout=pipe, stderr=pipe, text=True))
+    first = []
+    for one in waiting:
+        assert one.stderr is not None
+        first.append(one.stderr.readline())
+    assert all("of h1 has not answered yet" in line or "of h1 is away" in line for line in first), first
+    host.heal()
+    done = [one.communicate(timeout=150) for one in waiting]
+    assert [one.returncode for one in waiting] == [0, 0, 0, 0], done
+    assert long in done[0][0] and done[1][0] == "done\n"
+    number = done[3][0].strip()
+    assert ready.offload("wait", number, *on, timeout=120).stdout == "new\n"
+    left = json.loads(ready.offload("jobs", "--all", "--json", *on).stdout)
+    assert len(left) == 3, left
