@@ -23,7 +23,8 @@ def connected(cluster: Cluster) -> list[dict[str, Any]]:
 
 
 def test_a_number_of_workers_two_by_two(cluster: Cluster) -> None:
-    cluster.up(*JOBS, "--nodes", "2", "--workers", "3")
+    said = cluster.up(*JOBS, "--nodes", "2", "--workers", "3")
+    assert "each job has 2 nodes with a worker each: 3 are rounded up to 4" in said
     cluster.wait_for_workers(4)
     assert {(worker["name"], worker["node"]) for worker in connected(cluster)} == {
         ("worker-0.0", "c1"), ("worker-0.1", "c2"), ("worker-1.0", "c1"), ("worker-1.1", "c2"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from offload.compute.contact import Contact
     from offload.compute.places import Registry
     from offload.deploy.foreground import Foreground
+    from offload.deploy.spec import Spec
 
 OTHERS_SECONDS, POLL = 30.0, 0.1
 
@@ -150,6 +151,7 @@ def up(
         own = spec.scheduler is None and not spec.storage_only and (spec.minimum if spec.maximum else spec.workers)
         coming = "; its workers are starting" if own else ""
         say(f"{spec.name} is up, after {duration(seconds)}{coming}" if started else f"{spec.name} is up already")
+        _tell_rounded(spec)
         _show(spec.name, contact, spec.scheduler is not None)
         if spec.scheduler is None and spec.link is None and {"ports", "host", "advertise"} & set(resolved.sources):
             from offload.cli.join import show_invitation
@@ -166,6 +168,18 @@ def up(
     if not started:
         raise OffloadError(f"{spec.name} runs in the background", f"end it first: offload down {spec.name}")
     return _stay(registry, spec.name, attached)
+
+
+def _tell_rounded(spec: Spec) -> None:
+    """Say which numbers of workers are more than was asked for, as whole allocations come and go."""
+    from offload.deploy.resolve import spec_there
+
+    there = spec if spec.link is None else spec_there(spec.name, spec.link)
+    for name in there.group_names():
+        group = there.group(name)
+        nodes, most = group.job.get("nodes", 1), group.most()
+        if most % nodes:
+            say(f"each job has {nodes} nodes with a worker each: {most} are rounded up to {-(-most // nodes) * nodes}")
 
 
 def _stay(registry: Registry, name: str, attached: Foreground) -> int:
