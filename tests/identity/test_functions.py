@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import re
+from weakref import ref
 
 import pytest
 
+import offload
+from offload.identity.functions import closure
 from tests.identity.edits import CHANGES, EVERY
 from tests.identity.projects import edited, identities, write
 
@@ -32,3 +36,27 @@ def test_edit(found: dict[str, str], number: int) -> None:
     assert re.fullmatch("[0-9a-f]{64}", before), before
     assert re.fullmatch("[0-9a-f]{64}", after), after
     assert (before != after) == (number < len(CHANGES))
+
+
+def test_a_task_and_its_function_as_an_argument_share_a_graph() -> None:
+    def measured(x: object, how: object) -> object:
+        return x, how
+
+    task = offload.task(measured)
+    graph = task.graph()
+    assert closure(measured) is graph
+    measured.__defaults__ = (measured,)
+    assert task.graph() is not graph
+    assert closure(measured) is task.graph()
+
+
+def test_a_task_of_a_function_that_is_gone_is_gone() -> None:
+    def measured(x: int) -> int:
+        return x
+
+    gone = ref(measured)
+    task = offload.task(measured)
+    task.graph()
+    del task, measured
+    gc.collect()
+    assert gone() is None

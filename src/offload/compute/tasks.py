@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 from hashlib import sha256
-from types import CodeType
+from types import CodeType, FunctionType
 
 from offload.compute.calls import Call, explain
 from offload.compute.effects.doers import runs_calls
@@ -15,6 +15,7 @@ from offload.compute.session import Session, current
 from offload.compute.values import from_buffer
 from offload.errors import EncodeError, NotRecordedWarning, StorageError, UsageError
 from offload.identity.calls import Recorder, bind
+from offload.identity.functions import remember
 from offload.identity.graph import Graph
 from offload.identity.objects import register
 
@@ -169,6 +170,8 @@ class Task:
                 tell(graph)
             self._recorder = Recorder(graph.checksum, graph.modules)
             self._graph = graph
+            if type(self.root) is FunctionType:
+                remember(self.root, graph)
         return graph
 
     def declared(self) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from offload.identity.graph import Graph
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _lock = threading.RLock()
 _known: WeakKeyDictionary[Any, Graph] = WeakKeyDictionary()
+_of_tasks: WeakKeyDictionary[Any, ref[Graph]] = WeakKeyDictionary()
 
 
 def closure(subject: Any) -> Graph:
@@ -44,7 +45,17 @@ def closure(subject: Any) -> Graph:
     True
     """
     with _lock:
+        of_task = _of_tasks.get(subject)
+        graph = of_task() if of_task is not None else None
+        if graph is not None and graph.is_current():
+            return graph
         graph = _known.get(subject)
         if graph is None or not graph.is_current():
             graph = _known[subject] = Graph(subject)
         return graph
+
+
+def remember(subject: Any, graph: Graph) -> None:
+    """Remember the graph that a task made of its function: where the function is an argument as well, it is the same."""
+    with _lock:
+        _of_tasks[subject] = ref(graph)  # which holds the function: both live as long as the task
