@@ -56,6 +56,6 @@ def closure(subject: Any) -> Graph:
 
 
 def remember(subject: Any, graph: Graph) -> None:
-    """Remember the graph that a task made of its function: where the function is an argument as well, it is the same."""
+    """Remember the graph that a task made of its function: as an argument the function has the same one."""
     with _lock:
         _of_tasks[subject] = ref(graph)  # which holds the function: both live as long as the task
