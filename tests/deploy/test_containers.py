@@ -122,7 +122,7 @@ def test_all_of_it_runs_in_the_container(up: Offload, home: Path, podman: Podman
     assert IMAGE not in podman("ps", "--all")
 
 
-def test_a_killed_head_and_a_killed_container_come_back(up: Offload, home: Path, podman: Podman) -> None:
+def test_what_comes_back_and_what_ends_when_something_is_killed(up: Offload, home: Path, podman: Podman) -> None:
     place = Registry(str(home)).get("local")
     assert task(home).endswith("False\n")
     head = contact_of(place).head["pid"]
@@ -137,9 +137,8 @@ def test_a_killed_head_and_a_killed_container_come_back(up: Offload, home: Path,
     assert done.returncode == 0, done.stderr.decode()
     assert task(home).endswith("True\n")
     assert up("run", "--on", "local", "--", "cat", MARK).stdout == b"analysis\n"
-
-
-def test_it_ends_with_the_program_that_holds_it(up: Offload, podman: Podman, home: Path) -> None:
+    assert up("down").returncode == 0
+    # A deployment of one program ends with it, however that ends.
     port = free_range(1)[0]
     program = f"""
 import os, offload
