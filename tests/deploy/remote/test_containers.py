@@ -94,5 +94,6 @@ def test_one_that_was_brought_down_there(contained: Lab) -> None:
     assert done.returncode == 0, done.stderr
     wait_for(lambda: json.loads(lab.offload("list", "--json").stdout)[0]["state"] == "dead", "what became of it")
     wait_for(lambda: containers(lab) == [], "the end of the container")
-    assert lab.offload("down", "h1", timeout=120).returncode == 0
+    down = lab.offload("down", "h1", timeout=120)
+    assert down.returncode == 0, down.stderr
     assert containers(lab) == []

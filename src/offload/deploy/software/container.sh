@@ -146,6 +146,7 @@ make() {
     write python "$launcher"
     chmod 700 "$directory/python"
     ln -sf python "$directory/image"
+    touch "$directory/used"
     say "directory $directory"
 }
 

@@ -6,7 +6,7 @@ read -r container <"$directory/id"
 python=$base
 case $0 in */python) read -r python <"$directory/interpreter" ;; esac
 python=${OFFLOAD_INTERPRETER:-$python}
-touch "$directory/used"
+touch -c "$directory/used" # not made anew, where somebody is just removing the deployment
 
 running() { [ "$("$engine" container inspect -f '{{.State.Running}}' "$container" 2>/dev/null)" = true ]; }
 
