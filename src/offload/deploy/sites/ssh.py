@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -89,8 +90,7 @@ class Ssh(Site):
 
     def _connect(self, seconds: float) -> None:
         log = f"{self.socket}.log"
-        if os.path.exists(self.socket):  # left by a connection that was killed: ssh would not share a new one there
-            os.unlink(self.socket)
+        _remove(self.socket)  # left by a connection that was killed: ssh would not share a new one there
         with open(log, "wb"):
             pass
         with open(log, "ab") as output:
@@ -201,8 +201,12 @@ class Ssh(Site):
         if os.path.exists(self.socket):
             self._control("exit")
         for path in (self.socket, f"{self.socket}.log"):
-            if os.path.exists(path):
-                os.unlink(path)
+            _remove(path)
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):  # ssh itself removes its socket when it ends
+        os.unlink(path)
 
 
 def ssh_command(program: str = "") -> list[str]:
