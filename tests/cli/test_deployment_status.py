@@ -177,3 +177,28 @@ def test_one_that_runs(inside: Inside, place: Place, monkeypatch: pytest.MonkeyP
     os.kill(contact.head["pid"], signal.SIGKILL)
     assert not wait_until_gone({contact.head["pid"]: contact.head["started"]}, SECONDS)
     assert b"test has lost its head" in inside("status", "test").stderr
+
+
+def test_commands_that_wait_for_a_group_say_why_it_does_not_come(
+    broken: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = {"pid": os.getpid(), "started": started(os.getpid()), "url": "https://127.0.0.1:1"}
+    Contact("running", head).write(broken.contact)
+    pending = {**worker("pending", 0), "name": "fat-0", "group": "fat", "reason": "PartitionDown"}
+    groups = [{"name": "fat", "resources": "fat=1", "adaptive": {"minimum": 0, "maximum": 2}}]
+    workers = [{**worker("connected", 0), "resources": {}}, pending]
+    told = {"name": "big", "state": "running", "services": [], "workers": workers, "groups": groups}
+    jobs = {"under_way": 3, "calls": {}, "commands": {"waiting": 3}, "needed": {"": 1, "fat=1": 2}}
+    monkeypatch.setattr(launch, "status", lambda place: told)
+    monkeypatch.setattr("offload.deploy.report._jobs", lambda place, contact: jobs)
+    assert report(broken)["waits"] == [
+        "2 commands need fat=1, which no connected worker has: fat-0 is pending: PartitionDown"
+    ]
+
+
+def test_a_head_that_is_pending(broken: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"name": "big", "state": "pending: Priority", "services": [], "workers": []}
+    monkeypatch.setattr(launch, "status", lambda place: told)
+    (problem,) = report(broken)["problems"]
+    assert problem["message"] == "the deployment big is pending: Priority"
+    assert problem["hint"] == "wait for it: offload up big; or take it back: offload down big"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from offload.deploy.doctor import here
+from offload.deploy.doctor import here, trialjob
+from offload.deploy.doctor.elsewhere import Asked
+from offload.deploy.doctor.result import Result, failed
 from tests.cli.conftest import Inside
 
 
@@ -53,6 +56,26 @@ def test_without_ssh_other_machines_are_out_of_reach(monkeypatch: pytest.MonkeyP
 def test_a_clock_that_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1.0)
     assert here.clock().outcome == "fail"
+
+
+def test_all_that_jobs_ask_for_can_be_asked_about(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    def examine(registry: object, target: str, asked: Asked) -> Iterator[Result]:
+        given.append(asked.job)
+        yield failed("request", "refused", "it was given:\n    #SBATCH -N 2")
+
+    monkeypatch.setattr("offload.deploy.doctor.examine.examine", examine)
+    words = ["--nodes", "2", "--directive=--exclude=n1", "--prologue", "module load x"]
+    done = inside("doctor", "slurm://", *words)
+    assert done.stdout.decode().splitlines()[1:] == [f"{'':21}  -> it was given:", f"{'':21}         #SBATCH -N 2"]
+    assert given == [{"nodes": 2, "directives": ["--exclude=n1"], "prologue": ["module load x"]}]
+
+
+def test_a_trial_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    told = trialjob.prepare({"home": str(tmp_path / "file" / "home"), "program": ""})
+    assert told == {"folder": "", "error": "Not a directory"}
 
 
 @pytest.mark.real

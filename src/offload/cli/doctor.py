@@ -68,7 +68,10 @@ def doctor(
         if not as_json:
             write_line(f"{result.outcome:<7}  {result.check:<12}  {one_line(result.found)}")
             if result.outcome != PASS and result.hint:
-                write_line(f"{'':<9}{'':<12}  -> {one_line(result.hint)}")
+                first, *more = result.hint.splitlines()
+                write_line(f"{'':<9}{'':<12}  -> {one_line(first)}")
+                for line in more:
+                    write_line(f"{'':<9}{'':<12}     {one_line(line)}")
             sys.stdout.flush()
     wrong = [result for result in results if result.outcome == FAIL]
     if as_json:

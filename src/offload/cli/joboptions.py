@@ -21,12 +21,6 @@ _REQUEST = [
     click.option("--constraint", metavar="TEXT", help="What the nodes of workers have to have."),
     click.option("--gpus", metavar="N", help="Graphics processors of each worker's job: 1, or a100:2."),
     click.option("--exclusive", is_flag=True, help="No other job on the nodes of workers."),
-]
-
-_OPTIONS = [
-    click.option("--provider", metavar="NAME", help="What gives workers: local, or slurm, sge, pbs, lsf, oar, ..."),
-    click.option("--keep", metavar="NAME", help="What keeps the head: process, or a batch system. Default: process."),
-    *_REQUEST,
     click.option(
         "--nodes", type=int, metavar="N", help="With Slurm: nodes of each job, each with one worker. Default: 1."
     ),
@@ -34,6 +28,12 @@ _OPTIONS = [
         "--directive", "directives", multiple=True, metavar="TEXT", help="One more line of options; repeat it."
     ),
     click.option("--prologue", multiple=True, metavar="LINE", help="A line of shell before a worker; repeat it."),
+]
+
+_OPTIONS = [
+    click.option("--provider", metavar="NAME", help="What gives workers: local, or slurm, sge, pbs, lsf, oar, ..."),
+    click.option("--keep", metavar="NAME", help="What keeps the head: process, or a batch system. Default: process."),
+    *_REQUEST,
     click.option(
         "--log-directory", metavar="DIR", help="Where jobs write their logs. Default: the deployment's place."
     ),

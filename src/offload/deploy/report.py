@@ -153,17 +153,20 @@ def _is_adaptive(told: dict[str, Any]) -> bool:
 
 
 def _waits_for_resources(told: dict[str, Any]) -> list[str]:
-    """Return which calls need what none of the connected workers has."""
+    """Return which calls and commands need what none of the connected workers has."""
     connected = [worker for worker in told["workers"] if worker["state"] == "connected"]
+    jobs = told["jobs"]
+    waiting = [("call", text, number) for text, (number, _) in jobs.get("demand", {}).items()]
+    waiting += [("command", text, number) for text, number in jobs.get("needed", {}).items()]
     found = []
-    for text, (number, _) in told["jobs"].get("demand", {}).items():
+    for what, text, number in waiting:
         needed = dict(parse_resources(text))
         if not needed or any(times(needed, worker.get("resources", {}), 1) for worker in connected):
             continue
         able = [one["name"] for one in told["groups"] if times(needed, dict(parse_resources(one["resources"])), 1)]
         those = [one for one in told["workers"] if one.get("group") in able and one["state"] != "connected"]
         reasons = "; ".join(_not_connected(worker) for worker in those[:3]) or "there are none yet"
-        verb = "call needs" if number == 1 else "calls need"
+        verb = f"{what} needs" if number == 1 else f"{what}s need"
         found.append(f"{number} {verb} {text}, which no connected worker has: {reasons}")
     return found
 
@@ -187,6 +190,8 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
         return [OffloadError(f"{name}: {told['reason']}", f"then: offload join; or: offload leave {name}")]
     if state != "running":
         what, hint = _NEXT.get(state, (f"has {state}", _NEXT["down"][1]))
+        if state.startswith("pending"):  # its head, in the words of the batch system
+            what, hint = f"is {state}", "wait for it: offload up {name}; or take it back: offload down {name}"
         said = _said(told["services"][0]) if state == "dead" else ""
         return [OffloadError(f"the deployment {name} {what}{said}", hint.format(name=name))]
     logs = f"offload logs {name} --worker"

@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from distributed import Nanny
@@ -31,6 +31,7 @@ from offload.errors import OffloadError
 
 FIRST_PAUSE, LONGEST_PAUSE, SCHEDULER_PAUSE = 0.2, 5.0, 0.05
 CONNECT_SECONDS = 30.0
+LOOK_SECONDS = 1.0  # between two looks, while it connects, whether the scheduler is elsewhere by now
 
 
 class Stop:
@@ -97,7 +98,7 @@ async def work(known: Whereabouts, settings: Settings, attached: bool = False) -
             if not attached:
                 say(f"{settings.name} on {os.uname().nodename} connects to {contact.scheduler}")
             try:
-                async with _running(known, contact, settings) as ended:
+                async with _running(known, contact, settings, stop) as ended:
                     pause, told = FIRST_PAUSE, ""
                     say(f"{settings.name} works for {contact.scheduler}")
                     await _first(stop.wait(), ended())
@@ -117,7 +118,9 @@ async def work(known: Whereabouts, settings: Settings, attached: bool = False) -
 
 
 @contextlib.asynccontextmanager
-async def _running(known: Whereabouts, contact: Contact, settings: Settings) -> AsyncIterator[Callable[[], Any]]:
+async def _running(
+    known: Whereabouts, contact: Contact, settings: Settings, stop: Stop
+) -> AsyncIterator[Callable[[], Any]]:
     """Run a worker, under a nanny where that is chosen, and give what waits for its end."""
     whole = known.join()
     spec = whole.group(whole.group_of(settings.name))
@@ -143,11 +146,44 @@ async def _running(known: Whereabouts, contact: Contact, settings: Settings) -> 
     else:
         made = QuietWorker(contact.scheduler, **options)
     try:
-        async with made:
-            yield made.finished
+        await begun(made.start(), _first(stop.wait(), moved(known, contact.scheduler)))
+        yield made.finished
     finally:
         if made.status not in (Status.closed, Status.failed):
             await made.close(timeout=5)
+
+
+async def begun(start: Awaitable[Any], unless: Awaitable[None]) -> None:
+    """Wait for the start of a worker, unless something else comes first, which is why it is given up.
+
+    Raises
+    ------
+    TimeoutError
+        If it is given up.
+    """
+    starting, given_up = asyncio.ensure_future(start), asyncio.ensure_future(unless)
+    try:
+        await asyncio.wait((starting, given_up), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            given_up.result()
+            raise TimeoutError("it is not waited for any longer")
+        await starting
+    finally:
+        for task in (starting, given_up):
+            task.cancel()
+        await asyncio.gather(starting, given_up, return_exceptions=True)
+
+
+async def moved(known: Whereabouts, scheduler: str | None) -> None:
+    """Wait until the deployment has another scheduler than this, or none: the one that has gone away is not back."""
+    while not known.is_over():
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            contact = await asyncio.to_thread(known.contact)
+        except OffloadError:
+            continue  # who would know does not answer: the scheduler may be there all the same
+        if contact is None or contact.scheduler != scheduler:
+            return
 
 
 def _resources(spec: Spec, settings: Settings) -> dict[str, float]:

@@ -12,12 +12,13 @@ from offload.compute.commandjobs import service as module
 from offload.compute.commandjobs import watching
 from offload.compute.commandjobs.job import Job
 from offload.compute.commandjobs.messages import ENDED, RUNNING, WAITING, Begin, Leave, Outcome, Ticket
-from offload.compute.commandjobs.overview import clients, counts, listed, reasons
+from offload.compute.commandjobs.overview import clients, counts, listed, needed, reasons
 from offload.compute.commands.plan import Plan
 from offload.compute.commands.result import CommandRecord
 from offload.compute.commands.single import details
 from offload.compute.commands.stdin import Stdin
 from offload.compute.engine import EngineLostError, WorkerLostError
+from offload.compute.resources import parse_resources
 from offload.compute.session import current
 from offload.errors import NotFoundError, StorageError, UsageError
 from offload.identity.encoding import encode
@@ -303,6 +304,10 @@ def test_reasons_are_what_is_waited_for(play: Play, monkeypatch: pytest.MonkeyPa
             1: "waiting for a free worker", 2: "1 job before it", 3: "2 jobs before it", 4: "3 jobs before it",
         }  # fmt: skip
         assert it.carrier.carried == [1, 2]
+        it.service.jobs[1].resources = parse_resources("GPU=1")  # nobody else waits for that
+        assert reasons(it.service)[2] == "waiting for a free worker"
+        assert needed(it.service) == {"GPU=1": 1, "": 3}
+        it.service.jobs[1].resources = ()
         it.begin(1)
         assert reasons(it.service)[3] == "1 job before it"
         await it.report(1, 1, outcome=Outcome(exit_code=1))

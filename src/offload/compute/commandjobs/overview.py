@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from offload.compute.commandjobs.job import Job
 from offload.compute.commandjobs.messages import CANCELLING, RUNNING, JobInfo
-from offload.compute.resources import resources_text
+from offload.compute.resources import Resources, resources_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,9 +30,15 @@ def clients(service: CommandService) -> set[str]:
     return {client for job in service.jobs.values() for client in job.clients}
 
 
+def needed(service: CommandService) -> dict[str, int]:
+    """Return how many jobs wait, by the resources that they need."""
+    return dict(Counter(resources_text(job.resources) for job in service.jobs.values() if job.state != RUNNING))
+
+
 def reasons(service: CommandService) -> dict[int, str]:
     """Return for each job under way what it waits for, or what has happened to it."""
-    flights, found, before = service.flights, {}, 0
+    flights, found = service.flights, {}
+    ahead = Counter[Resources]()  # those that need something else take no turn from it
     common = flights.trouble or ("" if flights.workers else "no workers are connected")
     for job in service.jobs.values():
         if job.cancelled:
@@ -39,11 +46,12 @@ def reasons(service: CommandService) -> dict[int, str]:
         elif job.state == RUNNING:
             found[job.id] = job.note
         else:
+            before = ahead[job.resources]
             several = "job" if before == 1 else "jobs"
             free = f"a free worker with {resources_text(job.resources)}" if job.resources else "a free worker"
             waits = common or (f"{before} {several} before it" if before else f"waiting for {free}")
             found[job.id] = f"{job.note}; {waits}" if job.note else waits
-            before += 1
+            ahead[job.resources] += 1
     return found
 
 

@@ -156,14 +156,15 @@ class JobService:
         """Tell how much is under way, as JSON.
 
         ``commands``: how many are ``waiting`` and ``running``; ``adopted``: the worker of each command that Dask does
-        not know of; ``calls``: how many of each label; ``demand``: by the resources that calls need, how many, and how
+        not know of; ``needed``: how many commands wait, by the resources that they need; ``calls``: how many of each
+        label; ``demand``: by the resources that calls need, how many, and how
         many seconds they may take; ``under_way``: all of them; ``clients``: who have given calls, or wait for
         commands; ``idle_seconds``: since anything was under way, or asked for but this.
         """
         calls, demand = self._batcher.load()
-        counts, waiting, adopted = {"waiting": 0, "running": 0}, set[str](), list[str]()
+        counts, waiting, adopted, needed = {"waiting": 0, "running": 0}, set[str](), list[str](), dict[str, int]()
         if self.commands is not None:
-            adopted = overview.adopted(self.commands)
+            adopted, needed = overview.adopted(self.commands), overview.needed(self.commands)
             counts, waiting = overview.counts(self.commands), overview.clients(self.commands)
         under_way = sum(calls.values()) + sum(counts.values())
         if under_way or self._asking:
@@ -172,6 +173,7 @@ class JobService:
             {
                 "commands": counts,
                 "adopted": adopted,
+                "needed": needed,
                 "calls": calls,
                 "demand": {resources_text(needed): how_much for needed, how_much in demand.items()},
                 "under_way": under_way,

@@ -26,6 +26,7 @@ SEEN_SECONDS = 6.0
 """After so many seconds a network file system shows what another machine has written."""
 WALLTIME = 300
 MOST_SHOWN = 6
+WRITABLE = "set OFFLOAD_HOME to a directory that can be written, and that the nodes see, too"
 SHARED = "set OFFLOAD_HOME to a directory that the nodes see, too"
 
 
@@ -100,11 +101,16 @@ def _trial(system: BatchSystem, python: str, home: str, asked: Asked, request: J
         return ask(site, python, request, program_file=trialjob.__file__, seconds=seconds)
 
     with open(trialjob.__file__, encoding="utf-8") as file:
-        folder = there({"do": "prepare", "home": home, "program": f"{file.read()}\nmain()\n"})["folder"]
+        made = there({"do": "prepare", "home": home, "program": f"{file.read()}\nmain()\n"})
+    if made["error"]:
+        yield failed("trial", f"no job is sent: nothing can be written in {home}: {made['error']}", WRITABLE)
+        return
+    folder = made["folder"]
     job = ""
     try:
         command = (python, os.path.join(folder, "job.py"), folder)
-        sent = dataclasses.replace(request, command=command, log=os.path.join(folder, "log"), walltime=WALLTIME)
+        log = os.path.join(folder, "log")
+        sent = dataclasses.replace(request, command=command, log=log, walltime=WALLTIME, nodes=1)
         job = system.submit(system.script(sent))
         yield passed("trial", f"job {job} is submitted, and waited for up to {START_SECONDS / 60:g} min")
         state = _started(system, job)

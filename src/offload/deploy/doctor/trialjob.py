@@ -21,11 +21,17 @@ CONNECT_SECONDS, ATTEND_SECONDS, POLL = 10.0, 180.0, 0.2
 
 def prepare(request: dict[str, Any]) -> dict[str, Any]:
     """Make a directory in the home, with the job's program."""
-    os.makedirs(request["home"], mode=0o700, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix="doctor-", dir=request["home"])
-    with open(os.path.join(folder, "job.py"), "w", encoding="utf-8") as file:
-        file.write(request["program"])
-    return {"folder": folder}
+    folder = ""
+    try:
+        os.makedirs(request["home"], mode=0o700, exist_ok=True)
+        folder = tempfile.mkdtemp(prefix="doctor-", dir=request["home"])
+        with open(os.path.join(folder, "job.py"), "w", encoding="utf-8") as file:
+            file.write(request["program"])
+    except OSError as exc:
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+        return {"folder": "", "error": exc.strerror or str(exc)}
+    return {"folder": folder, "error": ""}
 
 
 def meet(request: dict[str, Any]) -> dict[str, Any]:
