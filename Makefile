@@ -3,10 +3,10 @@
 .PHONY: help setup demo test test-fast test-real check format docs bench clean distclean
 
 PYTHON := .venv/bin/python
-# Tests run side by side. Those with real parts mostly wait, so three for each core; more than eight are no faster.
+# Tests run side by side. Those with real parts mostly wait, so two for each core; more than eight are no faster.
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 FAST := $(PYTHON) -m pytest -q -m "not real" --dist worksteal -n $(shell echo $$(($(CORES) < 8 ? $(CORES) : 8)))
-REAL := $(PYTHON) -m pytest -q -m real --dist worksteal -n $(shell echo $$(($(CORES) < 3 ? 3 * $(CORES) : 8)))
+REAL := $(PYTHON) -m pytest -q -m real --dist worksteal -n $(shell echo $$(($(CORES) < 4 ? 2 * $(CORES) : 8)))
 SOURCES := conftest.py src tests tools examples benchmarks
 
 help: ## show this list

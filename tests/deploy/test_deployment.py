@@ -107,7 +107,7 @@ def test_connecting_gives_an_object(place: Place, tmp_path: Path, monkeypatch: p
 def test_ctrl_c_while_it_comes_up_leaves_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[int] = []
 
-    def interrupted(place: Place, pid: int, say: launch.Say) -> None:
+    def interrupted(place: Place, pid: int, say: launch.Say, own: bool) -> None:
         begun.append(pid)
         eventually(lambda: len(family(pid)) > 1)
         raise KeyboardInterrupt

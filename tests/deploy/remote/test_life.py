@@ -70,12 +70,14 @@ def test_power_loss_and_restart_of_the_other_machine(ready: Lab, start_map: Star
 
 
 def test_a_head_that_is_killed_is_brought_up_by_who_needs_it(ready: Lab, start_map: Start) -> None:
-    up(ready)
+    up(ready, "--workers", "1")
+    assert ready.offload("scale", "h1", "2").returncode == 0
     running = start_map("h1")
     heads = [p.outer for p in ready.host("h1").processes("alice") if "deploy.head" in p.command]
     assert len(heads) == 1
     os.kill(heads[0], signal.SIGKILL)
     running.end()
+    assert len(json.loads(ready.offload("status", "h1", "--json").stdout)["workers"]) == 2  # as many as it had
 
 
 def test_a_killed_keeper_and_a_laptop_that_was_restarted(ready: Lab) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from offload.compute.contact import Contact
-from offload.compute.places import Place, Registry
+from offload.compute.places import Place, Registry, write_atomically
 from offload.deploy import credentials
 from offload.deploy.launch import down as bring_down
 from offload.deploy.launch import known, state
@@ -26,6 +26,9 @@ from offload.deploy.resolve import resolve
 from offload.deploy.spec import spec_of
 from offload.errors import NotFoundError, OffloadError
 from offload.storage.home import checked_home
+
+CHOICES = "choices.json"
+"""The file in a deployment's place that keeps what it was brought up with."""
 
 
 def up(registry: Registry, name: str, route: str, choices: dict[str, Any]) -> dict[str, Any]:
@@ -42,11 +45,15 @@ def up(registry: Registry, name: str, route: str, choices: dict[str, Any]) -> di
     choices : dict
         Attributes of its spec, as they were asked for.
     """
-    if route == DIRECT and not {"host", "interface"} & set(choices) and name not in registry.names():
+    place, asked = registry.place(name), choices
+    if _asked_before(place) == asked:
+        choices = {}  # it is as it was, with the number of workers that it was given since
+    elif route == DIRECT and not {"host", "interface"} & set(choices) and name not in registry.names():
         choices = {**choices, "host": _reached_at()}
     resolved = resolve(registry, "local", name, choices)
     contact, started = bring_up(registry, resolved.spec, _tell)
-    place = registry.place(name)
+    if started:
+        write_atomically(os.path.join(place.path, CHOICES), json.dumps(asked))
     differences = [] if started else resolved.differences(spec_of(place))
     return {
         "started": started,
@@ -55,6 +62,16 @@ def up(registry: Registry, name: str, route: str, choices: dict[str, Any]) -> di
         "keys": credentials.of_client(place.keys),
         "storage_only": spec_of(place).storage_only,
     }
+
+
+def _asked_before(place: Place) -> dict[str, Any] | None:
+    """Return what a deployment that is there was last brought up with; None where nobody knows."""
+    try:
+        with open(os.path.join(place.path, CHOICES), encoding="utf-8") as file:
+            choices: dict[str, Any] = json.load(file)
+            return choices
+    except FileNotFoundError:
+        return None
 
 
 def _reached_at() -> str:
