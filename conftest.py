@@ -55,6 +55,24 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
             item.config.stash[_deselected] = item.config.stash.get(_deselected, 0) + 1
 
 
+LONG = {"slurm", "sge"}
+"""Fixtures of tests that take long, and lie beside each other: one process would run them alone at the end."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With ``-n``, share the long tests out: each process begins with an equal piece of the list."""
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    long = [item for item in items if LONG.intersection(getattr(item, "fixturenames", ()))]
+    found = set(long)
+    others = [item for item in items if item not in found]
+    size = -(-len(others) // processes)
+    if processes > 1 and long:
+        items[:] = [
+            item for n in range(processes) for item in (*long[n::processes], *others[n * size : (n + 1) * size])
+        ]
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """With ``-n`` it is the workers that leave tests out, every one the same; take their count over."""
