@@ -122,12 +122,15 @@ def _trial(system: BatchSystem, python: str, home: str, asked: Asked, request: J
         asking = {"do": "meet", "folder": folder, "host": asked.host, "node": state.nodes, "ports": asked.ports}
         with ThreadPoolExecutor(1) as pool:
             meeting = pool.submit(there, {**asking, "seconds": MEET_SECONDS}, 2 * MEET_SECONDS)
-            while not meeting.done():
-                wait([meeting], POLL)
-                if not meeting.done() and system.query([job])[job].is_over:
-                    wait([meeting], SEEN_SECONDS)  # what it has written last may be on its way
+            try:
+                while not meeting.done():
+                    wait([meeting], POLL)
+                    if not meeting.done() and system.query([job])[job].is_over:
+                        wait([meeting], SEEN_SECONDS)  # what it has written last may be on its way
+                        break
+            finally:  # after Ctrl-C, too, the job is waited for no more
+                if not meeting.done():
                     there({"do": "over", "folder": folder})
-                    break
             met = meeting.result()
         yield from _judged(system, job, state, met, home)
     except OffloadError as exc:
