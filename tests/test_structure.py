@@ -112,7 +112,7 @@ def test_imports_are_found_wherever_they_stand() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_files_can_be_read_in_one_sitting(path: Path) -> None:
     lines = len(path.read_text().splitlines())
-    assert lines <= 350, f"{lines} lines; aim at 300, one concept per file"
+    assert lines <= 500, f"{lines} lines; one concept per file"
 
 
 def test_what_is_imported_is_declared() -> None:
