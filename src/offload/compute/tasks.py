@@ -18,6 +18,7 @@ from offload.identity.calls import Recorder, bind
 from offload.identity.functions import remember
 from offload.identity.graph import Graph
 from offload.identity.objects import register
+from offload.identity.settings import Kept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -227,11 +228,13 @@ class Task:
         outcome = Outcome(time.time())
         began = time.perf_counter()
         watch = Watch(self._inputs(call), ignores=not self.watched)
+        settings = Kept(graph.modules | call.modules)
         watch.begin()
         try:
             result = execute(self.function, call.args, call.kwargs)
         finally:
             watch.end()
+            watch.put_back(settings)
         outcome.effects = watch.all_seen(graph)
         outcome.seconds = time.perf_counter() - began
         outcome.changed = graph.changed()

@@ -12,9 +12,12 @@ from offload.compute.shown import summary
 from offload.compute.tasks import MethodTask, Task
 from offload.errors import NotFoundError, UsageError
 from offload.identity.decoding import decode
+from offload.identity.settings import shown_setting, title_of
 from offload.storage.rows import Transformation
 
 UNSEEN = "what is not shown here differs: more of its content, or its code and that of its class"
+
+DEFAULT = "the default"
 
 Summaries = dict[str, str]
 
@@ -112,6 +115,7 @@ class _Side:
         lines = [f"{kind} {label}" for kind, label, *_ in self.code.nodes]
         environment = self.record["environment"]
         lines += [environment["interpreter"], *environment["distributions"]]
+        lines += [f"{title_of(n)} = {shown_setting(v)}" for n, v in environment.get("settings", {}).items()]
         return lines + [f"argument {name} = {self.summaries.get(name) or c[:16]}" for name, c in self._arguments()]
 
     def _arguments(self) -> list[tuple[str, str]]:
@@ -179,6 +183,10 @@ def _differences(before: _Side, after: _Side) -> list[Difference]:
         found.append(Difference("interpreter", old_environment["interpreter"], new_environment["interpreter"]))
     versions = [dict(d.split("==") for d in e["distributions"]) for e in (old_environment, new_environment)]
     found += [Difference(name, old, new) for name, old, new in changes(*versions)]
+    settings = [e.get("settings", {}) for e in (old_environment, new_environment)]
+    for name, old, new in changes(*settings):
+        texts = [None if value is None else shown_setting(value) for value in (old, new)]
+        found.append(Difference(title_of(name), texts[0] or DEFAULT, texts[1] or DEFAULT))
     if before.record["function"] != after.record["function"]:
         found += code_differences(before.code, after.code)
     return found

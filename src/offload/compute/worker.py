@@ -25,6 +25,7 @@ from offload.compute.outcome import Outcome, fail
 from offload.compute.visible import is_visible
 from offload.errors import EncodeError, IdentityError, OffloadError, StorageError
 from offload.identity.graph import Graph
+from offload.identity.settings import Kept, applied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,7 +139,8 @@ def run_batch(batch: Batch, where: str = "the worker") -> list[Outcome]:
     _check_environment(batch.environment, where)
     try:
         # Calls that the function makes are recorded there, too; on a machine without it, in the home of that machine.
-        with at_home(batch.storage) if batch.at_home else contextlib.nullcontext():
+        home = at_home(batch.storage) if batch.at_home else contextlib.nullcontext()
+        with home, applied(batch.environment.settings):
             # Loaded anew where an earlier call has changed what the function reaches.
             return [_run(*load(batch, where), batch, call) for call in batch.calls]
     finally:
@@ -156,6 +158,7 @@ def main_name() -> str:
 
 def _check_environment(needed: Environment, where: str) -> None:
     """Refuse what is identified by another environment, before anything of it is loaded."""
+    needed = needed._replace(settings=())
     if needed in _present:
         return
     from offload.identity.environment import lacking
@@ -218,11 +221,14 @@ def _run(function: Callable[..., Any], graph: Graph, declared: Sequence[Any], ba
             args, kwargs = call
         began = time.perf_counter()
         watch = Watch(declared, ignores=not batch.watched)
+        environment = batch.environment
+        settings = Kept({*graph.modules, *dict(environment.distributions), *dict(environment.settings)})
         watch.begin()
         try:
             result = execute(function, args, kwargs)
         finally:
             watch.end()
+            watch.put_back(settings)
     except BaseException as exc:  # sys.exit in a call must not end the worker
         outcome.seconds = time.perf_counter() - began
         fail(outcome, exc)

@@ -14,11 +14,14 @@ from offload.errors import EncodeError
 from offload.identity.cbor import head
 from offload.identity.distributions import PROJECT, STANDARD, interpreter, origin
 from offload.identity.encoding import encode, identify
+from offload.identity.settings import current, settings_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
+
+    from offload.identity.settings import Settings
 
     Bound = list[tuple[str, Any]]
 
@@ -118,11 +121,14 @@ class Recorder:
     def __init__(self, function: str, modules: set[str]) -> None:
         self.function = function
         self._modules = modules
-        self._prefixes: dict[frozenset[str], bytes] = {frozenset(): self._prefix(modules)}
+        self._settings = {frozenset[str](): settings_of(modules)}  # by what the arguments reach besides
+        self._prefixes: dict[tuple[frozenset[str], Settings], bytes] = {}
         self._names: dict[str, bytes] = {}
 
-    def _prefix(self, modules: set[str]) -> bytes:
-        environment = {"interpreter": interpreter(), "distributions": distributions(modules)}
+    def _prefix(self, modules: set[str], settings: Settings) -> bytes:
+        environment: dict[str, Any] = {"interpreter": interpreter(), "distributions": distributions(modules)}
+        if settings:
+            environment["settings"] = dict(settings)
         common = {"version": RECORD_VERSION, "kind": "python", "function": self.function, "environment": environment}
         return head(5, len(common) + 1) + encode(common)[1:] + encode("arguments")
 
@@ -141,9 +147,13 @@ class Recorder:
         for name, value in bound:
             arguments.append((name, _identify(name, value, modules)))
         key = frozenset(modules - self._modules) if modules else frozenset()
-        prefix = self._prefixes.get(key)
+        having = self._settings.get(key)
+        if having is None:
+            having = self._settings[key] = settings_of(self._modules | key)
+        settings = current(having) if having else ()
+        prefix = self._prefixes.get((key, settings))
         if prefix is None:
-            prefix = self._prefixes[key] = self._prefix(self._modules | key)
+            prefix = self._prefixes[key, settings] = self._prefix(self._modules | key, settings)
         # What `encode(dict(arguments))` gives, put together from what does not change between calls.
         parts = [prefix, head(5, len(arguments))]
         for name, checksum in arguments:

@@ -10,6 +10,7 @@ import sys
 from typing import NamedTuple
 
 from offload.identity.distributions import PROJECT, STANDARD, interpreter, origin
+from offload.identity.settings import current, settings_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,16 +26,21 @@ class Environment(NamedTuple):
         Such as ``cpython-3.11``.
     distributions : tuple of (str, str)
         Module, and ``NAME==VERSION`` of the distribution that it comes from.
+    settings : tuple of (str, bytes)
+        What counts of :mod:`offload.identity.settings`. It is no condition: who runs the computation sets these.
     """
 
     interpreter: str
     distributions: tuple[tuple[str, str], ...]
+    settings: tuple[tuple[str, bytes], ...] = ()
 
 
 def environment(modules: Iterable[str]) -> Environment:
     """Return the environment that code which reaches these modules has in this process."""
-    owners = [(module, origin(module)) for module in sorted(modules)]
-    return Environment(interpreter(), tuple((m, owner) for m, owner in owners if owner not in (PROJECT, STANDARD)))
+    reached = sorted(modules)
+    owners = [(module, origin(module)) for module in reached]
+    needed = tuple((m, owner) for m, owner in owners if owner not in (PROJECT, STANDARD))
+    return Environment(interpreter(), needed, current(settings_of(reached)))
 
 
 def lacking(needed: Environment) -> list[str]:

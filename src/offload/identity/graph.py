@@ -17,6 +17,7 @@ from offload.identity.cbor import head
 from offload.identity.checks import MISSING, no_collection
 from offload.identity.encoding import Encoder, encode
 from offload.identity.references import is_silent
+from offload.identity.settings import asked_by_name, asks_for_settings
 from offload.identity.watched import Watched
 
 TYPE_CHECKING = False
@@ -102,7 +103,8 @@ class Graph(Watched):
     nodes : list of Node
         In the order in which they are reached; the root first.
     modules : set of str
-        Modules of installed distributions that are reached; their versions count too.
+        Modules of installed distributions that are reached; their versions count too. And what of
+        :mod:`offload.identity.settings` counts.
     names : set of str
         All attributes and variables that the code names.
     unfollowed : dict
@@ -156,6 +158,12 @@ class Graph(Watched):
             self.nodes.append(node)
             self._queue.append(node)
         return ["node", number]
+
+    def note_external(self, path: list[str]) -> None:
+        """Note a name outside of the project, where a setting of the process counts with it."""
+        setting = asks_for_settings(path)
+        if setting is not None:
+            self.modules.add(setting)
 
     def leaf(self, kind: str, label: str, content: object) -> object:
         """Add a node of which all is known, and return the reference to it."""
@@ -268,6 +276,7 @@ class Graph(Watched):
                 node = self._at = self._queue.popleft()
                 node.content = contents(self, node)
             asked.add()  # which may reach more
+        self.modules.update(asked_by_name(self.names, self.modules))
 
 
 def _is_immutable(value: object) -> bool:

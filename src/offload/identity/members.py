@@ -13,7 +13,7 @@ from offload.identity.codes import Read, inspect_code
 from offload.identity.distributions import PROJECT, origin, owner
 from offload.identity.graph import Graph, Node
 from offload.identity.rewritten import rewrites_itself, source_contents
-from offload.identity.unfollowed import unfollowed
+from offload.identity.unfollowed import external_path, unfollowed
 from offload.identity.watched import Held
 
 TYPE_CHECKING = False
@@ -45,6 +45,7 @@ def reference(graph: Graph, value: object) -> object:
         made = not is_at(value, value.__module__, value.__qualname__) and is_made_here(value)
         if owner(graph, value.__module__) == PROJECT or made:
             return graph.number("class", value, f"{value.__module__}:{value.__qualname__}")
+        graph.note_external([value.__module__])
         return ["external", value.__module__, value.__qualname__, *strangers(graph, value)]
     if isinstance(value, BuiltinFunctionType):
         bound_to = value.__self__
@@ -108,8 +109,11 @@ def _function_contents(graph: Graph, function: FunctionType, label: str) -> list
     for read in code.reads:
         name = ".".join((read.name, *read.attributes))
         found = _read(graph, function, cells, read, f"{label}: {name}")
-        if found is not None and (what := unfollowed(code, read, found)) is not None:
-            graph.unfollowed.setdefault(label, []).append(what)
+        path = external_path(read, found)
+        if path is not None:
+            graph.note_external(path)
+            if (what := unfollowed(code, read, path)) is not None:
+                graph.unfollowed.setdefault(label, []).append(what)
         reads.append([read.kind, name, found])
     return [code.digest, defaults, keywords, reads]
 

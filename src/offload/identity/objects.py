@@ -141,6 +141,8 @@ register(MappingProxyType, encode=dict, decode=MappingProxyType, name="types.Map
 
 
 def _note(encoder: Encoder, module_name: str) -> None:
+    if module_name == "decimal":  # its context has a say in all that is computed with such a number
+        encoder.modules.add(module_name)
     if origin(module_name) not in (PROJECT, STANDARD):
         encoder.modules.add(module_name.partition(".")[0])
 

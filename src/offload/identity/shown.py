@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from offload.identity.calls import distributions
 from offload.identity.codes import inspect_code
-from offload.identity.distributions import interpreter, origin
+from offload.identity.distributions import interpreter
 from offload.identity.encoding import encode
 from offload.identity.graph import Graph
 from offload.identity.parts import DECLARED, named, short
+from offload.identity.settings import current, settings_of, shown_setting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ class Part:
     ----------
     kind : str
         ``"function"``, ``"class"``, ``"module"``, ``"variable"`` (of the environment), ``"dependency"``, ``"version"``,
-        ``"distribution"`` or ``"interpreter"``.
+        ``"distribution"``, ``"setting"`` (of the process or a library) or ``"interpreter"``.
     name : str
         ``module:qualname``, or what else it is called.
     value : str
@@ -118,8 +120,9 @@ def identity(subject: Callable[..., Any]) -> Identity:
     graph = Graph(getattr(subject, "root", subject) if hasattr(subject, "__offload_function__") else subject)
     labels = [node.label for node in graph.nodes]
     parts = [_part(node, labels) for node in graph.nodes]
-    owners = sorted({origin(module) for module in graph.modules})
-    parts += [Part("distribution", name, version, []) for name, _, version in (o.partition("==") for o in owners)]
+    owners = distributions(graph.modules)
+    parts += [Part("distribution", n, v, []) for n, v in (one.split("==") for one in owners)]
+    parts += [Part("setting", name, shown_setting(value), []) for name, value in current(settings_of(graph.modules))]
     name, _, version = interpreter().partition("-")
     parts.append(Part("interpreter", name, version, []))
     unfollowed = [f"{label}: {what}" for label, found in graph.unfollowed.items() for what in dict.fromkeys(found)]

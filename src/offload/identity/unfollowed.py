@@ -26,7 +26,14 @@ _NEVER = {
 _COMPUTED = {("builtins", "getattr"), ("builtins", "__import__"), ("importlib", "import_module")}
 
 
-def unfollowed(code: Code, read: Read, found: object) -> str | None:
+def external_path(read: Read, found: object) -> list[str] | None:
+    """Return the parts of the full name of what a read finds outside of the project, or None."""
+    if not (isinstance(found, list) and found and found[0] == "external") or read.kind == "load":
+        return None
+    return [*str(found[1]).split("."), *(found[2:3] if len(found) > 2 else read.attributes)]
+
+
+def unfollowed(code: Code, read: Read, path: list[str]) -> str | None:
     """Return what a read gets hold of that nobody can follow, as words for the user, or None.
 
     Parameters
@@ -35,12 +42,9 @@ def unfollowed(code: Code, read: Read, found: object) -> str | None:
         The code that reads.
     read : Read
         What it reads.
-    found : object
-        What stands for it in the graph.
+    path : list of str
+        The parts of its full name.
     """
-    if not (isinstance(found, list) and found and found[0] == "external") or read.kind == "load":
-        return None
-    path = [*str(found[1]).split("."), *(found[2:3] if len(found) > 2 else read.attributes)]
     for end in range(2, len(path) + 1):
         named = ".".join(path[: end - 1]), str(path[end - 1])
         if named in _NEVER:

@@ -15,13 +15,16 @@ class Effects:
         which file, address or command.
     written : list of str
         Files that were written, outside of scratch.
+    settings : list of str
+        What was set, and put back after the call.
     """
 
-    __slots__ = ("undeclared", "written")
+    __slots__ = ("settings", "undeclared", "written")
 
     def __init__(self) -> None:
         self.undeclared: list[tuple[str, str]] = []
         self.written: list[str] = []
+        self.settings: list[str] = []
 
     def add(self, kind: str, what: str) -> None:
         """Note something that was not declared."""

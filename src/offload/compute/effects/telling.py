@@ -71,13 +71,17 @@ def tell(label: str, effects: Effects, stacklevel: int = 2) -> None:
         if _is_new(label, path):
             text = f"{label}: it wrote {path}, which happens only when it is computed, not when it is recalled"
             warnings.warn(EffectWarning(text), stacklevel=stacklevel + 1)
+    for title in effects.settings:
+        if _is_new(label, "set", title):
+            text = f"{label}: it set {title}, which is put back after the call, since a recalled call sets nothing"
+            warnings.warn(EffectWarning(text), stacklevel=stacklevel + 1)
 
 
 def tell_once(label: str, effects: Effects) -> None:
     """Warn of what one of many calls did, once in this process."""
     new = type(effects)()
     new.undeclared = [(kind, what) for kind, what in effects.undeclared if _is_new(label, kind, what)]
-    new.written = effects.written
+    new.written, new.settings = effects.written, effects.settings
     tell(label, new)
 
 

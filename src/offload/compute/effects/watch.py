@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from offload.identity.graph import Graph
+    from offload.identity.settings import Kept
 
 _STARTS = {"_thread.start_new_thread", "_thread.start_joinable_thread"}
 
@@ -97,6 +98,12 @@ class Watch:
         _of_context.reset(self._token)
         self.ended = True
         _active.discard(self)
+
+    def put_back(self, settings: Kept) -> None:
+        """Put back what the call has set, and take note of it."""
+        for title in settings.put_back():
+            if not self.ignores:
+                self.effects.settings.append(title)
 
     def all_seen(self, graph: Graph) -> Effects | None:
         """Return what was seen, if anything, and what cannot be seen of the function with this graph."""

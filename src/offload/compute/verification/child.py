@@ -18,6 +18,7 @@ from offload.errors import OffloadError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.compute.outcome import Outcome
+    from offload.identity.environment import Environment
 
 
 class Job:
@@ -90,14 +91,22 @@ def run_again(job: Job) -> Answer:
 
 
 def _run(job: Job) -> Answer:
+    from offload.identity.environment import Environment
+    from offload.identity.settings import applied
+
+    _check_environment(job.record["environment"])
+    settings = tuple(job.record["environment"].get("settings", {}).items())
+    here = Environment(job.record["environment"]["interpreter"], (), settings)
+    with applied(settings):
+        return _run_in(job, here)
+
+
+def _run_in(job: Job, here: Environment) -> Answer:
     from offload.compute.shipped import ShippedFunction
     from offload.compute.shipping import dumps
     from offload.compute.worker import Batch, load, run_batch
-    from offload.identity.environment import Environment
     from offload.storage.home import Home
 
-    _check_environment(job.record["environment"])
-    here = Environment(job.record["environment"]["interpreter"], ())
     batch = Batch(Home(os.environ["OFFLOAD_HOME"]), ShippedFunction(job.function, job.code, job.main, here), [])
     function, graph, _ = load(batch, "the process that runs it again")
     args, kwargs = _arguments(function, job.values)
