@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import numpy
@@ -55,7 +57,12 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 def forget() -> None:
-    for cached in (distributions._origin_of_path, distributions._metadata_folders, distributions._listed):
+    for cached in (
+        distributions._origin_of_path,
+        distributions._metadata_folders,
+        distributions._listed,
+        distributions._files_mark,
+    ):
         cached.cache_clear()
 
 
@@ -159,19 +166,83 @@ def test_a_namespace_package(site: Site) -> None:
     assert origin("fakespace") == origin("fakespace.one.inner") == "fake.one==3"
 
 
-def test_a_package_of_the_operating_system(site: Site) -> None:
+def test_a_package_of_the_operating_system(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its metadata lists no files; only where the operating system installs does it count."""
     site({"fakeos/__init__.py": ""}, "fakeos-0.3-py3.11.egg-info", ["fakeos"], record="top_level.txt")
     importlib.import_module("fakeos")
+    assert origin("fakeos") == PROJECT
+    forget()
+    monkeypatch.setattr(distributions, "_SYSTEM", (str(tmp_path),))
     assert origin("fakeos") == "fakeos==0.3"
 
 
+def test_metadata_without_a_version(site: Site) -> None:
+    site({"fakeos/__init__.py": ""}, "fakeos.egg-info", ["fakeos"], record="top_level.txt")
+    site({"fakebare.py": ""}, "fakebare.dist-info")
+    importlib.import_module("fakeos")
+    importlib.import_module("fakebare")
+    assert origin("fakeos") == origin("fakebare") == PROJECT
+
+
+@pytest.mark.parametrize("folder", ["flatpkg.egg-info", "flatpkg-1.0.egg-info", "flatpkg-1.0.dist-info"])
+def test_metadata_in_a_checkout(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
+    """Every ``pip install`` of a setuptools project leaves an egg-info beside its packages."""
+    checkout = tmp_path / "checkout"
+    (checkout / "flatpkg").mkdir(parents=True)
+    (checkout / "flatpkg" / "__init__.py").write_text("")
+    (checkout / folder).mkdir()
+    (checkout / folder / "top_level.txt").write_text("flatpkg\n")
+    (checkout / folder / "RECORD").write_text("flatpkg/__init__.py,sha256=x,0\n")
+    monkeypatch.syspath_prepend(str(checkout))
+    assert origin("flatpkg") == PROJECT
+    importlib.import_module("flatpkg")
+    assert origin("flatpkg") == PROJECT
+
+
 def test_installed_from_an_archive_or_a_repository(site: Site) -> None:
+    """Both can be built again under the same version: what was installed counts."""
     infos: list[dict[str, object]] = [{"archive_info": {}}, {"vcs_info": {"vcs": "git", "commit_id": "0" * 40}}]
+    marks = set()
     for number, info in enumerate(infos):
         name = f"fakevcs{number}"
-        site({f"{name}.py": ""}, f"{name}-1.dist-info", direct_url={"url": "https://example.org/x", **info})
+        listed = [f"{name}.py", "../../../bin/script"]
+        site({f"{name}.py": ""}, f"{name}-1.dist-info", listed, direct_url={"url": "https://example.org/x", **info})
         importlib.import_module(name)
-        assert origin(name) == f"{name}==1"
+        owner, _, mark = origin(name).partition("+files.")
+        assert owner == f"{name}==1" and len(mark) == 12
+        record = Path(str(sys.modules[name].__file__)).parent / f"{name}-1.dist-info" / "RECORD"
+        record.write_text(record.read_text().replace("sha256=x,1\n../", "sha256=x,1\n../../"))
+        forget()
+        assert origin(name) == f"{owner}+files.{mark}", "where scripts lie does not count"
+        record.write_text(record.read_text().replace("sha256=x", "sha256=y"))
+        forget()
+        marks |= {mark, origin(name).partition("+files.")[2]}
+    assert len(marks) == 4
+
+
+def test_built_by_conda(site: Site, tmp_path: Path) -> None:
+    """Its packages say the directory in which they were built, and count by their version."""
+    direct = {"url": "file:///home/conda/feedstock_root/work", "dir_info": {}}
+    site({"fakeconda.py": ""}, "fakeconda-1.dist-info", direct_url=direct)
+    (tmp_path / "site-packages" / "fakeconda-1.dist-info" / "INSTALLER").write_text("conda\n")
+    importlib.import_module("fakeconda")
+    assert origin("fakeconda") == "fakeconda==1"
+
+
+def test_a_link_to_a_cache_or_to_a_checkout(site: Site, tmp_path: Path) -> None:
+    """A link is the distribution's as long as it leads to what was installed."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "fakelink.py").write_text("")
+    site({}, "fakelink-1.dist-info", ["fakelink.py"])
+    record = tmp_path / "site-packages" / "fakelink-1.dist-info" / "RECORD"
+    record.write_text(f"fakelink.py,sha256={urlsafe_b64encode(sha256(b'').digest()).decode().rstrip('=')},0\n")
+    (tmp_path / "site-packages" / "fakelink.py").symlink_to(elsewhere / "fakelink.py")
+    importlib.import_module("fakelink")
+    assert origin("fakelink") == "fakelink==1"
+    (elsewhere / "fakelink.py").write_text("RATE = 2")
+    forget()
+    assert origin("fakelink") == PROJECT
 
 
 @pytest.mark.parametrize("info", [{}, {"editable": True}])

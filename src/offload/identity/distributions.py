@@ -1,8 +1,9 @@
 """Whose code is it: Python's own, an installed distribution's, or the user's project's?
 
-Code that a non-editable distribution lists in its RECORD counts by the distribution's name and version, the standard
-library by the interpreter's minor version. All other code is the project's and counts by content; so do editable
-installs, checkouts on the path, and distributions that were installed from a local directory.
+Code that the RECORD of a distribution in a site directory lists counts by the distribution's name and version; the
+standard library by the interpreter's minor version. All other code is the project's and counts by content: editable
+installs of every kind, distributions that were installed from a local directory, checkouts on the path, with or without
+metadata beside them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from base64 import urlsafe_b64encode
 from functools import cache
+from hashlib import sha256
 from types import ModuleType
 
 TYPE_CHECKING = False
@@ -25,6 +28,8 @@ OWN = "offload"
 # of these have no name of a module at all.
 _CYTHON = ("_cyutility", "_cython_")
 
+_SITES = ("site-packages", "dist-packages")
+_SYSTEM = ("/usr/lib/", "/usr/lib64/")
 _STANDARD_ROOTS = tuple(
     os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib") if sysconfig.get_path(name)
 )
@@ -101,7 +106,7 @@ def _origin_of_path(module_name: str, path: str) -> str:
     top = module_name.partition(".")[0]
     if top == OWN:
         return STANDARD
-    if real.startswith(_STANDARD_ROOTS) and not {"site-packages", "dist-packages"} & set(real.split(os.sep)):
+    if real.startswith(_STANDARD_ROOTS) and not set(_SITES) & set(real.split(os.sep)):
         return STANDARD
     if path.endswith(os.sep):  # a namespace package: its parts tell
         return _namespace_origin(path, top)
@@ -137,35 +142,83 @@ def _metadata_folders(root: str) -> tuple[str, ...]:
 
 
 def _distribution_of(root: str, relative: str, top: str) -> str | None:
-    """Return ``NAME==VERSION`` of the distribution under `root` that lists `relative`, or None."""
+    """Return ``NAME==VERSION`` of the distribution under `root` that lists `relative`, or None.
+
+    What was installed from a file or a repository also has a checksum of its files (``NAME==VERSION+files.9f2c``):
+    it can be built again under the same version.
+    """
+    if os.path.basename(root) not in _SITES:
+        return None
     plain = top.lower().replace("_", "").replace("-", "")
     folders = _metadata_folders(root)
     # The one that is named like the module is nearly always the owner; look there first.
     likely = [f for f in folders if f.lower().replace("_", "").replace("-", "").startswith(plain)]
+    wanted = relative.replace(os.sep, "/")
     for folder in [*likely, *(f for f in folders if f not in likely)]:
         name, _, version = folder.rpartition(".")[0].partition("-")
+        if not version:
+            continue
         files = _listed(os.path.join(root, folder))
-        wanted = relative.replace(os.sep, "/")
         if f"\n{wanted}," in files or (wanted.endswith("/") and f"\n{wanted}" in files) or f"\n{top}\n" in files:
-            return f"{name}=={version.partition('-py')[0]}"
+            if _is_linked_and_edited(root, wanted, files):
+                return None
+            version = version.partition("-py")[0]
+            return f"{name}=={version}{_files_mark(os.path.join(root, folder))}"
     return None
 
 
 @cache
 def _listed(metadata: str) -> str:
     """Return the text that lists a distribution's files, or nothing where they count by content."""
-    if os.path.exists(os.path.join(metadata, "direct_url.json")):
-        with open(os.path.join(metadata, "direct_url.json"), encoding="utf-8") as file:
-            if '"dir_info"' in file.read():
-                return ""  # installed from a local directory: the same version may hold other code tomorrow
-    # Distributions of the operating system have no RECORD; their egg-info names the top-level modules.
-    for name in ("RECORD", "top_level.txt"):
-        try:
-            with open(os.path.join(metadata, name), encoding="utf-8") as file:
-                return "\n" + file.read()
-        except OSError:
-            continue
-    return ""
+    origin = _direct_url(metadata)
+    if '"dir_info"' in origin and _text(metadata, "INSTALLER").strip() != "conda":
+        return ""  # installed from a local directory: the same version may hold other code tomorrow
+    record = _text(metadata, "RECORD")
+    if not record and os.path.dirname(metadata).startswith(_SYSTEM):
+        # Distributions of the operating system have no RECORD; their metadata names the top-level modules.
+        record = _text(metadata, "top_level.txt")
+    return "\n" + record if record else ""
+
+
+def _direct_url(metadata: str) -> str:
+    """Return where a distribution was installed from, if not from an index: a directory, a file, a repository."""
+    return _text(metadata, "direct_url.json")
+
+
+@cache
+def _files_mark(metadata: str) -> str:
+    """Return what tells apart two distributions of one name and version; nothing for those of an index."""
+    if not _direct_url(metadata) or _text(metadata, "INSTALLER").strip() == "conda":
+        return ""
+    # Scripts hold the path of their environment, and the metadata tells of the installation.
+    lines = (line for line in _text(metadata, "RECORD").splitlines() if ",sha256=" in line)
+    kept = sorted(line for line in lines if ".dist-info/" not in line and not line.startswith(("../", "/")))
+    return f"+files.{sha256(chr(10).join(kept).encode()).hexdigest()[:12]}"
+
+
+def _is_linked_and_edited(root: str, relative: str, record: str) -> bool:
+    """Tell whether a file is a link to another place, and has not the content that was installed.
+
+    Some installers link to their cache, others to a checkout that is being edited.
+    """
+    path = os.path.join(root, relative)
+    if relative.endswith("/") or os.path.realpath(path).startswith(os.path.join(os.path.realpath(root), "")):
+        return False
+    listed = record.partition(f"\n{relative},sha256=")[2].partition(",")[0]
+    try:
+        with open(path, "rb") as file:
+            found = sha256(file.read()).digest()
+    except OSError:
+        return True
+    return listed != urlsafe_b64encode(found).decode().rstrip("=")
+
+
+def _text(metadata: str, name: str) -> str:
+    try:
+        with open(os.path.join(metadata, name), encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:  # there is none, or the metadata is a single file
+        return ""
 
 
 def interpreter() -> str:

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Iterator
 
 from offload.deploy.software.editable import editable_files
-from offload.deploy.software.installed import PROJECT, RELEASED, UNLISTED, Installed
+from offload.deploy.software.installed import DIRECT, PROJECT, RELEASED, UNLISTED, Installed
 from offload.errors import OffloadError
 
 _NOT_PACKED = frozenset(("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "RECORD.jws", "RECORD.p7s"))
@@ -155,9 +155,9 @@ def _metadata(one: Installed) -> Iterator[Member]:
                     yield Member(f"{folder}/WHEEL", data=_plain_wheel(_tags(one)))
                 elif inner not in _NOT_PACKED:
                     yield Member(f"{folder}/{inner}", path)
-    if one.kind == PROJECT:
-        # Says there, too, that this is somebody's own code, which counts by content.
-        origin = {"dir_info": {}, "url": f"file:///{one.key}"}
+    if one.kind in (PROJECT, DIRECT):
+        # Says there, too, that this is somebody's own code, or was built by somebody, and so counts by content.
+        origin = {"dir_info" if one.kind == PROJECT else "archive_info": {}, "url": f"file:///{one.key}"}
         yield Member(f"{folder}/direct_url.json", data=json.dumps(origin).encode())
 
 
