@@ -61,6 +61,10 @@ class NotWritableError(StorageError):
     """The home, or a directory in it, cannot be written."""
 
 
+class NotTrustedError(StorageError):
+    """Another user can change what decides where data lie or what runs."""
+
+
 class DiskFullError(StorageError):
     """No space is left where the store lies."""
 

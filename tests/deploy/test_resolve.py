@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from offload.compute.places import Registry
+from offload.deploy import tables
 from offload.deploy.resolve import Resolved, resolve
 from offload.deploy.spec import Spec, cores
 from offload.errors import NotFoundError, UsageError
 from tests.conftest import Offload
+from tests.requirements import requires, requires_root
 
 PROJECT = """
 [deployment.big]
@@ -225,3 +228,40 @@ def test_an_image_is_for_deployments_without_jobs(home: Path, tmp_path: Path, mo
     ):
         with pytest.raises(UsageError, match=reason):
             resolve(registry, "local", None, options)
+
+
+def test_what_others_can_write_is_passed_over(project: Path, offload: Offload, tmp_path: Path) -> None:
+    below = project / "below" / "offload.toml"
+    below.write_text("[deployment.big\n")  # broken, and another one's: it stops nobody
+    below.chmod(0o666)
+    done = offload("up", "big", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert f"{below} is not used: every user can write".encode() in done.stderr
+    assert str(project / "offload.toml").encode() in done.stdout
+    below.write_text("[deployment.mine.workers]\ncount = 1\n")
+    done = offload("up", "mine", "--dry-run")
+    assert done.returncode == 1 and b"mine is not a deployment in a file that is obeyed" in done.stderr
+    assert offload("up", "mine", "--dry-run", env={"OFFLOAD_SAFE": str(below)}).returncode == 0
+    mine = tmp_path / "config" / "offload" / "config.toml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("[deployment.own]\n")
+    mine.chmod(0o666)
+    done = offload("up", "own", "--dry-run")
+    assert done.returncode == 1 and f"{mine} is not used".encode() in done.stderr
+
+
+@pytest.mark.real
+def test_the_search_ends_at_a_border(project: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    requires_root()
+    monkeypatch.setenv("HOME", str(project / "below"))
+    assert tables.find("big") is None  # the project lies above the home
+    monkeypatch.setenv("HOME", str(home))
+    assert tables.find("big") is not None
+    done = subprocess.run(["mount", "-t", "tmpfs", "none", project / "below"], check=False, capture_output=True)
+    requires(done.returncode == 0, "cannot mount a tmpfs")
+    try:
+        os.chdir(project / "below")
+        assert tables.find("big") is None
+    finally:
+        os.chdir("/")
+        subprocess.run(["umount", project / "below"], check=True)

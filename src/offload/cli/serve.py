@@ -78,6 +78,7 @@ def command(
     from offload.storage.service.listening import bind
     from offload.storage.service.serving import serve
     from offload.storage.service.status import StatusFile
+    from offload.storage.trust import check
 
     if (certificate is None) != (key is None) or (insecure and certificate is not None):
         raise UsageError("give both --certificate and --key, or --insecure, or none of them")
@@ -85,6 +86,8 @@ def command(
     store = database = None
     try:
         ports = _ports(port, port_range)
+        for given in filter(None, (buffers, database_file)):
+            check(given)
         place = credentials or os.path.join(Home().path, "service")
         context = _context(host, place, certificate, key, insecure, i_know)
         token = _token(token_file or os.path.join(place, "token"))

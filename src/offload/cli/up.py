@@ -10,7 +10,7 @@ import click
 
 from offload.cli.arguments import json_option
 from offload.cli.joboptions import chosen, job_options
-from offload.cli.output import duration, keep_quiet, say
+from offload.cli.output import duration, keep_quiet, print_error, say
 from offload.cli.tables import write_json, write_line
 from offload.errors import OffloadError, UsageError
 
@@ -120,11 +120,15 @@ def up(
     options = chosen(choices)
     resolved = resolve(registry, target, name, options | ({"nanny": False} if no_nanny else {}))
     spec = resolved.spec
+    for refusal in resolved.refused:
+        print_error(refusal)
     if dry_run:
         from offload.cli.dryrun import show
 
         show(resolved, registry, as_json)
         return 0
+    for path in resolved.files() if not as_json else []:
+        say(f"{spec.name} is to be as {path} says")
     from offload.deploy.foreground import Foreground
     from offload.deploy.processes import start_detached
 

@@ -12,6 +12,7 @@ import time
 from offload.compute.choices import EMBEDDED, innermost
 from offload.compute.places import VARIABLE, Registry
 from offload.storage.home import ALSO, BUFFERS, DATABASE, home_path
+from offload.storage.trust import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def kept_by(home: str, name: str) -> Kept:
     if name == EMBEDDED:
         return NOTHING
     path = os.path.join(registry.root, name, "storage")
+    check(path)
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             buffers, database, also, *_ = [*file.read().split("\n"), "", ""]

@@ -7,6 +7,7 @@ import os
 from offload.compute.choices import EMBEDDED, innermost
 from offload.errors import NotFoundError, StorageError, UsageError
 from offload.storage.filesystems import translated
+from offload.storage.trust import check
 
 VARIABLE = "OFFLOAD_DEPLOYMENT"
 _LONGEST = 63
@@ -120,8 +121,11 @@ class Registry:
         ------
         NotFoundError
             If there is none of this name; the hint names those that there are.
+        NotTrustedError
+            If another user can change what it is.
         """
         place = self.place(name)
+        check(place.spec)
         if not os.path.exists(place.spec):
             others = ", ".join(self.names())
             raise NotFoundError(

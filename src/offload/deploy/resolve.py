@@ -18,7 +18,7 @@ from offload.deploy.remote.link import Link
 from offload.deploy.software.choices import is_image
 from offload.deploy.software.locks import project_of
 from offload.deploy.spec import PROCESS, Spec, cores, spec_of
-from offload.errors import UsageError
+from offload.errors import NotTrustedError, UsageError
 from offload.storage.home import DEPLOYMENT
 
 LOCAL, OPTIONS, DEFAULT = "local", "command line", "default"
@@ -44,10 +44,17 @@ class Resolved:
         What the deployment is to be.
     sources : dict
         For each attribute that somebody has chosen, who; the others have their defaults.
+    refused : list
+        Why configuration files are passed over.
     """
 
     spec: Spec
     sources: dict[str, str]
+    refused: list[NotTrustedError] = dataclasses.field(default_factory=list)
+
+    def files(self) -> list[str]:
+        """Return the configuration files that something was taken from."""
+        return sorted({source for source in self.sources.values() if os.path.isabs(source)})
 
     def source(self, attribute: str) -> str:
         """Return where a value comes from."""
@@ -84,6 +91,15 @@ def resolve(registry: Registry, target: str, name: str | None, options: dict[str
     UsageError, NotFoundError
         If a choice cannot be, or does not go with another.
     """
+    refused: list[NotTrustedError] = []
+    resolved = _resolved(registry, target, name, options, refused)
+    resolved.refused = refused
+    return resolved
+
+
+def _resolved(
+    registry: Registry, target: str, name: str | None, options: dict[str, Any], refused: list[NotTrustedError]
+) -> Resolved:
     values, sources = dict(options), dict.fromkeys(options, OPTIONS)
     address = target if existing.is_address(target) else None
     site = target if is_site(target) else None
@@ -94,7 +110,7 @@ def resolve(registry: Registry, target: str, name: str | None, options: dict[str
         site = cluster[1]
     if address is None and site is None and cluster is None:
         known = target == LOCAL or target in registry.names()
-        found = tables.find(target) if known else tables.get(target)
+        found = tables.find(target, refused) if known else tables.get(target, refused)
         if found is not None:
             table, path = found
             address, site = table.pop("scheduler", None), table.pop("site", None)

@@ -12,10 +12,11 @@ from offload.compute.places import check_name
 from offload.deploy.batch import SYSTEMS
 from offload.deploy.batch.choices import HEAD, OF_JOB
 from offload.deploy.sites.address import SCHEME
-from offload.errors import NotFoundError, UsageError
+from offload.errors import NotFoundError, NotTrustedError, UsageError
+from offload.storage import trust
 from offload.storage.home import DEPLOYMENT
 
-PROJECT, USER = "offload.toml", "config.toml"
+PROJECT = "offload.toml"
 
 # Key of a table: the type of its value, and the attribute of a spec that it stands for ("" for none).
 TOP: dict[str, tuple[type, str]] = {
@@ -61,41 +62,73 @@ PATHS = {"buffers", "database", "scratch", "tls_ca", "tls_cert", "tls_key"}
 _KINDS = {str: "a text", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}
 
 
-def files() -> Iterator[str]:
-    """Give the configuration files that there are: the project's, found upwards from here, before the user's."""
-    try:
-        directory = os.getcwd()
-    except FileNotFoundError:  # it was removed, and holds no project
-        directory = "/"
-    while True:
-        path = os.path.join(directory, PROJECT)
+def files(refused: list[NotTrustedError] | None = None) -> Iterator[str]:
+    """Give the configuration files that are obeyed: the project's, found upwards from here, before the user's.
+
+    The search goes up to the user's home directory or to the border of a file system. What other users can write is
+    passed over: they would decide where data lie and what runs, and one in ``/tmp`` would stop everybody.
+
+    Parameters
+    ----------
+    refused : list, optional
+        Gets why a file is passed over.
+    """
+    for path in _nearest_first():
         if os.path.exists(path):
+            try:
+                trust.check(path)
+            except NotTrustedError as exc:
+                if refused is not None:
+                    refused.append(exc)
+                continue
             yield path
             break
-        if directory == (directory := os.path.dirname(directory)):
-            break
-    base = os.environ.get("XDG_CONFIG_HOME", "")
-    path = os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.config"), "offload", USER)
+    path = trust.config_file()
     if os.path.exists(path):
+        try:
+            trust.check(path)
+        except NotTrustedError as exc:
+            if refused is not None:
+                refused.append(exc)
+            return
         yield path
 
 
-def find(name: str) -> tuple[dict[str, Any], str] | None:
+def _nearest_first() -> Iterator[str]:
+    """Give the paths that a project's file may have."""
+    try:
+        directory = os.getcwd()
+        device = os.stat(directory).st_dev
+    except FileNotFoundError:  # it was removed, and holds no project
+        return
+    home = os.path.realpath(os.path.expanduser("~"))
+    while True:
+        yield os.path.join(directory, PROJECT)
+        if directory in (home, "/"):
+            return
+        directory = os.path.dirname(directory)
+        if os.stat(directory).st_dev != device:
+            return
+
+
+def find(name: str, refused: list[NotTrustedError] | None = None) -> tuple[dict[str, Any], str] | None:
     """Return what a table says, as attributes of a spec, and the file that it stands in; None when there is none.
+
+    `refused` gets why a file is passed over.
 
     Raises
     ------
     UsageError
         If the file cannot be understood, or holds a key or a value that does not belong there.
     """
-    for path in files():
+    for path in files(refused):
         table = _tables(path).get(name)
         if table is not None:
             return dict(_values(table, path, name)), path
     return None
 
 
-def get(name: str) -> tuple[dict[str, Any], str]:
+def get(name: str, refused: list[NotTrustedError] | None = None) -> tuple[dict[str, Any], str]:
     """Return what `find` does.
 
     Raises
@@ -103,14 +136,18 @@ def get(name: str) -> tuple[dict[str, Any], str]:
     NotFoundError
         If there is no such table; the hint names the nearest one.
     """
-    found = find(name)
+    refused = [] if refused is None else refused
+    found = find(name, refused)
     if found is not None:
         return found
-    known = sorted({known for path in files() for known in _tables(path)})
-    near = difflib.get_close_matches(name, ["local", *known], 1)
+    known = list(dict.fromkeys(["local", *sorted({known for path in files() for known in _tables(path)})]))
+    near = difflib.get_close_matches(name, known, 1)
+    if refused:
+        reasons = "; ".join(refusal.message for refusal in refused)
+        raise NotFoundError(f"{name} is not a deployment in a file that is obeyed; {reasons}", refused[0].hint)
     raise NotFoundError(
         f"{name} is neither a place that this version can deploy to, nor a deployment in {PROJECT}",
-        f"did you mean: offload up {near[0]}" if near else f"there are: {', '.join(['local', *known])}",
+        f"did you mean: offload up {near[0]}" if near else f"there are: {', '.join(known)}",
     )
 
 

@@ -12,6 +12,7 @@ import sys
 
 from offload.errors import DamagedError, StorageError
 from offload.storage.filesystems import translated
+from offload.storage.trust import check
 
 FORMAT = 1
 """The version of the layout that this program reads and writes."""
@@ -58,6 +59,7 @@ def checked_home() -> str:
         As for `Home`.
     """
     path = home_path()
+    check(path)
     _is_home(path)
     return path
 
@@ -93,6 +95,8 @@ class Home:
         It was written by a newer offload, or its path is no directory.
     NotWritableError, DiskFullError
         It does not exist and cannot be made.
+    NotTrustedError
+        Another user can change what lies in it.
     """
 
     __slots__ = ("also", "database", "files", "key", "path", "store")
@@ -110,6 +114,10 @@ class Home:
         self.also = os.environ.get(ALSO, "") if also is None else also
         self.key: Key = (self.path, self.store, self.database, self.also)
         self.files = os.path.join(self.path, "files.sqlite")
+        check(self.path)
+        for place in (self.store, self.database):
+            if not place.startswith(DEPLOYMENT):
+                check(place, self.path)
         if not _is_home(self.path):
             self._create()
 
