@@ -1,0 +1,1 @@
+"""Projects as people have them, edited and run as their owners would."""
