@@ -6,7 +6,7 @@ import dataclasses
 import zipfile
 from pathlib import Path
 
-from tests.everyday.workshop import Workshop, run
+from tests.everyday.workshop import Workshop, edit
 
 CORE = "RATE = 1\n\n\ndef area(x):\n    return x * RATE  # the first comment\n"
 
@@ -74,16 +74,20 @@ HATCHLING = _system("hatchling", "hatchling.build")
 MESON = (
     (
         "meson.build",
-        "project('mesonpkg', version: '1.0')\npy = import('python').find_installation(pure: true)\n"
-        "py.install_sources('mesonpkg/__init__.py', 'mesonpkg/core.py', subdir: 'mesonpkg')\n",
+        """project('mesonpkg', version: '1.0')
+py = import('python').find_installation(pure: true)
+py.install_sources('mesonpkg/__init__.py', 'mesonpkg/core.py', subdir: 'mesonpkg')
+""",
     ),
 )
 CMAKE = (
     (
         "CMakeLists.txt",
-        "cmake_minimum_required(VERSION 3.15)\nproject(skbuildpkg LANGUAGES NONE)\n"
-        'file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/made.txt" "made")\n'
-        'install(FILES "${CMAKE_CURRENT_BINARY_DIR}/made.txt" DESTINATION skbuildpkg)\n',
+        """cmake_minimum_required(VERSION 3.15)
+project(skbuildpkg LANGUAGES NONE)
+file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/made.txt" "made")
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/made.txt" DESTINATION skbuildpkg)
+""",
     ),
 )
 
@@ -163,12 +167,5 @@ def script(layouts: list[Layout]) -> str:
 
 def edited(layouts: list[Layout], directory: Path, old: str, new: str) -> None:
     """Edit the code of each project."""
-    from tests.everyday.workshop import edit
-
     for one in layouts:
         edit(one.core(directory), old, new)
-
-
-def is_here(program: str) -> bool:
-    """Tell whether a program is on the path."""
-    return bool(run("sh", "-c", f"command -v {program} || true"))

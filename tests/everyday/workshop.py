@@ -56,8 +56,7 @@ def run(*words: str | Path, cwd: Path | None = None, **variables: str) -> str:
         cwd=cwd,
         env={**os.environ, **variables},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         timeout=MINUTES,
         check=False,
@@ -69,7 +68,18 @@ def run(*words: str | Path, cwd: Path | None = None, **variables: str) -> str:
 def pip(environment: Path, *words: str | Path, **variables: str) -> None:
     """Run pip for another environment."""
     python = environment / "bin" / "python"
-    run(sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", "--python", python, *words, **variables)
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "-q",
+        "--disable-pip-version-check",
+        "--python",
+        python,
+        *words,
+        cwd=None,
+        **variables,
+    )
 
 
 def site_packages(environment: Path) -> Path:
