@@ -95,6 +95,16 @@ def test_the_way_it_comes_does_not_count(offload: Offload, command: Path, work: 
     assert b"recalled" in offload("run", "--stdin", "data", "--", "cat").stderr
 
 
+def test_an_empty_one_counts_as_none(offload: Offload, command: Path, work: Path) -> None:
+    """Programs such as make give their commands now an ended pipe, now /dev/null."""
+    offload("run", "--", "wc", "-c")
+    assert b"recalled" in offload("run", "--", "wc", "-c", input=b"").stderr
+    (work / "empty").touch()
+    with open("empty", "rb") as stream:
+        done = subprocess.run([command, "run", "--", "wc", "-c"], stdin=stream, capture_output=True, check=False)
+    assert (done.stdout, b"recalled" in done.stderr) == (b"0\n", True)
+
+
 def test_none(offload: Offload, work: Path) -> None:
     offload("run", "--", "cat")
     done = offload("run", "--stdin", "none", "--", "cat", input=b"ignored")

@@ -121,7 +121,7 @@ def _shell_words(text: str) -> Iterator[str]:
         place = broken.index(word, place)
         before = text[:place]
         place += len(word)
-        if word[0] == "/" and _is_end(before):
+        if (word[0] == "/" and _is_end(before)) or _is_written(before):
             continue
         yield word
         if not _GLOB.isdisjoint(word):
@@ -132,6 +132,12 @@ def _shell_words(text: str) -> Iterator[str]:
     for piece in text.translate(_QUOTES).split("'"):
         if " " in piece:
             yield piece
+
+
+def _is_written(before: str) -> bool:
+    """Return whether what follows is the file that a redirection empties and writes: ``> made.txt``, ``2>made.txt``."""
+    bare = before.rstrip(" \t\"'")
+    return bare.endswith(">") and not bare.endswith((">>", "<>"))
 
 
 def _is_end(before: str) -> bool:

@@ -4,7 +4,8 @@
 * A pipe that delivers something, or ends, within a second is read to its end first, and counts by its content.
 * A pipe that stays open and silent (many programs leave one to their children) must not make anybody wait.
   The command counts as having an "open" standard input; what arrives while it runs is passed on to it.
-* A terminal, a device, a socket, or nothing at all: the command finds ``/dev/null``, and nothing counts.
+* A terminal, a device, a socket, or nothing at all: the command finds ``/dev/null``, and nothing counts. So it does
+  where there is nothing to read: ``make -j`` gives some commands a pipe that has ended, and others ``/dev/null``.
 """
 
 from __future__ import annotations
@@ -131,7 +132,13 @@ def of_bytes(data: bytes, scratch: Scratch) -> Stdin:
 
 
 def find(mode: str, files: FileChecksums, scratch: Scratch, say: Callable[[str], None]) -> Stdin:
-    """Return the standard input that a request stands for.
+    """Return the standard input that a request stands for; the parameters are those of `_find`."""
+    found = _find(mode, files, scratch, say)
+    return found if found.size or found.is_open else Stdin()
+
+
+def _find(mode: str, files: FileChecksums, scratch: Scratch, say: Callable[[str], None]) -> Stdin:
+    """Return the standard input that a request stands for, be it empty.
 
     Parameters
     ----------
