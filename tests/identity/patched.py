@@ -9,24 +9,83 @@ from tests.identity.projects import case
 
 CHANGES = [
     case(
+        "accessor of a frame",
+        "import pandas as pd\n@pd.api.extensions.register_dataframe_accessor('geo_a')\nclass Geo:\n"
+        " def __init__(s, df): s.df = df\n def total(s): return 1\ndef f(x): return x.geo_a.total()",
+        ("return 1", "return 2"),
+    ),
+    case(
+        "namespace of a frame",
+        "import polars as pl\n@pl.api.register_dataframe_namespace('geo_n')\nclass Geo:\n"
+        " def __init__(s, df): s.df = df\n def total(s): return 1\ndef f(x): return x.geo_n.total()",
+        ("return 1", "return 2"),
+    ),
+    case(
+        "helper of a method put on a frame, elsewhere",
+        "import more\ndef f(x): return x.total_()",
+        ("more", "= 1", "= 2"),
+        more="import pandas as pd\nK = 1\ndef g(df): return K\npd.DataFrame.total_ = g",
+    ),
+    case(
+        "method put on a frame by setattr in a loop",
+        "import pandas\ndef g(df): return 1\nfor n in ['sum_']: setattr(pandas.DataFrame, n, g)\n"
+        "def f(x): return x.sum_()",
+        ("return 1", "return 2"),
+    ),
+    case(
+        "method put on a frame through a library's wrapper",
+        "import functools, pandas\ndef g(df): return 1\nC = functools.partialmethod\n"
+        "pandas.DataFrame.mean_ = C(g)\ndef f(x): return x.mean_()",
+        ("return 1", "return 2"),
+    ),
+    case(
+        "method put on a class of the standard library, asked for by name",
+        "import shlex\nshlex.shlex.twice = lambda s: 1\ndef f(x): return getattr(x, 'twice')()",
+        (": 1", ": 2"),
+    ),
+    case(
+        "value put on a library's class",
+        "import pandas\npandas.DataFrame.limit_ = 1\ndef f(x): return x.limit_",
+        ("= 1", "= 2"),
+    ),
+    case("value put into a library's module", "import pandas as pd\npd.MY = 1\ndef f(x): return pd.MY", ("= 1", "= 2")),
+    case(
+        "value put into a library's module by another one",
+        "import numpy, more\ndef f(x):\n from numpy import opts_\n return opts_['a']",
+        ("more", ": 1", ": 2"),
+        more="import numpy as np\ndef fill(): np.opts_ = {'a': 1}\nfill()",
+    ),
+    case("value put into sys", "import sys\nsys.mine = 1\ndef f(x): return sys.mine", ("= 1", "= 2")),
+    case("value put into math", "import math\nsetattr(math, 'tau', 1)\ndef f(x): return math.tau", ("1)", "2)")),
+    case(
+        "value that a library's class uses",
+        "import poplib\npoplib.POP3.encoding = 'utf-8'\ndef f(x): return poplib.POP3(x)",
+        ("'utf-8'", "'ascii'"),
+    ),
+    case(
+        "method that a library's class uses",
+        "import ftplib\ndef g(s): return 1\nftplib.FTP.getwelcome = g\ndef f(x): return ftplib.FTP(x)",
+        ("return 1", "return 2"),
+    ),
+    case(
         "property put into a library's class",
-        "import string\nstring.Formatter.rate = property(lambda s: 1)\ndef f(x): return string.Formatter().rate",
+        "import string\nstring.Formatter.rate_p = property(lambda s: 1)\ndef f(x): return string.Formatter().rate_p",
         (": 1", ": 2"),
     ),
     case(
         "class method put into a library's class",
-        "from textwrap import TextWrapper as T\nT.make = classmethod(lambda c: 1)\ndef f(x): return T.make()",
+        "from textwrap import TextWrapper as T\nT.make_c = classmethod(lambda c: 1)\ndef f(x): return T.make_c()",
         (": 1", ": 2"),
     ),
     case(
         "static method put into a library's class",
-        "import cmd as j\nj.Cmd.rate = staticmethod(lambda: 1)\ndef f(x): return j.Cmd.rate()",
+        "import cmd as j\nj.Cmd.rate_s = staticmethod(lambda: 1)\ndef f(x): return j.Cmd.rate_s()",
         (": 1", ": 2"),
     ),
     case(
         "descriptor put into a library's class",
-        "import sched\nclass D:\n def __get__(s, o, t): return 1\nsched.scheduler.rate = D()\n"
-        "def f(x): return sched.scheduler().rate",
+        "import sched\nclass D:\n def __get__(s, o, t): return 1\nsched.scheduler.rate_d = D()\n"
+        "def f(x): return sched.scheduler().rate_d",
         ("return 1", "return 2"),
     ),
     case(
@@ -128,6 +187,17 @@ CHANGES = [
 ]
 
 KEEPS = [
+    case(
+        "another method put on a frame",
+        "import pandas\npandas.DataFrame.one_ = lambda s: 1\npandas.DataFrame.two_ = lambda s: 1\n"
+        "def f(x): return pandas.concat([x.one_()])",
+        ("two_ = lambda s: 1", "two_ = lambda s: 2"),
+    ),
+    case(
+        "value put on a library's class, by another name",
+        "import pandas\npandas.Series.other_ = 1\npandas.mine_ = 1\ndef f(x): return pandas.concat([x])",
+        ("other_ = 1\npandas.mine_ = 1", "other_ = 2\npandas.mine_ = 2"),
+    ),
     case(
         "pydantic model in use",
         "from pydantic import BaseModel, field_validator\nclass A(BaseModel):\n n: int = 1\n"

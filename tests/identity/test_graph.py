@@ -6,7 +6,9 @@ import builtins
 import colorsys
 import functools
 import importlib
+import pkgutil
 import runpy
+import sched
 import subprocess
 import sys
 import textwrap
@@ -222,6 +224,32 @@ def test_a_new_builtin_is_noticed(app: Any, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(builtins, "NOT_YET", 1, raising=False)
     assert not before.is_current()
     assert closure(app.late).checksum != before.checksum
+
+
+def test_what_is_registered_with_a_librarys_singledispatch_function_counts(app: Any) -> None:
+    # Of pkgutil, as functools.singledispatch functions of libraries are rare.
+    function = executed("import pkgutil\ndef f(x): return pkgutil.iter_importer_modules(x)")
+    before = closure(function)
+    pkgutil.iter_importer_modules.register(app.Base, app.helper)  # type: ignore[attr-defined]
+    registered = Graph(function)
+    assert registered.checksum != before.checksum
+    app.helper.__code__ = other_code.__code__
+    assert not registered.is_current()
+    assert closure(function).checksum not in (before.checksum, registered.checksum)
+
+
+def test_what_is_put_into_a_class_of_a_library_is_noticed(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    function = executed("def f(x): return x.put_here")
+    before = Graph(function).checksum
+    monkeypatch.setattr(sched.scheduler, "put_here", app.helper, raising=False)
+    with_it = closure(function)
+    assert with_it.checksum != before
+    app.helper.__defaults__ = (2,)
+    assert not with_it.is_current()
+    changed = closure(function)
+    assert changed.checksum != with_it.checksum
+    sched.scheduler.put_here = other_code  # type: ignore[attr-defined]
+    assert not changed.is_current()
 
 
 def test_use_changes_nothing(app: Any) -> None:

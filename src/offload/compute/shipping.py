@@ -33,7 +33,8 @@ Arguments = tuple[Any, dict[str, Any]]
 def pickled(
     function: Callable[..., Any], graph: Graph, limit: int | None = None, declared: Sequence[str] = ()
 ) -> bytes:
-    """Return the pickled function, its parts, the project's modules that it imports, and the files that it may read.
+    """Return the pickled function, its parts, the project's modules that it imports, the files that it may read, and
+    what the project has put into libraries for it.
 
     What it reaches of the project goes by value. By reference, a worker would import the file as it is on disk by then,
     or without what was set after the import; or it would not find it.
@@ -45,7 +46,8 @@ def pickled(
     """
     try:
         reached = _all_reached(function, graph)
-        return dumps((function, parts(graph), _imported(reached), declared), reached, limit)
+        puts = [(owner, name, vars(owner)[name]) for owner, name in reached.puts]
+        return dumps((function, parts(graph), _imported(reached), declared, puts), reached, limit)
     except Exception as exc:  # whatever the parts of the function may raise
         raise IdentityError(
             f"the function {getattr(function, '__qualname__', function)!s} cannot be sent to a worker: {exc}",

@@ -186,7 +186,7 @@ def load(batch: Batch, where: str) -> tuple[Callable[..., Any], Graph, Sequence[
         sys.modules["__main__"].__spec__ = ModuleSpec(batch.main, None)
     function: Callable[..., Any]
     with noting() as met:
-        function, theirs, modules, declared = pickle.loads(batch.payload)
+        function, theirs, modules, declared, puts = pickle.loads(batch.payload)
     if batch.files:
         _place(batch, met, batch.files)
         declared = [*declared, *(file.path for file, _ in met)]
@@ -194,6 +194,10 @@ def load(batch: Batch, where: str) -> tuple[Callable[..., Any], Graph, Sequence[
         from offload.compute.provided import provide
 
         provide(modules)
+    if puts:
+        from offload.identity.patches import give
+
+        give(puts)
     graph = Graph(function)
     if graph.checksum != batch.function:
         from offload.identity.parts import different_parts, parts

@@ -135,7 +135,9 @@ class Graph(Watched):
         self.root = root
         self.modules: set[str] = set()
         self.names: set[str] = set()
+        self.outside: set[str] = set()  # packages of libraries, those of Python included
         self.unfollowed: dict[str, list[str]] = {}
+        self.puts: list[tuple[type | ModuleType, str]] = []  # what counts in the classes and modules of libraries
         self.imports = False  # whether following the code has loaded a module, which may change what was seen before
         self._numbers: dict[int, int] = {}
         self._queue: deque[Node] = deque()
@@ -160,7 +162,8 @@ class Graph(Watched):
         return ["node", number]
 
     def note_external(self, path: list[str]) -> None:
-        """Note a name outside of the project, where a setting of the process counts with it."""
+        """Note a name outside of the project; a setting of the process may count with it."""
+        self.outside.add(path[0])
         setting = asks_for_settings(path)
         if setting is not None:
             self.modules.add(setting)
@@ -269,13 +272,15 @@ class Graph(Watched):
     def _drain(self) -> None:
         from offload.identity.asked import Asked
         from offload.identity.members import contents
+        from offload.identity.patches import Patches
 
-        asked = Asked(self)
+        asked, patches = Asked(self), Patches(self)
         while self._queue:
             while self._queue:
                 node = self._at = self._queue.popleft()
                 node.content = contents(self, node)
             asked.add()  # which may reach more
+            patches.add()
         self.modules.update(asked_by_name(self.names, self.modules))
 
 

@@ -12,6 +12,7 @@ from offload.identity.classes import class_contents, is_made_here, is_of_project
 from offload.identity.codes import Read, inspect_code
 from offload.identity.distributions import PROJECT, origin, owner
 from offload.identity.graph import Graph, Node
+from offload.identity.patches import is_assigned
 from offload.identity.rewritten import rewrites_itself, source_contents
 from offload.identity.unfollowed import external_path, unfollowed
 from offload.identity.watched import Held
@@ -163,12 +164,24 @@ def _put_there(graph: Graph, module: object, attributes: Iterable[str]) -> objec
         if not isinstance(module, ModuleType):
             return None
         found = graph.look(vars(module), attribute)
+        if found is not MISSING and is_assigned(module, attribute):
+            graph.puts.append((module, attribute))
+            return found
         if isinstance(found, FunctionType):
-            return found if is_of_project(found) else None
+            return found if is_of_project(found) or _has_registered(graph, found) else None
         if isinstance(found, type):
             return found if origin(found.__module__) == PROJECT or list(strangers(graph, found)) else None
         module = found
     return None
+
+
+def _has_registered(graph: Graph, function: FunctionType) -> bool:
+    """Tell whether the project has registered functions with a library's singledispatch function."""
+    registry = function.__dict__.get("registry")
+    if registry is None or function.__globals__.get("__name__") != "functools":
+        return False
+    graph.measure(registry)
+    return any(isinstance(one, FunctionType) and is_of_project(one) for one in registry.values())
 
 
 def _absolute(function: FunctionType, read: Read) -> str:
