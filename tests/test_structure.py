@@ -119,7 +119,7 @@ def test_what_is_imported_is_declared() -> None:
     """Every distribution that src imports is a dependency, but for those whose values only users bring along."""
     project = tomllib.loads((SOURCE.parent.parent / "pyproject.toml").read_text())["project"]
     declared = {re.split(r"[^\w-]", line)[0].replace("-", "_") for line in project["dependencies"]}
-    brought = {"IPython", "numpy", "pandas", "polars", "pyarrow", "scipy"}
+    brought = {"IPython", "numpy", "pandas", "polars", "pyarrow", "rdkit", "scipy"}
     names = {
         name.split(".")[0]
         for path in MODULES

@@ -326,7 +326,9 @@ def test_arrays(value: np.ndarray[Any, Any]) -> None:
     assert found.shape == value.shape
     assert repr(found.tolist()) == repr(value.tolist())
     assert found.flags.writeable
-    assert encode(found) == encode(value) == encode(value.copy())
+    assert found.strides == value.strides or not (value.flags.c_contiguous or value.flags.f_contiguous)
+    assert encode(found) == encode(decode(encode(found)))
+    assert identify(found) == identify(value) == identify(value.copy())
 
 
 def test_all_arrays_differ() -> None:
@@ -339,7 +341,20 @@ def test_strides_do_not_count() -> None:
     read_only = BASE.copy()
     read_only.flags.writeable = False
     for view in (np.asfortranarray(BASE), wide[:, ::2], BASE[::-1][::-1], read_only, BASE[:, :]):
-        assert encode(view) == encode(BASE)
+        assert identify(view) == identify(BASE)
+
+
+def test_results_lie_in_memory_as_they_did() -> None:
+    read_only = BASE.copy()
+    read_only.flags.writeable = False
+    assert not decode(encode(read_only)).flags.writeable
+    cube = np.arange(24).reshape(2, 3, 4)
+    for value in (np.asfortranarray(BASE), cube.transpose(1, 0, 2), np.array([[1, "a"], [2, 3]], dtype=object).T, cube):
+        for held in (value, [value], Plain(a=value)):
+            found = decode(encode(held))
+            found = found[0] if held is not value and isinstance(held, list) else getattr(found, "a", found)
+            assert found.strides == value.strides
+            assert (found == value).all()
 
 
 def test_large_arrays_are_not_copied() -> None:

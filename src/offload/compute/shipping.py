@@ -19,6 +19,7 @@ from offload.identity.declared import Declared
 from offload.identity.distributions import PROJECT, origin
 from offload.identity.functions import closure
 from offload.identity.graph import Graph
+from offload.identity.leftout import whole
 from offload.identity.parts import parts
 
 _lock = threading.RLock()  # cloudpickle keeps one list of modules for all threads
@@ -169,6 +170,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             module = sys.modules.get(value.__module__ or "")
             if module is not None and origin(module.__name__) == PROJECT:
                 self._by_value(value, module)
+        elif (parts := whole(value)) is not None:
+            return parts
         return super().reducer_override(value)
 
     def _by_value(self, value: type | FunctionType, module: ModuleType) -> None:

@@ -28,11 +28,11 @@ def to_buffer(value: object) -> list[Chunk]:
     try:
         return encode_chunks(value, shared=False)
     except Exception as exc:  # whatever an encoding that the user registered may raise
-        import cloudpickle
+        from offload.compute.inonepiece import dumps
 
         refused = exc if isinstance(exc, EncodeError) else EncodeError(f"it has no encoding: {exc!r}")
         try:
-            data = cloudpickle.dumps(value, protocol=5)
+            data = dumps(value)
         except Exception:  # whatever the parts of the value may raise
             try:
                 return encode_chunks(value)

@@ -1,11 +1,16 @@
-"""NumPy arrays and SciPy's sparse ones: by data type, shape and content, whatever their strides and notes."""
+"""NumPy arrays and SciPy's sparse ones: by data type, shape and content, whatever their strides and notes.
+
+Results come back in the order of axes in which they lay in memory, and read-only where they were.
+"""
 
 from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 
 from offload.identity.encoding import Raw
-from offload.identity.objects import register
+from offload.identity.objects import register, register_layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,13 +21,9 @@ def install(package: str) -> None:
     """Register the encoding of arrays; NumPy's scalars and data types are encoded by their parts."""
     if package == "numpy":
         register(np.ndarray, encode=_state, decode=_array, name="numpy.ndarray")
+        register_layout("numpy.ndarray", _layout, _laid)
     elif package == "numpy.ma":
-        register(
-            np.ma.MaskedArray,
-            encode=lambda a: [a.data, a.mask, a.fill_value],
-            decode=lambda s: np.ma.MaskedArray(s[0], mask=s[1], fill_value=s[2]),
-            name="numpy.ma.MaskedArray",
-        )
+        register(np.ma.MaskedArray, encode=_masked_parts, decode=_masked, name="numpy.ma.MaskedArray")
     else:
         _install_sparse()
 
@@ -39,6 +40,46 @@ def _state(array: np.ndarray[Any, Any]) -> object:
         array = array.astype(_without_padding(dtype), copy=False)
     contents = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     return [kind, list(array.shape), Raw(contents.data)]
+
+
+def _layout(array: np.ndarray[Any, Any]) -> list[object] | None:
+    """Return the order of the axes in memory, None for the usual one, and whether the array can be written."""
+    axes = None
+    if not array.flags.c_contiguous and array.size:
+        order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+        if array.transpose(order).flags.c_contiguous:
+            axes = order
+    return None if axes is None and array.flags.writeable else [axes, array.flags.writeable]
+
+
+def _laid(array: np.ndarray[Any, Any], layout: Any) -> np.ndarray[Any, Any]:
+    axes, writable = layout
+    if axes is not None:
+        array = array.transpose(axes).copy(order="C").transpose(np.argsort(axes))
+    array.flags.writeable = writable
+    return array
+
+
+def _masked_parts(array: Any) -> list[object]:
+    parts: list[object] = [array.data, array.mask, array.fill_value]
+    more = {name: part for name, part in sorted(vars(array).items()) if name not in _masked_names()}
+    if array.hardmask or more:
+        parts.append([bool(array.hardmask), more])
+    return parts
+
+
+def _masked(parts: Any) -> Any:
+    data, mask, fill_value, *rest = parts
+    array: Any = np.ma.MaskedArray(data, mask=np.ma.nomask if mask is np.False_ else mask, fill_value=fill_value)
+    for hard, more in rest:
+        (array.harden_mask if hard else array.soften_mask)()
+        vars(array).update(more)
+    return array
+
+
+@cache
+def _masked_names() -> set[str]:
+    return set(vars(np.ma.MaskedArray([0], mask=[True], fill_value=0, hard_mask=True)))
 
 
 def _without_padding(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -54,11 +54,12 @@ def decode(data: bytes | memoryview) -> Any:
 class Decoder:
     """Reads one value after another from canonical bytes."""
 
-    __slots__ = ("data", "position")
+    __slots__ = ("data", "located", "position")
 
     def __init__(self, data: bytes | memoryview) -> None:
         self.data = memoryview(data)
         self.position = 0
+        self.located: dict[tuple[str, str | None], Any] = {}  # classes and functions by name and checksum
 
     def head(self) -> tuple[int, int]:
         """Read a major type and its argument."""

@@ -74,7 +74,7 @@ class Encoder:
     """
 
     names_pieces = True
-    __slots__ = ("chunks", "depth", "modules", "open", "parts", "pieces", "portable", "refer")
+    __slots__ = ("chunks", "depth", "laid", "modules", "open", "parts", "pieces", "portable", "refer")
 
     def __init__(
         self,
@@ -86,6 +86,7 @@ class Encoder:
         self.chunks: list[Chunk] = []
         self.modules: set[str] = set()
         self.portable = portable
+        self.laid = portable  # whether it is told how arrays lie in memory
         self.refer = refer
         self.open: set[int] = set()
         self.parts = parts

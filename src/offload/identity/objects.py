@@ -17,6 +17,7 @@ from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodTyp
 from offload.errors import DecodeError, EncodeError
 from offload.identity import cbor as tags
 from offload.identity.distributions import PROJECT, STANDARD, origin
+from offload.identity.leftout import complete, is_held, left_out
 from offload.identity.opaque import leads_to
 from offload.identity.references import bound_method, curried, find, find_global, is_silent, module_of, reference_name
 
@@ -31,10 +32,13 @@ if TYPE_CHECKING:
 
 _BY_TYPE: dict[type, tuple[str, Callable[[Any], object]]] = {}
 _BY_NAME: dict[str, Callable[[Any], object]] = {}
+# How values of a type lie in memory, which does not count, and how results are laid so again.
+_LAYOUTS: dict[str, tuple[Callable[[Any], object], Callable[[Any, Any], object]]] = {}
 # The types of these packages have encodings of their own, in the module on the right.
 _PACKAGES = {
     **dict.fromkeys(("numpy", "numpy.ma", "scipy.sparse"), "arrays"),
     **dict.fromkeys(("pandas", "pyarrow", "polars"), "tables"),
+    "rdkit.Chem": "molecules",
 }
 
 
@@ -64,9 +68,35 @@ def register(
     _BY_NAME[name] = decode
 
 
+def register_layout(name: str, look: Callable[[Any], object], lay: Callable[[Any, Any], object]) -> None:
+    """Have the results of a registered type come back as they lay in memory.
+
+    Parameters
+    ----------
+    name : str
+        What the type was registered as.
+    look : callable
+        Takes an instance and tells how it lies, or None where that is as usual.
+    lay : callable
+        Takes an instance that was decoded, and what `look` has told, and gives one that lies so.
+    """
+    _LAYOUTS[name] = look, lay
+
+
+def is_registered(cls: type) -> bool:
+    """Tell whether a type has an encoding of its own."""
+    _install(cls.__module__)
+    return cls in _BY_TYPE
+
+
 def write_object(encoder: Encoder, value: Any) -> None:
     """Write any value that is not a plain built-in one."""
     cls = type(value)
+    if encoder.laid and str(cls.__module__).partition(".")[0] == "pandas":  # which lays its arrays itself
+        encoder.laid = False
+        write_object(encoder, value)
+        encoder.laid = True
+        return
     registered = _BY_TYPE.get(cls)
     if registered is None:
         _install(cls.__module__)
@@ -77,9 +107,12 @@ def write_object(encoder: Encoder, value: Any) -> None:
         name, encode = registered
         encoder.enter(value)
         encoder.tag(tags.OBJECT)
-        encoder.array(2)
+        layout = _LAYOUTS[name][0](value) if encoder.laid and name in _LAYOUTS else None
+        encoder.array(2 if layout is None else 3)
         encoder.write(name)
         encoder.write(encode(value))
+        if layout is not None:
+            encoder.write(layout)
         encoder.leave(value)
     elif isinstance(value, type):
         _write_reference(encoder, tags.CLASS, value)
@@ -88,7 +121,7 @@ def write_object(encoder: Encoder, value: Any) -> None:
     elif isinstance(value, ModuleType):
         _write_reference(encoder, tags.MODULE, value)
     elif cls is MethodType:
-        _write_parts(encoder, value, (bound_method, (value.__func__, value.__self__), None, None, None, None))
+        _write_parts(encoder, value, (bound_method, (value.__func__, value.__self__), *[None] * 5))
     elif encoder.refer is not None and is_silent(cls):
         _write_reference(encoder, tags.CLASS, cls)
     elif encoder.refer is not None and (held := leads_to(value)) is not None:
@@ -119,11 +152,11 @@ def _write_piece(encoder: Encoder, value: Any, pieces: Pieces) -> None:
 
 
 def _write_reduced(encoder: Encoder, value: Any) -> None:
-    parts = _parts(value)
+    parts = reduced(value)
     if parts[0] is find_global:
         _note(encoder, parts[1][0])
     if encoder.pieces is not None:
-        encoder.pieces.note_object(value, _parts, parts)
+        encoder.pieces.note_object(value, reduced, parts)
     _write_parts(encoder, value, parts)
 
 
@@ -147,12 +180,19 @@ def _note(encoder: Encoder, module_name: str) -> None:
         encoder.modules.add(module_name.partition(".")[0])
 
 
-def _parts(value: Any) -> tuple[Any, ...]:
-    """Return all six parts that a value is made of, the items of lists and dicts listed."""
+def reduced(value: Any) -> tuple[Any, ...]:
+    """Return the six parts that a value is pickled from, the items of lists and dicts listed, and what these leave out.
+
+    Raises
+    ------
+    EncodeError
+        If it cannot be pickled.
+    """
     function, arguments, state, items, pairs, setter = (*_reduce(value), None, None, None, None)[:6]
     items = None if items is None else list(items)
     pairs = None if pairs is None else list(pairs)
-    return function, tuple(arguments), state, items, pairs, setter
+    parts = function, tuple(arguments), state, items, pairs, setter
+    return *parts, None if function is find_global else left_out(value, parts)
 
 
 def _reduce(value: Any) -> tuple[Any, ...]:
@@ -176,6 +216,8 @@ def _reduce(value: Any) -> tuple[Any, ...]:
     if cls.__name__ == "curry" and hasattr(value, "keywords"):  # toolz tells the name of the function only
         return curried, (cls, value.func, value.args, value.keywords)
     function, arguments, *rest = reduced
+    if isinstance(value, BaseException) and rest and not rest[0]:
+        rest[0] = None  # whether somebody has asked for its `__dict__` is nothing of it
     if isinstance(value, set | frozenset):
         # A subclass, made from a list of its elements, whose order depends on the hash seed.
         arguments = tuple(frozenset(a) if type(a) is list else a for a in arguments)
@@ -183,12 +225,12 @@ def _reduce(value: Any) -> tuple[Any, ...]:
 
 
 def _write_parts(encoder: Encoder, value: Any, parts: tuple[Any, ...]) -> None:
-    function, arguments, state, items, pairs, setter = parts
-    if state or items is not None or pairs is not None:
+    function, arguments, state, items, pairs, setter, rest = parts
+    if state or items is not None or pairs is not None or rest is not None:
         encoder.meet(value)
     encoder.enter(value)
     encoder.tag(tags.REDUCED)
-    encoder.array(6)
+    encoder.array(6 if rest is None else 7)
     for part in (function, arguments, state, items):
         encoder.write(part)
     if pairs is None:
@@ -200,6 +242,8 @@ def _write_parts(encoder: Encoder, value: Any, parts: tuple[Any, ...]) -> None:
             encoder.write(key)
             encoder.write(item)
     encoder.write(setter)
+    if rest is not None:
+        encoder.write(rest)
     encoder.leave(value)
 
 
@@ -222,16 +266,37 @@ def _write_reference(encoder: Encoder, tag: int, value: Any) -> None:
         digest = graph.checksum
         encoder.modules |= graph.modules
         if encoder.portable and tag != tags.MODULE and find(name) is not value:
-            payload = _pickled(value)
+            payload = by_value(value)
     else:
         _note(encoder, module)
-    encoder.array(3)
+    attributes = _attributes(value) if digest is not None and tag == tags.FUNCTION and value.__dict__ else None
+    encoder.array(4 if attributes else 3)
     encoder.write(name)
     encoder.write(digest)
     encoder.write(payload)
+    if attributes:
+        encoder.enter(value)
+        encoder.write(attributes)
+        encoder.leave(value)
 
 
-def _pickled(value: Any) -> bytes:
+def _attributes(function: FunctionType) -> dict[str, object]:
+    """Return what was assigned to a function, without what libraries keep there to run it."""
+    return {
+        name: item
+        for name, item in sorted(vars(function).items())
+        if name != "__wrapped__" and not (callable(item) and origin(getattr(item, "__module__", None)) != PROJECT)
+    }
+
+
+def by_value(value: Any) -> bytes:
+    """Return a class or function pickled with its code.
+
+    Raises
+    ------
+    EncodeError
+        If it holds what cannot be pickled.
+    """
     import cloudpickle
 
     try:
@@ -249,7 +314,7 @@ def read_object(decoder: Decoder, tag: int) -> Any:
         If the type or function is not to be found here, or refuses to be rebuilt.
     """
     if tag == tags.OBJECT:
-        name, state = decoder.items()
+        name, state, *layout = decoder.items()
         try:
             _install(name)
         except ImportError as exc:
@@ -257,7 +322,8 @@ def read_object(decoder: Decoder, tag: int) -> Any:
         if name not in _BY_NAME:
             raise DecodeError(f"no decoding is registered for {name}", "import the module that registers it")
         try:
-            return _BY_NAME[name](state)
+            value = _BY_NAME[name](state)
+            return _LAYOUTS[name][1](value, *layout) if layout else value
         except Exception as exc:  # whatever a registered decoding may raise
             raise DecodeError(f"a {name} cannot be rebuilt: {type(exc).__name__}: {exc}") from exc
     if tag == tags.REDUCED:
@@ -266,9 +332,25 @@ def read_object(decoder: Decoder, tag: int) -> Any:
         parts = decoder.items()
         if len(parts) == 1:
             return getattr(*parts[0])
-        name, _, payload = parts
-        if payload is not None:
-            return _unpickled(payload)
+        name, digest, payload = parts[:3]
+        known = decoder.located.get((name, digest))
+        if known is None:
+            known = decoder.located[name, digest] = located(name, digest, payload)
+        return known
+    if tag == tags.PICKLE:
+        return _unpickled(decoder.bytes())
+    raise DecodeError(f"not a canonical encoding: tag {tag}")
+
+
+def located(name: str, digest: str | None, payload: bytes | None) -> Any:
+    """Return the class, function or module of a name; with a payload, only where it is the same, or else the payload's.
+
+    Raises
+    ------
+    DecodeError
+        If there is neither.
+    """
+    if payload is None:
         found = find(name)
         if found is None:
             raise DecodeError(
@@ -276,9 +358,15 @@ def read_object(decoder: Decoder, tag: int) -> Any:
                 "make its module importable, or ask for the result where it was made",
             )
         return found
-    if tag == tags.PICKLE:
-        return _unpickled(decoder.bytes())
-    raise DecodeError(f"not a canonical encoding: tag {tag}")
+    from offload.identity.functions import closure
+
+    found = find(name, load=False)
+    try:
+        if isinstance(found, type | FunctionType) and closure(found).checksum == digest:
+            return found
+    except EncodeError:  # it has no identity here
+        pass
+    return _unpickled(payload)
 
 
 def _unpickled(data: Any) -> Any:
@@ -291,9 +379,15 @@ def _unpickled(data: Any) -> Any:
 
 
 def rebuild(
-    function: Any, arguments: Any, state: Any = None, items: Any = None, pairs: Any = None, setter: Any = None
+    function: Any,
+    arguments: Any,
+    state: Any = None,
+    items: Any = None,
+    pairs: Any = None,
+    setter: Any = None,
+    rest: Any = None,
 ) -> Any:
-    """Make an object from the parts that ``__reduce_ex__`` told.
+    """Make an object from the parts that ``__reduce_ex__`` told, and what these left out.
 
     Raises
     ------
@@ -302,21 +396,25 @@ def rebuild(
     """
     try:
         value = function(*arguments)
+        held = rest is not None and is_held(value)
         if state is not None:
             if setter is not None:
                 setter(value, state)
             else:
-                _set_state(value, state)
+                set_state(value, state)
         for item in items or ():
             value.append(item)
         for key, item in pairs or ():
             value[key] = item
+        if rest is not None:
+            complete(value, held, (function, arguments, state), rest)
     except Exception as exc:  # whatever a class may raise when it is rebuilt
         raise DecodeError(f"a value cannot be rebuilt: {type(exc).__name__}: {exc}") from exc
     return value
 
 
-def _set_state(value: Any, state: Any) -> None:
+def set_state(value: Any, state: Any) -> None:
+    """Give an object its state, as pickle does."""
     if hasattr(value, "__setstate__"):
         value.__setstate__(state)
         return

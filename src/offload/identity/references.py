@@ -51,11 +51,13 @@ def _importable(module_name: str) -> str:
     return file.replace("\\", "/").rpartition("/")[2].removesuffix(".py") if file else module_name
 
 
-def find(name: str) -> Any:
-    """Return what ``module:qualname`` names here, or None."""
+def find(name: str, load: bool = True) -> Any:
+    """Return what ``module:qualname`` names here, or None; without `load`, only of what is imported already."""
     module_name, _, path = name.partition(":")
     module = sys.modules["__main__"] if module_name == _importable("__main__") else sys.modules.get(module_name)
     if module is None:
+        if not load:
+            return None
         try:
             module = importlib.import_module(module_name)
         except ImportError:

@@ -28,26 +28,40 @@ def _subclasses(cls: type) -> Iterator[type]:
 def _install_pandas() -> None:
     import pandas as pd
 
-    def frame(state: Any) -> pd.DataFrame:
-        arrays, columns, index, attributes = state
+    known = {cls: {*vars(cls()), *cls._internal_names, "_typ"} for cls in (pd.DataFrame, pd.Series)}
+
+    def more(table: Any) -> list[object]:
+        """Return what is seldom there: that labels must not be repeated, and attributes that were assigned."""
+        rest = {name: part for name, part in sorted(vars(table).items()) if name not in known[type(table)]}
+        unique = not table.flags.allows_duplicate_labels
+        return [[unique, rest]] if unique or rest else []
+
+    def complete(table: Any, attributes: Any, rest: Any) -> Any:
+        table.attrs.update(attributes)
+        for unique, others in rest:
+            table.flags.allows_duplicate_labels = not unique
+            vars(table).update(others)
+        return table
+
+    def frame(state: Any) -> Any:
+        arrays, columns, index, attributes, *rest = state
         made = pd.DataFrame(dict(enumerate(arrays)), index=index)
         made.columns = columns
-        made.attrs.update(attributes)
-        return made
+        return complete(made, attributes, rest)
 
-    def series(state: Any) -> pd.Series[Any]:
-        array, index, name, attributes = state
-        made = pd.Series(array, index=index, name=name)
-        made.attrs.update(attributes)
-        return made
+    def series(state: Any) -> Any:
+        array, index, name, attributes, *rest = state
+        return complete(pd.Series(array, index=index, name=name), attributes, rest)
 
     register(
         pd.DataFrame,
-        encode=lambda f: [[f.iloc[:, i].array for i in range(f.shape[1])], f.columns, f.index, f.attrs],
+        encode=lambda f: [[f.iloc[:, i].array for i in range(f.shape[1])], f.columns, f.index, f.attrs, *more(f)],
         decode=frame,
         name="pandas.DataFrame",
     )
-    register(pd.Series, encode=lambda s: [s.array, s.index, s.name, s.attrs], decode=series, name="pandas.Series")
+    register(
+        pd.Series, encode=lambda s: [s.array, s.index, s.name, s.attrs, *more(s)], decode=series, name="pandas.Series"
+    )
     for cls in _subclasses(pd.api.extensions.ExtensionArray):
         if cls.__module__.partition(".")[0] == "pandas":
             register(cls, encode=_array_parts, decode=lambda parts: rebuild(*parts), name=f"pandas.{cls.__name__}")
