@@ -40,6 +40,9 @@ HIDDEN = {
     "import_module with a computed name": "import importlib\ndef f(x): return importlib.import_module(str('math')).pi",
     "pickle.loads": "import pickle\ndef f(x): return pickle.loads(pickle.dumps(x))",
     "sys.modules": "import sys\ndef f(x): return sys.modules['math'].pi",
+    "sys._getframe": "import sys\ndef f(x): return sys._getframe().f_globals['__name__']",
+    "locate with a computed name": "import pydoc\ndef f(x): return pydoc.locate(str('math')).pi",
+    "gc.get_objects": "import gc\ndef f(x): return len(gc.get_objects()) * 0",
     "runpy.run_path": "def f(x):\n import runpy\n return runpy.run_path if x else 1",
 }
 HIDDEN_TOO = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.identity import patched, tricks
+from tests.identity import named, patched, tricks
 from tests.identity.projects import case
 
 HELPER = "from helpers import g\ndef f(x):\n    return g(x)\n"
@@ -678,7 +678,7 @@ CHANGES += [
     ),
 ]
 
-CHANGES += tricks.CHANGES + patched.CHANGES
+CHANGES += tricks.CHANGES + patched.CHANGES + named.CHANGES
 
 KEEPS = [
     case("comment", "def f(x): return x", ("return x", "return x  # as it is")),
@@ -894,5 +894,5 @@ KEEPS = [
         (" y = 1\n", " y = 1\n\n\n # now\n"),
     ),
 ]
-KEEPS += patched.KEEPS
+KEEPS += patched.KEEPS + named.KEEPS
 EVERY = [*CHANGES, *KEEPS]

@@ -198,3 +198,28 @@ def test_an_argument_that_cannot_be_encoded_is_named() -> None:
     ) as caught:
         Recorder("ab" * 32, set()).record([("x", 1), ("lock", threading.Lock())])
     assert caught.value.hint
+
+
+def tagged(**attributes: object) -> Callable[[], None]:
+    def function() -> None:
+        pass
+
+    function.__dict__.update(attributes)
+    return function
+
+
+def test_attributes_of_functions_that_are_arguments_count() -> None:
+    values: list[dict[str, object]] = [
+        {},
+        {"tag": 1},
+        {"tag": 2},
+        {"other": 1},
+        {"tag": [1]},
+        {"tag": tagged(a=1)},
+        {"tag": tagged(a=2)},
+    ]
+    found = {identify([tagged(**one)]) for one in values}
+    assert len(found) == len(values)
+    assert identify(tagged(a=1, b=2)) == identify(tagged(b=2, a=1))
+    assert identify(functools.partial(tagged(a=1))) != identify(functools.partial(tagged(a=2)))
+    assert identify(tagged(lock=threading.Lock())) == identify(tagged())

@@ -28,7 +28,7 @@ from offload.identity.graph import Graph
 APP = """
     from functools import singledispatch, lru_cache
     from types import SimpleNamespace
-    import abc, colorsys, functools, threading, weakref
+    import abc, colorsys, enum, functools, threading, weakref
     import helpers
 
     NUMBER = 1
@@ -105,6 +105,13 @@ APP = """
     class Local(threading.local): pass
     def weak(x): return REFERENCE().method()
     REFERENCE = weakref.ref(OBJECT)
+    class Colour(enum.Enum):
+        RED = 1
+    def colour(x): return hasattr(Colour.RED, "extra")
+    def tag_of_cached(x): return cached.tag
+    cached.tag = 1
+    def tag_of_partial(x): return bound.tag
+    bound.tag = 1
     def late(x):
         try:
             return NOT_YET
@@ -146,6 +153,7 @@ CHANGES: dict[str, list[Callable[[Any], object]]] = {
         lambda app: setattr(app.helper, "__code__", other_code.__code__),
         lambda app: setattr(app.helper, "__defaults__", (2,)),
         lambda app: setattr(app.helper, "__kwdefaults__", {"z": 2}),
+        lambda app: app.helper.__kwdefaults__.update(z=2),
         assign("helper", other_code),
         assign("helper", max),
     ],
@@ -176,6 +184,9 @@ CHANGES: dict[str, list[Callable[[Any], object]]] = {
     "partially": [lambda app: app.bound.keywords.update(y=2), lambda app: app.bound.keywords.update(z=2)],
     "library": [lambda app: setattr(app.colorsys, "rgb_to_yiq", other_code)],
     "kinds": [lambda app: app.Kind.register(app.Base), lambda app: KEPT.append(derived(app.Kind))],
+    "colour": [lambda app: setattr(app.Colour.RED, "extra", 1)],
+    "tag_of_cached": [lambda app: setattr(app.cached, "tag", 2), lambda app: setattr(app.cached, "more", 2)],
+    "tag_of_partial": [lambda app: setattr(app.bound, "tag", 2)],
     "lazy": [lambda app: setattr(app.helpers, "RATE", 2)],
     "weak": [lambda app: setattr(app.OBJECT, "x", 2), lambda app: setattr(app.A, "method", lambda self: 2)],
     "class_of_base_too": [lambda app: setattr(app.A, "__bases__", (app.Other,))],

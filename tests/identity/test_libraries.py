@@ -34,11 +34,11 @@ class argmap:
     @classmethod
     def compiled(cls, func):
         cls.__count += 1
-        name = f"mapped_{cls.__count}"
-        found = {name: func.__wrapped__, "how": func.__argmap__.how}
-        exec(f"def func(x): return {name}(how(x))", found)
+        name, how = f"mapped_{cls.__count}", f"how_{cls.__count}"
+        found = {name: func.__wrapped__, how: func.__argmap__.how}
+        exec(f"def func(x): return {name}({how}(x))", found)
         func.__code__ = found["func"].__code__
-        func.__globals__.update({name: func.__wrapped__, "how": func.__argmap__.how})
+        func.__globals__.update({name: func.__wrapped__, how: func.__argmap__.how})
         func._code = "text"
         return func
 
@@ -70,7 +70,7 @@ def test_a_function_that_compiles_itself_when_it_is_called() -> None:
     assert graph.is_current()
     assert checksum(names["doubled"]) == before
     mapping = "@argmap(lambda x: x + 1"
-    for old, new in (("x * 2", "x * 3"), (mapping, mapping + "0"), ("(how(x))", "(how(-x))")):
+    for old, new in (("x * 2", "x * 3"), (mapping, mapping + "0"), ("({how}(x))", "({how}(-x))")):
         assert checksum(module(MAPPED.replace(old, new))["doubled"]) != before
     names["doubled"].added = 1
     assert not graph.is_current()

@@ -173,6 +173,7 @@ def _metadata(graph: Graph, field: Any, where: str) -> list[object]:
 
 def _enumerated(graph: Graph, member: Any, where: str) -> list[object]:
     """Return the value of a member of an enumeration, and what it has besides."""
+    graph.measure(vars(member))
     names = sorted(vars(member).keys() - _OF_MEMBERS)
     attributes = [[name, graph.describe(graph.look(vars(member), name), where)] for name in names]
     return [graph.describe(member._value_, where), *attributes]

@@ -14,7 +14,7 @@ from types import CodeType
 
 from offload.identity.encoding import encode
 from offload.identity.instructions import JUMPS, NAME_FLAGS, Instruction, instructions
-from offload.identity.naming import BY_NAME, constant_name
+from offload.identity.naming import BY_NAME, MODULES, constant_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _HAS_PAIRS = any(name.count("_FAST") == 2 for name in dis.opmap)
 _STORE = {"STORE_FAST", "STORE_DEREF", "STORE_NAME"}
 _ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
 _ASSIGNED = {"STORE_ATTR", "DELETE_ATTR"}
+_TEXTS = (str, tuple, frozenset)
 _TRANSPARENT = {"NOP", "NOT_TAKEN"}
 # Names that the compiler stores in a class body, and that say nothing about what the class does.
 _NOT_COUNTED = {"__doc__", "__firstlineno__", "__module__", "__qualname__", "__static_attributes__"}
@@ -73,12 +74,20 @@ class Code:
     """The digest of a code object's normal form, what it reads in order of first use, and all names in it.
 
     ``fixed`` tells for functions such as ``getattr``, where the code calls them, whether it always gives a constant
-    name.
+    name; ``constants`` are those that may hold strings.
     """
 
-    __slots__ = ("digest", "fixed", "names", "reads")
+    __slots__ = ("constants", "digest", "fixed", "names", "reads")
 
-    def __init__(self, normal: list[object], reads: list[Read], names: set[str], fixed: dict[str, bool]) -> None:
+    def __init__(
+        self,
+        normal: list[object],
+        reads: list[Read],
+        names: set[str],
+        fixed: dict[str, bool],
+        constants: tuple[object, ...],
+    ) -> None:
+        self.constants = constants
         self.digest = sha256(encode(normal)).hexdigest()
         self.reads = reads
         self.names = names
@@ -140,6 +149,7 @@ class _Scan:
         self.pending: Read | None = None  # a read whose attributes may still follow
         self.imported = Read("import", "")  # the module on the stack while names are taken from it
         self.names: set[str] = set()  # of nested code
+        self.texts: list[object] = []
         self.fixed: dict[str, bool] = {}
         self.inner: list[Read] = []  # what nested code reads of this code's variables
 
@@ -158,6 +168,12 @@ class _Scan:
         for index, instruction in enumerate(kept):
             argument = instruction.arg or 0
             if instruction.opcode in dis.hasconst:
+                if (
+                    argument not in constants
+                    and type(instruction.argval) in _TEXTS
+                    and instruction.opname != "KW_NAMES"
+                ):
+                    self.texts.append(instruction.argval)
                 argument = constants.setdefault(argument, len(constants))
             elif instruction.opcode in dis.hasname:
                 flags = argument & NAME_FLAGS.get(instruction.opname, 0)
@@ -198,24 +214,32 @@ class _Scan:
         for index, instruction in enumerate(kept):
             name = instruction.argval
             if instruction.opname.startswith("LOAD") and type(name) is str and name in BY_NAME:
+                if name in MODULES and instruction.opname in _ATTRIBUTE and kept[index - 1].argval != MODULES[name]:
+                    continue
                 targets = {i.argval for i in kept if i.opcode in JUMPS}.union(e.target for e in _handlers(code))
                 self.call_by_name(name, constant_name(kept, index, targets))
-        return Code(normal, list(self.reads.values()), self.names.union(named), self.fixed)
+        return Code(normal, list(self.reads.values()), self.names.union(named), self.fixed, tuple(self.texts))
 
     def call_by_name(self, function: str, name: str | None) -> None:
         """Note a call of ``getattr`` or its like: what it names, where that is a constant."""
         self.fixed[function] = self.fixed.get(function, True) and name is not None
         if name is not None and function == "getattr":
             self.names.add(name)
+        elif name and function in MODULES:
+            first, *rest = name.replace(":", ".").split(".")
+            self.add(Read("import", first, tuple(rest)))
         elif name:
-            self.add(Read("load", name))
-            self.add(Read("import", name if function == "import_module" else name.partition(".")[0]))
+            path = name.lstrip(".")  # a relative one is taken to be so to the package of this code
+            level = len(name) - len(path)
+            self.add(Read("load", path, (), level))
+            self.add(Read("import", path if function == "import_module" else path.partition(".")[0], (), level))
 
     def constant(self, value: object) -> object:
         if not isinstance(value, CodeType):
             return [value]
         nested = inspect_code(value)
         self.names |= nested.names
+        self.texts += nested.constants
         for function, constant in nested.fixed.items():
             self.fixed[function] = self.fixed.get(function, True) and constant
         for read in nested.reads:

@@ -30,6 +30,7 @@ _ATOMS = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), Bui
 _GENERATORS = (("random", "_inst"), ("numpy.random.mtrand", "_rand"))
 # What functools.update_wrapper copies from the function that is wrapped.
 _COPIED = {"__annotations__", "__doc__", "__module__", "__name__", "__qualname__", "__type_params__"}
+_OF_CACHES = {"__wrapped__", "cache_parameters"}
 # A module that is loaded on the way may register things in what was seen before; then all is looked at once more.
 _MOST_WALKS = 5
 
@@ -138,6 +139,7 @@ class Graph(Watched):
         self.outside: set[str] = set()  # packages of libraries, those of Python included
         self.unfollowed: dict[str, list[str]] = {}
         self.puts: list[tuple[type | ModuleType, str]] = []  # what counts in the classes and modules of libraries
+        self.texts: list[tuple[Node, FunctionType, list[str]]] = []  # strings of functions' code and values
         self.imports = False  # whether following the code has loaded a module, which may change what was seen before
         self._numbers: dict[int, int] = {}
         self._queue: deque[Node] = deque()
@@ -211,16 +213,21 @@ class Graph(Watched):
         attributes = getattr(value, "__dict__", None)
         if isinstance(attributes, dict) and "__wrapped__" in attributes:
             if cls.__name__ == "_lru_cache_wrapper":  # what it remembers does not count
-                return ["cached", self.describe(self.look(attributes, "__wrapped__"), where)]
-            if callable(value) and cls.__reduce__ is object.__reduce__:
-                self.measure(attributes)
-                names = sorted(attributes.keys() - _COPIED)
+                wrapped = self.describe(self.look(attributes, "__wrapped__"), where)
                 return [
-                    "wrapper",
-                    self.refer(cls),
-                    [[n, self.describe(self.look(attributes, n), where)] for n in names],
+                    "cached",
+                    wrapped,
+                    *self.attributes(attributes, where, _COPIED | {"__wrapped__", "cache_parameters"}),
                 ]
+            if callable(value) and cls.__reduce__ is object.__reduce__:
+                return ["wrapper", self.refer(cls), self.attributes(attributes, where, _COPIED)]
         return self._encoded(value, where)
+
+    def attributes(self, attributes: dict[str, object], where: str, but: set[str]) -> list[list[object]]:
+        """Return what stands for the attributes of an object, but for some."""
+        self.measure(attributes)
+        names = sorted(attributes.keys() - but)
+        return [[name, self.describe(self.look(attributes, name), where)] for name in names]
 
     def describe_owner(self, value: object, where: str) -> object:
         """Return what stands for the object of a bound method; for the generators behind `random`, not their state."""
@@ -273,13 +280,15 @@ class Graph(Watched):
         from offload.identity.asked import Asked
         from offload.identity.members import contents
         from offload.identity.patches import Patches
+        from offload.identity.texts import Texts
 
-        asked, patches = Asked(self), Patches(self)
+        asked, patches, texts = Asked(self), Patches(self), Texts(self)
         while self._queue:
             while self._queue:
                 node = self._at = self._queue.popleft()
                 node.content = contents(self, node)
-            asked.add()  # which may reach more
+            texts.add()  # these may reach more
+            asked.add()
             patches.add()
         self.modules.update(asked_by_name(self.names, self.modules))
 
@@ -306,7 +315,8 @@ def _describe_partial(graph: Graph, value: partial[Any], where: str) -> object:
     arguments = [graph.describe(a, where) for a in value.args]
     graph.measure(value.keywords)
     keywords = [[k, graph.describe(graph.look(value.keywords, k), where)] for k in value.keywords]
-    return ["partial", graph.describe(value.func, where), arguments, keywords]
+    more = graph.attributes(value.__dict__, where, set())
+    return ["partial", graph.describe(value.func, where), arguments, keywords, *more]
 
 
 # What stands for values of these types; for subclasses and all others see `Graph.describe`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
@@ -14,7 +15,8 @@ from offload.identity.distributions import PROJECT, origin, owner
 from offload.identity.graph import Graph, Node
 from offload.identity.patches import is_assigned
 from offload.identity.rewritten import rewrites_itself, source_contents
-from offload.identity.unfollowed import external_path, unfollowed
+from offload.identity.texts import looks_up, strings_in
+from offload.identity.unfollowed import external_path, imports_by_name, unfollowed
 from offload.identity.watched import Held
 
 TYPE_CHECKING = False
@@ -27,6 +29,8 @@ _MODULE_NOISE = {
     "__all__", "__annotate__", "__annotations__", "__builtins__", "__cached__", "__conditional_annotations__",
     "__doc__", "__file__", "__loader__", "__name__", "__package__", "__path__", "__spec__", "__warningregistry__",
 }  # fmt: skip
+_TEXTS = (str, list, tuple, dict)  # in which names may stand
+_MODULE = re.compile(r"\.*[^\W\d]\w*(?:[.:][^\W\d]\w*)*").fullmatch
 _EXTENSIONS = (".so", ".pyd", ".dylib")
 
 
@@ -104,22 +108,46 @@ def _function_contents(graph: Graph, function: FunctionType, label: str) -> list
     graph.names |= code.names
     graph.measure(function.__dict__)  # for what is asked of it later
     defaults = [graph.describe(d, f"{label}: a default") for d in function.__defaults__ or ()]
-    keywords = [[name, graph.describe(d, f"{label}: a default")] for name, d in (function.__kwdefaults__ or {}).items()]
+    given = function.__kwdefaults__ or {}
+    keywords = [[name, graph.describe(graph.look(given, name), f"{label}: a default")] for name in given]
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
     reads = []
+    importing = False
+    values: list[object] = [code.constants, function.__defaults__, function.__kwdefaults__]
     for read in code.reads:
         name = ".".join((read.name, *read.attributes))
-        found = _read(graph, function, cells, read, f"{label}: {name}")
+        found = _read(graph, function, cells, read, f"{label}: {name}", values)
         path = external_path(read, found)
         if path is not None:
             graph.note_external(path)
+            importing |= imports_by_name(read, path)
             if (what := unfollowed(code, read, path)) is not None:
                 graph.unfollowed.setdefault(label, []).append(what)
         reads.append([read.kind, name, found])
+    texts = dict.fromkeys(text for value in values if value for text in strings_in(value))
+    if texts or looks_up(code.names):
+        assert graph._at is not None
+        graph.texts.append((graph._at, function, list(texts)))
+    if importing:
+        reads += [["named", text, _named_module(graph, function, text, label)] for text in texts if _MODULE(text)]
     return [code.digest, defaults, keywords, reads]
 
 
-def _read(graph: Graph, function: FunctionType, cells: dict[str, Any], read: Read, where: str) -> object:
+def _named_module(graph: Graph, function: FunctionType, text: str, label: str) -> object:
+    """Return what stands for a module, or what is in one, that a text may name."""
+    path = text.lstrip(".")
+    first, *rest = path.replace(":", ".").split(".")
+    return read_from(graph, function, Read("import", first, tuple(rest), len(text) - len(path)), f"{label}: {text}")
+
+
+def read_from(graph: Graph, function: FunctionType, read: Read, where: str) -> object:
+    """Return what stands for what a read finds by the globals of a function."""
+    return _read(graph, function, {}, read, where, [])
+
+
+def _read(
+    graph: Graph, function: FunctionType, cells: dict[str, Any], read: Read, where: str, values: list[object]
+) -> object:
     """Return what stands for what a read finds, following attributes through the project's modules and functions."""
     if read.kind == "free":
         value = graph.look_in(cells[read.name])
@@ -155,6 +183,8 @@ def _read(graph: Graph, function: FunctionType, cells: dict[str, Any], read: Rea
             break
         else:
             break
+    if type(value) in _TEXTS:
+        values.append(value)
     return graph.describe(value, where)
 
 

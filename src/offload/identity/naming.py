@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from offload.identity.instructions import Instruction
 
 # Which argument is the name.
-BY_NAME = {"getattr": 1, "__import__": 0, "import_module": 0}
+BY_NAME = {"getattr": 1, "__import__": 0, "import_module": 0, "locate": 0, "resolve_name": 0}
+# Of these the module has to be named, too: other things have methods of the same name.
+MODULES = {"locate": "pydoc", "resolve_name": "pkgutil"}
 _CALL = "PRECALL" if "PRECALL" in dis.opmap else "CALL"  # the first that knows of the arguments
 _LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_ATTR", "LOAD_METHOD", "LOAD_DEREF", "LOAD_FAST"}
 

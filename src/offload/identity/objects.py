@@ -285,7 +285,9 @@ def _attributes(function: FunctionType) -> dict[str, object]:
     return {
         name: item
         for name, item in sorted(vars(function).items())
-        if name != "__wrapped__" and not (callable(item) and origin(getattr(item, "__module__", None)) != PROJECT)
+        if name != "__wrapped__"
+        and not is_silent(type(item))
+        and not (callable(item) and origin(getattr(item, "__module__", None)) != PROJECT)
     }
 
 

@@ -11,7 +11,10 @@ _NEVER = {
     ("builtins", "eval"),
     ("builtins", "exec"),
     ("builtins", "globals"),
+    ("gc", "get_objects"),
+    ("gc", "get_referrers"),
     ("importlib", "reload"),
+    ("importlib.metadata", "entry_points"),
     ("importlib.util", "module_from_spec"),
     ("importlib.util", "spec_from_file_location"),
     ("marshal", "loads"),
@@ -23,7 +26,14 @@ _NEVER = {
     ("runpy", "run_path"),
     ("sys", "modules"),
 }
-_COMPUTED = {("builtins", "getattr"), ("builtins", "__import__"), ("importlib", "import_module")}
+_COMPUTED = {
+    ("builtins", "getattr"),
+    ("builtins", "__import__"),
+    ("importlib", "import_module"),
+    ("pkgutil", "resolve_name"),
+    ("pydoc", "locate"),
+}
+_FRAMES = {("inspect", "currentframe"), ("inspect", "stack"), ("sys", "_getframe")}
 
 
 def external_path(read: Read, found: object) -> list[str] | None:
@@ -31,6 +41,12 @@ def external_path(read: Read, found: object) -> list[str] | None:
     if not (isinstance(found, list) and found and found[0] == "external") or read.kind == "load":
         return None
     return [*str(found[1]).split("."), *(found[2:3] if len(found) > 2 else read.attributes)]
+
+
+def imports_by_name(read: Read, path: list[str]) -> bool:
+    """Tell whether a read finds, by a name of its own, a function that imports modules by their names."""
+    used = read.attributes[-1] if read.attributes else read.name
+    return (".".join(path[:-1]), path[-1]) in _COMPUTED and path[-1] not in ("getattr", used)
 
 
 def unfollowed(code: Code, read: Read, path: list[str]) -> str | None:
@@ -49,6 +65,8 @@ def unfollowed(code: Code, read: Read, path: list[str]) -> str | None:
         named = ".".join(path[: end - 1]), str(path[end - 1])
         if named in _NEVER:
             return named[1] if named[0] == "builtins" else f"{named[0].lstrip('_')}.{named[1]}"
+        if named in _FRAMES and not code.names.isdisjoint(("f_globals", "f_locals")):
+            return ".".join(named)
         if named in _COMPUTED:
             used = read.attributes[-1] if read.attributes else read.name
             return None if code.fixed.get(used) else f"{named[1]} with a computed name"
