@@ -6,6 +6,7 @@ from offload.compute import again
 from offload.compute.provenance import where as where
 from offload.compute.session import Session
 from offload.compute.shown import shown_reads, summary
+from offload.errors import EncodeError
 from offload.identity.encoding import encode
 from offload.storage.rows import Entry
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from offload.identity.calls import Bound
     from offload.identity.files import File
     from offload.identity.graph import Graph
+
+
+_IMMUTABLE = {type(None), bool, int, float, complex, str, bytes}
 
 
 class Call:
@@ -70,6 +74,23 @@ class Call:
     def changed_file(self) -> str | None:
         """Return a file among the arguments that is not what it was when the call was identified, or None."""
         return next((f"{file}" for file, checksum in self.files if file.checksum() != checksum), None)
+
+    def changed_argument(self) -> str | None:
+        """Return the name of an argument that is not what it was when the call was identified, or None.
+
+        What the class of an argument keeps is a part of it. A file is looked at by `changed_file`.
+        """
+        from offload.identity.filled import is_unchanged
+
+        for (name, checksum), (_, value) in zip(self.arguments, self.bound, strict=True):
+            if type(value) in _IMMUTABLE:
+                continue
+            try:
+                if not is_unchanged(value, checksum):
+                    return name
+            except EncodeError:  # it holds something new
+                return name
+        return None
 
     def packed(self) -> Any:
         """Return the arguments in the form in which they travel to a worker.

@@ -13,7 +13,7 @@ from offload.compute.calls import Call, explain
 from offload.compute.effects.doers import runs_calls
 from offload.compute.session import Session, current
 from offload.compute.values import from_buffer
-from offload.errors import EncodeError, NotRecordedWarning, StorageError, UsageError
+from offload.errors import EncodeError, NotRecordedWarning, OffloadError, StorageError, UsageError
 from offload.identity.calls import Recorder, bind
 from offload.identity.functions import remember
 from offload.identity.graph import Graph
@@ -255,6 +255,11 @@ class Task:
         if outcome.changed is not None:
             record(session, functools.partial(explain, graph=graph), [(call, outcome)])
             return
+        if self.watched and (name := _changed_argument(call)) is not None:
+            from offload.compute.effects.telling import tell_changed
+
+            tell_changed(self.label, name, stacklevel=4)
+            return
         try:
             chunks = to_buffer(result)
             if call.scratch:
@@ -300,6 +305,13 @@ class Task:
 
             self._payload = checksum, pickled(self.root, self.graph(), declared=self.declared())
         return self._payload[1]
+
+
+def _changed_argument(call: Call) -> str | None:
+    try:
+        return call.changed_argument() if call.changed_file() is None else None
+    except OffloadError:  # a file is gone, which is told where the call would be recorded
+        return None
 
 
 class MethodTask:

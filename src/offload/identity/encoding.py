@@ -74,6 +74,7 @@ class Encoder:
     """
 
     names_pieces = True
+    skips_filled = False  # whether attributes that objects have computed and kept are left out
     __slots__ = ("chunks", "depth", "laid", "modules", "open", "parts", "pieces", "portable", "refer")
 
     def __init__(

@@ -153,6 +153,10 @@ def _write_piece(encoder: Encoder, value: Any, pieces: Pieces) -> None:
 
 def _write_reduced(encoder: Encoder, value: Any) -> None:
     parts = reduced(value)
+    if encoder.skips_filled:
+        from offload.identity.filled import without_filled
+
+        parts = without_filled(value, parts)
     if parts[0] is find_global:
         _note(encoder, parts[1][0])
     if encoder.pieces is not None:

@@ -31,7 +31,7 @@ _ROOTS = {"LOAD_NAME", "LOAD_GLOBAL"}
 _STEPS = {"LOAD_ATTR", "LOAD_METHOD"}
 _BETWEEN = {"PUSH_NULL", "NOP"}
 
-_projects: dict[str, bool] = {}  # by the first part of a module's name
+_projects: dict[tuple[str, str], bool] = {}  # by the first part of a module's name, and its file
 _known_globals: dict[int, tuple[Mapping[str, Any], bool]] = {}
 _scanned: list[tuple[Mapping[str, Any], int]] = []  # the members of each class, and how many there were
 _modules = -1  # how many were loaded when the classes were looked through
@@ -122,16 +122,16 @@ def _replaces(cls: type, name: str) -> bool:
 def _is_project(module: object) -> bool:
     """Tell whether a module is the project's, by the package that it lies in."""
     top = module.partition(".")[0] if isinstance(module, str) else ""
-    known = _projects.get(top)
+    found = sys.modules.get(top)
+    if found is None:  # what a library makes by `exec` gives itself any name: a named tuple, for example
+        return False
+    file = getattr(found, "__file__", None) or ""
+    known = _projects.get((top, file))
     if known is None:
-        module = sys.modules.get(top)
-        if module is None:  # what a library makes by `exec` gives itself any name: a named tuple, for example
-            return False
         # To find out whose a file in a site directory is may take many milliseconds, and nearly all are libraries'.
-        file = getattr(module, "__file__", None) or ""
         installed = "site-packages" in file or "dist-packages" in file
         known = not installed and top not in sys.stdlib_module_names and top != OWN and origin(top) == PROJECT
-        _projects[top] = known
+        _projects[top, file] = known
     return known
 
 

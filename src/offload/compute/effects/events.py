@@ -219,6 +219,13 @@ def _ask(watches: list[Watch], args: Any) -> None:
     _note(watches, "input", "")
 
 
+def _find_class(watches: list[Watch], args: Any) -> None:
+    """Note what is unpickled by its name: a class of the project, perhaps, that the code does not reach."""
+    if doers.is_of_call():
+        for watch in watches:
+            watch.code.add((args[0], args[1]))
+
+
 def _file_argument(watches: list[Watch], args: Any) -> None:
     """Count a file that a call gives to another one as read by it, also where that is recalled."""
     path = os.path.abspath(args[0])
@@ -259,6 +266,7 @@ JUDGES: dict[str, Callable[[list[Watch], Any], None]] = {
     "os.fork": _fork,
     "os.forkpty": _fork,
     "builtins.input": _ask,
+    "pickle.find_class": _find_class,
     "offload.file": _file_argument,
     "offload.made": _made,
 }

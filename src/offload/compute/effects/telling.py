@@ -26,6 +26,14 @@ _UNDECLARED = {
     "listener": ("it listened on {0}", "receive what it needs before, and pass that as an argument"),
     "process": ("it started {0!r}, and what a process reads cannot be seen", "use offload.run for commands"),
     "input": ("it asked for input", "ask before, and pass the answer as an argument"),
+    "class": (
+        "it unpickled {0}, whose code does not count",
+        "declare the class: @offload.task(depends_on=[...])",
+    ),
+    "module": (
+        "it imported {0}, whose code does not count",
+        "import it by its name in the code, or declare it: @offload.task(depends_on=[...])",
+    ),
     "reader": (
         "it reaches {0}, whose reading cannot be seen, and no file is an input of the call",
         "pass offload.File(...) as an argument",
@@ -75,6 +83,15 @@ def tell(label: str, effects: Effects, stacklevel: int = 2) -> None:
         if _is_new(label, "set", title):
             text = f"{label}: it set {title}, which is put back after the call, since a recalled call sets nothing"
             warnings.warn(EffectWarning(text), stacklevel=stacklevel + 1)
+
+
+def tell_changed(label: str, name: str, stacklevel: int = 2) -> None:
+    """Warn that a call has changed one of its arguments, or what the class of one keeps."""
+    text = (
+        f"{label}: the result is not recorded: it changed its argument {name}, or what its class keeps, and a recalled "
+        f"call changes nothing; change a copy and return that, submit the call, which then works on a copy, {_VOUCH}"
+    )
+    warnings.warn(NotRecordedWarning(text), stacklevel=stacklevel + 1)
 
 
 def tell_once(label: str, effects: Effects) -> None:

@@ -42,7 +42,19 @@ class Watch:
         Whether nothing that it does counts, for itself and for those around it.
     """
 
-    __slots__ = ("_token", "above", "declared", "ended", "folders", "ignores", "made", "made_folders", "seen")
+    __slots__ = (
+        "_token",
+        "above",
+        "code",
+        "declared",
+        "ended",
+        "folders",
+        "ignores",
+        "made",
+        "made_folders",
+        "modules",
+        "seen",
+    )
 
     def __init__(self, declared: Iterable[Any] = (), ignores: bool = False) -> None:
         self.seen: Effects | None = None
@@ -51,6 +63,8 @@ class Watch:
         self.ended = False
         self.declared: set[str] | tuple[()] = ()
         self.folders: tuple[str, ...] = ()
+        self.code: set[tuple[str, str]] = set()  # module and name of what it has unpickled
+        self.modules = len(sys.modules)  # how many there were before
         self.made: set[str] = set()  # files that it has made itself
         self.made_folders: tuple[str, ...] = ()
         self._token: Token[Watch | None] | None = None
@@ -110,6 +124,13 @@ class Watch:
         if not self.declared and not self.ignores:
             for name in readers(graph):
                 self.effects.add("reader", name)
+        # What the code reaches by its name was loaded when it was followed.
+        loaded = list(sys.modules)[self.modules :] if len(sys.modules) > self.modules else ()
+        if (self.code or loaded) and not self.ignores:
+            from offload.compute.effects.uncounted import uncounted
+
+            for kind, name in uncounted({*self.code, *((name, "") for name in loaded)}, graph):
+                self.effects.add(kind, name)
         return self.seen
 
     @property

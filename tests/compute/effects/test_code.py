@@ -1,0 +1,89 @@
+"""Code of the project that a call loads itself: nobody would notice its edits, so nothing is recorded."""
+
+from __future__ import annotations
+
+from tests.compute.conftest import Script
+
+MODEL = """
+class Model:
+    rate = 1
+
+    def predict(self, x):
+        return x * self.rate
+"""
+MAIN = """
+import importlib, io, os, pickle, sys, warnings
+import offload, model
+import pandas as pd
+
+warnings.simplefilter("ignore")
+HERE = os.path.dirname(os.path.abspath(__file__))
+WAYS = {
+    "loads": lambda data: pickle.loads(data),
+    "unpickler": lambda data: pickle.Unpickler(io.BytesIO(data)).load(),
+    "pandas": lambda data: pd.read_pickle(io.BytesIO(data)),
+}
+
+@offload.task
+def unpickled(data, way):
+    print("ran unpickled", way)
+    return WAYS[way](data).predict(3)
+
+@offload.task
+def known(data):
+    print("ran known")
+    assert model.Model
+    return pickle.loads(data).predict(3)
+
+@offload.task(depends_on=[model.Model])
+def declared(data):
+    print("ran declared")
+    return pickle.loads(data).predict(3)
+
+@offload.task
+def appended(x):
+    print("ran appended")
+    sys.path.insert(0, os.path.join(HERE, "more"))
+    import found_late
+    return found_late.g(x)
+
+@offload.task(depends_on=["computed names are known"])
+def computed(x):
+    print("ran computed")
+    return importlib.import_module("_".join(["plug", "in"])).g(x)
+
+@offload.task
+def library(x):
+    print("ran library")
+    import xml.dom.minidom, tabnanny, scipy.fft
+    return pickle.loads(pickle.dumps(pd.Series([x]))).sum()
+
+DATA = b"cmodel\\nModel\\n)R."
+print(*(unpickled(DATA, way) for way in WAYS), known(DATA), declared(DATA), appended(1), computed(1), library(1))
+"""
+
+
+def test_code_that_a_call_loads(script: Script) -> None:
+    script.write("model.py", MODEL)
+    script.write("plug_in.py", "def g(x): return x + 1\n")
+    (script.path / "more").mkdir()
+    script.write("more/found_late.py", "def g(x): return x + 2\n")
+
+    def run() -> tuple[set[str], str]:
+        *ran, values = script.output(MAIN).splitlines()
+        return {line.removeprefix("ran ") for line in ran}, values
+
+    uncounted = {"unpickled loads", "unpickled unpickler", "unpickled pandas", "appended", "computed"}
+    assert run() == (uncounted | {"known", "declared", "library"}, "3 3 3 3 3 3 2 1")
+    assert run() == (uncounted, "3 3 3 3 3 3 2 1")
+    script.write("model.py", MODEL.replace("rate = 1", "rate = 10 # edited"))
+    assert run() == (uncounted | {"known", "declared"}, "30 30 30 30 30 3 2 1")
+
+
+def test_it_is_told_with_the_cure(script: Script) -> None:
+    script.write("model.py", MODEL)
+    text = "import offload, pickle\n@offload.task\ndef f(data): return pickle.loads(data).rate\n"
+    text += "f(b'cmodel\\nModel\\n)R.')\n"
+    told = script.run(text).stderr
+    assert "the result is not recorded: it unpickled model.Model, whose code does not count" in told
+    assert "depends_on" in told
