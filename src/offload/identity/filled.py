@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from types import FunctionType
 
 from offload.errors import CycleError
 from offload.identity.cyclic import CyclicEncoder
 from offload.identity.encoding import Encoder, identify
+from offload.identity.leftout import is_computed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,18 +27,19 @@ def is_unchanged(value: object, checksum: str) -> bool:
 
 def without_filled(value: object, parts: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the parts of an object without attributes that its class computes when they are first asked for."""
-    state = parts[2]
     names = getattr(value, "__dict__", None)
-    if not isinstance(state, dict) or not names:
+    if not names:
         return parts
-    kept = {name: item for name, item in state.items() if not (name in names and _is_computed(type(value), name))}
-    return parts if len(kept) == len(state) else (*parts[:2], kept or None, *parts[3:])
-
-
-def _is_computed(cls: type, name: str) -> bool:
-    found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
-    kind = type(found)
-    return hasattr(kind, "__get__") and not hasattr(kind, "__set__") and not issubclass(kind, (FunctionType, type))
+    filled = {name for name in names if is_computed(type(value), name)}
+    if not filled:
+        return parts
+    state, rest = parts[2], parts[6]
+    if isinstance(state, dict):
+        state = {name: item for name, item in state.items() if name not in filled} or None
+    if rest is not None:
+        attributes = {name: item for name, item in rest[0].items() if name not in filled}
+        rest = (attributes, rest[1]) if attributes or rest[1] else None
+    return (*parts[:2], state, *parts[3:6], rest)
 
 
 class _Unfilled(Encoder):

@@ -100,7 +100,7 @@ class _Class:
             return False
         if name not in self.used:
             return self.own or not _refuses(item)
-        if name[:1] == "_" or _is_computed(self.cls, name):
+        if name[:1] == "_" or is_computed(self.cls, name):
             return False
         return not _refuses(item)
 
@@ -280,7 +280,7 @@ def _is_in(cls: type, package: str) -> bool:
     return (cls.__module__ + ".").startswith(package + ".")
 
 
-def _is_computed(cls: type, name: str) -> bool:
+def is_computed(cls: type, name: str) -> bool:
     """Tell whether an attribute is one that the class computes, and keeps in the instance."""
     found = next((vars(b)[name] for b in cls.__mro__ if name in vars(b)), None)
     return hasattr(type(found), "__get__") and not isinstance(found, FunctionType)
