@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import sqlite3
 import time
@@ -220,3 +221,26 @@ def test_a_cache_that_is_busy_is_no_obstacle(files: FileChecksums, tmp_path: Pat
 def test_unsigned_inodes_fit() -> None:
     status = os.stat_result((0o100644, 2**64 - 1, 2**64 - 2, 1, 0, 0, 5, 0, 0, 0))
     assert filecache._key(status)[:2] == (-2, -1)
+
+
+def test_what_is_written_through_a_map_is_seen(files: FileChecksums, tmp_path: Path) -> None:
+    path = write(tmp_path / "a", bytes(5000))
+    with open(path, "r+b") as file:
+        assert files.checksum(path) == checksum(bytes(5000))
+        before = os.stat(path)
+        with mmap.mmap(file.fileno(), 0) as mapped:
+            mapped[0] = 1
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+            assert files.checksum(path) == checksum(b"\1" + bytes(4999))
+            remembered = files.count()
+            mapped[0] = 2  # the page is one that was written already: no time changes
+            assert files.checksum(path) == checksum(b"\2" + bytes(4999))
+            assert files.count() == remembered
+
+
+def test_a_checksum_that_was_found_wrong_is_forgotten(files: FileChecksums, tmp_path: Path, hashed: list[str]) -> None:
+    path = write(tmp_path / "a", b"content")
+    files.checksum(path)
+    files.forget(path)
+    files.checksum(path)
+    assert hashed == ["a", "a"]

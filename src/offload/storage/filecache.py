@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import time
 from hashlib import sha256
 
@@ -51,6 +52,7 @@ _MIGRATIONS = (
 )
 _FIND = "SELECT checksum FROM file WHERE device = ? AND inode = ? AND size = ? AND mtime = ? AND ctime = ?"
 _KEEP = "INSERT OR REPLACE INTO file (device, inode, size, mtime, ctime, checksum) VALUES (?, ?, ?, ?, ?, ?)"
+_FORGET = "DELETE FROM file WHERE device = ? AND inode = ?"
 
 Key = tuple[int, int, int, int, int]
 
@@ -96,14 +98,18 @@ class FileChecksums:
         found: list[str] = []
         fresh: list[tuple[int | str, ...]] = []
         margins: dict[int, float] = {}
+        mapped = _mapped()
         try:
-            for path, cached in zip(paths, self._cached([_stat(path) for path in paths]), strict=True):
-                if cached is not None:
+            states = [_stat(path) for path in paths]
+            for path, state, cached in zip(paths, states, self._cached(states), strict=True):
+                if cached is not None and state.st_ino not in mapped:
                     found.append(cached)
                     continue
                 started = self._clock()
                 checksum, status = _hashed(path)
                 found.append(checksum)
+                if status.st_ino in mapped:
+                    continue
                 if status.st_dev not in margins:
                     margins[status.st_dev] = NETWORK_MARGIN if on_network(path) else MARGIN
                 if max(status.st_mtime, status.st_ctime) < started - margins[status.st_dev]:
@@ -116,6 +122,15 @@ class FileChecksums:
     def entry(self, path: str, status: os.stat_result) -> str | None:
         """Give the checksum of a file in the state that the caller saw, if it is remembered; never hashes."""
         return self._cached([status])[0]
+
+    def forget(self, path: str) -> None:
+        """Forget the checksum of a file that was found to be another one."""
+        status = _stat(path)
+        try:
+            with self._file.writing() as connection:
+                connection.execute(_FORGET, _key(status)[:2])
+        except StorageError:  # as where it cannot be written: then nothing was remembered by this process
+            return
 
     def count(self) -> int:
         """Count the files that are remembered."""
@@ -160,6 +175,18 @@ class FileChecksums:
             except FileNotFoundError:
                 continue
         self._file = self._opened()
+
+
+def _mapped() -> set[int]:
+    """Return the inodes of files that this process has mapped for writing, as far as the system tells."""
+    if "mmap" not in sys.modules:  # nothing in Python has mapped any
+        return set()
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+            lines = [line.split(maxsplit=5) for line in maps]
+    except OSError:  # as on macOS
+        return set()
+    return {int(parts[4]) for parts in lines if parts[1][1] == "w" and parts[1][3] == "s" and parts[4] != "0"}
 
 
 def _stat(path: str) -> os.stat_result:

@@ -19,6 +19,8 @@ from offload.errors import OffloadError, UsageError
 from offload.storage.filecache import FileChecksums
 from tests.requirements import requires, requires_program, requires_root
 
+pytestmark = pytest.mark.usefixtures("home")
+
 
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

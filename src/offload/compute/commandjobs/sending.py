@@ -76,4 +76,7 @@ def _store_inputs(plans: Sequence[Plan], store: Store) -> None:
         raise OffloadError(f"the input {error.filename} cannot be read: {error.strerror}") from error
     for name, checksum in found.items():
         if checksum != expected[name]:
+            from offload.compute.session import current
+
+            current().files.forget(name)  # it may be that nothing but its content tells that it is another one
             raise OffloadError(f"{name} changed while it was read", "run the command again when nothing writes to it")

@@ -40,6 +40,9 @@ def copy_verified(source: str, target: str, checksum: str, executable: bool) -> 
     finally:
         os.close(reader)
     if digest.hexdigest() != checksum:
+        from offload.compute.session import current
+
+        current().files.forget(source)  # it may be that nothing but its content tells that it is another one
         raise OffloadError(f"{source} changed while it was read", "run the command again when nothing writes to it")
 
 
