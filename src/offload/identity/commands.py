@@ -61,6 +61,7 @@ def command_record(
     stdin: str | None = None,
     outputs: Iterable[str] = (),
     variables: Mapping[str, str] | None = None,
+    order: str | None = None,
 ) -> dict[str, object]:
     """Return the record of a command.
 
@@ -83,13 +84,16 @@ def command_record(
     variables : mapping, optional
         Environment variables that were declared to count.
 
+    order : str, optional
+        Checksum of the order in which the inputs were modified, where the command goes by that.
+
     Returns
     -------
     dict
         Plain values only; the order of the keys is fixed.
     """
     variables = variables or {}
-    return {
+    record = {
         "version": RECORD_VERSION,
         "kind": "command",
         "argv": list(argv),
@@ -102,6 +106,7 @@ def command_record(
         "variables": {name: variables[name] for name in sorted(variables)},
         "environment": ENVIRONMENT,
     }
+    return record if order is None else {**record, "order": order}
 
 
 def identify(record: dict[str, object]) -> tuple[str, bytes]:

@@ -127,7 +127,7 @@ def scan(
     root : str
         The directory; a symbolic link to one is followed.
     exclude : collection of str
-        Names relative to the root that are passed over, with all that is below them.
+        Names relative to the root that are passed over, with all that is below them. So is bytecode of Python.
     max_files, max_bytes : int, optional
         Give up beyond these.
 
@@ -154,7 +154,7 @@ def scan(
                 found = list(listing)
             for item in found:
                 name = prefix + item.name
-                if name in exclude:
+                if name in exclude or item.name == "__pycache__":  # it follows from the code beside it
                     continue
                 status = item.stat(follow_symlinks=False)
                 kind = stat.S_IFMT(status.st_mode)

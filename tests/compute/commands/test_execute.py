@@ -84,7 +84,7 @@ def test_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path.write_text("#!/bin/sh\n")
         path.chmod(mode)
     (tmp_path / "bin" / "directory").mkdir()
-    monkeypatch.setenv("PATH", f"::.:bin:{tmp_path}/missing:{tmp_path}/bin")
+    monkeypatch.setenv("PATH", f"::bin:{tmp_path}/missing:{tmp_path}/bin")
     assert resolve("tool") == f"{tmp_path}/bin/tool"
     assert resolve("./here") == "./here"
     with pytest.raises(NotExecutableError, match="bin/plain is not executable"):
@@ -95,5 +95,7 @@ def test_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CommandNotFoundError) as caught:
         resolve("here")
     assert caught.value.hint == "a file of that name is here: ./here"
+    monkeypatch.setenv("PATH", f".:{tmp_path}/bin")
+    assert resolve("here") == f"{tmp_path}/here"
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{tmp_path}/later")
     assert resolve("plain") == f"{tmp_path}/later/plain"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock
 
 from offload.errors import OffloadError
 from offload.storage.filesystems import reflink
@@ -10,6 +11,10 @@ from offload.storage.filesystems import reflink
 # One moment for all staged files (2000-01-01 UTC): when a copy was made is no property of the input.
 MOMENT = 946_684_800 * 10**9
 CHUNK = 1024 * 1024
+
+no_fork = allocate_lock()
+"""Held while an executable is written, and while a command is started: a child that is forked meanwhile would have the
+executable open, and the system would refuse to execute it (``ETXTBSY``)."""
 
 
 def copy_verified(source: str, target: str, checksum: str, executable: bool) -> None:

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "ash", "mksh", "fish"))
 
+# What is given a program to start, somewhere among its words.
+LAUNCHERS = frozenset(
+    "catchsegv chrt chronic doas env flock gdb ionice ltrace mpiexec mpirun nice nohup numactl parallel perf prlimit "
+    "setarch setsid srun stdbuf strace sudo taskset time timeout unbuffer valgrind watch xargs".split()
+)
+
 # Part of the machine, not of the work. Programs and libraries there count through the command's name only.
 _SYSTEM = tuple(
     f"/{name}/"
@@ -70,8 +76,10 @@ def absent_paths(argv: Sequence[str]) -> list[str]:
 
 
 def shell_names(argv: Sequence[str]) -> list[str]:
-    """Return the words of program texts (``sh -c TEXT``) that may be names of programs, without repeats."""
-    words = (word for position in _scripts(argv) for word in argv[position].translate(_BREAKS).split())
+    """Return the words of program texts (``sh -c TEXT``), and of launchers, that may be names of programs."""
+    words = [word for position in _scripts(argv) for word in argv[position].translate(_BREAKS).split()]
+    if argv[0].rpartition("/")[2] in LAUNCHERS:
+        words += [word for word in argv[1:] if word and " " not in word]
     return [word for word in dict.fromkeys(words) if "/" not in word and word[0] not in "-0123456789"]
 
 
@@ -116,6 +124,7 @@ def _scripts(argv: Sequence[str]) -> set[int]:
 
 def _shell_words(text: str) -> Iterator[str]:
     place = 0
+    text = _without_arithmetic(text)
     broken = text.translate(_BREAKS)  # as long as the text
     for word in broken.split():
         place = broken.index(word, place)
@@ -132,6 +141,18 @@ def _shell_words(text: str) -> Iterator[str]:
     for piece in text.translate(_QUOTES).split("'"):
         if " " in piece:
             yield piece
+
+
+def _without_arithmetic(text: str) -> str:
+    """Return a text with spaces in place of ``$((3 * 3))``: its star is no pattern."""
+    begin = text.find("$((")
+    while begin >= 0:
+        end = text.find("))", begin)
+        if end < 0:
+            break
+        text = text[:begin] + " " * (end + 2 - begin) + text[end + 2 :]
+        begin = text.find("$((", end)
+    return text
 
 
 def _is_written(before: str) -> bool:

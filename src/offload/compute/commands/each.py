@@ -134,7 +134,8 @@ class ManyCommands:
         for job, record, whole in zip(recalled, records, fetch(records, self._session.store), strict=True):
             try:
                 if whole and record.outputs:
-                    deliver_stored(record.outputs, self._session.files, self._session.store)
+                    newest = job.plan.newest()
+                    deliver_stored(record.outputs, self._session.files, self._session.store, newest)
             except BufferMissingError:
                 whole = False
             except OffloadError as error:

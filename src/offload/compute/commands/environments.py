@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from offload.compute.commands.code import editable_code
 from offload.compute.commands.request import quoted
 from offload.compute.commands.software import installed
 from offload.errors import UsageError
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from offload.storage.filecache import FileChecksums
 
 _ROOTS = ("miniconda3", "anaconda3", "miniforge3", "mambaforge", "micromamba", ".conda", "conda", "mamba")
-_NO_CODE = frozenset((".git", ".hg", ".venv", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox"))
-MAX_FILES = 10_000
 
 
 class NamedEnvironment:
@@ -42,21 +41,13 @@ class NamedEnvironment:
         return {"PATH": path, "CONDA_PREFIX" if self.is_conda else "VIRTUAL_ENV": self.prefix}
 
     def manifest(self, files: FileChecksums) -> list[str]:
-        """Return what counts, a line each.
-
-        Raises
-        ------
-        UsageError
-            If a project that is installed editable cannot be followed.
-        """
+        """Return what counts, a line each."""
         lines = installed(f"{self.prefix}/bin/any")
         python = f"{self.prefix}/bin/python"
         if os.path.exists(python):
             lines.append(f"python {files.checksum(os.path.realpath(python))}")
         lines += [f"version {version}" for version in self._version()]
-        for name, project in self._editable():
-            lines.append(f"editable {name} {_content(project, files)}")
-        return lines
+        return [*lines, *editable_code(self.prefix, files)]
 
     def _version(self) -> Iterator[str]:
         """Give the version of Python that a virtual environment was made with: its program may be a mere link."""
@@ -65,18 +56,6 @@ class NamedEnvironment:
                 yield from (line.partition("=")[2].strip() for line in stream if line.startswith("version"))
         except FileNotFoundError:
             return
-
-    def _editable(self) -> Iterator[tuple[str, str]]:
-        import glob
-        import json
-        from urllib.parse import unquote, urlsplit
-
-        pattern = f"{glob.escape(self.prefix)}/lib/python*/site-packages/*.dist-info/direct_url.json"
-        for path in sorted(glob.glob(pattern)):
-            with open(path, encoding="utf-8") as stream:
-                origin = json.load(stream)
-            if origin.get("dir_info", {}).get("editable"):
-                yield os.path.basename(os.path.dirname(path)), unquote(urlsplit(origin["url"]).path)
 
 
 def find_environment(name: str) -> NamedEnvironment:
@@ -124,24 +103,3 @@ def _conda_environments() -> Iterator[str]:
     for root in filter(None, roots):
         if os.path.isdir(f"{root}/envs"):
             yield from sorted(f"{root}/envs/{entry}" for entry in os.listdir(f"{root}/envs"))
-
-
-def _content(project: str, files: FileChecksums) -> str:
-    """Return the checksum of all files of a project, without what tools have put there."""
-    from offload.identity.checksums import checksum
-
-    names = []
-    for directory, below, found in os.walk(project):
-        below[:] = sorted(name for name in below if name not in _NO_CODE and not name.endswith(".egg-info"))
-        names += sorted(
-            os.path.join(directory, name) for name in found if os.path.isfile(os.path.join(directory, name))
-        )
-        if len(names) > MAX_FILES:
-            raise UsageError(
-                f"{project} is installed editable in the environment, and holds more than {MAX_FILES:,} files",
-                "install it without -e, so that it counts by its version",
-            )
-    lines = [
-        f"{os.path.relpath(name, project)} {sum_}" for name, sum_ in zip(names, files.checksums(names), strict=True)
-    ]
-    return checksum("\n".join(lines).encode("utf-8", "surrogateescape"))

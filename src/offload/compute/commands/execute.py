@@ -8,12 +8,13 @@ import time
 
 from offload.compute.commands.programs import NotExecutableError
 from offload.identity.commands import ENVIRONMENT
+from offload.storage.home import home_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from subprocess import Popen
-    from typing import IO
+    from typing import IO, Any
 
     from offload.compute.commands.stage import Scratch
     from offload.errors import OffloadError
@@ -50,6 +51,10 @@ def environment(scratch: Scratch, variables: Mapping[str, str], search: str | No
         "PATH": search or os.environ.get("PATH", os.defpath),
         "HOME": scratch.file("home"),
         "TMPDIR": scratch.file("tmp"),
+        # What a command computes with offload in its turn is kept; its own home is gone after it.
+        "OFFLOAD_HOME": home_path(),
+        # Copies have a time of their own, so bytecode that is made of them must not come to lie beside the originals.
+        "PYTHONDONTWRITEBYTECODE": "1",
         **ENVIRONMENT,
         **variables,
     }
@@ -72,10 +77,8 @@ def start(
     NotExecutableError
         When the system refuses to execute it.
     """
-    import subprocess
-
     try:
-        return subprocess.Popen(
+        return _popen(
             argv,
             executable=executable if executable.startswith("/") else None,
             cwd=scratch.work,
@@ -89,6 +92,15 @@ def start(
         )
     except OSError as error:
         raise _start_error(argv[0], os.path.join(scratch.work, executable), error) from error
+
+
+def _popen(argv: Sequence[str], **options: Any) -> Popen[bytes]:
+    import subprocess
+
+    from offload.compute.commands.copying import no_fork
+
+    with no_fork:
+        return subprocess.Popen(argv, **options)
 
 
 def _start_error(name: str, executable: str, error: OSError) -> OffloadError:

@@ -64,7 +64,7 @@ class Execution:
 def prepare(plan: Plan, scratch: Scratch, copy: Copy = copy_verified) -> Stager:
     """Make the scratch directory of a command, with its inputs in it; return what knows which they are."""
     scratch.prepare(depth_of([item.path for item in plan.inputs] + plan.request.output_paths))
-    stager = Stager(scratch, absent_paths(plan.request.argv), copy)
+    stager = Stager(scratch, absent_paths(plan.request.argv), copy, plan.order)
     stager.stage(plan.inputs, plan.request.outputs)
     return stager
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from offload.compute.commands.code import code_beside, editable_code, is_python
 from offload.compute.commands.detect import shell_names
 from offload.compute.commands.programs import interpreter, own_program, resolve
 from offload.compute.commands.software import installed
@@ -34,6 +35,7 @@ class Programs:
         self._installed: dict[str, list[str]] = {}
         self._environments: dict[str, NamedEnvironment] = {}
         self._manifests: dict[str, list[str]] = {}
+        self._editable: dict[str, list[str]] = {}
 
     def environment(self, name: str | None) -> NamedEnvironment | None:
         """Return the environment of a name; None for none."""
@@ -69,6 +71,24 @@ class Programs:
                 found.setdefault(*running)
         return found
 
+    def _code(self, plan: Plan) -> list[str]:
+        """Return what counts of the code that the programs of a command import from where it lies."""
+        programs = [plan.executable, *plan.programs.values()]
+        if not any(map(is_python, programs)):
+            return []
+        lines = []
+        for prefix in {os.path.dirname(os.path.dirname(os.path.abspath(program))) for program in programs}:
+            if prefix not in self._editable:
+                self._editable[prefix] = editable_code(prefix, self._files)
+            lines += self._editable[prefix]
+        runs = not is_python(plan.executable) and is_python(self._runner(plan))
+        return lines + code_beside(plan.request.argv, plan.executable, runs, self._files)
+
+    def _runner(self, plan: Plan) -> str:
+        """Return what runs a command's program, where that is a script."""
+        found = next((one for (script, _), one in self._interpreters.items() if script == plan.executable), None)
+        return "" if found is None else found[1]
+
     def installed(self, plan: Plan) -> bytes:
         """Return the names of what is installed where the programs of a command lie, a line each."""
         names: set[str] = set()
@@ -83,4 +103,5 @@ class Programs:
             if key not in self._installed:
                 self._installed[key] = installed(program)
             names.update(self._installed[key])
+        names.update(self._code(plan))
         return "\n".join(sorted(names)).encode("utf-8", "surrogateescape")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from functools import cache
 
 from offload.compute.commands.result import OutputRecord
@@ -129,8 +130,8 @@ def check_places(paths: Sequence[str]) -> None:
             raise UsageError(f"the output {path} cannot be brought back: {place} is not writable")
 
 
-def deliver_found(found: Sequence[FoundOutput], files: FileChecksums) -> None:
-    """Bring outputs back from the scratch directory, whether or not they could be stored."""
+def deliver_found(found: Sequence[FoundOutput], files: FileChecksums, newest: int = 0) -> None:
+    """Bring outputs back from the scratch directory, whether or not they could be stored; see `deliver_stored`."""
     sources = {}
     for output in found:
         if output.tree is None:
@@ -138,21 +139,35 @@ def deliver_found(found: Sequence[FoundOutput], files: FileChecksums) -> None:
         else:
             for entry in output.tree.entries:
                 sources[f"{output.record.path}/{entry.name}"] = f"{output.source}/{entry.name}"
-    _deliver([output.record for output in found], files, lambda item: _move(sources[item.path], item))
+    _deliver([output.record for output in found], files, lambda item: _move(sources[item.path], item), newest)
 
 
-def deliver_stored(records: Sequence[OutputRecord], files: FileChecksums, store: Store) -> None:
+def deliver_stored(records: Sequence[OutputRecord], files: FileChecksums, store: Store, newest: int = 0) -> None:
     """Bring outputs back from a store.
+
+    Parameters
+    ----------
+    records : sequence of OutputRecord
+        What was made.
+    files : FileChecksums
+        Tells which of them are there already.
+    store : Store
+        Has their contents.
+    newest : int
+        When the newest input was modified, in nanoseconds: no output is left older than that, or programs such as make
+        would ask for it again and again.
 
     Raises
     ------
     BufferMissingError
         When one is not stored any more.
     """
-    _deliver(records, files, lambda item: store.extract(item.checksum, item.path, _mode(item.executable)))
+    _deliver(records, files, lambda item: store.extract(item.checksum, item.path, _mode(item.executable)), newest)
 
 
-def _deliver(records: Sequence[OutputRecord], files: FileChecksums, place: Callable[[OutputRecord], None]) -> None:
+def _deliver(
+    records: Sequence[OutputRecord], files: FileChecksums, place: Callable[[OutputRecord], None], newest: int
+) -> None:
     try:
         wanted = list(_files(records))
         there = [item for item in wanted if os.path.isfile(item.path) and item.checksum]
@@ -160,11 +175,13 @@ def _deliver(records: Sequence[OutputRecord], files: FileChecksums, place: Calla
         for item in wanted:
             if item.checksum and known.get(item.path) == item.checksum and not os.path.islink(item.path):
                 _set_executable(item.path, item.executable)
+                _renew(item.path, newest)
                 continue
             if os.path.isdir(item.path):
                 raise OffloadError(f"the output {item.path} cannot be brought back: a directory of that name is there")
             os.makedirs(os.path.dirname(item.path) or ".", exist_ok=True)
             place(item)
+            _renew(item.path, newest)
         for record in records:
             for entry in record.entries:
                 if entry.kind == "symlink":
@@ -172,6 +189,12 @@ def _deliver(records: Sequence[OutputRecord], files: FileChecksums, place: Calla
     except OSError as error:
         where = error.filename2 or error.filename or ""
         raise OffloadError(f"an output cannot be brought back: {where}: {error.strerror}") from error
+
+
+def _renew(path: str, newest: int) -> None:
+    if os.stat(path).st_mtime_ns < newest:
+        moment = max(newest, time.time_ns())
+        os.utime(path, ns=(moment, moment))
 
 
 def _files(records: Sequence[OutputRecord]) -> Iterator[OutputRecord]:
@@ -196,9 +219,7 @@ def _move(source: str, item: OutputRecord) -> None:
 
     mode = _mode(item.executable)
     temporary = _temporary(item.path)
-    try:
-        os.link(source, temporary)
-    except OSError:
+    if not _has_second_name(source, temporary):
         reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         try:
             writer = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -215,6 +236,17 @@ def _move(source: str, item: OutputRecord) -> None:
             os.close(reader)
     os.chmod(temporary, mode)
     os.rename(temporary, item.path)
+
+
+def _has_second_name(source: str, path: str) -> bool:
+    """Give a file a second name, where that can be; what a link leads to has a name of its own already."""
+    if os.path.islink(source):
+        return False
+    try:
+        os.link(source, path)
+    except OSError:
+        return False
+    return True
 
 
 def _link(target: str, path: str) -> None:

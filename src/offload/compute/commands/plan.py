@@ -10,13 +10,14 @@ from offload.compute.commands.detect import detect
 from offload.compute.commands.found import Programs
 from offload.compute.commands.request import quoted
 from offload.compute.commands.software import software_checksum
+from offload.compute.commands.times import goes_by_times, modification_order, modification_times, order_checksum
 from offload.errors import UsageError
 from offload.identity.commands import CommandInput, command_record, identify
 from offload.identity.trees import TreeLimitError, scan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from offload.compute.commands.environments import NamedEnvironment
     from offload.compute.commands.request import Request
@@ -97,10 +98,15 @@ class Plan:
         Its standard input.
     programs : dict
         The user's own programs that a program text names, and what runs scripts; and their paths.
+
+    Attributes
+    ----------
+    order : dict
+        The places of the inputs' files in the order in which they were modified, where the command goes by that.
     """
 
     __slots__ = (
-        "data", "environment", "executable", "executable_checksum", "inputs", "installed", "program_checksums",
+        "data", "environment", "executable", "executable_checksum", "inputs", "installed", "order", "program_checksums",
         "programs", "record", "request", "software", "stdin", "transformation",
     )  # fmt: skip
 
@@ -117,6 +123,7 @@ class Plan:
         self.environment: NamedEnvironment | None = None
         self.inputs = inputs
         self.stdin = stdin
+        self.order: dict[str, int] = {}
         self.record: dict[str, object] = {}
         self.data = b""
         self.transformation = ""
@@ -132,6 +139,7 @@ class Plan:
             stdin=stdin,
             outputs=self.request.output_paths,
             variables=self.request.variables,
+            order=order_checksum(self.inputs, self.order) if self.order else None,
         )
         self.transformation, self.data = identify(self.record)
 
@@ -139,6 +147,10 @@ class Plan:
         """Return what is set for the command besides what every command finds; `search` is the usual ``PATH``."""
         named = {} if self.environment is None else self.environment.variables(search)
         return {**named, **self.request.variables}
+
+    def newest(self) -> int:
+        """Return when the newest of the inputs was modified, in nanoseconds; 0 where there is none."""
+        return max(modification_times(self.inputs).values(), default=0)
 
     def in_place(self) -> list[PlannedInput]:
         """Return the inputs that are read by their absolute paths."""
@@ -190,6 +202,8 @@ class Planner:
         inputs = {id(item): item for plan in plans for item in plan.inputs if not item.checksum}.values()
         self._hash(inputs, plans)
         for plan in plans:
+            if goes_by_times(plan.request.argv):
+                plan.order = modification_order(plan.inputs)
             plan.identify(stdin.identity)
         return plans
 
@@ -206,6 +220,8 @@ class Planner:
             self._add(found, name, "command", request)
         if request.detect:
             for word in detect(request.argv, request.output_paths):
+                self._add(found, word, "detected", request)
+            for word in detect(["env", *_named(request.variables)], request.output_paths):
                 self._add(found, word, "detected", request)
         programs = self.programs.named(request.argv, program, path)
         plan = Plan(request, program, list(found.values()), stdin, programs)
@@ -293,6 +309,14 @@ class Planner:
             return False
         self._hash([again], ())
         return again.checksum == item.checksum and again.executable == item.executable
+
+
+def _named(variables: Mapping[str, str]) -> Iterator[str]:
+    """Give the paths that the values of variables name: files, and the directories of a search path."""
+    for name, value in variables.items():
+        for word in value.split(os.pathsep):
+            if "/" in word and (name.endswith("PATH") or os.path.isfile(word)):
+                yield word
 
 
 def _look(word: str, path: str, how: str, excluded: Sequence[str]) -> PlannedInput:

@@ -24,8 +24,8 @@ def own_program(name: str, path: str | None = None) -> str | None:
     from offload.compute.commands.detect import is_system
 
     for directory in (path or search_path()).split(os.pathsep):
-        place = f"{directory}/{name}"
-        if directory.startswith("/") and os.path.isfile(place) and os.access(place, os.X_OK):
+        place = f"{os.path.abspath(directory)}/{name}"
+        if directory and os.path.isfile(place) and os.access(place, os.X_OK):
             return None if is_system(os.path.realpath(directory)) else place
     return None
 
@@ -71,8 +71,8 @@ def resolve(name: str, path: str | None = None) -> str:
     refused = ""
     for directory in (path or search_path()).split(os.pathsep):
         # A relative directory on PATH would mean another place in the scratch directory.
-        place = f"{directory}/{name}"
-        if directory.startswith("/") and os.path.isfile(place):
+        place = f"{os.path.abspath(directory)}/{name}"
+        if directory and os.path.isfile(place):
             if os.access(place, os.X_OK):
                 return place
             refused = place

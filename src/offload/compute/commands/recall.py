@@ -48,7 +48,7 @@ def recall(plan: Plan, session: Session) -> CommandRecord | None:
         from offload.compute.commands.outputs import deliver_stored
 
         try:
-            deliver_stored(record.outputs, session.files, session.store)
+            deliver_stored(record.outputs, session.files, session.store, plan.newest())
         except BufferMissingError:
             return None
     return record

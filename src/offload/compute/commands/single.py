@@ -133,7 +133,7 @@ def compute(
             computed.outcome = session.record([computed.entry])[0]
         except StorageError as error:
             computed.miss(error)
-    deliver_found(computed.found, session.files)
+    deliver_found(computed.found, session.files, plan.newest())
     return computed
 
 

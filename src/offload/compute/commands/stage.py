@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import os
 
-from offload.compute.commands.copying import MOMENT, copy_verified
+from offload.compute.commands.copying import MOMENT, copy_verified, no_fork
+from offload.compute.commands.inplace import environment_of
 from offload.compute.commands.leftovers import PREFIX, abandoned, hold
 from offload.errors import DiskFullError, OffloadError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from offload.compute.commands.plan import PlannedInput
 
@@ -134,13 +135,23 @@ class Stager:
         Absolute paths that the command names, and that do not exist yet.
     copy : callable
         Copies files, as `copy_verified` does.
+    times : mapping, optional
+        The places of files in the order in which they were modified, where that counts.
     """
 
-    def __init__(self, scratch: Scratch, absent: Sequence[str] = (), copy: Copy = copy_verified) -> None:
+    def __init__(
+        self,
+        scratch: Scratch,
+        absent: Sequence[str] = (),
+        copy: Copy = copy_verified,
+        times: Mapping[str, int] | None = None,
+    ) -> None:
         self._work = scratch.work
         self._top = f"{scratch.path}/tree"
         self._absent = absent
         self._copy = copy
+        self._times = times or {}
+        self._moments = {MOMENT + rank * 10**9 for rank in (0, *self._times.values())}
         self._placed: dict[str, str] = {}
         self._directories: set[str] = set()
 
@@ -198,15 +209,21 @@ class Stager:
                         pending.append(entry.path)
                     else:
                         found.append(name + "/")
-                elif entry.path not in self._placed or _is_changed(entry):
+                elif entry.path not in self._placed or self._is_changed(entry):
                     found.append(name)
         return sorted(found) + [path for path in self._absent if os.path.exists(path)]
+
+    def _is_changed(self, entry: os.DirEntry[str]) -> bool:
+        return not entry.is_symlink() and entry.stat().st_mtime_ns not in self._moments
 
     def _stage_input(self, item: PlannedInput) -> None:
         target = os.path.normpath(os.path.join(self._work, item.path))
         for word in item.words:
             self._make_steps(word)
         if item.tree is None:
+            prefix = environment_of(item.path)
+            if prefix is not None and self._lead_to(prefix, item.source):
+                return
             self._make(os.path.dirname(target))
             self._file(item.source, target, item.checksum, item.executable)
             return
@@ -221,13 +238,41 @@ class Stager:
             else:
                 self._file(f"{item.source}/{entry.name}", place, entry.value, entry.executable)
 
+    def _lead_to(self, prefix: str, source: str) -> bool:
+        """Have the path of an environment lead to where it is: a copied program would not find what belongs to it.
+
+        Returns
+        -------
+        bool
+            False where it is in the tree already, copied with a directory that is an input, or not on this machine.
+        """
+        place = os.path.normpath(os.path.join(self._work, prefix))
+        original = os.path.abspath(os.path.dirname(os.path.dirname(source)))
+        if not os.path.isdir(original):
+            return False
+        if not os.path.lexists(place):
+            self._make(os.path.dirname(place))
+            os.symlink(original, place)
+            self._placed[place] = f"link to {original}"
+        return os.path.islink(place)
+
     def _file(self, source: str, target: str, checksum: str, executable: bool) -> None:
-        if self._new(target, f"{checksum} {executable}"):
+        if not self._new(target, f"{checksum} {executable}"):
+            return
+        if executable:
+            with no_fork:
+                self._copy(source, target, checksum, executable)
+        else:
             self._copy(source, target, checksum, executable)
+        if self._times:
+            moment = MOMENT + self._times.get(source, 0) * 10**9
+            os.utime(target, ns=(moment, moment))
 
     def _new(self, target: str, what: str) -> bool:
         """Return whether a place is still free; what is there already has to be the same thing."""
         there = self._placed.setdefault(target, what)
+        if there != what and os.path.islink(target) and os.path.exists(target):
+            return False  # a link of a directory that is an input leads to what the directory holds
         if there == what and not os.path.lexists(target):
             return True
         if there != what or (os.path.isdir(target) and not os.path.islink(target)):
@@ -237,7 +282,9 @@ class Stager:
     def _make(self, directory: str) -> None:
         if directory not in self._directories:
             os.makedirs(directory, exist_ok=True)
-            self._directories.add(directory)
+            while directory not in self._directories and directory.startswith(self._top):
+                self._directories.add(directory)
+                directory = os.path.dirname(directory)
 
     def _make_steps(self, word: str) -> None:
         """Make the directories that a word such as ``a/../b`` passes through."""
@@ -245,10 +292,6 @@ class Stager:
         for position, part in enumerate(parts):
             if part == ".." and position and parts[position - 1] not in ("..", ".", ""):
                 self._make(os.path.normpath(os.path.join(self._work, *parts[:position])))
-
-
-def _is_changed(entry: os.DirEntry[str]) -> bool:
-    return not entry.is_symlink() and entry.stat().st_mtime_ns != MOMENT
 
 
 def _depth_first(item: PlannedInput) -> tuple[int, str]:

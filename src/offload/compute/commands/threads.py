@@ -116,4 +116,4 @@ class ThreadExecutor(CommandExecutor):
 
         computed = take_in(job.plan, self._planner, execution, self._session, scratch, stager)
         job.entry, job.unrecorded, job.strays = computed.entry, computed.unrecorded, computed.strays
-        deliver_found(computed.found, self._session.files)
+        deliver_found(computed.found, self._session.files, job.plan.newest())
