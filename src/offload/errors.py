@@ -123,6 +123,12 @@ class WalltimeError(OffloadError):
     exit_code = 4
 
 
+class WorkFailedError(OffloadError):
+    """A call raised what cannot be raised here: its class cannot be made, or it would end the process that waits."""
+
+    exit_code = 4
+
+
 class CommandError(OffloadError):
     """A command ended with a non-zero exit code."""
 

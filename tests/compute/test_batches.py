@@ -21,7 +21,7 @@ from offload.compute.outcome import Outcome
 from offload.compute.resources import Resources
 from offload.compute.shipped import OwnFunction
 from offload.compute.worker import Batch, run_batch
-from offload.errors import NotRecordedWarning, OffloadError, StorageError
+from offload.errors import NotRecordedWarning, OffloadError, StorageError, WorkFailedError
 from tests.compute.conftest import Log
 from tests.compute.test_calls import add, echo, fail, mark, scratch, unpicklable
 
@@ -316,7 +316,7 @@ def test_outcomes_of_all_kinds(log: Log, inline: Engine) -> None:
     with pytest.raises(ValueError, match="on purpose") as caught:
         failed.result(10)
     assert "test_calls.py" in caught.value.__notes__[0]
-    assert isinstance(exits.exception(10), SystemExit)
+    assert isinstance(exits.exception(10), WorkFailedError)
     with pytest.raises(offload.EncodeError, match="lock"):
         odd.result(10)
     assert [add.submit(log.path, 1).recalled, fail.submit(log.path, "value").recalled] == [True, None]
@@ -348,8 +348,9 @@ def test_exceptions_that_cannot_be_pickled(inline: Engine) -> None:
     assert isinstance(two, TwoArguments)
     assert (two.code, str(two)) == (5, "both")
     other = fail_oddly.submit("lock").exception(10)
-    assert type(other) is RuntimeError
-    assert "raise Unloadable" in str(other)
+    assert type(other) is Unloadable
+    assert "_thread.lock" in str(other)
+    assert "raise Unloadable" in other.__notes__[0]
 
 
 @offload.task

@@ -105,3 +105,31 @@ def test_no_progress_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> N
     with following([done(1)], None):
         pass
     assert capsys.readouterr().err == ""
+
+
+def test_stop_iteration_out_of_an_awaited_call() -> None:
+    async def waits() -> None:
+        future: Future[int] = Future()
+        threading.Timer(0.1, future.set_exception, (StopIteration(3),)).start()
+        await asyncio.wait_for(future, 60)
+
+    with pytest.raises(RuntimeError) as caught:
+        asyncio.run(waits())
+    assert isinstance(caught.value.__cause__, StopIteration)
+
+
+def test_awaited_calls_are_cancelled_both_ways() -> None:
+    async def waits(future: Future[int], cancel: bool) -> None:
+        waiting = asyncio.ensure_future(_value(future))
+        await asyncio.sleep(0)
+        (waiting if cancel else future).cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert future.cancelled()
+
+    for cancel in (True, False):
+        asyncio.run(waits(Future(), cancel))
+
+
+async def _value(future: Future[int]) -> int:
+    return await future

@@ -213,6 +213,6 @@ def test_a_worker_that_does_not_see_the_home_keeps_results_in_the_batch(home: Pa
         )
         batch.mark = of
         (outcome,) = run_batch(batch)
-        assert outcome.error is None, outcome.text
+        assert outcome.error is None, outcome.error and outcome.error.said
         assert (outcome.buffer is None) is (of == marks[0])
         assert outcome.checksum

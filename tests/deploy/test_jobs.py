@@ -17,6 +17,7 @@ from offload.compute.places import Place, Registry
 from offload.deploy import launch
 from offload.deploy.processes import family
 from offload.deploy.spec import Spec
+from offload.errors import WorkFailedError
 from tests.deploy.test_local import contact_of, eventually
 
 pytestmark = pytest.mark.real
@@ -76,13 +77,47 @@ def test_what_was_computed_before_is_recalled_on_the_deployment(place: Place, lo
     assert future.recalled
 
 
+class Inner(Exception):
+    pass
+
+
+class End(BaseException):
+    pass
+
+
 def test_exceptions_come_back(place: Place, log: Path) -> None:
     @offload.task
     def fail(n: int) -> None:
         raise ValueError(f"no {n}")
 
+    @offload.task
+    def own(kind: str) -> None:
+        if kind == "end":
+            raise End("e")
+        try:
+            raise Inner(3, "i")
+        except Inner as exc:
+            raise RuntimeError("outer") from exc
+
+    @offload.task
+    def leave() -> None:
+        sys.exit(0)
+
+    failing = fail.submit(3), own.submit("inner"), own.submit("end"), leave.submit()
+    others = work.map([str(log)] * 3, range(3))
     with pytest.raises(ValueError, match="no 3"):
-        fail.submit(3).result(SECONDS)
+        failing[0].result(SECONDS)
+    with pytest.raises(RuntimeError, match="outer") as caught:
+        failing[1].result(SECONDS)
+    assert type(caught.value.__cause__) is Inner
+    assert caught.value.__cause__.args == (3, "i")
+    with pytest.raises(End, match="e"):
+        failing[2].result(SECONDS)
+    with pytest.raises(WorkFailedError, match=r"called sys\.exit\(0\)"):
+        failing[3].result(SECONDS)
+    # The answers to other calls of the same client, also of later ones, are none of theirs.
+    assert [other.result(SECONDS) for other in others] == [0, 2, 4]
+    assert work(str(log), 9) == 18
 
 
 def test_a_client_that_goes_away_leaves_its_calls_behind(place: Place, log: Path, tmp_path: Path) -> None:

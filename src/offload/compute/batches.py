@@ -15,6 +15,7 @@ from offload.compute.engine import Engine, EngineLostError, WorkerLostError
 from offload.compute.futures import Future
 from offload.compute.lanes import Lane, Work
 from offload.compute.outcome import Outcome
+from offload.compute.raised import CarriedError
 from offload.compute.recording import record
 from offload.compute.resources import Resources
 from offload.compute.runner import Runner
@@ -267,7 +268,7 @@ class Batcher(Runner):
         if outcome is not None:
             data = outcome.buffer
             if outcome.error is not None:
-                error = outcome.raised()
+                error = CarriedError(outcome.error)
             elif data is None:
                 data, error = _stored(lane.session, outcome.checksum or "")
         with self._idle:
@@ -275,7 +276,9 @@ class Batcher(Runner):
             futures = [f for f in work.futures if f.running() or f.set_running_or_notify_cancel()]
         for future in futures:
             future.effects = outcome.effects if outcome is not None else None
-            if error is not None:
+            if isinstance(error, CarriedError):
+                future.set_raised(error.raised)
+            elif error is not None:
                 future.set_exception(error)
             else:
                 assert data is not None

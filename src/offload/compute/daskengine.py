@@ -12,6 +12,7 @@ from typing import Any
 
 from offload.compute.engine import AGAIN, Engine, EngineLostError, WorkerLostError
 from offload.compute.outcome import Outcome
+from offload.compute.raised import CarriedError, Raised
 from offload.compute.resources import Resources, Supply
 from offload.compute.visible import Mark
 from offload.compute.worker import Batch, run_batch
@@ -183,6 +184,8 @@ class DaskEngine(Engine):
             answer = remote.result() if fetch or remote.status == "error" else None
             if isinstance(answer, OffloadError):
                 error = answer
+            elif isinstance(answer, Raised):
+                error = CarriedError(answer)
             else:
                 outcomes = answer
         except KilledWorker:
@@ -223,7 +226,7 @@ class DaskEngine(Engine):
             self._client.close(timeout=1)
 
 
-def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome] | OffloadError:
+def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome] | OffloadError | Raised:
     from distributed import get_worker
 
     for position, call in zip(positions, data, strict=True):
@@ -233,3 +236,5 @@ def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome] | Of
         return run_batch(batch, name if isinstance(name, str) else f"worker {name}")
     except OffloadError as exc:  # given back: what is raised, Dask logs as a failure of its own
         return exc
+    except Exception as exc:  # from code of the user's as it is loaded: nobody else may have to understand it
+        return Raised(exc)

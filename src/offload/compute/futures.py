@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 from collections.abc import Generator, Iterable
 from typing import Any, Generic, TypeVar
 
@@ -12,6 +13,7 @@ from offload.errors import EncodeError, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.compute.effects.found import Effects
+    from offload.compute.raised import Raised
 
 T = TypeVar("T")
 
@@ -53,6 +55,10 @@ class Future(concurrent.futures.Future[T], Generic[T]):
         else:
             self.set_result(value)
 
+    def set_raised(self, raised: Raised) -> None:
+        """Set what the call has raised; used by offload itself."""
+        self.set_exception(raised.rebuilt())
+
     def result(self, timeout: float | None = None) -> T:
         """Return the result, waited for `timeout` seconds at most."""
         try:
@@ -65,9 +71,32 @@ class Future(concurrent.futures.Future[T], Generic[T]):
                     note(kind, what)
 
     def __await__(self) -> Generator[Any, None, T]:
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> T:
         import asyncio
 
-        return asyncio.wrap_future(self).__await__()
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[None] = loop.create_future()
+
+        def wake() -> None:
+            if not waiting.done():
+                waiting.set_result(None)
+
+        def ended(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended before the call
+                loop.call_soon_threadsafe(wake)
+
+        self.add_done_callback(ended)
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        if self.cancelled():
+            raise asyncio.CancelledError
+        # What a coroutine raises as StopIteration arrives as RuntimeError with that as its cause: Python sees to it.
+        return self.result()
 
 
 def gather(futures: Iterable[Future[T]], *, progress: bool | None = None, timeout: float | None = None) -> list[T]:

@@ -21,7 +21,7 @@ from offload.compute import staged
 from offload.compute.athome import at_home, seen_here
 from offload.compute.effects.doers import runs_calls
 from offload.compute.effects.watch import Watch
-from offload.compute.outcome import Outcome, fail
+from offload.compute.outcome import Outcome
 from offload.compute.visible import is_visible
 from offload.errors import EncodeError, IdentityError, OffloadError, StorageError
 from offload.identity.graph import Graph
@@ -235,7 +235,7 @@ def _run(function: Callable[..., Any], graph: Graph, declared: Sequence[Any], ba
             watch.put_back(settings)
     except BaseException as exc:  # sys.exit in a call must not end the worker
         outcome.seconds = time.perf_counter() - began
-        fail(outcome, exc)
+        outcome.fail(exc)
         return outcome
     finally:
         _state.busy = nested
@@ -281,7 +281,7 @@ def _keep(outcome: Outcome, batch: Batch, result: object) -> None:
     try:
         chunks = to_buffer(result)
     except EncodeError as exc:
-        fail(outcome, exc)
+        outcome.fail(exc)
         return
     if sum(map(len, chunks)) >= LARGE and not batch.scratch and batch.at_home:
         try:

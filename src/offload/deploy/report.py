@@ -183,7 +183,9 @@ def _said(what: dict[str, Any]) -> str:
 def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
     name, state = told["name"], told["state"]
     if state == "silent":
-        return [OffloadError(told["reason"], f"its log: offload logs {name}; to start it anew: offload down {name}")]
+        return [
+            OffloadError(told["reason"], f"its log: offload logs {name}; if it does not come back: offload up {name}")
+        ]
     if state == AWAY:
         return [OffloadError(f"{name} is away: {told['reason']}", f"what stands in the way: offload doctor {name}")]
     if state == REFUSED:
@@ -208,6 +210,8 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
         for worker in told["workers"]
         if worker["state"] == "lost" or (worker["state"] != "connected" and worker["restarts"])
     ]
+    if told["jobs"] is not None and told["jobs"].get("trouble"):
+        found.append(OffloadError(f"the job service of {name} failed: {told['jobs']['trouble']}", f"{logs} jobs"))
     if told["waits"] and not told["workers"] and not _is_adaptive(told):
         found.append(OffloadError(told["waits"][-1], more))
     return found

@@ -137,7 +137,7 @@ class Jobs(Runner):
                 self._patiently(functools.partial(_post, body=body))
             except Exception as exc:  # whatever it is, nobody must wait for these calls any more
                 for call in submission.calls:
-                    self._deliver(Delivery(call.transformation, None, exc))
+                    self._deliver(Delivery(call.transformation, None, None), exc)
             with self._idle:
                 self._unsent -= len(submission.calls)
                 self._idle.notify_all()
@@ -189,11 +189,12 @@ class Jobs(Runner):
         for submission, call, _ in waiting:
             self._outgoing.put(_with_calls(submission, [call]))
 
-    def _deliver(self, delivery: Delivery) -> None:
+    def _deliver(self, delivery: Delivery, error: BaseException | None = None) -> None:
         with self._idle:
             submission, _, futures = self._waiting.pop(delivery.transformation, (None, None, []))
             self._idle.notify_all()
-        error = delivery.error
+        if delivery.error is not None:
+            error = delivery.error.rebuilt()
         if delivery.effects is not None and submission is not None:
             try:
                 tell_once(submission.label, delivery.effects)
@@ -212,7 +213,7 @@ class Jobs(Runner):
         with self._lock:
             waiting = list(self._waiting)
         for transformation in waiting:
-            self._deliver(Delivery(transformation, None, error))
+            self._deliver(Delivery(transformation, None, None), error)
 
 
 def _fetch(service: Client, basket: str, had: int) -> Any:

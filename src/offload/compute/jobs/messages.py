@@ -9,10 +9,11 @@ import pickle
 from typing import Any
 
 from offload.compute.effects.found import Effects
+from offload.compute.raised import Raised
 from offload.compute.shipped import ShippedFunction
 from offload.errors import UsageError
 
-VERSION = 2
+VERSION = 3
 
 
 class SentCall:
@@ -75,8 +76,8 @@ class Delivery:
         Which call.
     data : bytes or None
         The buffer; None where it failed.
-    error : BaseException or None
-        What was raised.
+    error : Raised or None
+        What was raised, which the service passes on as it is.
     effects : Effects or None
         What it did besides computing.
     """
@@ -84,7 +85,7 @@ class Delivery:
     __slots__ = ("data", "effects", "error", "transformation")
 
     def __init__(
-        self, transformation: str, data: bytes | None, error: BaseException | None, effects: Effects | None = None
+        self, transformation: str, data: bytes | None, error: Raised | None, effects: Effects | None = None
     ) -> None:
         self.transformation = transformation
         self.data = data

@@ -17,6 +17,7 @@ from offload.compute.commandjobs.service import CommandService
 from offload.compute.engine import Engine
 from offload.compute.futures import Future
 from offload.compute.jobs.messages import Delivery, SentCall, Submission, dump, load
+from offload.compute.raised import CarriedError, Raised
 from offload.compute.resources import resources_text
 from offload.compute.session import Session
 from offload.errors import BasketGoneError
@@ -28,6 +29,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LARGEST = 2**31
 LONGEST_WAIT = 60.0
+REMEMBERED = 600.0  # seconds for which an error of the service's own is told
 ABANDONED = 3600.0  # seconds after which a basket that nobody asks for is dropped; what is in it stays recorded
 
 
@@ -57,12 +59,19 @@ class ReceivedCall(Call):
 
 
 class ReceivedFuture(Future[bytes]):
-    """A future whose result is left as a buffer: only the client can decode it."""
+    """A future whose result, or what was raised instead, is left as bytes: only the client can decode them."""
+
+    raised: Raised | None = None
 
     def set_buffer(self, data: bytes, recalled: bool) -> None:
         """Keep the buffer."""
         self.recalled = recalled
         self.set_result(data)
+
+    def set_raised(self, raised: Raised) -> None:
+        """Keep what was raised."""
+        self.raised = raised
+        self.set_exception(CarriedError(raised))
 
 
 class Basket:
@@ -104,6 +113,7 @@ class JobService:
         self._asking = 0
         self._busy = time.monotonic()
         self.commands = commands
+        self.guard: Guard | None = None
 
     async def submit(self, request: web.Request) -> web.Response:
         """Take on calls; their results will be in the client's basket."""
@@ -159,7 +169,8 @@ class JobService:
         not know of; ``needed``: how many commands wait, by the resources that they need; ``calls``: how many of each
         label; ``demand``: by the resources that calls need, how many, and how
         many seconds they may take; ``under_way``: all of them; ``clients``: who have given calls, or wait for
-        commands; ``idle_seconds``: since anything was under way, or asked for but this.
+        commands; ``trouble``: what went wrong in here of late; ``idle_seconds``: since anything was under way,
+        or asked for but this.
         """
         calls, demand = self._batcher.load()
         counts, waiting, adopted, needed = {"waiting": 0, "running": 0}, set[str](), list[str](), dict[str, int]()
@@ -178,9 +189,14 @@ class JobService:
                 "demand": {resources_text(needed): how_much for needed, how_much in demand.items()},
                 "under_way": under_way,
                 "clients": len(self._baskets) + len(waiting),
+                "trouble": self._trouble(),
                 "idle_seconds": time.monotonic() - self._busy,
             }
         )
+
+    def _trouble(self) -> str | None:
+        trouble = self.guard.trouble if self.guard is not None else None
+        return trouble[1] if trouble is not None and time.time() - trouble[0] < REMEMBERED else None
 
     @web.middleware
     async def noticed(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -206,13 +222,16 @@ def _put(basket: Basket, delivery: Delivery) -> None:
 
 
 def _delivery(done: Any) -> Delivery:
-    error = done.exception()
-    return Delivery(done.transformation, None if error is not None else done.result(), error, done.effects)
+    error, raised = done.exception(), done.raised
+    if error is not None and raised is None:
+        raised = Raised(error)
+    return Delivery(done.transformation or "", None if error is not None else done.result(), raised, done.effects)
 
 
 def application(service: JobService, admission: Admission) -> web.Application:
     """Return the application that serves jobs; every request has to be admitted."""
-    guard = Guard(admission)
+    guard = Guard(admission, "job service")
+    service.guard = guard
     app = web.Application(middlewares=[guard.middleware, service.noticed], client_max_size=LARGEST)
     app.on_response_prepare.append(unnamed)
     app.add_routes(

@@ -122,12 +122,9 @@ def _run_in(job: Job, here: Environment) -> Answer:
 
 def _raised(outcome: Outcome) -> str:
     """Return what a call raised, in one line: the first one of its message."""
-    try:
-        error = pickle.loads(outcome.error or b"")
-        first = str(error).strip().partition("\n")[0]
-    except Exception:  # whatever its class raises when it is made again
-        return outcome.text.strip().splitlines()[-1]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+    assert outcome.error is not None
+    name, first = outcome.error.name.rpartition(".")[2], outcome.error.said.strip().partition("\n")[0]
+    return f"{name}: {first}" if first else name
 
 
 def _check_environment(environment: dict[str, Any]) -> None:

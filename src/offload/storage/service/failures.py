@@ -45,9 +45,7 @@ def from_body(status: int, body: bytes, where: str) -> OffloadError:
         told = json.loads(body)
         name, message, hint = told["error"], str(told["message"]), told.get("hint")
     except (ValueError, KeyError, TypeError, AttributeError):
-        return StorageError(
-            f"the storage service at {where} answers {status}, not as offload would", "check the address"
-        )
+        return StorageError(f"the service at {where} answers {status}, not as offload would", "check the address")
     if status == 401 and not hint:
         return errors.RefusedError(f"the service at {where} does not know this token", "use the deployment's token")
     kind = getattr(errors, name) if name in STATUS else StorageError

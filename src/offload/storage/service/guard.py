@@ -60,6 +60,8 @@ class Guard:
     ----------
     admission : Admission
         Knows what a client has to show.
+    what : str
+        The service, in messages.
 
     Attributes
     ----------
@@ -69,10 +71,14 @@ class Guard:
         When the last one ended (`time.monotonic`).
     stopping : bool
         Set when the service is to stop: what comes now is turned away.
+    trouble : (float, str) or None
+        When something last went wrong that should not have (`time.time`), and what.
     """
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, what: str = "storage service") -> None:
         self._admission = admission
+        self._what = what
+        self.trouble: tuple[float, str] | None = None
         self.active = 0
         self.stopping = False
         self.last = time.monotonic()
@@ -111,7 +117,7 @@ class Guard:
         """Wrap every handler."""
         refused = self.refusal(request)
         if refused is None and self.stopping:
-            refused = failure(503, "StorageError", "the storage service is stopping")
+            refused = failure(503, "StorageError", f"the {self._what} is stopping")
             refused.force_close()
         if refused is not None:
             return refused
@@ -135,7 +141,8 @@ class Guard:
             raise
         except Exception as error:
             log(f"error: {request.method} {request.path}: {type(error).__name__}: {error}")
-            return failure(500, "StorageError", f"internal error of the storage service: {type(error).__name__}")
+            self.trouble = time.time(), f"{request.method} {request.path}: {type(error).__name__}: {error}"[:_LINE]
+            return failure(500, "StorageError", f"internal error of the {self._what}: {type(error).__name__}: {error}")
         finally:
             self.active -= 1
             self.last = time.monotonic()
