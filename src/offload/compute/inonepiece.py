@@ -2,39 +2,66 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from types import FunctionType
+import pickle
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
 
-from offload.errors import IdentityError
+from offload.errors import EncodeError, IdentityError
 from offload.identity.distributions import PROJECT, origin
+from offload.identity.files import File
 from offload.identity.functions import closure
 from offload.identity.leftout import whole
-from offload.identity.objects import by_value, located
-from offload.identity.references import find, reference_name
+from offload.identity.objects import by_value, located, name_of, reduced, standing_or_made
+from offload.identity.references import Names, find, reference_name
 
 
-def dumps(value: object) -> bytes:
-    """Return a pickled value; what its reducers leave out is in it, and code that is not to be found by its name."""
+def dumps(value: object, names: Names | None = None) -> tuple[bytes, bool]:
+    """Return a pickled value; what its reducers leave out is in it, and code that is not to be found by its name.
+
+    The second is whether a class of a library sets its own state, which it may alter.
+
+    Objects that `names` knows come back as the globals that have these names, where they are the same.
+    """
     with io.BytesIO() as file:
-        _Pickler(file, protocol=5).dump(value)
-        return file.getvalue()
+        pickler = _Pickler(file, protocol=5)
+        pickler.names, pickler.standing = names, set()
+        try:
+            pickler.dump(value)
+        except (RecursionError, pickle.PicklingError):
+            if names is None:
+                raise
+            return dumps(value)  # a global that leads back to itself
+        return file.getvalue(), pickler.altered
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Pickles the project's classes and functions so that those that are there when it is loaded are taken."""
 
+    names: Names | None = None
+    altered = False
+    standing: set[int]
+
     def reducer_override(self, value: Any) -> Any:
         """Return the parts of a value, as :mod:`pickle` asks for them."""
-        if isinstance(value, (type, FunctionType)):
+        if isinstance(value, (type, FunctionType, BuiltinFunctionType, ModuleType)):
             name, module = reference_name(value)
-            if origin(module) == PROJECT and find(name, load=False) is not value:
-                try:
+            own = not isinstance(value, (BuiltinFunctionType, ModuleType)) and origin(module) == PROJECT
+            if own and find(name, load=False) is not value:
+                with contextlib.suppress(IdentityError):  # then it goes by value, and comes back as another
                     return located, (name, closure(value).checksum, by_value(value))
-                except IdentityError:
-                    pass  # it goes by value, and comes back as another
-        elif (parts := whole(value)) is not None:
-            return parts
-        return super().reducer_override(value)
+            return super().reducer_override(value)
+        if isinstance(value, File):
+            raise EncodeError("a File is not a result")
+        if isinstance(getattr(type(value), "__setstate__", None), FunctionType):
+            self.altered = self.altered or origin(type(value).__module__) != PROJECT
+        if (global_name := name_of(self.names, value)) is not None:
+            if id(value) in self.standing:  # met again before it was done
+                raise pickle.PicklingError(f"{global_name} contains itself")
+            self.standing.add(id(value))
+            return standing_or_made, (global_name, reduced(value))
+        parts = whole(value)
+        return super().reducer_override(value) if parts is None else parts

@@ -23,17 +23,20 @@ class Outcome:
         Unix time, and how long the function ran.
     changed : str or None
         What of all that the function reaches was changed while it ran, so that nothing is to be recorded.
+    difference : str or None
+        That what is rebuilt from the result is another, so that nothing is to be recorded.
     effects : Effects or None
         What it did besides computing.
     """
 
-    __slots__ = ("buffer", "changed", "checksum", "effects", "error", "seconds", "started")
+    __slots__ = ("buffer", "changed", "checksum", "difference", "effects", "error", "seconds", "started")
 
     def __init__(self, started: float) -> None:
         self.checksum: str | None = None
         self.buffer: bytes | None = None
         self.error: Raised | None = None
         self.changed: str | None = None
+        self.difference: str | None = None
         self.effects: Effects | None = None
         self.started = started
         self.seconds = 0.0

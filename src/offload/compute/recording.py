@@ -40,6 +40,10 @@ def _all_stood_still(call: Call, outcome: Outcome) -> bool:
 
 
 def _is_recorded(call: Call, outcome: Outcome) -> bool:
+    if outcome.difference is not None:
+        text = f"{call.label}: not recorded: {outcome.difference}"
+        warnings.warn(NotRecordedWarning(text), stacklevel=users_level())
+        return False
     # What has been seen besides is told where the result is given back.
     return not (outcome.effects and outcome.effects.undeclared) and _all_stood_still(call, outcome)
 

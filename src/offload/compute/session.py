@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from offload.compute.kept import Kept
     from offload.compute.places import Place
+    from offload.errors import DecodeError
     from offload.storage.database import Database
     from offload.storage.home import Key
     from offload.storage.rows import Entry
@@ -84,6 +85,17 @@ class Session:
             return found
         buffers = iter(found)
         return [next(buffers) if r is not None else None for r in results]
+
+    def give_up(self, transformation: str, label: str, error: DecodeError) -> None:
+        """Forget a recorded result that cannot be decoded here, and say so: the call is computed again."""
+        import warnings
+
+        from offload.errors import EffectWarning
+        from offload.notices import users_level
+
+        self.database.forget([transformation])
+        text = f"{label}: computed again: {error.message}"
+        warnings.warn(EffectWarning(text), stacklevel=users_level())
 
     def record(self, entries: Sequence[Entry]) -> list[str]:
         """Record results whose buffers are in the store.

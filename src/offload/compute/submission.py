@@ -23,8 +23,9 @@ from offload.compute.runner import Runner
 from offload.compute.session import Session, current, session_there
 from offload.compute.shipped import OwnFunction
 from offload.compute.tasks import Task
+from offload.compute.values import from_buffer
 from offload.compute.worker import inside
-from offload.errors import IdentityError
+from offload.errors import DecodeError, IdentityError
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -104,7 +105,14 @@ def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[
         if data is None:
             missing.append((call, future))
         elif not future.cancelled() or future.set_running_or_notify_cancel():
-            future.set_buffer(data, recalled=True)
+            try:
+                value = from_buffer(data, call.transformation)
+            except DecodeError as exc:
+                session.give_up(call.transformation, task.label, exc)
+                missing.append((call, future))
+            else:
+                future.recalled = True
+                future.set_result(value)
     if missing:
         if task.watched:
             tell_reached(task.label, graph, stacklevel=4)

@@ -13,7 +13,7 @@ from offload.compute.calls import Call, explain
 from offload.compute.effects.doers import runs_calls
 from offload.compute.session import Session, current
 from offload.compute.values import from_buffer
-from offload.errors import EncodeError, NotRecordedWarning, OffloadError, StorageError, UsageError
+from offload.errors import DecodeError, EncodeError, NotRecordedWarning, OffloadError, StorageError, UsageError
 from offload.identity.calls import Recorder, bind
 from offload.identity.functions import remember
 from offload.identity.graph import Graph
@@ -115,7 +115,10 @@ class Task:
         call = self.identify(args, kwargs)
         (data,) = session.recall((call.transformation,))
         if data is not None:
-            return from_buffer(data, call.transformation)
+            try:
+                return from_buffer(data, call.transformation)
+            except DecodeError as exc:
+                session.give_up(call.transformation, self.label, exc)
         return self._compute(session, call)
 
     def identify(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
@@ -192,7 +195,10 @@ class Task:
         call = self.identify(args, kwargs)
         (data,) = session.recall((call.transformation,))
         if data is not None:
-            return from_buffer(data, call.transformation)
+            try:
+                return from_buffer(data, call.transformation)
+            except DecodeError as exc:
+                session.give_up(call.transformation, self.label, exc)
         from offload.compute.effects.telling import tell_reached
         from offload.compute.effects.watch import Watch
         from offload.compute.outcome import Outcome
@@ -261,7 +267,9 @@ class Task:
             tell_changed(self.label, name, stacklevel=4)
             return
         try:
-            chunks = to_buffer(result)
+            chunks, difference = to_buffer(result, graph)
+            if difference is not None:
+                raise EncodeError(difference, "give its class a __reduce__ that tells all, or use offload.register")
             if call.scratch:
                 outcome.checksum = sha256(b"".join(chunks)).hexdigest()
             else:

@@ -5,40 +5,85 @@ from __future__ import annotations
 from offload.errors import DecodeError, EncodeError
 from offload.identity.cbor import PICKLE, head
 from offload.identity.decoding import decode
-from offload.identity.encoding import encode_chunks
+from offload.identity.encoding import Encoder, identify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from offload.identity.encoding import Chunk
+    from offload.identity.graph import Graph
 
 
-def to_buffer(value: object) -> list[Chunk]:
-    """Return a result's buffer, in chunks.
+def to_buffer(value: object, graph: Graph | None = None) -> tuple[list[Chunk], str | None]:
+    """Return a result's buffer, in chunks, and what keeps it from being recorded: the buffer holds something else.
 
     Results with cycles, and those in which a part that can change stands in two places, are pickled as a whole: so
     they come back in one piece. Different bytes for equal ones can only make a later call compute again.
 
+    Parameters
+    ----------
+    value : object
+        What a call has returned.
+    graph : Graph, optional
+        Of its function: globals that it reaches come back as what they are.
+
     Raises
     ------
     EncodeError
-        If the result can be neither encoded nor pickled.
+        If the result can be neither encoded nor pickled, or cannot be rebuilt.
     """
+    chunks, exact = _written(value, graph)
+    return chunks, None if exact else _difference(value, chunks, exact is None, graph)
+
+
+def _written(value: object, graph: Graph | None, shared: bool = False) -> tuple[list[Chunk], bool | None]:
+    from offload.identity.references import Names
+
+    names = None if graph is None else Names(graph)
+    encoder = Encoder(parts=None if shared else {}, names=names)
     try:
-        return encode_chunks(value, shared=False)
+        encoder.write(value)
     except Exception as exc:  # whatever an encoding that the user registered may raise
+        if shared:
+            raise
         from offload.compute.inonepiece import dumps
 
         refused = exc if isinstance(exc, EncodeError) else EncodeError(f"it has no encoding: {exc!r}")
         try:
-            data = dumps(value)
+            data, altered = dumps(value, names)
         except Exception:  # whatever the parts of the value may raise
             try:
-                return encode_chunks(value)
+                return _written(value, graph, shared=True)
             except Exception:  # as before
                 raise refused from exc
-        return [head(6, PICKLE), head(2, len(data)), data]
+        return [head(6, PICKLE), head(2, len(data)), data], None if altered else False
+    return encoder.chunks, encoder.exact
+
+
+def _difference(value: object, chunks: list[Chunk], altered: bool, graph: Graph | None) -> str | None:
+    """Rebuild a result, and say that it is not what it was; `altered` where a library's class may alter itself.
+
+    Raises
+    ------
+    EncodeError
+        If it cannot be rebuilt.
+    """
+    data = b"".join(chunks)
+    try:
+        rebuilt = decode(data)
+    except Exception as exc:  # whatever a decoding that the user registered may raise
+        message, hint = (exc.message, exc.hint) if isinstance(exc, DecodeError) else (repr(exc), None)
+        raise EncodeError(
+            f"the result cannot be rebuilt from what would be recorded: {message}",
+            hint or "return plainer values, or register an encoding with offload.register",
+        ) from exc
+    try:
+        same = altered or b"".join(_written(rebuilt, graph)[0]) == data or identify(rebuilt) == identify(value)
+        same = same or bool(rebuilt == value)
+    except Exception:  # it cannot be compared: whatever its own ``==`` may raise
+        same = True
+    return None if same else f"a {type(value).__qualname__} that is rebuilt from what would be recorded is another"
 
 
 def from_buffer(data: bytes, transformation: str) -> Any:

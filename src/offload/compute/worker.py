@@ -242,7 +242,7 @@ def _run(function: Callable[..., Any], graph: Graph, declared: Sequence[Any], ba
     outcome.seconds = time.perf_counter() - began
     outcome.changed = graph.changed() or (staged.changed(used) if used else None)
     outcome.effects = watch.all_seen(graph)
-    _keep(outcome, batch, result)
+    _keep(outcome, batch, graph, result)
     return outcome
 
 
@@ -273,13 +273,13 @@ def _place(batch: Batch, met: Sequence[tuple[File, str]], files: Sequence[Sent])
     return staged.place(met, files, session_at_home(batch.storage).store, get_worker().local_directory)
 
 
-def _keep(outcome: Outcome, batch: Batch, result: object) -> None:
+def _keep(outcome: Outcome, batch: Batch, graph: Graph, result: object) -> None:
     """Turn the result into a buffer, and put a large one into the store."""
     from offload.compute.session import session_at_home
     from offload.compute.values import to_buffer
 
     try:
-        chunks = to_buffer(result)
+        chunks, outcome.difference = to_buffer(result, graph)
     except EncodeError as exc:
         outcome.fail(exc)
         return

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from offload.identity.pieces import Pieces
+    from offload.identity.references import Names
 
     Chunk = bytes | memoryview
     Write = Callable[["Encoder", Any], None]
@@ -71,11 +72,19 @@ class Encoder:
         default that is the digest of all that the thing reaches.
     pieces : Pieces, optional
         Takes note of what is written; objects that it knows stand in the bytes as the checksum of what was written.
+    names : Names, optional
+        Tells under which names objects are found, by their ids: decoding takes what stands there, if it is the same.
+
+    Attributes
+    ----------
+    exact : bool or None
+        Whether what is decoded is known to be what was written; None where a class of a library sets its own state,
+        which it may alter.
     """
 
     names_pieces = True
     skips_filled = False  # whether attributes that objects have computed and kept are left out
-    __slots__ = ("chunks", "depth", "laid", "modules", "open", "parts", "pieces", "portable", "refer")
+    __slots__ = ("chunks", "depth", "exact", "laid", "modules", "names", "open", "parts", "pieces", "portable", "refer")
 
     def __init__(
         self,
@@ -83,11 +92,14 @@ class Encoder:
         refer: Callable[[object], object] | None = None,
         parts: dict[int, object] | None = None,
         pieces: Pieces | None = None,
+        names: Names | None = None,
     ) -> None:
         self.chunks: list[Chunk] = []
         self.modules: set[str] = set()
         self.portable = portable
         self.laid = portable  # whether it is told how arrays lie in memory
+        self.names = names
+        self.exact: bool | None = True
         self.refer = refer
         self.open: set[int] = set()
         self.parts = parts
@@ -308,12 +320,9 @@ def encode(value: object) -> bytes:
     return b"".join(encode_chunks(value))
 
 
-def encode_chunks(value: object, shared: bool = True) -> list[Chunk]:
-    """Return the canonical encoding as chunks, so that large arrays are not copied.
-
-    Without `shared`, a value is refused in which a part that can change stands in two places: decoding makes two of it.
-    """
-    encoder = Encoder(parts=None if shared else {})
+def encode_chunks(value: object) -> list[Chunk]:
+    """Return the canonical encoding as chunks, so that large arrays are not copied."""
+    encoder = Encoder()
     encoder.write(value)
     return encoder.chunks
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from offload.errors import EncodeError, UsageError
+from offload.errors import DecodeError, EncodeError, UsageError
 from offload.identity.checksums import checksum_of_chunks
 from offload.identity.objects import register
 
@@ -116,7 +116,10 @@ class Directory(File):
 
 
 def _not_a_result(state: Any) -> Any:
-    raise EncodeError("a File is an argument, not a result", "return the file's content")
+    raise DecodeError(
+        "a File or Directory is an argument, not a result: the file may be gone when it is recalled",
+        "return the file's content, or make the file by a command with offload.run(..., output=[...])",
+    )
 
 
 _noting = threading.local()

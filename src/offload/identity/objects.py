@@ -19,7 +19,18 @@ from offload.identity import cbor as tags
 from offload.identity.distributions import PROJECT, STANDARD, origin
 from offload.identity.leftout import complete, is_held, left_out
 from offload.identity.opaque import leads_to
-from offload.identity.references import bound_method, curried, find, find_global, is_silent, module_of, reference_name
+from offload.identity.pieces import is_plain
+from offload.identity.references import (
+    bound_method,
+    curried,
+    find,
+    find_global,
+    is_silent,
+    module_of,
+    named_objects,
+    reference_name,
+    standing,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +40,7 @@ if TYPE_CHECKING:
     from offload.identity.decoding import Decoder
     from offload.identity.encoding import Encoder
     from offload.identity.pieces import Pieces
+    from offload.identity.references import Names
 
 _BY_TYPE: dict[type, tuple[str, Callable[[Any], object]]] = {}
 _BY_NAME: dict[str, Callable[[Any], object]] = {}
@@ -105,6 +117,10 @@ def write_object(encoder: Encoder, value: Any) -> None:
         _note(encoder, cls.__module__)
         encoder.opaque()
         name, encode = registered
+        if encoder.exact and (
+            name.startswith("offload.") or not encode.__module__.startswith(("offload.", "builtins"))
+        ):
+            encoder.exact = False
         encoder.enter(value)
         encoder.tag(tags.OBJECT)
         layout = _LAYOUTS[name][0](value) if encoder.laid and name in _LAYOUTS else None
@@ -159,9 +175,56 @@ def _write_reduced(encoder: Encoder, value: Any) -> None:
         parts = without_filled(value, parts)
     if parts[0] is find_global:
         _note(encoder, parts[1][0])
+    if encoder.portable:
+        if encoder.exact is not None and not (parts[6] is None and _comes_back(type(value))):
+            own = origin(type(value).__module__) == PROJECT
+            encoder.exact = None if not own and hasattr(type(value), "__setstate__") else False
+        name = name_of(encoder.names, value)
+        if name is not None:
+            encoder.tag(tags.REDUCED)
+            encoder.array(2)
+            encoder.write(standing)
+            encoder.tag(tags.TUPLE)
+            encoder.array(2)
+            encoder.write(name)
+    elif type(value) is object and encoder.refer is None:  # it is nothing but itself
+        name = named_objects().get(id(value))
+        parts = parts if name is None else (*parts[:6], ({"": name}, {}))
     if encoder.pieces is not None:
         encoder.pieces.note_object(value, reduced, parts)
     _write_parts(encoder, value, parts)
+
+
+def name_of(names: Names | None, value: Any) -> str | None:
+    """Return the name under which an object is found of which it matters which one it is."""
+    equality: Any = type(value).__eq__
+    if names is None or equality is not object.__eq__ or isinstance(value, BaseException):
+        return None
+    return names.of(value)
+
+
+def standing_or_made(name: str, parts: tuple[Any, ...]) -> Any:
+    """Return the global of a name where it is the same as what is rebuilt from parts, else that."""
+    return standing(name, rebuild(*parts))
+
+
+_come_back: dict[type, bool] = {}
+
+
+def _comes_back(cls: type) -> bool:
+    """Tell whether instances of a class are known to be rebuilt as they were."""
+    known = _come_back.get(cls)
+    if known is None:
+        if origin(cls.__module__) == PROJECT:
+            make: Any = cls.__new__
+            known = is_plain(cls) and make is object.__new__ and not hasattr(cls, "__setstate__")
+        else:
+            where = origin(cls.__module__)
+            known = not issubclass(cls, BaseException) and (
+                where == STANDARD or where.startswith(("numpy==", "pandas=="))
+            )
+        _come_back[cls] = known
+    return known
 
 
 def _install(name: str) -> None:
@@ -271,6 +334,7 @@ def _write_reference(encoder: Encoder, tag: int, value: Any) -> None:
         encoder.modules |= graph.modules
         if encoder.portable and tag != tags.MODULE and find(name) is not value:
             payload = by_value(value)
+            encoder.exact = encoder.exact and False
     else:
         _note(encoder, module)
     attributes = _attributes(value) if digest is not None and tag == tags.FUNCTION and value.__dict__ else None
@@ -330,6 +394,8 @@ def read_object(decoder: Decoder, tag: int) -> Any:
         try:
             value = _BY_NAME[name](state)
             return _LAYOUTS[name][1](value, *layout) if layout else value
+        except DecodeError:
+            raise
         except Exception as exc:  # whatever a registered decoding may raise
             raise DecodeError(f"a {name} cannot be rebuilt: {type(exc).__name__}: {exc}") from exc
     if tag == tags.REDUCED:

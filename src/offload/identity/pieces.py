@@ -81,7 +81,7 @@ class Pieces:
         if self._is_known(value):
             return
         cls = type(value)
-        if _is_plain(cls):
+        if is_plain(cls):
             names = vars(value)
             self._plain.append((value, cls, tuple(names), tuple(names.values())))
         elif _are_same(reduce(value), parts):
@@ -138,7 +138,7 @@ def _holds(names: dict[Any, Any], keys: tuple[object, ...], values: tuple[object
 _known_plain: dict[type, bool] = {}
 
 
-def _is_plain(cls: type) -> bool:
+def is_plain(cls: type) -> bool:
     """Tell whether instances are pickled from their class and ``__dict__``, and nothing else."""
     known = _known_plain.get(cls)
     if known is None:

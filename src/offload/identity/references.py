@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from offload.identity.graph import Graph
+
 
 # They guard and tell, and have no part in the result. Loggers are mostly named by __name__, which a script changes.
 # Of the environment, `os.environ` does not count, so neither does `from os import environ`.
@@ -96,3 +98,64 @@ def curried(cls: Any, function: Any, arguments: Any, keywords: Any) -> Any:
 def bound_method(function: Callable[..., Any], instance: Any) -> Any:
     """Return a method of an instance."""
     return MethodType(function, instance)
+
+
+def named_objects() -> dict[int, str]:
+    """Return the names of the bare objects, made by ``object()``, that modules hold, by their ids."""
+    found: dict[int, str] = {}
+    for module_name, module in list(sys.modules.items()):
+        names = getattr(module, "__dict__", None)
+        for name, held in list(names.items()) if isinstance(module, ModuleType) and names else ():
+            if type(held) is object:
+                full = f"{_importable(module_name)}:{name}"
+                found[id(held)] = min(full, found.get(id(held), full))
+    return found
+
+
+class Names:
+    """Under which names objects are found: those that code reaches in modules and classes, and those beside a class.
+
+    Parameters
+    ----------
+    graph : Graph
+        Of the code.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph: Graph | None = graph
+        self._modules: set[str] = set()
+        self._found: dict[int, str] = {}
+
+    def of(self, value: Any) -> str | None:
+        """Return the name of a value, or None."""
+        if self._graph is not None:
+            self._look(self._graph)
+            self._graph = None
+        module = type(value).__module__
+        if module not in self._modules and module != "builtins":
+            self._modules.add(module)
+            for name, held in list(vars(sys.modules.get(module) or object).items()):
+                self._found.setdefault(id(held), f"{_importable(module)}:{name}")
+        return self._found.get(id(value))
+
+    def _look(self, graph: Graph) -> None:
+        for names, name, held in graph._names:
+            module = names.get("__name__")
+            if type(module) is str and type(name) is str:
+                self._found.setdefault(id(held), f"{_importable(module)}:{name}")
+        for node in graph.nodes:
+            if node.kind == "class" and isinstance(node.subject, type):
+                full, _ = reference_name(node.subject)
+                for name, held in vars(node.subject).items():
+                    self._found.setdefault(id(held), f"{full}.{name}")
+
+
+def standing(name: str, value: Any) -> Any:
+    """Return the global of a name where it is the same as a value that was found there, else that value."""
+    from offload.identity.encoding import encode
+
+    found = find(name, load=False)
+    try:
+        return found if type(found) is type(value) and encode(found) == encode(value) else value
+    except EncodeError:  # it leads back to itself, or holds what has no encoding
+        return value
