@@ -254,3 +254,69 @@ def test_a_program_is_never_busy(offload: Offload, work: Path) -> None:
     (work / "n.txt").write_text("".join(f"{n}\n" for n in range(400)))
     done = offload("run", "--each", "n.txt", "-j", "8", "--", "./prog", "{}", timeout=300)
     assert (done.returncode, done.stdout) == (0, (work / "n.txt").read_bytes())
+
+
+def told(offload: Offload, *words: str | Path) -> str:
+    """What offload says of a command that it computes."""
+    return offload("run", *words).stderr.decode()
+
+
+def test_what_a_command_may_have_missed_without_failing(offload: Offload, work: Path) -> None:
+    """It ran, and gave nothing: the directory that it looked into is not there."""
+    (work / "data").mkdir()
+    (work / "data" / "a.csv").write_text("1")
+    (work / "count.py").write_text("from glob import glob\nprint(len(glob('data/*.csv')), 'text')\n")
+    (work / "count.sh").write_text("#!/bin/sh\nls data/*.csv 2>/dev/null | wc -l\n")
+    (work / "count.sh").chmod(0o755)
+    assert "it ran in an empty directory" in told(offload, "--", "ls")
+    assert "data/ is named by a script, exists here and is not an input" in told(offload, "--", "python3", "count.py")
+    assert "--input data/" in told(offload, "--", "./count.sh")
+    for words in (["--input", "data", "--", "python3", "count.py"], ["--", "ls", "data"], ["--", "echo", "."]):
+        said = told(offload, *words)
+        assert "recorded" in said
+        assert "exists here" not in said and "empty directory" not in said
+
+
+def test_a_standard_input_that_was_eaten_in_a_loop_is_told(command: Path, home: Path, work: Path) -> None:
+    for name in "abc":
+        (work / name).write_text("x\n")
+    loop = f'ls a b c | while read f; do {command} run -q {{}} -- grep -c x "$f"; done'
+    done = subprocess.run(["sh", "-c", loop.replace("{}", "")], capture_output=True, check=True)
+    assert done.stdout == b"1\n"
+    assert b"standard input (a pipe, read to its end, 4 bytes) counts" in done.stderr
+    assert b"--stdin none" in done.stderr
+    done = subprocess.run(["sh", "-c", loop.replace("{}", "--stdin none")], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"1\n1\n1\n", b"")
+    done = subprocess.run(["sh", "-c", f"cat a | {command} run -q -- paste - b"], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"x\tx\n", b"")
+
+
+@pytest.mark.parametrize("name", ["sort a | head", "cd", "source"])
+def test_what_only_a_shell_understands(offload: Offload, work: Path, name: str) -> None:
+    done = offload("run", "--", name)
+    assert done.returncode == 127
+    assert b"offload run -- sh -c" in done.stderr
+
+
+def test_lists_of_commands_that_cannot_be(offload: Offload, work: Path) -> None:
+    (work / "f").write_text("x\n")
+    for words in (
+        ["--", "echo", "{}", ":::", "a", ":::", "b"],
+        ["--", "echo", "{}", "::::", "f", ":::", "a"],
+        ["--each", "f", "--", "echo", "{}", ":::", "a"],
+    ):
+        done = offload("run", *words)
+        assert done.returncode == 125
+        assert b"one list of arguments" in done.stderr
+    done = offload("run", "-o", "same.txt", "--", "sh", "-c", "echo $1 > same.txt", "-", "{}", ":::", "a", "b")
+    assert done.returncode == 125
+    assert b"several commands would write the output same.txt" in done.stderr
+    assert not (work / "same.txt").exists()
+    done = offload("run", "--", "echo", ":::")
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert b"the list is empty" in done.stderr
+
+
+def test_failures_are_named_also_when_it_is_to_be_quiet(offload: Offload, work: Path) -> None:
+    done = offload("run", "-q", "--", "sh", "-c", "exit {}", ":::", "0", "3")
+    assert (done.returncode, done.stderr) == (1, b"offload: failed (exit code 3): 3\n")

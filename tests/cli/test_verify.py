@@ -220,7 +220,7 @@ def test_calls_that_give_the_same(offload: Offload, project: Project) -> None:
     (project.path / "words").write_text("x")
     project.run(
         "total(1); total(1, 2, 3, k=5, z=4); length(numbers(10000)); coordinate(Point(3)); late(3);"
-        "read(offload.File('words')); sort([3, 1]); print(total.submit(7).result())"
+        "read(offload.File('words')); sort.submit([3, 1]).result(); print(total.submit(7).result())"
     )
     (project.path / "verified_helper.py").write_text("def one_more(x):\n    return x + 2\n")
     done = offload("verify", "--kind", "python")

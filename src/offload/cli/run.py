@@ -109,11 +109,14 @@ def run_one(parsed: Parsed, request: Request, tell: Say) -> int:
     from offload.compute.commands.recall import close_stdin, plan_one, recall, recall_recorded, replay
     from offload.compute.commands.sinks import sink_to
     from offload.compute.commands.stage import Scratch
+    from offload.compute.commands.stdin import note as stdin_note
 
     session, place = session_and_place(parsed)
     scratch = Scratch(request.scratch)
     try:
         planner, plan = plan_one(request, session, scratch, tell)
+        if plan.stdin.size and (text := stdin_note(plan.stdin, request.stdin, request.argv, len(plan.inputs))):
+            say(text)  # also where all is to be quiet: what is lost so would not be missed
         if place is not None:
             close_stdin(plan, session)
         if parsed.dry_run or parsed.why:
@@ -132,13 +135,19 @@ def run_one(parsed: Parsed, request: Request, tell: Say) -> int:
 
             return detach([plan], [record is not None], session, place, parsed.json, tell)
         if record is None:
-            from offload.cli.run_computed import computed_by, report_computed
+            from offload.cli.run_computed import computed_by, describe_unseen, report_computed
 
             computed = computed_by(place, plan, planner, session, scratch, tell)
             if computed is not None:
                 known = [item.path for item in plan.inputs]
                 return report_computed(
-                    computed, described(plan), known, None if place is None else place.name, parsed.json, tell
+                    computed,
+                    described(plan),
+                    known,
+                    None if place is None else place.name,
+                    parsed.json,
+                    tell,
+                    lambda: describe_unseen(plan),
                 )
             record = recall_recorded(plan, session)
         whole = replay(record, session, sink_to(1), sink_to(2))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
 
+MOST_SCRIPT = 1024 * 1024
+
 
 def computed_by(
     place: Place | None, plan: Plan, planner: Planner, session: Session, scratch: Scratch, tell: Say
@@ -44,7 +46,13 @@ def computed_by(
 
 
 def report_computed(
-    computed: Computed, subject: dict[str, object], known: list[str] | None, name: str | None, as_json: bool, tell: Say
+    computed: Computed,
+    subject: dict[str, object],
+    known: list[str] | None,
+    name: str | None,
+    as_json: bool,
+    tell: Say,
+    unseen: Callable[[], list[str]] | None = None,
 ) -> int:
     """Say what came of a command, and return its exit code.
 
@@ -62,6 +70,8 @@ def report_computed(
         Whether to report in JSON, too.
     tell : callable
         Gets the lines for the user.
+    unseen : callable, optional
+        Finds what of this directory the command may have missed without failing.
     """
     execution = computed.execution
     code = execution.exit_code
@@ -106,7 +116,22 @@ def report_computed(
         tell(f"computed in {took}, {'recorded' if computed.outcome != 'same' else 'as recorded'}")
     if computed.strays:
         tell(describe_strays(computed.strays))
+    if not code and unseen is not None:
+        for text in unseen():
+            tell(text)
     return code
+
+
+def describe_unseen(plan: Plan) -> list[str]:
+    """Return what of this directory a command has not seen, though it may have meant to."""
+    from offload.compute.commands.hints import lists_nothing, named_by_scripts
+
+    inputs = [item.path for item in plan.inputs]
+    if not inputs and lists_nothing(plan.request.argv):
+        return ["it ran in an empty directory: what is here is not there; declare it with --input ."]
+    scripts = [item.source for item in plan.inputs if item.tree is None and item.size < MOST_SCRIPT]
+    names = named_by_scripts(inputs, scripts, plan.request.output_paths)
+    return [f"{quoted(n)} is named by a script, exists here and is not an input: --input {quoted(n)}" for n in names]
 
 
 def describe_strays(strays: list[str]) -> str:

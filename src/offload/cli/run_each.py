@@ -57,13 +57,23 @@ def run_each(parsed: Parsed) -> int:
 
         plans, recorded = [job.plan for job in commands.jobs], [job.state == "recalled" for job in commands.jobs]
         return detach(plans, recorded, session, place, parsed.json, tell)
+    if not arguments:
+        tell("the list is empty: there is nothing to run")
+        return 0
     failures: list[tuple[int, Job]] = []
-    with interruptible(), closing(commands.run(tell, progress.tick)) as jobs:
-        for number, job in enumerate(jobs, 1):
-            if job.state == "failed":
-                failures.append((number, job))
-            if not _write(job, session, progress):
-                return PIPE_CLOSED
+    try:
+        with interruptible(), closing(commands.run(tell, progress.tick)) as jobs:
+            for number, job in enumerate(jobs, 1):
+                if job.state == "failed":
+                    failures.append((number, job))
+                if not _write(job, session, progress):
+                    return PIPE_CLOSED
+    except KeyboardInterrupt:
+        progress.end()
+        done = commands.counts["recalled"] + commands.counts["computed"]
+        if place is None:
+            say(f"interrupted: {done:,} of {len(arguments):,} recorded; run it again to go on")
+        raise
     progress.end()
     # Results are recorded in batches, the last of them after the last output has been written.
     unrecorded = [job for job in commands.jobs if job.unrecorded]
@@ -75,9 +85,15 @@ def run_each(parsed: Parsed) -> int:
 
 def _arguments(parsed: Parsed) -> tuple[list[str], list[str]]:
     """Return the command and the arguments, one for each time that it is to be run."""
+    words = parsed.command
+    if words.count(":::") > (parsed.each is None) or not {"::::", ":::+", "::::+"}.isdisjoint(words):
+        raise UsageError(
+            "a command line can have one list of arguments",
+            "write a line for each command to a file: --each",
+        )
     if parsed.each is None:
-        cut = parsed.command.index(":::")
-        return parsed.command[:cut], parsed.command[cut + 1 :]
+        cut = words.index(":::")
+        return words[:cut], words[cut + 1 :]
     try:
         if parsed.each == "-":
             data = sys.stdin.buffer.read()
@@ -94,7 +110,7 @@ def _requests(parsed: Parsed, command: list[str], arguments: list[str]) -> list[
     if not uses([*command, *parsed.var]):
         command = [*command, "{}"]
     variables, resources = variables_of(parsed.var), resources_of(parsed.resources)
-    return [
+    requests = [
         Request(
             [expand(word, argument, number) for word in command],
             inputs=[expand(word, argument, number) for word in parsed.input],
@@ -109,6 +125,22 @@ def _requests(parsed: Parsed, command: list[str], arguments: list[str]) -> list[
         )
         for number, argument in enumerate(arguments, 1)
     ]
+    _check_outputs(requests)
+    return requests
+
+
+def _check_outputs(requests: list[Request]) -> None:
+    """Refuse commands that would write the same file: the last one would win."""
+    writers: dict[str, tuple[str, ...]] = {}
+    for request in requests:
+        for output in request.outputs:
+            writer = writers.setdefault(output, tuple(request.argv))
+            if writer != tuple(request.argv) and not output.endswith("/") and not os.path.isdir(output):
+                raise UsageError(
+                    f"several commands would write the output {output}",
+                    f"put the argument into its name: --output '{{/.}}-{os.path.basename(output)}'; a directory that "
+                    f"they share ends with a slash: --output {output}/",
+                )
 
 
 def _stdin(parsed: Parsed, session: Session) -> Stdin:
@@ -204,8 +236,6 @@ def _report(
             }
         )
         return
-    if parsed.quiet:
-        return
     for number, job in failures[:MOST_FAILURES]:
         say(f"failed ({describe_exit(_exit_code(job))}): {quote([arguments[number - 1]])}")
     if len(failures) > MOST_FAILURES:
@@ -213,7 +243,7 @@ def _report(
     reasons = {job.unrecorded: None for job in unrecorded}
     for reason in list(reasons)[:3]:
         say(f"{sum(job.unrecorded == reason for job in unrecorded):,} not recorded: {reason}")
-    if strays:
+    if strays and not parsed.quiet:
         say(describe_strays(strays))
 
 

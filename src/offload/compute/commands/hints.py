@@ -7,10 +7,13 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 TAIL = 64 * 1024
 MOST = 5
+MOST_TEXT = 1024 * 1024
+_SCRIPTS = (".py", ".sh", ".bash", ".r", ".R", ".pl", ".jl", ".rb", ".js")
+_LISTING = frozenset("dir du exa find ls lsd tree".split())
 
 # Programs quote names in many ways; the last four are typographic quotation marks.
 _OPEN, _CLOSE = "'\"`\u2018\u201c", "'\"`\u2019\u201d"
@@ -42,6 +45,51 @@ def missing_inputs(stderr: bytes, known: Collection[str]) -> list[str]:
         if len(found) == MOST:
             break
     return list(found)
+
+
+def named_by_scripts(inputs: Collection[str], scripts: Iterable[str], outputs: Collection[str] = ()) -> list[str]:
+    """Return what the texts of scripts name that is here and was no input: the command has not seen it.
+
+    Parameters
+    ----------
+    inputs, outputs : collection of str
+        Normalised paths that the command had, and made.
+    scripts : iterable of str
+        Paths of files; those that are no text are passed over.
+    """
+    found: dict[str, None] = {}
+    for script in scripts:
+        if script.endswith(_SCRIPTS) or _is_script(script):
+            with open(script, "rb") as stream:
+                text = stream.read(MOST_TEXT).decode("utf-8", "replace")
+            for word in _QUOTED.findall(text) + (_NAME.findall(text) if not script.endswith(".py") else []):
+                found.update(dict.fromkeys(_here(word, [*inputs, *outputs])))
+    return list(found)[:MOST]
+
+
+def lists_nothing(argv: Sequence[str]) -> bool:
+    """Return whether a command shows what is in a directory, and names none."""
+    return os.path.basename(argv[0]) in _LISTING and all(word.startswith("-") or word == "." for word in argv[1:])
+
+
+def _here(word: str, known: Collection[str]) -> Iterator[str]:
+    """Give the path that a word names, or the directory of a pattern, where that is here and not known."""
+    begin = min((word.find(mark) for mark in "*?[{%" if mark in word), default=-1)
+    path = os.path.normpath(word if begin < 0 else os.path.dirname(word[:begin]) or "")
+    if path in (".", "") or path.startswith(("/", "..")) or "\0" in path or not os.path.exists(path):
+        return
+    if "/" not in word and not os.path.splitext(path)[1]:  # a common word, perhaps
+        return
+    if not any(path == one or path.startswith(one + "/") or one.startswith(path + "/") for one in known):
+        yield f"{path}/" if os.path.isdir(path) else path
+
+
+def _is_script(path: str) -> bool:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(2) == b"#!"
+    except OSError:
+        return False
 
 
 def _candidates(text: str, known: Collection[str]) -> Iterator[str]:

@@ -54,6 +54,17 @@ def interpreter(program: str, path: str | None = None) -> tuple[str, str] | None
         return None
 
 
+_BUILTINS = frozenset(
+    ". [[ alias bg cd declare eval export fg let local set source type ulimit umask unset wait".split()
+)
+
+
+def _shell_hint(name: str) -> str | None:
+    if name in _BUILTINS or any(letter in name for letter in " |;&<>$"):
+        return "a shell understands it: offload run -- sh -c TEXT"
+    return None
+
+
 def resolve(name: str, path: str | None = None) -> str:
     """Return the path of the file that a command's first word stands for.
 
@@ -78,5 +89,5 @@ def resolve(name: str, path: str | None = None) -> str:
             refused = place
     if refused:
         raise NotExecutableError(f"{refused} is not executable", f"chmod +x {refused}")
-    hint = f"a file of that name is here: ./{name}" if os.path.isfile(name) else None
+    hint = f"a file of that name is here: ./{name}" if os.path.isfile(name) else _shell_hint(name)
     raise CommandNotFoundError(f"command not found: {name}", hint)

@@ -21,7 +21,7 @@ from offload.identity.commands import STDIN_OPEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from offload.compute.commands.stage import Scratch
     from offload.storage.filecache import FileChecksums
@@ -172,6 +172,28 @@ def _find(mode: str, files: FileChecksums, scratch: Scratch, say: Callable[[str]
     if kind != stat.S_IFIFO:
         return Stdin()
     return _read(scratch, say) if ready(PATIENCE) else Stdin(STDIN_OPEN)
+
+
+def note(stdin: Stdin, mode: str, argv: Sequence[str], inputs: int) -> str | None:
+    """Return what to tell of a standard input that a command may not have asked for, or None.
+
+    In a loop of a shell (``while read name; do offload run ...``) it is the rest of the list.
+
+    Parameters
+    ----------
+    stdin : Stdin
+        What was found.
+    mode : str
+        As for `find`.
+    argv : sequence of str
+        The command.
+    inputs : int
+        How many files its words name.
+    """
+    if mode != "auto" or not stdin.size or not inputs or any(word in ("-", "/dev/stdin") for word in argv):
+        return None
+    what = "a file" if stdin.spool is None else "a pipe, read to its end"
+    return f"standard input ({what}, {stdin.size:,} bytes) counts; if the command needs none of it: --stdin none"
 
 
 def ready(seconds: float) -> bool:
