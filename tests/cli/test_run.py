@@ -255,7 +255,7 @@ def test_the_environment_is_minimal(offload: Offload, work: Path) -> None:
     done = offload("run", "-q", "--", "env", env={"SECRET": "x", "LANG": "de_DE.UTF-8"})
     environment = dict(line.split("=", 1) for line in done.stdout.decode().splitlines())
     assert sorted(environment) == [
-        *("HOME", "LANG", "LC_ALL", "OFFLOAD_HOME", "PATH", "PYTHONDONTWRITEBYTECODE", "TMPDIR"),
+        *("HOME", "LANG", "LC_ALL", "OFFLOAD_DEPLOYMENT", "OFFLOAD_HOME", "PATH", "PYTHONDONTWRITEBYTECODE", "TMPDIR"),
     ]
     assert environment["LANG"] == environment["LC_ALL"] == "C.UTF-8"
     assert not Path(environment["HOME"]).exists()

@@ -17,6 +17,7 @@ import pytest
 
 import offload
 from offload.compute import session, submission
+from offload.errors import WorkFailedError
 from tests.compute.conftest import Log
 from tests.compute.test_callables import Square, fibonacci, later
 from tests.compute.test_calls import FACTOR, add, echo, fail, mark, scaled
@@ -218,7 +219,9 @@ def test_exceptions_are_the_users_own() -> None:
 
 
 def test_sys_exit_ends_the_call_only(log: Log) -> None:
-    assert isinstance(fail.submit(log.path, "exit").exception(30), SystemExit)
+    error = fail.submit(log.path, "exit").exception(30)
+    assert isinstance(error, WorkFailedError)
+    assert "called sys.exit" in error.message
     assert add.submit(log.path, 1).result(30) == 2
 
 

@@ -156,6 +156,16 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 self._looked_up.setdefault(id(names), {})[name] = found
         self._noted.update(id(node.subject) for node in graph.nodes)
 
+    def _dynamic_function_reduce(self, function: FunctionType) -> Any:
+        """Return the parts of a function; with the globals that texts in its code name (``"x > @LIMIT"``)."""
+        reduced = super()._dynamic_function_reduce(function)
+        taken = reduced[2][1]["__globals__"]
+        texts = [text for text in function.__code__.co_consts if type(text) is str and len(text) < LARGE]
+        for name, found in self._looked_up.get(id(function.__globals__), {}).items():
+            if name not in taken and any(name in text for text in texts):
+                taken[name] = found
+        return reduced
+
     def reducer_override(self, value: Any) -> Any:
         """Return the parts of a value, as :mod:`pickle` asks for them."""
         if isinstance(value, Task):

@@ -327,6 +327,27 @@ def encode_chunks(value: object) -> list[Chunk]:
     return encoder.chunks
 
 
+class no_endless_recursion:  # noqa: N801 - it is used as a function is
+    """Make a clear error of a value that leads to new objects each time that it is looked at, without an end."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __enter__(self) -> None:
+        """Nothing is needed before."""
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        """Raise another error in place of a `RecursionError`."""
+        if isinstance(error, RecursionError):
+            cls = type(self._value)
+            raise EncodeError(
+                f"a {cls.__module__}.{cls.__qualname__} leads to itself through objects that are made anew each time",
+                'make it inside the function, or give the function a version: @offload.task(version="1")',
+            ) from None
+
+
 def identify(value: object, modules: set[str] | None = None) -> str:
     """Return the checksum of a value's encoding, for values that are only to be told apart.
 
@@ -342,12 +363,14 @@ def identify(value: object, modules: set[str] | None = None) -> str:
         return sha256(b"\xfb" + _DOUBLE(value)).hexdigest()
     encoder = Encoder(portable=False)
     try:
-        encoder.write(value)
+        with no_endless_recursion(value):
+            encoder.write(value)
     except CycleError:  # through objects that know each other, perhaps: these can be told apart
         from offload.identity.cyclic import CyclicEncoder
 
         encoder = CyclicEncoder(plain=False)
-        encoder.write(value)
+        with no_endless_recursion(value):
+            encoder.write(value)
     if modules is not None:
         modules |= encoder.modules
     if len(encoder.chunks) == 1:

@@ -15,7 +15,8 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from offload.errors import CycleError, EncodeError, IdentityError
 from offload.identity.cbor import head
 from offload.identity.checks import MISSING, no_collection
-from offload.identity.encoding import Encoder, encode
+from offload.identity.encoding import Encoder, encode, no_endless_recursion
+from offload.identity.opaque import library_name
 from offload.identity.references import is_silent
 from offload.identity.settings import asked_by_name, asks_for_settings
 from offload.identity.watched import Watched
@@ -246,14 +247,15 @@ class Graph(Watched):
         """Return the checksum of a value's encoding, with what it reaches in this graph."""
         self._pieces.opaque = False
         encoder = Encoder(portable=False, refer=self.refer, pieces=self._pieces)
-        try:
-            encoder.write(value)
-        except CycleError:
-            from offload.identity.cyclic import CyclicEncoder
+        with no_endless_recursion(value):
+            try:
+                encoder.write(value)
+            except CycleError:
+                from offload.identity.cyclic import CyclicEncoder
 
-            self._pieces.opaque = False
-            encoder = CyclicEncoder(self.refer, pieces=self._pieces)
-            encoder.write(value)
+                self._pieces.opaque = False
+                encoder = CyclicEncoder(self.refer, pieces=self._pieces)
+                encoder.write(value)
         self.modules |= encoder.modules
         return sha256(b"".join(encoder.chunks)).hexdigest()
 
@@ -264,6 +266,10 @@ class Graph(Watched):
         try:
             digest = self.digest(value)
         except EncodeError as exc:
+            kept = library_name(value)
+            if kept is not None:
+                self.modules.add(kept[0].partition(".")[0])
+                return ["library", *kept]
             raise IdentityError(
                 f"{where or 'the function'} reaches a {type(value).__module__}.{type(value).__qualname__} "
                 f"that has no identity: {exc.message}",

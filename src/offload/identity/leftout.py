@@ -346,3 +346,18 @@ def _names_in(code: CodeType) -> Iterator[str]:
             yield constant
         elif type(constant) in (tuple, frozenset):
             yield from (one for one in constant if type(one) is str)
+
+
+def assigned(function: FunctionType) -> dict[str, object]:
+    """Return what was assigned to a function, without what libraries keep there to run it."""
+    from offload.identity.references import is_silent
+    from offload.identity.rewritten import COMPILED, rewrites_itself
+
+    left_out = {"__wrapped__"} | (COMPILED if rewrites_itself(function) else set())
+    return {
+        name: item
+        for name, item in sorted(vars(function).items())
+        if name not in left_out
+        and not is_silent(type(item))
+        and not (callable(item) and origin(getattr(item, "__module__", None)) != PROJECT)
+    }

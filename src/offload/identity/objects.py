@@ -17,7 +17,7 @@ from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodTyp
 from offload.errors import DecodeError, EncodeError
 from offload.identity import cbor as tags
 from offload.identity.distributions import PROJECT, STANDARD, origin
-from offload.identity.leftout import complete, is_held, left_out
+from offload.identity.leftout import assigned, complete, is_held, left_out
 from offload.identity.opaque import leads_to
 from offload.identity.pieces import is_plain
 from offload.identity.references import (
@@ -25,6 +25,7 @@ from offload.identity.references import (
     curried,
     find,
     find_global,
+    global_generator,
     is_silent,
     module_of,
     named_objects,
@@ -108,6 +109,9 @@ def write_object(encoder: Encoder, value: Any) -> None:
         encoder.laid = False
         write_object(encoder, value)
         encoder.laid = True
+        return
+    if cls.__qualname__ == "RandomState" and encoder.depth and (place := global_generator(value)) is not None:
+        _write_parts(encoder, value, (find_global, place, *[None] * 5))
         return
     registered = _BY_TYPE.get(cls)
     if registered is None:
@@ -337,7 +341,7 @@ def _write_reference(encoder: Encoder, tag: int, value: Any) -> None:
             encoder.exact = encoder.exact and False
     else:
         _note(encoder, module)
-    attributes = _attributes(value) if digest is not None and tag == tags.FUNCTION and value.__dict__ else None
+    attributes = assigned(value) if digest is not None and tag == tags.FUNCTION and value.__dict__ else None
     encoder.array(4 if attributes else 3)
     encoder.write(name)
     encoder.write(digest)
@@ -346,17 +350,6 @@ def _write_reference(encoder: Encoder, tag: int, value: Any) -> None:
         encoder.enter(value)
         encoder.write(attributes)
         encoder.leave(value)
-
-
-def _attributes(function: FunctionType) -> dict[str, object]:
-    """Return what was assigned to a function, without what libraries keep there to run it."""
-    return {
-        name: item
-        for name, item in sorted(vars(function).items())
-        if name != "__wrapped__"
-        and not is_silent(type(item))
-        and not (callable(item) and origin(getattr(item, "__module__", None)) != PROJECT)
-    }
 
 
 def by_value(value: Any) -> bytes:

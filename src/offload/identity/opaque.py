@@ -10,8 +10,10 @@ import gc
 import sys
 from contextvars import ContextVar
 from threading import local
-from types import CellType, CodeType
+from types import CellType, CodeType, ModuleType
 from weakref import ReferenceType, WeakKeyDictionary, WeakMethod, WeakSet, WeakValueDictionary
+
+from offload.identity.distributions import PROJECT, STANDARD, origin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +56,17 @@ def _code(code: CodeType) -> str:
     return inspect_code(code).digest
 
 
+def _descriptor(descriptor: Any) -> list[object]:
+    """Return what C has put into a class, by its name."""
+    return [descriptor.__objclass__, descriptor.__name__]
+
+
+def _scanner(scanner: Any) -> list[object]:
+    """Return what a scanner of :mod:`json` calls."""
+    names = ("strict", "object_hook", "object_pairs_hook", "parse_float", "parse_int", "parse_constant")
+    return [getattr(scanner, name) for name in names]
+
+
 _LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
     (ReferenceType.__module__, ReferenceType.__qualname__): lambda r: r(),
     (WeakMethod.__module__, WeakMethod.__qualname__): lambda r: r(),
@@ -66,10 +79,33 @@ _LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
     (local.__module__, local.__qualname__): lambda values: dict(vars(values)),
     ("functools", "KeyWrapper"): gc.get_referents,  # of `cmp_to_key`, which tells nobody what it calls
     ("_struct", "Struct"): lambda struct: struct.format,
+    ("builtins", "property"): lambda made: [made.fget, made.fset, made.fdel],
+    **{("builtins", f"{kind}_descriptor"): _descriptor for kind in ("getset", "member", "method", "wrapper")},
+    ("_json", "Scanner"): _scanner,
+    ("pydantic._internal._validate_call", "ValidateCallWrapper"): lambda made: [
+        *(made.function, made.validate_return, made.config_wrapper.config_dict),
+    ],
+    ("Boost.Python", "function"): lambda function: function.__name__,
     **{(m, c): _proxy for m in _WRAPT for c in ("FunctionWrapper", "BoundFunctionWrapper")},
     ("concurrent.futures.thread", "ThreadPoolExecutor"): lambda pool: [pool._initializer, pool._initargs],
     ("concurrent.futures.process", "ProcessPoolExecutor"): lambda pool: [pool._initializer, pool._initargs],
 }
+
+
+def library_name(value: Any) -> list[str] | None:
+    """Return the module and name under which a library keeps an object of a class of its own, or None.
+
+    What can be neither followed nor encoded, such as a context of mpmath, counts so by the version of its library.
+    """
+    package = str(type(value).__module__).partition(".")[0]
+    if origin(package) in (PROJECT, STANDARD):
+        return None
+    for name, module in sorted(sys.modules.items()):
+        if (name == package or name.startswith(f"{package}.")) and isinstance(module, ModuleType):
+            for attribute, found in sorted(vars(module).items()):
+                if found is value:
+                    return [name, attribute]
+    return None
 
 
 def leads_to(value: Any) -> list[object] | None:
@@ -89,6 +125,8 @@ def leads_to(value: Any) -> list[object] | None:
     found = _LEADS_TO.get((cls.__module__, cls.__qualname__))
     if found is not None:
         return [cls.__qualname__, found(value)]
+    if cls.__qualname__ == "ufunc" and value.__name__.endswith(" (vectorized)"):  # of `numpy.frompyfunc`
+        return [cls.__qualname__, [value.nin, value.nout, gc.get_referents(value)]]
     if isinstance(value, local):  # of a class made from it, whose code counts
         return [cls, dict(vars(value))]
     if any(value is stream for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)):

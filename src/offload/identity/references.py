@@ -159,3 +159,12 @@ def standing(name: str, value: Any) -> Any:
         return found if type(found) is type(value) and encode(found) == encode(value) else value
     except EncodeError:  # it leads back to itself, or holds what has no encoding
         return value
+
+
+def global_generator(value: Any) -> tuple[str, str] | None:
+    """Return where NumPy keeps its global generator, if this is it.
+
+    Objects that hold it (all distributions of SciPy) hold that one in each process, whatever its state.
+    """
+    module, name = "numpy.random.mtrand", "_rand"
+    return (module, name) if value is getattr(sys.modules.get(module), name, None) else None

@@ -53,6 +53,7 @@ def environment(scratch: Scratch, variables: Mapping[str, str], search: str | No
         "TMPDIR": scratch.file("tmp"),
         # What a command computes with offload in its turn is kept; its own home is gone after it.
         "OFFLOAD_HOME": home_path(),
+        "OFFLOAD_DEPLOYMENT": "none",  # of which this command may hold the last free place
         # Copies have a time of their own, so bytecode that is made of them must not come to lie beside the originals.
         "PYTHONDONTWRITEBYTECODE": "1",
         **ENVIRONMENT,

@@ -153,6 +153,7 @@ class Stager:
         self._times = times or {}
         self._moments = {MOMENT + rank * 10**9 for rank in (0, *self._times.values())}
         self._placed: dict[str, str] = {}
+        self._led: list[str] = []  # environments that are used where they are
         self._directories: set[str] = set()
 
     def stage(self, inputs: Sequence[PlannedInput], outputs: Sequence[str]) -> None:
@@ -218,6 +219,8 @@ class Stager:
 
     def _stage_input(self, item: PlannedInput) -> None:
         target = os.path.normpath(os.path.join(self._work, item.path))
+        if any(target.startswith(f"{place}/") for place in self._led):
+            return  # it is read where it is
         for word in item.words:
             self._make_steps(word)
         if item.tree is None:
@@ -254,6 +257,7 @@ class Stager:
             self._make(os.path.dirname(place))
             os.symlink(original, place)
             self._placed[place] = f"link to {original}"
+            self._led.append(place)
         return os.path.islink(place)
 
     def _file(self, source: str, target: str, checksum: str, executable: bool) -> None:
