@@ -40,7 +40,10 @@ SEEDS = {"random": "random.seed", "numpy": "numpy.random.seed", "torch": "torch.
 _READERS = {
     "cv2": {"VideoCapture", "imread"},
     "dbm": {"open"},
-    "duckdb": {"connect", "query", "sql"},
+    "duckdb": {
+        *("connect", "execute", "executemany", "from_csv_auto", "from_parquet", "from_query", "query", "sql"),
+        *("read_csv", "read_csv_auto", "read_json", "read_parquet"),
+    },
     "fiona": {"open"},
     "geopandas": {"read_feather", "read_file", "read_parquet"},
     "h5py": {"File"},
@@ -48,20 +51,25 @@ _READERS = {
     "lxml": {"iterparse", "parse"},
     "netCDF4": {"Dataset", "MFDataset"},
     "osgeo": {"Open", "OpenEx"},
-    "pandas": {"HDFStore", "read_feather", "read_hdf", "read_orc", "read_parquet"},
+    "pandas": {"HDFStore", "read_feather", "read_hdf", "read_orc", "read_parquet", "read_spss"},
     "psycopg": {"connect"},
     "psycopg2": {"connect"},
     "pyarrow": {
+        *("FileSystem", "LocalFileSystem", "SubTreeFileSystem", "parquet_dataset"),
         *("OSFile", "ORCFile", "ParquetDataset", "ParquetFile", "dataset", "input_stream", "memory_map", "open_csv"),
         *("read_csv", "read_feather", "read_json", "read_metadata", "read_pandas", "read_schema", "read_table"),
     },
     "pycurl": {"Curl"},
     "pyreadstat": {"read_dta", "read_sas7bdat", "read_sav"},
     "rasterio": {"open"},
+    "scipy": {"mminfo", "mmread"},
     "shelve": {"open"},
     "soundfile": {"SoundFile", "read"},
     "tables": {"open_file"},
-    "xarray": {"load_dataset", "open_dataarray", "open_dataset", "open_mfdataset", "open_zarr"},
+    "xarray": {
+        *("load_dataarray", "load_dataset", "open_dataarray", "open_dataset", "open_datatree", "open_groups"),
+        *("open_mfdataset", "open_zarr"),
+    },
 }
 
 

@@ -121,6 +121,23 @@ class BatchSystem(ABC):
             If it does not answer.
         """
 
+    def _submitted(self, done: Done, pattern: str, script: str) -> str:
+        """Return the id of a job from what a submission said; wrappers of a site may say more before and after it.
+
+        Raises
+        ------
+        RefusedError
+            If the submission failed.
+        BatchAwayError
+            If it did not fail, and says no id: the job may be there; look for it before another is submitted.
+        """
+        if done.code:
+            raise RefusedError(f"{self.title} refuses the job: {words_of(done)}", script)
+        found: list[str] = re.findall(pattern, done.text, re.MULTILINE)
+        if not found:
+            raise BatchAwayError(f"{self.title} took the job and said no number: {words_of(done)}")
+        return found[-1]
+
     @abstractmethod
     def query(self, jobs: Sequence[str]) -> dict[str, JobState]:
         """Return the state of each of these jobs of this user, with as many commands for all of them as for one.

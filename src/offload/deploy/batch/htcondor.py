@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-from offload.deploy.batch.base import BatchSystem, RefusedError, words_of
+from offload.deploy.batch.base import BatchSystem
 from offload.deploy.batch.request import JobRequest
 from offload.deploy.batch.scripts import command_line, section, written
 from offload.deploy.batch.state import UNKNOWN, End, JobState, Phase, ended_by
@@ -69,10 +68,7 @@ class HTCondor(BatchSystem):
     def submit(self, script: str) -> str:
         """Submit a script; return the job's id."""
         done = self.run(["condor_submit"], script)
-        found = re.search(r"submitted to cluster ([0-9]+)", done.text)
-        if done.code or not found:
-            raise RefusedError(f"HTCondor refuses the job: {words_of(done)}", script)
-        return f"{found[1]}.0"
+        return f"{self._submitted(done, r'submitted to cluster ([0-9]+)', script)}.0"
 
     def query(self, jobs: Sequence[str]) -> dict[str, JobState]:
         """Return the state of each job: from the queue, and from the history for those that have left it."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-from offload.deploy.batch.base import BatchSystem, RefusedError, words_of
+from offload.deploy.batch.base import BatchSystem
 from offload.deploy.batch.request import JobRequest
 from offload.deploy.batch.scripts import command_line, written
 from offload.deploy.batch.state import UNKNOWN, End, JobState, Phase, ended_by
@@ -66,10 +66,7 @@ class Lsf(BatchSystem):
     def submit(self, script: str) -> str:
         """Submit a script; return the job's id."""
         done = self.run(["bsub"], script)
-        found = re.search(r"Job <([0-9]+)>", done.text)
-        if done.code or not found:
-            raise RefusedError(f"LSF refuses the job: {words_of(done)}", script)
-        return found[1]
+        return self._submitted(done, r"Job <([0-9]+)>", script)
 
     def query(self, jobs: Sequence[str]) -> dict[str, JobState]:
         """Return the state of each job."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from offload.deploy.batch.base import BatchSystem, RefusedError, words_of
+from offload.deploy.batch.base import BatchSystem
 from offload.deploy.batch.request import JobRequest
 from offload.deploy.batch.scripts import command_line, section, written
 from offload.deploy.batch.state import UNKNOWN, End, JobState, Phase, ended_by
@@ -64,10 +63,7 @@ class Oar(BatchSystem):
         options = [word for line in lines if line.startswith("#OAR ") for word in shlex.split(line[5:])]
         body = "\n".join(line for line in lines if not line.startswith("#")).strip()
         done = self.run(["sh", "-c", 'body=$(cat); exec oarsub "$@" "$body"', "sh", *options], body)
-        found = re.search(r"OAR_JOB_ID=([0-9]+)", done.text)
-        if done.code or not found:
-            raise RefusedError(f"OAR refuses the job: {words_of(done)}", script)
-        return found[1]
+        return self._submitted(done, r"OAR_JOB_ID=([0-9]+)", script)
 
     def query(self, jobs: Sequence[str]) -> dict[str, JobState]:
         """Return the state of each job."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import ClassVar
 
-from offload.deploy.batch.base import BatchSystem, RefusedError, words_of
+from offload.deploy.batch.base import BatchSystem
 from offload.deploy.batch.request import JobRequest, parse_walltime
 from offload.deploy.batch.scripts import command_line, section, written
 from offload.deploy.batch.state import UNKNOWN, End, JobState, Phase, ended_by
@@ -65,10 +65,7 @@ class Pbs(BatchSystem):
     def submit(self, script: str) -> str:
         """Submit a script; return the job's id."""
         done = self.run([self._commands[0]], script)
-        lines = done.text.split()
-        if done.code or not lines:
-            raise RefusedError(f"{self.title} refuses the job: {words_of(done)}", script)
-        return self._id(lines[-1])
+        return self._id(self._submitted(done, r"^[ \t]*([\w.-]*[0-9][\w.\[\]-]*)[ \t\r]*$", script))
 
     _commands: ClassVar[tuple[str, str]] = ("qsub", "qdel")
 

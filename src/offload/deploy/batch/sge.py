@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 from xml.etree import ElementTree
 
-from offload.deploy.batch.base import BatchSystem, RefusedError, words_of
+from offload.deploy.batch.base import BatchSystem
 from offload.deploy.batch.request import JobRequest
 from offload.deploy.batch.scripts import command_line, written
 from offload.deploy.batch.state import UNKNOWN, End, JobState, Phase, ended_by
@@ -52,10 +52,7 @@ class Sge(BatchSystem):
     def submit(self, script: str) -> str:
         """Submit a script; return the job's id."""
         done = self.run(["qsub", "-terse"], script)
-        found = re.search(r"^([0-9]+)\s*$", done.text, re.MULTILINE)
-        if done.code or not found:
-            raise RefusedError(f"Grid Engine refuses the job: {words_of(done)}", script)
-        return found[1]
+        return self._submitted(done, r"^([0-9]+)[ \t\r]*$", script)
 
     def query(self, jobs: Sequence[str]) -> dict[str, JobState]:
         """Return the state of each job: of those that are over from accounting, why one waits from the scheduler."""

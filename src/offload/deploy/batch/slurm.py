@@ -96,10 +96,7 @@ class Slurm(BatchSystem):
         given = {re.split(r"[= ]", line[8:])[0] for line in script.splitlines() if line.startswith("#SBATCH ")}
         drop = [word for option, name in _OVERRIDES.items() if option in given for word in ("-u", f"SBATCH_{name}")]
         done = self.run(["env", *drop, "sbatch", "--parsable"], script)
-        job = done.text.strip().splitlines()[-1].partition(";")[0] if done.text.strip() else ""
-        if done.code or not re.fullmatch(r"[0-9]+", job):
-            raise RefusedError(f"Slurm refuses the job: {words_of(done)}", script)
-        return job
+        return self._submitted(done, r"^(?:Submitted batch job )?([0-9]+)(?:;[\w.-]+)?[ \t\r]*$", script)
 
     def hosts(self, nodes: str) -> list[str]:
         """Return each of the nodes that a list of Slurm's names."""
