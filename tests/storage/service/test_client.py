@@ -17,6 +17,7 @@ from offload.deploy.security import create_authority
 from offload.errors import BufferMissingError, StorageError, UsageError
 from offload.identity.checksums import BLOCK, checksum
 from offload.storage.memory import MemoryStore
+from offload.storage.patient import Patience, on_the_way
 from offload.storage.remote.client import Client
 from offload.storage.remote.database import HttpDatabase
 from offload.storage.remote.store import HttpStore
@@ -257,3 +258,18 @@ print(*sys.modules)
     assert "ssl" in modules
     unwanted = "aiohttp asyncio email http.client json msgpack urllib.parse urllib.request sqlite3 logging typing"
     assert not modules & set(unwanted.split())
+
+
+def test_a_service_that_is_stopping_is_away() -> None:
+    """It answers so over connections that are open; who waits for it goes on waiting, and finds its successor."""
+    body = b'{"error": "StorageError", "message": "the storage service is stopping", "hint": null}'
+    stopping = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with Script(OK, stopping, OK) as server:
+        client = Client(server.url, TOKEN)
+        store = HttpStore(client)
+        assert store.has([checksum(b"")]) == [True]
+        with pytest.raises(StorageError, match="does not answer: the storage service is stopping") as caught:
+            store.has([checksum(b"")])
+        assert on_the_way(caught.value)
+        assert Patience("the storage", print).ask(lambda: store.has([checksum(b"")])) == [True]
+        client.close()

@@ -23,6 +23,7 @@ CONNECT = 10.0
 IDLE = 120.0
 """Seconds for every single wait for the other side."""
 
+_STOPPING = 503  # what a service answers that has been told to stop
 _FRESH = 30.0  # seconds for which an idle connection is trusted; the server keeps it for longer
 
 
@@ -145,7 +146,10 @@ class Client:
     def _fail(self, response: Response) -> None:
         from offload.storage.service.failures import from_body
 
-        raise from_body(response.status, response.read(), self.where)
+        error = from_body(response.status, response.read(), self.where)
+        if response.status == _STOPPING:
+            raise ConnectionLostError(error.message, started=True)  # it is as good as gone, and may come back
+        raise error
 
     def lost(self, error: Exception) -> StorageError:
         """Make the error for a service that is away."""
