@@ -180,7 +180,8 @@ class Ssh(Site):
         self._control("cancel", "-L", _forwarding(port, host, remote_port))
 
     def _control(self, what: str, *options: str) -> subprocess.CompletedProcess[bytes]:
-        return self._run(self._ssh("-O", what, *options))
+        # The connection is there. With the configuration of the user, ssh would ask for the forwards in it, too.
+        return self._run(self._ssh("-F", os.devnull, "-O", what, *options))
 
     def _run(self, words: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
         try:
