@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -167,3 +168,28 @@ def test_storage_that_is_used_is_not_idle(home: Path) -> None:
             assert launch.state(place) == "running"
     eventually(lambda: launch.status(place)["state"].startswith("ended"))  # asking how it is keeps nothing alive
     assert Contact.read(place.contact) is None
+
+
+@pytest.mark.real
+def test_a_head_whose_directory_is_removed_ends(offload: Offload, home: Path) -> None:
+    """Nobody could find it any more; its children end with it."""
+    assert offload("up", "--name", "t", "--workers", "1").returncode == 0
+    place = Place(str(home / "deployments" / "t"))
+    members = family(int(contact_of(place).head["pid"]))
+    assert len(members) > 3
+    shutil.rmtree(place.path)
+    assert wait_until_gone(members, SECONDS) == {}
+    assert b"there are no deployments" in offload("list").stderr
+
+
+@pytest.mark.real
+def test_odd_surroundings(offload: Offload, home: Path, tmp_path: Path) -> None:
+    """A temporary directory with a long name, and warnings that are errors."""
+    long = tmp_path / ("x" * 110)
+    long.mkdir()
+    odd = {"TMPDIR": str(long), "PYTHONWARNINGS": "error"}
+    done = offload("up", "--name", "t", "--workers", "1", env=odd)
+    assert done.returncode == 0, done.stderr
+    status = offload("status", "t", "--json", env=odd)
+    assert json.loads(status.stdout)["state"] == "running", status.stderr
+    assert offload("down", "t", env=odd).returncode == 0

@@ -77,10 +77,21 @@ def request(
             return told
     except urllib.error.HTTPError as exc:
         with exc:
-            refusal = json.loads(exc.read() or b"{}")
+            refusal = _refusal(exc.read())
         kind = RefusedError if exc.code == UNAUTHORIZED else OffloadError
-        raise kind(refusal.get("error", f"the head answered {exc.code}"), refusal.get("hint")) from exc
+        raise kind(
+            refusal.get("error", f"the head answered {exc.code}: {exc.reason}"), refusal.get("hint", "offload logs")
+        ) from exc
     except (OSError, ValueError) as exc:
         if isinstance(getattr(exc, "reason", None), ssl.SSLCertVerificationError):
             raise OtherHeadError(f"{url}: {exc.reason}") from exc  # type: ignore[union-attr]
         raise HeadGoneError(f"{url}: {getattr(exc, 'reason', exc)}") from exc
+
+
+def _refusal(body: bytes) -> dict[str, Any]:
+    """Return what a head says of a request that it refuses; nothing where it was in no state to say it properly."""
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

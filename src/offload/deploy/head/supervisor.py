@@ -31,6 +31,12 @@ from offload.storage.filesystems import translated
 
 FIRST_RESULT = 1.0  # seconds in which the first workers are connected, where they have a processor each
 
+LONGEST = 70
+"""Characters of a temporary directory in which a Unix socket has room for its name."""
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks whether the directory of the deployment is there."""
+
 
 class Head:
     """The supervisor of one deployment.
@@ -49,8 +55,10 @@ class Head:
         self.place = place
         self.spec = spec_of(place)
         # Short, whatever the home is called: the path of a Unix socket has room for 107 bytes.
-        self._runtime = tempfile.TemporaryDirectory(prefix="offload-")
-        self._scratch = self._runtime if self.spec.scratch is None else _directory_in(self.spec.scratch)
+        long = len(tempfile.gettempdir()) > LONGEST
+        self._runtime = tempfile.TemporaryDirectory(prefix="offload-", dir="/tmp" if long else None)
+        scratch = tempfile.gettempdir() if long and self.spec.scratch is None else self.spec.scratch
+        self._scratch = self._runtime if scratch is None else _directory_in(scratch)
         self.socket = os.path.join(self._runtime.name, "dashboard")
         pid = os.getpid()
         own = {"pid": pid, "started": started(pid), "host": socket.gethostname(), "url": url}
@@ -73,6 +81,7 @@ class Head:
         self._moves = False
         self._used: asyncio.Task[None] | None = None
         self._contained: asyncio.Task[None] | None = None
+        self._there: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> list[Child]:
@@ -88,6 +97,7 @@ class Head:
         self.contact.write(self.place.contact)
         self._used = asyncio.create_task(keep_used(), name="used")
         self._contained = asyncio.create_task(end_with_it(log), name="container")
+        self._there = asyncio.create_task(self._end_when_gone(), name="there")
         services = self.services
         services.storage.start()
         own = self.spec.scheduler is None and not self.spec.storage_only
@@ -154,6 +164,13 @@ class Head:
         self.note_end(reason)
         self.stop()
 
+    async def _end_when_gone(self) -> None:
+        """End when somebody has removed the directory: nobody could find this deployment any more."""
+        while os.path.isdir(self.place.path):
+            await asyncio.sleep(LOOK_EVERY)
+        log(f"{self.place.name} ends: {self.place.path} is gone")
+        self.stop()
+
     def note_end(self, reason: str) -> None:
         """Keep for the owner why the deployment has ended without them."""
         write_atomically(self.place.ended, reason + "\n")
@@ -164,13 +181,24 @@ class Head:
             self.stopping = asyncio.create_task(self._stop())
 
     async def _stop(self) -> None:
+        """Bring everything down; whatever fails on the way, the head ends, and its children do when it has."""
+        try:
+            await self._bring_down()
+        except (OSError, OffloadError) as exc:
+            log(f"not all could be brought down in order: {exc}")
+        finally:
+            self.stopped.set()
+
+    async def _bring_down(self) -> None:
         """Bring everything down, workers first."""
         for task in (self.starting, self._idle, None if self._moves else self._move):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         self.contact.state = "starting" if self._moves else "stopping"
-        with contextlib.suppress(StorageError):  # a full disk keeps nothing from ending
+        with contextlib.suppress(
+            StorageError, OSError
+        ):  # neither a full disk nor one that is gone keeps it from ending
             self.contact.write(self.place.contact)
         await self.adaptive.close()
         if not self._moves or self.groups.queue is None:  # jobs go on, and work for the head that takes over
@@ -186,7 +214,6 @@ class Head:
             envfile.end(self.place)
         with contextlib.suppress(FileNotFoundError):  # somebody has tidied up after us already
             os.unlink(self.place.contact)
-        self.stopped.set()
 
     async def scale(self, count: int, group: str = WORKER) -> None:
         """Have so many workers, also when this head is started again."""
