@@ -38,7 +38,7 @@ print("result", scaled(table, Scale(10)))
 def texts(notebook: nbformat.NotebookNode) -> list[str]:
     """Return what the cells printed, a line each."""
     streams = (o for cell in notebook.cells for o in cell.get("outputs", ()) if o.output_type == "stream")
-    return [line for stream in streams if stream.name == "stdout" for line in stream.text.splitlines()]
+    return "".join(stream.text for stream in streams if stream.name == "stdout").splitlines()
 
 
 def test_a_notebook(tmp_path: Path, home: Path) -> None:

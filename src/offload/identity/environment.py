@@ -61,8 +61,9 @@ def lacking(needed: Environment) -> list[str]:
             continue
         name, _, version = owner.partition("==")
         other, _, other_version = present.partition("==")
+        version, other_version = (text.partition("+files.")[0] for text in (version, other_version))
         if other == name:
-            there = other_version
+            there = other_version if other_version != version else f"{version} built from other files"
         elif other_version:
             there = f"{other} {other_version}"
         else:

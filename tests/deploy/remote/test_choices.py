@@ -81,7 +81,7 @@ scratch = "~/scratch"
     assert done.returncode == 0, done.stderr
     assert not recalled(ready, "--on", "hpc", "hostname")
     assert ready.host("h1").exec("test -f /home/alice/data/results.sqlite && ls /home/alice/scratch").returncode == 0
-    assert ready.offload("up", "hpc").stderr == "offload: hpc is up already\n"
+    assert ready.offload("up", "hpc").stderr.endswith("offload: hpc is up already\n")
     differs = ready.offload("up", "hpc", "--ports", "60001-60030")
     assert differs.returncode == 1 and "ports: it has 60001-60020, not 60001-60030" in differs.stderr
 
