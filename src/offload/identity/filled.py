@@ -30,7 +30,7 @@ def without_filled(value: object, parts: tuple[Any, ...]) -> tuple[Any, ...]:
     names = getattr(value, "__dict__", None)
     if not names:
         return parts
-    filled = {name for name in names if is_computed(type(value), name)}
+    filled = {name for name in names if is_computed(type(value), name) and not _is_assigned(type(value), name)}
     if not filled:
         return parts
     state, rest = parts[2], parts[6]
@@ -40,6 +40,12 @@ def without_filled(value: object, parts: tuple[Any, ...]) -> tuple[Any, ...]:
         attributes = {name: item for name, item in rest[0].items() if name not in filled}
         rest = (attributes, rest[1]) if attributes or rest[1] else None
     return (*parts[:2], state, *parts[3:6], rest)
+
+
+def _is_assigned(cls: type, name: str) -> bool:
+    """Tell whether a descriptor takes what is assigned, and may keep it under its own name: then it is state."""
+    found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+    return hasattr(type(found), "__set__")
 
 
 class _Unfilled(Encoder):

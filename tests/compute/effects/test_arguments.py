@@ -62,6 +62,25 @@ class OwnCache:
         return value
 
 
+class Field:
+    """Takes what is assigned, and keeps it under its own name, as many validators do."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return vars(instance).get(self.name)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        vars(instance)[self.name] = value
+
+
+class Order:
+    """Has an attribute that is assigned for the first time by a call."""
+
+    amount = Field()
+
+
 class Nested:
     """Holds what computes attributes."""
 
@@ -107,6 +126,11 @@ def deep(nested: dict[str, list[dict[str, int]]]) -> int:
     return nested["a"][0]["b"]
 
 
+def assign(order: Order) -> int:
+    order.amount = 3
+    return 3
+
+
 def take(items: set[int]) -> int:
     return items.pop()
 
@@ -121,6 +145,7 @@ CHANGES: list[tuple[Callable[[Any], Any], Callable[[], Any]]] = [
     (draw, lambda: random.Random(3)),
     (deep, lambda: {"a": [{"b": 1}]}),
     (take, lambda: {5}),
+    (assign, Order),
 ]
 
 
