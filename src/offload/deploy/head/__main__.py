@@ -101,7 +101,8 @@ def main(path: str, attached: bool = False, is_job: bool = False) -> int:
     is_job : bool
         Whether it is a job of a batch system: then one that it takes over from is waited for.
     """
-    warnings.simplefilter("default")  # a user who makes errors of them does not mean those of a service
+    if any(action == "error" for action, *_ in warnings.filters):
+        warnings.simplefilter("ignore")  # a user who makes errors of warnings does not mean those of a service
     place = Place(path)
     lock = os.open(os.path.join(path, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + (TAKE_OVER_SECONDS if is_job else 0.0)
