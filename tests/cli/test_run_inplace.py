@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,6 +102,75 @@ def test_an_editable_project(runs: Runs, environment: Path, work: Path, tmp_path
     assert runs("--env", ".venv", "--", "python", "analysis.py")[0] == "version C"
     main.write_text("def main(): print('version D')\n")
     assert runs("--env", ".venv", "--", "python", "analysis.py") == ("version D", False)
+
+
+@pytest.mark.parametrize("origin", ['"dir_info": {}', '"archive_info": {}'])
+def test_a_project_that_is_installed_again_under_its_version(
+    runs: Runs, environment: Path, work: Path, origin: str
+) -> None:
+    """As ``pip install .`` and ``pip install ./tool.whl`` do: only the files, and their list, tell."""
+    metadata = environment / "tool-1.dist-info"
+    (environment / "tool").mkdir()
+    metadata.mkdir()
+    (metadata / "direct_url.json").write_text(f'{{"url": "file:///somewhere", {origin}}}')
+
+    def install(letter: str, script: str = "x") -> None:
+        code = f"def main(): print('version {letter}')\n".encode()
+        (environment / "tool" / "__init__.py").write_bytes(code)
+        noted = urlsafe_b64encode(sha256(code).digest()).decode().rstrip("=")
+        entries = [
+            f"tool/__init__.py,sha256={noted},1",
+            f"../../../bin/tool,sha256={script},1",
+            "tool-1.dist-info/RECORD,,",
+        ]
+        (metadata / "RECORD").write_text("\n".join(entries) + "\n")
+
+    install("A")
+    (work / "analysis.py").write_text("import tool; tool.main()\n")
+    script = work / ".venv" / "bin" / "tool"
+    script.write_text(f"#!{work}/.venv/bin/python\nimport tool; tool.main()\n")
+    script.chmod(0o755)
+    ways: list[list[str | Path]] = [
+        ["--", ".venv/bin/python", "analysis.py"],
+        ["--", script],
+        ["--", "timeout", "60", ".venv/bin/python", "analysis.py"],
+        ["--input", "analysis.py", "--", "sh", "-c", ".venv/bin/python analysis.py"],
+        ["--env", ".venv", "--", "python", "analysis.py"],
+    ]
+    for words in ways:
+        assert runs(*words) == ("version A", False)
+        assert runs(*words) == ("version A", True)
+    install("B")
+    for words in ways:
+        assert runs(*words) == ("version B", False)
+    install("B", "of another environment")
+    for words in ways:
+        assert runs(*words) == ("version B", True)
+
+
+def test_packages_that_an_environment_takes_from_its_python(runs: Runs, environment: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base" / "lib" / "python3.12" / "site-packages"
+    (base / "tool-1.dist-info").mkdir(parents=True)
+    settings = Path(".venv/pyvenv.cfg")
+    text = f"home = {tmp_path / 'base' / 'bin'}\ninclude-system-site-packages = "
+    settings.write_text(text + "true\n")
+    words = ("--", ".venv/bin/python", "-c", "print(1)")
+    assert runs(*words) == ("1", False)
+    (base / "tool-1.dist-info").rename(base / "tool-2.dist-info")
+    assert runs(*words) == ("1", False)
+    settings.write_text(text + "false\n")
+    assert runs(*words) == ("1", False)
+    (base / "tool-2.dist-info").rename(base / "tool-3.dist-info")
+    assert runs(*words) == ("1", True)
+
+
+def test_an_environment_within_an_input_directory(runs: Runs, environment: Path, work: Path) -> None:
+    """It is used where it lies: it could not be copied, since it is full of links that lead out."""
+    (work / "m.py").write_text("import inside\n")
+    for words in (["timeout", "60", ".venv/bin/python", "m.py"], ["sh", "-c", "exec .venv/bin/python m.py"]):
+        assert runs("--input", ".", "--", *words) == ("the package of the environment", False)
+        assert runs("--input", ".", "--", *words) == ("the package of the environment", True)
+    assert runs("--input", ".", "--", "ls", "-A") == ("m.py", False)
 
 
 @pytest.mark.parametrize("how", ["absolute", "options", "path"])

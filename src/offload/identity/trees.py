@@ -119,6 +119,7 @@ def scan(
     exclude: Collection[str] = (),
     max_files: int | None = None,
     max_bytes: int | None = None,
+    environments: bool = True,
 ) -> Tree:
     """List what is below a directory, without reading any content.
 
@@ -130,6 +131,8 @@ def scan(
         Names relative to the root that are passed over, with all that is below them. So is bytecode of Python.
     max_files, max_bytes : int, optional
         Give up beyond these.
+    environments : bool
+        False to pass over virtual environments, too.
 
     Returns
     -------
@@ -152,6 +155,9 @@ def scan(
         try:
             with os.scandir(f"{root}/{prefix}") as listing:
                 found = list(listing)
+            if prefix and not environments and any(item.name == "pyvenv.cfg" for item in found):
+                entries = [entry for entry in entries if entry.name != prefix[:-1]]
+                continue
             for item in found:
                 name = prefix + item.name
                 if name in exclude or item.name == "__pycache__":  # it follows from the code beside it

@@ -1,6 +1,7 @@
-"""Code that a Python program imports from where it lies: projects installed editable, and what lies beside a script.
+"""Code that a Python program imports, and that no version tells: of projects that were installed from a directory, a
+file or a repository, editable or not, and what lies beside a script.
 
-Such code is no distribution with a version, so it counts by content. It is found by reading what Python itself reads at
+Such code counts by content. It is found by reading what Python itself reads at
 its start, without starting it; unchanged, it costs a look at each file.
 """
 
@@ -10,10 +11,11 @@ import os
 
 from offload.compute.commands.detect import is_system
 from offload.compute.commands.inplace import environment_of
+from offload.compute.commands.software import sites
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from offload.storage.filecache import FileChecksums
 
@@ -30,11 +32,20 @@ def is_python(program: str) -> bool:
     return os.path.basename(program).startswith(("python", "pypy"))
 
 
-def editable_code(prefix: str, files: FileChecksums) -> list[str]:
-    """Return what counts of the projects that an environment imports from where they lie, a line for each."""
+def project_code(prefix: str, files: FileChecksums) -> list[str]:
+    """Return what counts of the projects that an environment holds or leads to, a line for each.
+
+    What was installed from an index counts by its version, and is left out.
+    """
     lines = []
     for name, directory in sorted(set(_editable(prefix))):
         lines.append(f"editable {name} {_content(directory, _project_files(directory), files)}")
+    for site in sites(prefix):
+        for name in sorted(_listed(site)):
+            if name.endswith(".dist-info") and not name.startswith("offload-"):
+                mark = _installed_files(site, name, files)
+                if mark is not None:
+                    lines.append(f"files of {name.partition('-')[0]} {mark}")
     return lines
 
 
@@ -74,29 +85,53 @@ def _script(argv: Sequence[str]) -> str | None:
 
 def _editable(prefix: str) -> Iterator[tuple[str, str]]:
     """Give the names and directories of projects that an environment does not hold, but leads to."""
-    for library in _listed(f"{prefix}/lib"):
-        if not library.startswith("python"):
-            continue
-        for folder in ("site-packages", "dist-packages"):
-            site = f"{prefix}/lib/{library}/{folder}"
-            for name in _listed(site):
-                if name.endswith(".dist-info"):
-                    directory = _source(f"{site}/{name}/direct_url.json")
-                    if directory is not None and not name.startswith("offload-"):
-                        yield name.partition("-")[0], directory
-                elif name.endswith((".pth", ".egg-link")) and "offload" not in name:
-                    for directory in _led_to(site, name):
-                        yield name.rpartition(".")[0], directory
+    for site in sites(prefix):
+        for name in _listed(site):
+            if name.endswith(".dist-info"):
+                directory = _source(_text(f"{site}/{name}/direct_url.json"))
+                if directory is not None and not name.startswith("offload-"):
+                    yield name.partition("-")[0], directory
+            elif name.endswith((".pth", ".egg-link")) and "offload" not in name:
+                for directory in _led_to(site, name):
+                    yield name.rpartition(".")[0], directory
 
 
-def _source(path: str) -> str | None:
-    """Return the directory of an editable distribution; read by hand, since this is asked at each recall."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    except OSError:
+def _installed_files(site: str, metadata: str, files: FileChecksums) -> str | None:
+    """Return what tells the files of a distribution that can be built again under its version; None for others.
+
+    Those of a local directory are read: it may be that an installer has put links there. Those of a file or a
+    repository count as the installer has noted them, which is the same where they are.
+    """
+    origin = _text(f"{site}/{metadata}/direct_url.json")
+    if not origin or _is_editable(origin) or _text(f"{site}/{metadata}/INSTALLER").strip() == "conda":
         return None
-    if '"editable": true' not in text and '"editable":true' not in text:
+    listed = [line.rsplit(",", 2) for line in _text(f"{site}/{metadata}/RECORD").splitlines() if line.count(",") > 1]
+    # Scripts hold the path of their environment, and the metadata tells of the installation.
+    named = [(name.strip('"'), noted) for name, noted, _ in listed if ".dist-info/" not in name]
+    counting = [(n, noted) for n, noted in named if not n.endswith(".pyc") and not (n[:1] in "./" and "/bin/" in n)]
+    if '"dir_info"' in origin:
+        return _content(site, (os.path.join(site, name) for name, _ in counting), files)
+    return _mark((os.path.normpath(name), _hexadecimal(noted)) for name, noted in counting if noted)
+
+
+def _hexadecimal(noted: str) -> str:
+    """Return a checksum of a RECORD as `FileChecksums` gives it, or as it is where it is of another kind."""
+    from base64 import urlsafe_b64decode
+
+    kind, _, text = noted.partition("=")
+    try:
+        return urlsafe_b64decode(f"{text}=").hex() if kind == "sha256" else noted
+    except ValueError:
+        return noted
+
+
+def _is_editable(origin: str) -> bool:
+    return '"editable": true' in origin or '"editable":true' in origin
+
+
+def _source(text: str) -> str | None:
+    """Return the directory of an editable distribution; read by hand, since this is asked at each recall."""
+    if not _is_editable(text):
         return None
     url = text.partition('"file://')[2].partition('"')[0]
     if "%" in url:
@@ -146,15 +181,27 @@ def _importable(directory: str) -> Iterator[str]:
 
 
 def _content(directory: str, paths: Iterator[str], files: FileChecksums) -> str:
-    from offload.identity.checksums import checksum
-
     names = [path for path in paths if os.path.isfile(path) and os.access(path, os.R_OK)]
     if len(names) <= MAX_FILES:
         marks = files.checksums(names)
     else:
         marks = [f"{status.st_size} {status.st_mtime_ns}" for status in map(os.stat, names)]
-    rows = (f"{os.path.relpath(name, directory)} {mark}" for name, mark in zip(names, marks, strict=True))
-    return checksum("\n".join(rows).encode("utf-8", "surrogateescape"))
+    return _mark((os.path.relpath(name, directory), mark) for name, mark in zip(names, marks, strict=True))
+
+
+def _mark(rows: Iterable[tuple[str, str]]) -> str:
+    """Return the checksum of files, given the name and the checksum of each."""
+    from offload.identity.checksums import checksum
+
+    return checksum("\n".join(f"{name} {mark}" for name, mark in rows).encode("utf-8", "surrogateescape"))
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except OSError:  # there is none, or not to be read
+        return ""
 
 
 def _listed(directory: str) -> list[str]:

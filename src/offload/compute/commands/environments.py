@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 
-from offload.compute.commands.code import editable_code
+from offload.compute.commands.code import project_code
 from offload.compute.commands.request import quoted
-from offload.compute.commands.software import installed
+from offload.compute.commands.software import installed, prefixes
 from offload.errors import UsageError
 
 TYPE_CHECKING = False
@@ -47,7 +47,8 @@ class NamedEnvironment:
         if os.path.exists(python):
             lines.append(f"python {files.checksum(os.path.realpath(python))}")
         lines += [f"version {version}" for version in self._version()]
-        return [*lines, *editable_code(self.prefix, files)]
+        code = (line for prefix in prefixes(f"{self.prefix}/bin/any") for line in project_code(prefix, files))
+        return [*lines, *code]
 
     def _version(self) -> Iterator[str]:
         """Give the version of Python that a virtual environment was made with: its program may be a mere link."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
-from offload.compute.commands.code import code_beside, editable_code, is_python
+from offload.compute.commands.code import code_beside, is_python, project_code
 from offload.compute.commands.detect import shell_names
+from offload.compute.commands.inplace import environment_of
 from offload.compute.commands.programs import interpreter, own_program, resolve
-from offload.compute.commands.software import installed
+from offload.compute.commands.software import installed, prefixes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Programs:
         self._installed: dict[str, list[str]] = {}
         self._environments: dict[str, NamedEnvironment] = {}
         self._manifests: dict[str, list[str]] = {}
-        self._editable: dict[str, list[str]] = {}
+        self._projects: dict[str, list[str]] = {}
 
     def environment(self, name: str | None) -> NamedEnvironment | None:
         """Return the environment of a name; None for none."""
@@ -73,14 +74,14 @@ class Programs:
 
     def _code(self, plan: Plan) -> list[str]:
         """Return what counts of the code that the programs of a command import from where it lies."""
-        programs = [plan.executable, *plan.programs.values()]
+        programs = _all(plan)
         if not any(map(is_python, programs)):
             return []
         lines = []
-        for prefix in {os.path.dirname(os.path.dirname(os.path.abspath(program))) for program in programs}:
-            if prefix not in self._editable:
-                self._editable[prefix] = editable_code(prefix, self._files)
-            lines += self._editable[prefix]
+        for prefix in dict.fromkeys(prefix for program in programs for prefix in prefixes(program)):
+            if prefix not in self._projects:
+                self._projects[prefix] = project_code(prefix, self._files)
+            lines += self._projects[prefix]
         runs = not is_python(plan.executable) and is_python(self._runner(plan))
         return lines + code_beside(plan.request.argv, plan.executable, runs, self._files)
 
@@ -97,7 +98,7 @@ class Programs:
             if prefix not in self._manifests:
                 self._manifests[prefix] = plan.environment.manifest(self._files)
             names.update(self._manifests[prefix])
-        for program in (plan.executable, *plan.programs.values()):
+        for program in _all(plan):
             folder = os.path.dirname(program)
             key = program if folder.startswith("/usr") else folder
             if key not in self._installed:
@@ -105,3 +106,9 @@ class Programs:
             names.update(self._installed[key])
         names.update(self._code(plan))
         return "\n".join(sorted(names)).encode("utf-8", "surrogateescape")
+
+
+def _all(plan: Plan) -> list[str]:
+    """Return the programs of a command whose environments count; among its inputs, those that lie in one."""
+    own = (item.source for item in plan.inputs if item.executable and environment_of(item.source) is not None)
+    return list(dict.fromkeys((plan.executable, *plan.programs.values(), *own)))

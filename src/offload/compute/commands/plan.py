@@ -328,9 +328,9 @@ def _look(word: str, path: str, how: str, excluded: Sequence[str]) -> PlannedInp
         return PlannedInput(path, "file", executable, how, source, inode, None, status.st_size)
     if not stat.S_ISDIR(status.st_mode):
         raise UsageError(f"the input {word} is neither a file nor a directory")
-    limits = (MAX_FILES, MAX_BYTES) if how == "detected" else (None, None)
+    most_files, most_bytes = (MAX_FILES, MAX_BYTES) if how == "detected" else (None, None)
     try:
-        tree = scan(source, excluded, *limits)
+        tree = scan(source, excluded, most_files, most_bytes, environments=False)
     except TreeLimitError as error:
         raise UsageError(
             f"{error.message}; {NAMED}", f"--input {quoted(source)} if it is meant, --no-detect if not"

@@ -31,12 +31,38 @@ def installed(program: str) -> list[str]:
         Names that tell distributions and their versions, such as ``numpy-2.1.0.dist-info``, sorted; empty for a program
         that lies in no environment.
     """
+    return sorted({name for prefix in prefixes(program) for name in _names(prefix)})
+
+
+def prefixes(program: str) -> tuple[str, ...]:
+    """Return the directories in which a program's packages are installed: its environment, and what that is based on.
+
+    Empty for a program that lies in no environment.
+    """
     prefix = os.path.dirname(os.path.dirname(os.path.abspath(program)))
     if prefix in _SYSTEM_PYTHONS or prefix == "/":
-        if not os.path.basename(program).startswith("python"):
-            return []
-        return sorted({name for each in _SYSTEM_PYTHONS for name in _names(each)})
-    return sorted(set(_names(prefix)))
+        return _SYSTEM_PYTHONS if os.path.basename(program).startswith("python") else ()
+    return (prefix, *_based_on(prefix))
+
+
+def sites(prefix: str) -> Iterator[str]:
+    """Give the directories below a prefix that hold the packages of Python."""
+    for library in _listed(f"{prefix}/lib"):
+        if library.startswith("python"):
+            for folder in ("site-packages", "dist-packages"):
+                yield f"{prefix}/lib/{library}/{folder}"
+
+
+def _based_on(prefix: str) -> tuple[str, ...]:
+    """Return where the packages lie that a virtual environment takes from the Python that it was made with."""
+    try:
+        with open(f"{prefix}/pyvenv.cfg", encoding="utf-8", errors="replace") as file:
+            settings = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in file)}
+    except OSError:  # it is none
+        return ()
+    if settings.get("include-system-site-packages", "").lower() != "true":
+        return ()
+    return prefixes(f"{settings.get('home', '/usr/bin')}/python")
 
 
 def software_checksum(names: bytes) -> str | None:
@@ -63,7 +89,7 @@ def package_changes(before: bytes, now: bytes) -> list[str]:
 
 def _package(line: str) -> tuple[str, str]:
     """Return the name and the version in a line of what is installed."""
-    if " " in line:  # what a named environment adds: `python CHECKSUM`, `editable NAME CHECKSUM`
+    if " " in line:  # `python CHECKSUM`, `editable NAME CHECKSUM`, `files of NAME CHECKSUM`
         name, _, version = line.rpartition(" ")
         return name, version[:12]
     stem, _, kind = line.rpartition(".")
@@ -78,10 +104,8 @@ def _names(prefix: str) -> Iterator[str]:
     for name in _listed(f"{prefix}/conda-meta"):
         if name.endswith(".json"):
             yield name
-    for library in _listed(f"{prefix}/lib"):
-        if library.startswith("python"):
-            for folder in ("site-packages", "dist-packages"):
-                yield from (n for n in _listed(f"{prefix}/lib/{library}/{folder}") if n.endswith(_METADATA))
+    for site in sites(prefix):
+        yield from (name for name in _listed(site) if name.endswith(_METADATA))
 
 
 def _listed(directory: str) -> list[str]:

@@ -224,9 +224,10 @@ class Stager:
         for word in item.words:
             self._make_steps(word)
         if item.tree is None:
-            prefix = environment_of(item.path)
-            if prefix is not None and self._lead_to(prefix, item.source):
-                return
+            if environment_of(item.source) is not None:
+                prefix = os.path.dirname(os.path.dirname(item.path))
+                if prefix and self._lead_to(prefix, item.source):
+                    return
             self._make(os.path.dirname(target))
             self._file(item.source, target, item.checksum, item.executable)
             return

@@ -90,7 +90,7 @@ def _tree(session: Session, place: str, checksum: str, apart: list[str]) -> Tree
         return None
     root = os.path.normpath(place).rstrip("/") + "/"
     try:
-        tree = scan(place, [name.removeprefix(root) for name in apart if name.startswith(root)])
+        tree = scan(place, [name.removeprefix(root) for name in apart if name.startswith(root)], environments=False)
         names = tree.paths()
         manifest = tree.manifest(dict(zip(names, session.files.checksums(names), strict=True)))
     except OffloadError:
