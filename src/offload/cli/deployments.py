@@ -31,8 +31,8 @@ def running(name: str | None) -> tuple[Place, Contact]:
     OffloadError
         If it is not; the hint says how to bring it up.
     """
-    from offload.compute.contact import REFUSED, Contact
-    from offload.compute.deployed import refusal
+    from offload.compute.contact import ELSEWHERE, REFUSED, Contact
+    from offload.compute.deployed import elsewhere, refusal
     from offload.deploy.launch import state
 
     place = registry().only(name)
@@ -40,6 +40,8 @@ def running(name: str | None) -> tuple[Place, Contact]:
     if contact is not None and contact.state == REFUSED:
         raise refusal(place, contact)
     now = state(place)
+    if now == ELSEWHERE:
+        raise elsewhere(place)
     if contact is None or now != "running":
         reason = f": {contact.reason}" if contact is not None and contact.reason else ""
         hint = f"bring it up: offload up {place.name}"

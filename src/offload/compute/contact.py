@@ -18,6 +18,8 @@ AWAY = "away"
 """The state of a deployment on another machine to which there is no connection now."""
 REFUSED = "refused"
 """The state of a deployment that was joined and does not let in any more."""
+ELSEWHERE = "elsewhere"
+"""The state of a deployment that runs in another container of this machine, and cannot be reached from here."""
 
 
 class Contact:
@@ -67,12 +69,33 @@ class Contact:
         self.directory = None
 
     def head_lives(self) -> bool:
-        """Tell whether the head that wrote the contact file still runs: on this machine, or, on another, answers."""
-        if self.head.get("node", self.head.get("host")) in (None, os.uname().nodename) or self.directory is None:
-            from offload.compute.liveness import is_alive
+        """Tell whether the head that wrote the contact file still runs.
 
-            return is_alive(self.head["pid"], self.head.get("started", ""))
-        return self._answers(self.directory)
+        Its process id tells so where it counts. On another machine, it answers. In another container of this machine,
+        it answers, or holds its lock.
+        """
+        from offload.compute.liveness import is_alive, is_from_here, is_locked, is_of_this_boot
+
+        since = self.head.get("started", "")
+        is_here = self.head.get("node", self.head.get("host")) in (None, os.uname().nodename)
+        if self.directory is None or (is_here and is_from_here(since)):
+            return is_alive(self.head["pid"], since)
+        return self._answers(self.directory) or (is_of_this_boot(since) and is_locked(_lock(self.directory)))
+
+    def is_elsewhere(self) -> bool:
+        """Tell whether the head runs in another container of this machine, and cannot be reached from here."""
+        from offload.compute.liveness import is_locked
+
+        if self.directory is None or not self.is_of_another_container():
+            return False
+        return not self._answers(self.directory) and is_locked(_lock(self.directory))
+
+    def is_of_another_container(self) -> bool:
+        """Tell whether the head is, or was, in another container of this machine: its process id means nothing here."""
+        from offload.compute.liveness import is_from_here, is_of_this_boot
+
+        since = self.head.get("started", "")
+        return is_of_this_boot(since) and not is_from_here(since)
 
     def _answers(self, directory: str) -> bool:
         from offload.errors import OffloadError, StorageError
@@ -126,6 +149,10 @@ class Contact:
             raise DamagedError(
                 f"{path} is not a contact file", f"bring the deployment up again: offload up {_name(path)}"
             ) from exc
+
+
+def _lock(directory: str) -> str:
+    return os.path.join(directory, "lock")
 
 
 def _name(path: str) -> str:

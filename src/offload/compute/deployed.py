@@ -26,6 +26,14 @@ def refusal(place: Place, contact: Contact) -> RefusedError:
     return RefusedError(f"{place.name}: {contact.reason}", f"then: offload join; or: offload leave {place.name}")
 
 
+def elsewhere(place: Place) -> OffloadError:
+    """Return the error that says that a deployment runs in another container of this machine."""
+    return OffloadError(
+        f"the deployment {place.name} runs in another container of this machine, and is not reached from here",
+        f"use it there, or with that container's network; to end it from here: offload down {place.name}",
+    )
+
+
 def connect(place: Place, service: str = "jobs") -> Client:
     """Return a client of a service of a deployment, where it is now.
 
@@ -48,6 +56,8 @@ def connect(place: Place, service: str = "jobs") -> Client:
         raise NotFoundError(f"the deployment {place.name} {how}", f"offload up {place.name}")
     if contact.state == "dead" or not contact.head_lives():
         contact = _revived(place)
+    elif contact.is_elsewhere():
+        raise elsewhere(place)
     contact = _started(place, contact)
     if contact.state == REFUSED:
         raise refusal(place, contact)

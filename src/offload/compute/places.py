@@ -52,6 +52,9 @@ class Place:
     storage, ended : str
         Path of the file that names its store, its database and the deployments whose storage is read through, a line
         each, where this is not just the home's; and of the one that tells why it has ended by itself, where it has.
+    lock, end : str
+        Path of the file that is locked by whoever serves it, its head or the process that keeps the connection; and of
+        the one that tells them to end, wherever they run.
     """
 
     def __init__(self, path: str) -> None:
@@ -67,6 +70,8 @@ class Place:
         self.grants = os.path.join(path, "grants.json")
         self.storage = os.path.join(path, "storage")
         self.ended = os.path.join(path, "ended")
+        self.lock = os.path.join(path, "lock")
+        self.end = os.path.join(path, "end")
 
     def end_reason(self) -> str | None:
         """Return why the deployment has ended by itself, or None where it has not."""
@@ -79,6 +84,11 @@ class Place:
     def log(self, who: str) -> str:
         """Return the path of a process's log."""
         return os.path.join(self.logs, f"{who}.log")
+
+
+def is_unwanted(place: Place) -> bool:
+    """Tell whether whoever serves a deployment is to end: they are told so, or its directory has been removed."""
+    return os.path.exists(place.end) or not os.path.isdir(place.path)
 
 
 class Registry:

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from offload.compute.contact import AWAY, REFUSED, Contact
-from offload.compute.liveness import is_alive, started
-from offload.compute.places import Place, Registry
+from offload.compute.contact import AWAY, ELSEWHERE, REFUSED, Contact
+from offload.compute.deployed import elsewhere
+from offload.compute.liveness import is_alive, is_locked, started
+from offload.compute.places import Place, Registry, write_atomically
 from offload.deploy import contained, credentials, envfile
 from offload.deploy.endpoints import is_free, known_as, located
 from offload.deploy.enrolled import parts
@@ -41,7 +42,8 @@ def state(place: Place) -> str:
 
     One that has ended by itself is ``"ended: "`` and why.
     ``"dead"`` means that its head ended without being told to; `up` starts it again. One on another machine may also be
-    ``"away"``, while the connection is being made again, or ``"disconnected"``, when nobody tries to; `up` does.
+    ``"away"``, while the connection is being made again, or ``"disconnected"``, when nobody tries to; `up` does. One in
+    another container of this machine that is not reached from here is ``"elsewhere"``.
     """
     contact = known(place)
     if contact is None:
@@ -54,7 +56,7 @@ def state(place: Place) -> str:
         reason = place.end_reason()
         return f"ended: {reason}" if reason else "down"
     if contact.head_lives():
-        return contact.state
+        return ELSEWHERE if contact.is_elsewhere() else contact.state
     if has_head_job(place):
         from offload.deploy import headjob
 
@@ -107,6 +109,8 @@ def up(registry: Registry, spec: Spec, say: Say, start: Start = start_detached) 
     with single(place, say):
         contact = known(place)
         if contact is not None and contact.head_lives():
+            if contact.is_elsewhere():
+                raise elsewhere(place)
             if contact.state == "running":
                 return contact, False
             if contact.state == "starting":  # whoever began it has gone
@@ -129,6 +133,7 @@ def _begin(registry: Registry, place: Place, spec: Spec, say: Say, start: Start)
     now = state(place)
     if now in ("dead", "stopping"):
         say("its head has died; starting it again" if now == "dead" else "waiting for it to end first")
+        end_elsewhere(place)
         end_all(place, DOWN_SECONDS)
     say("making certificates")
     try:
@@ -207,7 +212,7 @@ def _wait_for(place: Place, pid: int, say: Say, is_head: bool = True) -> Contact
                     say(f"the {what} is at {address}")
             if contact.state == "running":
                 return contact
-        if started(pid) is None:
+        if started(pid) is None and not (contact is not None and contact.head["pid"] == pid and contact.head_lives()):
             reason = tail(place.log("head"), 1) or "it said nothing"
             raise OffloadError(f"the head of {place.name} ended at once: {reason}", f"its log: {place.log('head')}")
         time.sleep(INTERVAL)
@@ -237,12 +242,34 @@ def down(registry: Registry, place: Place, say: Say) -> None:
             return
         if known(place) is not None or parts(place):
             say("waiting for its processes to end")
+        end_elsewhere(place)
         _end_jobs(place, say)
         end_all(place, DOWN_SECONDS, say, parts(place))
         envfile.end(place)
         _end_jobs(place, say)
         with contained.ended(place):
             registry.remove(place.name)
+
+
+def end_elsewhere(place: Place) -> None:
+    """Have whoever serves a deployment in another container end, where no signal and maybe no network reaches them.
+
+    Raises
+    ------
+    OffloadError
+        If they do not.
+    """
+    contact = known(place)
+    if contact is None or not contact.is_of_another_container() or not is_locked(place.lock):
+        return
+    write_atomically(place.end, "")
+    deadline = time.monotonic() + DOWN_SECONDS
+    while is_locked(place.lock):
+        if time.monotonic() > deadline:
+            raise OffloadError(
+                f"{place.name} runs in another container of this machine, and does not end", "end that container"
+            )
+        time.sleep(INTERVAL)
 
 
 def has_head_job(place: Place) -> bool:
@@ -328,6 +355,8 @@ def status(place: Place) -> dict[str, Any]:
         from offload.deploy.parts import look
 
         return look(place, contact)
+    if contact.is_elsewhere():
+        return {"name": place.name, "state": ELSEWHERE, "services": [], "workers": []}
     try:
         if contact.state == AWAY:  # as whoever keeps the connection has found out
             raise HeadGoneError(contact.reason)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import psutil
 
-from offload.compute.liveness import is_alive, started
+from offload.compute.liveness import is_alive, shares_ids, started
 
 INTERVAL = 0.05
 
@@ -58,11 +58,16 @@ def family(pid: int) -> dict[int, str]:
 
 
 def of_place(path: str, module: str = "offload.deploy.") -> dict[int, str]:
-    """Return the processes that work for the deployment in a directory, by their command lines (id: start time)."""
+    """Return the processes that work for the deployment in a directory, by their command lines (id: start time).
+
+    Those of another container are not among them: there, the path may be that of another directory.
+    """
     return _identified(
         process.pid
         for process in psutil.process_iter(["cmdline"])
-        if path in (words := process.info["cmdline"] or []) and any(w.startswith(module) for w in words)
+        if path in (words := process.info["cmdline"] or [])
+        and any(w.startswith(module) for w in words)
+        and shares_ids(process.pid)
     )
 
 

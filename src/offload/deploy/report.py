@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from offload.compute.contact import AWAY, REFUSED, Contact
+from offload.compute.contact import AWAY, ELSEWHERE, REFUSED, Contact
 from offload.compute.places import Place
 from offload.compute.resources import parse_resources, times
 from offload.deploy import launch
@@ -30,6 +30,10 @@ _NEXT = {
     "dead": ("has lost its head, and with it all that ran", "start it again, as it was: offload up {name}"),
     "starting": ("is still starting", "wait a little; offload logs {name} shows how far it is"),
     "stopping": ("is being brought down", "wait a little"),
+    ELSEWHERE: (
+        "runs in another container of this machine, and is not reached from here",
+        "use it there, or with that container's network; to end it from here: offload down {name}",
+    ),
 }
 
 

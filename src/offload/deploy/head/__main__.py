@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import functools
 import os
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 PREFERRED = 8787
 TAKE_OVER_SECONDS = 120.0
+LOOKS_SECONDS, POLL = 1.0, 0.1
+"""Seconds for which the lock may be taken by those who only look whether it is, and between two tries."""
 
 
 async def serve(place: Place, attached: bool, job: str | None = None) -> None:
@@ -104,8 +107,8 @@ def main(path: str, attached: bool = False, is_job: bool = False) -> int:
     if any(action == "error" for action, *_ in warnings.filters):
         warnings.simplefilter("ignore")  # a user who makes errors of warnings does not mean those of a service
     place = Place(path)
-    lock = os.open(os.path.join(path, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + (TAKE_OVER_SECONDS if is_job else 0.0)
+    lock = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + (TAKE_OVER_SECONDS if is_job else LOOKS_SECONDS)
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -114,7 +117,9 @@ def main(path: str, attached: bool = False, is_job: bool = False) -> int:
             if time.monotonic() > deadline:
                 log(f"{place.name} has a head already")
                 return 1
-        time.sleep(1.0)
+        time.sleep(POLL)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(place.end)  # meant for an earlier one
     job = None
     if is_job:
         from offload.deploy.headjob import read

@@ -13,7 +13,7 @@ from typing import Any
 
 from offload.compute.contact import Contact
 from offload.compute.liveness import started
-from offload.compute.places import Place, write_atomically
+from offload.compute.places import Place, is_unwanted, write_atomically
 from offload.compute.resources import resources_text
 from offload.deploy import envfile
 from offload.deploy.head.adaptive import Adaptive
@@ -165,10 +165,11 @@ class Head:
         self.stop()
 
     async def _end_when_gone(self) -> None:
-        """End when somebody has removed the directory: nobody could find this deployment any more."""
-        while os.path.isdir(self.place.path):
+        """End when somebody says so in the directory, or has removed it: nobody could find this deployment any more."""
+        while not is_unwanted(self.place):
             await asyncio.sleep(LOOK_EVERY)
-        log(f"{self.place.name} ends: {self.place.path} is gone")
+        gone = f"{self.place.path} is gone" if not os.path.isdir(self.place.path) else "it was told to, from elsewhere"
+        log(f"{self.place.name} ends: {gone}")
         self.stop()
 
     def note_end(self, reason: str) -> None:

@@ -10,9 +10,10 @@ import time
 from typing import Any
 
 from offload.compute.contact import REFUSED, Contact
+from offload.compute.deployed import elsewhere
 from offload.compute.liveness import started
 from offload.compute.places import Place, Registry
-from offload.deploy.launch import Say, end_all, known, single
+from offload.deploy.launch import Say, end_all, end_elsewhere, known, single
 from offload.deploy.processes import kill, python, start_detached, tail, wait_until_gone
 from offload.deploy.quantities import parse_ports
 from offload.deploy.remote import mirror
@@ -59,6 +60,8 @@ def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
     Home(registry.home)
     with single(place, say):
         contact = known(place)
+        if contact is not None and contact.is_elsewhere() and contact.state == "running":
+            raise elsewhere(place)
         if contact is not None and contact.head_lives() and contact.state == "running":
             return contact, False
         link = with_what_is_known(place, spec.link)
@@ -142,7 +145,7 @@ def connect(place: Place, say: Say) -> Contact:
             if contact.reason not in ("", reason):
                 reason = contact.reason
                 say(reason)
-        if started(pid) is None:
+        if started(pid) is None and not (contact is not None and contact.is_of_another_container()):
             raise OffloadError(
                 f"the connection to {place.name} ended at once: {tail(place.log('link'), 1) or 'it said nothing'}",
                 f"its log: {place.log('link')}",
@@ -227,6 +230,7 @@ def _forget(registry: Registry, place: Place, link: Link, site: Ssh | None) -> N
 
 def end_keeper(place: Place) -> None:
     """End the process that keeps the connection, where there is one."""
+    end_elsewhere(place)
     contact = known(place)
     if contact is not None and contact.head_lives():
         keeper = {contact.head["pid"]: contact.head["started"]}
