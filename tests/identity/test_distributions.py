@@ -9,6 +9,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from types import ModuleType
 
 import numpy
 import pytest
@@ -151,6 +152,16 @@ def test_what_cython_shares_belongs_to_nobody(site: Site, monkeypatch: pytest.Mo
     identify(shared.View, modules)
     graph = Graph(shared.View)
     assert (graph.nodes, graph.modules, modules) == ([], set(), set())
+
+
+def test_a_module_that_an_extension_makes_within_itself(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site({"fakelib/__init__.py": "", "fakelib/core.py": ""}, "fakelib-1.dist-info")
+    core = importlib.import_module("fakelib.core")
+    inner = ModuleType("fakelib.core.inner")
+    inner.__file__ = core.__file__
+    inner.__spec__ = None
+    monkeypatch.setitem(sys.modules, inner.__name__, inner)
+    assert origin(inner.__name__) == "fakelib==1"
 
 
 def test_types_of_cython_have_an_identity() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from offload.compute.session import current
 from offload.identity import files
-from offload.identity.files import Directory, File
+from offload.identity.files import Directory, File, noting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Directory", "File"]
+__all__ = ["Directory", "File", "noting"]
 
 
 def _cached(paths: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from types import CodeType, FunctionType
 
 from offload.compute.calls import Call, explain
 from offload.compute.effects.doers import runs_calls
+from offload.compute.inputs import noting
 from offload.compute.session import Session, current
 from offload.compute.values import from_buffer
 from offload.errors import DecodeError, EncodeError, NotRecordedWarning, OffloadError, StorageError, UsageError
@@ -143,13 +144,8 @@ class Task:
             if len(kwargs) > 1:  # in one order, whatever order they were given in: a function can see it in **kwargs
                 kwargs = dict(sorted(kwargs.items()))
             bound = bind(self.function, args, kwargs)
-            files = sys.modules.get("offload.identity.files")
-            met: Sequence[tuple[File, str]] = ()
-            if files is None:  # then there is none among the arguments
+            with noting() as met:
                 identified = recorder.record(bound)
-            else:
-                with files.noting() as met:
-                    identified = recorder.record(bound)
             call = Call(self.label, recorder.function, identified, bound, args, kwargs, self.scratch)
             call.files = met
             calls.append(call)
@@ -159,13 +155,8 @@ class Task:
         """Return the graph of what the function reaches, as it is now."""
         graph = self._graph
         if graph is None or not graph.is_current():
-            files = sys.modules.get("offload.identity.files")
-            if files is None:
+            with noting() as self._files:
                 graph = Graph(self.root)
-            else:
-                with files.noting() as met:
-                    graph = Graph(self.root)
-                self._files = met
             if graph.unfollowed and not getattr(
                 self.root, "depends_on", ()
             ):  # else the user knows, and has declared it

@@ -62,6 +62,9 @@ def origin(module_name: str | None) -> str:
                 return STANDARD
             paths = list(getattr(module, "__path__", ()))
             return _origin_of_path(module_name, os.path.join(paths[0], "")) if paths else PROJECT
+        above = module_name.rpartition(".")[0]
+        if getattr(module, "__spec__", None) is None and getattr(sys.modules.get(above), "__file__", None) == file:
+            return origin(above)  # an extension module makes modules within itself
         return _origin_of_path(module_name, file)
     top = module_name.partition(".")[0]
     if top in sys.modules and top != module_name:

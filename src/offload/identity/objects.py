@@ -20,6 +20,7 @@ from offload.identity.distributions import PROJECT, STANDARD, origin
 from offload.identity.leftout import assigned, complete, is_held, left_out
 from offload.identity.opaque import leads_to
 from offload.identity.pieces import is_plain
+from offload.identity.readlater import sources
 from offload.identity.references import (
     bound_method,
     curried,
@@ -179,6 +180,12 @@ def _write_reduced(encoder: Encoder, value: Any) -> None:
         parts = without_filled(value, parts)
     if parts[0] is find_global:
         _note(encoder, parts[1][0])
+    elif not encoder.portable and (read := sources(value, parts)):
+        encoder.opaque()
+        encoder.tag(tags.OBJECT)
+        encoder.array(len(read) + 1)
+        for file in read:
+            encoder.write(file)
     if encoder.portable:
         if encoder.exact is not None and not (parts[6] is None and _comes_back(type(value))):
             own = origin(type(value).__module__) == PROJECT
@@ -278,7 +285,8 @@ def _reduce(value: Any) -> tuple[Any, ...]:
     except Exception as exc:  # whatever a class's own __reduce__ or __getstate__ may raise
         raise EncodeError(
             f"a {cls.__module__}.{cls.__qualname__} can be neither encoded nor pickled: {exc}",
-            "pass what it is made from, or register an encoding with offload.register",
+            "pass what it is made from (of what was opened, an offload.File), or give its type an encoding with "
+            "offload.register",
         ) from exc
     if isinstance(reduced, str):  # a global, by its name
         module = getattr(value, "__module__", None) or module_of(value, reduced)
