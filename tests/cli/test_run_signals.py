@@ -59,6 +59,13 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def eventually(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def lines(process: Process, count: int) -> list[bytes]:
     assert process.stdout is not None
     return [process.stdout.readline().strip() for _ in range(count)]
@@ -82,6 +89,42 @@ def test_signals_end_the_whole_group(start: Start, tmp_path: Path, number: signa
     assert process.stderr is not None
     assert process.stderr.read() == b"offload: interrupted; not recorded\n"
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+# What a command starts: a child, one of a child, one that `timeout` gives a group of its own.
+FAMILY = """
+sleep 300 & echo $!
+sh -c 'sleep 300 & echo $!; wait' & timeout 300 sh -c 'echo $$; exec sleep 300' &
+echo $$; wait
+"""
+
+
+@pytest.mark.parametrize("words", [["-q"], ["--each", "list", "-j", "2"]])
+def test_commands_end_with_a_run_that_is_killed(start: Start, work: Path, words: list[str]) -> None:
+    (work / "list").write_text("1\n2\n")
+    many = "--each" in words
+    process = start(*words, "--", "sh", "-c", f"({FAMILY}) | tee {work}/pids.$1", "_", *([] if many else ["1"]))
+    files = [work / f"pids.{number}" for number in ("12" if many else "1")]
+    eventually(lambda: all(file.exists() and len(file.read_text().split()) == 4 for file in files))
+    pids = [int(word) for file in files for word in file.read_text().split()]
+    assert all(map(is_alive, pids))
+    process.kill()
+    process.wait()
+    eventually(lambda: not any(map(is_alive, pids)))
+
+
+def test_groups_of_their_own_end_with_an_interrupted_command(start: Start) -> None:
+    process = start("--", "sh", "-c", "timeout 300 sh -c 'echo $$; exec sleep 300' & wait")
+    (pid,) = map(int, lines(process, 1))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert not is_alive(pid)
+
+
+def test_groups_of_their_own_that_are_left_running(offload: Offload, work: Path) -> None:
+    done = offload("run", "--", "sh", "-c", "timeout 300 sleep 300 > /dev/null 2>&1 & echo $!")
+    assert b"not recorded: processes that it left running" in done.stderr
+    assert not is_alive(int(done.stdout))
 
 
 @pytest.mark.real

@@ -24,11 +24,11 @@ from offload.compute.commandjobs.messages import (
     Watch,
 )
 from offload.compute.commandjobs.reporter import Service
-from offload.compute.commands.execute import group_is_alive
 from offload.compute.commands.plan import Plan
 from offload.compute.commands.recall import planner_for
 from offload.compute.commands.request import Request
 from offload.compute.commands.result import decode_record
+from offload.compute.commands.sessions import is_alive
 from offload.compute.commands.stdin import Stdin
 from offload.compute.engine import WorkerLostError
 from offload.compute.liveness import started
@@ -262,7 +262,7 @@ def test_jobs_outlive_the_head(client: Asker, place: Place, home: Path) -> None:
     (waits,) = client.submit(shell("echo later"), detach=True)
     group = number_in(client.follow(runs.job, lambda out: b"\n" in out)[1])
     os.kill(contact_of(place).head["pid"], signal.SIGKILL)
-    eventually(lambda: not group_is_alive(group))
+    eventually(lambda: not is_alive(group))
     eventually(lambda: launch.state(place) == "dead")
     launch.up(Registry(str(home)), Spec(name="test", workers=1), print)
     flag.touch()

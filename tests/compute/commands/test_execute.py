@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.commands.execute import end_group, exit_code, group_is_alive
+from offload.compute.commands.execute import end_group, exit_code
 from offload.compute.commands.programs import CommandNotFoundError, NotExecutableError, resolve
+from offload.compute.commands.sessions import is_alive
 
 Process = subprocess.Popen[bytes]
 STEPS = ((signal.SIGINT, 0.2), (signal.SIGTERM, 0.2), (signal.SIGKILL, 10.0))
@@ -50,24 +51,24 @@ def start(started: list[Process], text: str) -> Process:
 )
 def test_each_step_is_harder(started: list[Process], traps: str, end: signal.Signals) -> None:
     process = start(started, f"{traps} echo ready; while :; do sleep 0.02; done")
-    assert group_is_alive(process.pid)
+    assert is_alive(process.pid)
     end_group(process, STEPS)
     assert process.returncode == -end
-    assert not group_is_alive(process.pid)
+    assert not is_alive(process.pid)
 
 
 def test_what_the_leader_left_is_ended_too(started: list[Process]) -> None:
     process = start(started, "(trap '' INT; while :; do sleep 0.02; done) & echo ready")
     process.wait()
-    assert group_is_alive(process.pid)
+    assert is_alive(process.pid)
     end_group(process, STEPS)
-    assert not group_is_alive(process.pid)
+    assert not is_alive(process.pid)
 
 
 def test_a_group_that_has_ended(started: list[Process]) -> None:
     process = start(started, "echo ready")
     process.wait()
-    assert not group_is_alive(process.pid)
+    assert not is_alive(process.pid)
     end_group(process, STEPS)
     assert process.returncode == 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -37,19 +36,21 @@ def test_what_a_killed_run_leaves_is_removed_by_the_next(tmp_path: Path, home: P
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     run = subprocess.Popen(
-        [command, "run", "--no-detect", "--scratch", scratch, "--", "sh", "-c", f"touch {started}; exec sleep 60"],
+        [command, "run", "--no-detect", "--scratch", scratch, "--", "sh", "-c", f"echo $$ > {started}; exec sleep 60"],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 30
-    while not started.exists():
+    while not started.exists() or not started.read_text():
         assert time.monotonic() < deadline
         time.sleep(0.01)
     (left,) = scratch.iterdir()
-    (child,) = psutil.Process(run.pid).children()
+    command_pid = int(started.read_text())
     run.kill()
     run.wait()
-    os.killpg(child.pid, signal.SIGKILL)
+    while psutil.pid_exists(command_pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     (scratch / "offload-other").mkdir()  # without a lock: not one of ours
     made = Scratch(str(scratch))
     assert os.path.isdir(made.path)

@@ -11,7 +11,6 @@ import threading
 import time
 
 from offload.compute.athome import seen_here
-from offload.compute.commandjobs.guardian import guardian
 from offload.compute.commandjobs.inputs import copy_from, place_at, stdin_at
 from offload.compute.commandjobs.messages import Begin, Begun, Outcome
 from offload.compute.commandjobs.reporter import Reporter, Service, ServiceAwayError
@@ -27,8 +26,6 @@ from offload.errors import EnvironmentDiffersError, OffloadError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from subprocess import Popen
-
     from offload.compute.commands.execution import Execution
     from offload.compute.commands.plan import Plan, Planner
     from offload.compute.commands.stage import Stager
@@ -38,20 +35,6 @@ _services: dict[str, Service] = {}
 _attempts: set[Attempt] = set()
 _lock = threading.Lock()
 _closing = False
-
-
-class Guarded(Running):
-    """A running command that ends with this process, even when this is killed."""
-
-    def add(self, process: Popen[bytes]) -> bool:
-        """Have the guardian look after its group."""
-        guardian.watch(process.pid)
-        return super().add(process)
-
-    def remove(self, process: Popen[bytes]) -> None:
-        """Have the guardian leave it alone."""
-        super().remove(process)
-        guardian.forget(process.pid)
 
 
 def run(place: str, job: int, home: Key, scratch: str | None = None) -> str:
@@ -136,7 +119,7 @@ class Attempt:
         self._begun = begun
         self._session = session
         self._scratch = scratch
-        self._running = Guarded()
+        self._running = Running()
 
     def stop(self) -> None:
         """End the command, as Ctrl-C would."""

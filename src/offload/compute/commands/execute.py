@@ -1,4 +1,4 @@
-"""Running a process in a group of its own, and ending that group."""
+"""Running a process in a session of its own, and ending that session."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import signal
 import time
 
+from offload.compute.commands.guardian import guardian
 from offload.compute.commands.programs import NotExecutableError
+from offload.compute.commands.sessions import is_alive, send
 from offload.identity.commands import ENVIRONMENT
 from offload.storage.home import home_path
 
@@ -71,15 +73,18 @@ def start(
     stderr: Stream,
     search: str | None = None,
 ) -> Popen[bytes]:
-    """Start a command in its prepared scratch directory, as the leader of a process group.
+    """Start a command in its prepared scratch directory, as the leader of a session.
+
+    That ends should this process be killed.
 
     Raises
     ------
     NotExecutableError
         When the system refuses to execute it.
     """
+    guardian.prepare()
     try:
-        return _popen(
+        process = _popen(
             argv,
             executable=executable if executable.startswith("/") else None,
             cwd=scratch.work,
@@ -93,6 +98,8 @@ def start(
         )
     except OSError as error:
         raise _start_error(argv[0], os.path.join(scratch.work, executable), error) from error
+    guardian.watch(process.pid)
+    return process
 
 
 def _popen(argv: Sequence[str], **options: Any) -> Popen[bytes]:
@@ -131,33 +138,6 @@ def exit_code(returncode: int) -> int:
     return 128 - returncode if returncode < 0 else returncode
 
 
-def group_is_alive(group: int) -> bool:
-    """Return whether a process group has a member that is not a zombie."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    try:
-        names = os.listdir("/proc")
-    except OSError:
-        return True
-    found = False
-    for name in names:
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", "rb") as stream:
-                fields = stream.read().rpartition(b")")[2].split()
-        except OSError:
-            continue
-        found = True
-        if int(fields[2]) == group and fields[0] not in (b"Z", b"X"):
-            return True
-    return not found
-
-
 def end_group(
     process: Popen[bytes],
     steps: Sequence[tuple[signal.Signals, float]] = (
@@ -167,21 +147,19 @@ def end_group(
     ),
     meanwhile: Callable[[], None] | None = None,
 ) -> None:
-    """End a process and all others of its group, each step harder than the one before.
+    """End a process and all others of its session, each step harder than the one before.
 
     Parameters
     ----------
     process : Popen
-        The group's leader; it may have ended already.
+        The session's leader; it may have ended already.
     steps : sequence of (signal, float)
         What to send, and how many seconds to wait then.
     meanwhile : callable, optional
         Called every few milliseconds (to drain pipes that the processes may be blocked on).
     """
     for number, patience in steps:
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
+        if not send(process.pid, number):
             process.wait()
             return
         deadline = time.monotonic() + patience
@@ -189,12 +167,12 @@ def end_group(
         while time.monotonic() < deadline:
             if meanwhile is not None:
                 meanwhile()
-            if process.poll() is not None and not group_is_alive(process.pid):
+            if process.poll() is not None and not is_alive(process.pid):
                 return
             time.sleep(pause)
             pause = min(pause * 1.5, 0.05)
 
 
 def end_quickly(process: Popen[bytes]) -> None:
-    """End what a command left running in its group."""
+    """End what a command left running in its session."""
     end_group(process, ((signal.SIGTERM, 1.0), (signal.SIGKILL, LAST_WAIT)))

@@ -14,9 +14,10 @@ from offload.compute.commands.execute import (
     end_group,
     end_quickly,
     exit_code,
-    group_is_alive,
     start,
 )
+from offload.compute.commands.guardian import guardian
+from offload.compute.commands.sessions import is_alive
 from offload.compute.commands.spool import Spool, adopt
 from offload.compute.commands.stage import Stager, depth_of
 
@@ -79,7 +80,7 @@ def execute(
 ) -> Execution:
     """Run a command whose scratch directory is prepared, and pass on its output as it comes.
 
-    Afterwards nothing of its process group is left. An open standard input that has ended by then gives the plan
+    Afterwards nothing of its session is left. An open standard input that has ended by then gives the plan
     another identity: that of the whole content.
 
     Parameters
@@ -121,6 +122,7 @@ def execute(
         end_group(process, KILL_NOW)
         raise
     finally:
+        guardian.forget(process.pid)
         if running is not None:
             running.remove(process)
     result = Execution(code, started, seconds, *spools)
@@ -139,7 +141,7 @@ def execute(
 
 
 def settle(process: Popen[bytes], say: Callable[[str], None]) -> bool:
-    """Let what an ended command left in its group come to its end, for a moment; then end it.
+    """Let what an ended command left in its session come to its end, for a moment; then end it.
 
     Returns
     -------
@@ -148,7 +150,7 @@ def settle(process: Popen[bytes], say: Callable[[str], None]) -> bool:
     """
     deadline = time.monotonic() + GRACE
     told = time.monotonic() + TICK
-    while group_is_alive(process.pid):
+    while is_alive(process.pid):
         now = time.monotonic()
         if now > deadline:
             end_quickly(process)
@@ -182,7 +184,7 @@ class Running:
             self._processes.discard(process)
 
     def stop(self) -> None:
-        """End all processes and their groups."""
+        """End all processes and their sessions."""
         from threading import Thread
 
         with self._lock:
@@ -221,10 +223,12 @@ def execute_aside(plan: Plan, scratch: Scratch, running: Running, place: str) ->
         if not running.add(process):
             end_group(process)
         returncode = process.wait()
-    finally:
+        seconds = time.monotonic() - clock
         running.remove(process)
-    seconds = time.monotonic() - clock
-    whole = settle(process, lambda text: None)
+        whole = settle(process, lambda text: None)
+    finally:
+        guardian.forget(process.pid)
+        running.remove(process)
     if running.stopping:
         return None
     result = Execution(exit_code(returncode), started, seconds, adopt(out), adopt(err))

@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 import pytest
 
-from offload.compute.commands.execute import group_is_alive
+from offload.compute.commands.sessions import is_alive
 from offload.compute.liveness import started
 
 pytestmark = pytest.mark.real
 
 PROGRAM = """
 import os, subprocess, sys, time
-from offload.compute.commandjobs.guardian import guardian
+from offload.compute.commands.guardian import guardian
 def group():
     child = subprocess.Popen(["sh", "-c", "sleep 1000 & sleep 1000"], start_new_session=True)
     guardian.watch(child.pid)
@@ -26,7 +26,7 @@ def group():
 kept, forgotten = group(), group()
 guardian.forget(forgotten)
 if sys.argv[1] == "lost":
-    os.kill(guardian._process.pid, 9)
+    os.kill(guardian._pid, 9)
     time.sleep(0.2)
     third = group()
 else:
@@ -35,7 +35,7 @@ if os.fork() == 0:
     os.closerange(0, 3)
     time.sleep(5)  # holds nothing of the guardian's
     os._exit(0)
-print(kept, forgotten, third, guardian._process.pid, flush=True)
+print(kept, forgotten, third, guardian._pid, flush=True)
 time.sleep(1000)
 """
 
@@ -61,4 +61,4 @@ def test_groups_end_with_the_process_that_is_killed(guardian: str) -> None:
         assert started(forgotten) is not None
     finally:
         os.killpg(forgotten, signal.SIGKILL)
-    eventually(lambda: not group_is_alive(kept) and not group_is_alive(third))
+    eventually(lambda: not is_alive(kept) and not is_alive(third))
