@@ -7,6 +7,7 @@ nannies and workers are therefore made without them: every port that listens ask
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -17,10 +18,13 @@ import dask
 import distributed
 from distributed.security import Security
 
+from offload.compute import dasksettings
+from offload.compute.workerstart import StartError, check_memory, plain
+
 TLS = ("tls_ca_file", "tls_client_cert", "tls_client_key")
 
-# A call that ends its worker is tried on one more; then it is the call's fault.
-_CONFIGURATION = {"distributed.scheduler.allowed-failures": 1}
+FAILURES = {"distributed.scheduler.allowed-failures": 1}
+"""A call that ends its worker is tried on one more; then it is the call's fault."""
 
 
 class _NoHTTP:
@@ -67,7 +71,7 @@ def serve(workers: int, contact: int) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    dask.config.set(_CONFIGURATION)
+    dasksettings.apply(FAILURES)
     security = Security.temporary()
     common = {"host": "127.0.0.1", "port": 0, "security": security}
     options = {**common, "nthreads": 1, "worker_class": Worker, "silence_logs": 40}
@@ -77,6 +81,8 @@ def serve(workers: int, contact: int) -> None:
         security=security,
         silence_logs=40,
     ) as cluster:
+        for number, nanny in cluster.workers.items():
+            check_memory(f"worker {number}", nanny.pid, nanny.memory_manager.memory_limit, watched=True)
         known = {"address": cluster.scheduler_address, **{name: getattr(security, name) for name in TLS}}
         with os.fdopen(contact, "w") as pipe:
             pipe.write(json.dumps(known))
@@ -90,5 +96,12 @@ def main() -> None:
     try:
         with dask.config.set({"temporary-directory": scratch}):
             serve(int(workers), int(contact))
+    except Exception as exc:
+        error = plain("a worker", exc)
+        if not isinstance(error, StartError):
+            raise
+        with contextlib.suppress(OSError), os.fdopen(int(contact), "w") as pipe:  # unless it has begun to serve
+            pipe.write(json.dumps({"error": [error.message, error.hint]}))
+        sys.exit(1)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 from concurrent.futures import Future as PlainFuture
-from typing import IO
+from typing import IO, Any
 
 from offload.compute.daskengine import END_DEADLINE, DaskEngine
 from offload.compute.engine import AGAIN, EngineLostError
@@ -97,7 +97,10 @@ class LocalCluster(DaskEngine):
             timer.cancel()
         if not text:
             raise OffloadError(f"the local Dask cluster did not start: {self._last_words()}")
-        contact: dict[str, str] = json.loads(text)
+        contact: dict[str, Any] = json.loads(text)
+        if "error" in contact:
+            what, hint = contact["error"]
+            raise OffloadError(f"the local Dask cluster did not start: {what}", hint)
         return contact
 
     def _connect(self, contact: dict[str, str]) -> None:

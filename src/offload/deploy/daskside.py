@@ -21,6 +21,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 
 from offload.compute.places import Place
+from offload.compute.workerstart import plain
 from offload.deploy import credentials
 from offload.deploy.durations import Durations
 from offload.deploy.spec import spec_of
@@ -71,7 +72,13 @@ class HeadScheduler(Scheduler):
         self._dashboard_socket = socket
         super().__init__(dashboard=True, **kwargs)
         self.handlers["demand"] = self.demand
+        self.end_reason = ""
         self.durations = Durations(self)
+
+    async def close(self, timeout: float | None = None, reason: str = "unknown") -> None:
+        """Close, and remember why."""
+        self.end_reason = self.end_reason or reason
+        await super().close(timeout, reason)
 
     async def remove_worker(self, address: str, **kwargs: Any) -> Any:
         """Remove a worker, and remember what it ran."""
@@ -115,6 +122,13 @@ class HeadScheduler(Scheduler):
 
 class QuietWorker(Worker):
     """A worker without an HTTP server, that ends the commands that it runs when it is told to close."""
+
+    async def __aenter__(self) -> Any:
+        """Start, as a nanny has it do; what goes wrong is told in a form that arrives at the nanny whole."""
+        try:
+            return await super().__aenter__()  # type: ignore[no-untyped-call]
+        except RuntimeError as exc:
+            raise plain(str(self.name), exc) from exc
 
     async def close(self, *args: Any, **kwargs: Any) -> Any:
         """End the commands that run here, and close."""

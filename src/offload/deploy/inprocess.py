@@ -41,9 +41,11 @@ class InProcess(Cluster):
 
     def start(self) -> None:
         """Start the threads."""
+        import dask.config
         from distributed import SpecCluster
 
         from offload.compute.clusterprocess import Scheduler, Worker
+        from offload.compute.dasksettings import own_settings
 
         self.owned = True
         home = Home().path
@@ -61,13 +63,14 @@ class InProcess(Cluster):
         }
         count = self._spec.workers if self._spec.maximum is None else self._spec.minimum
         try:
-            self._cluster = SpecCluster(
-                workers=dict.fromkeys(range(count), worker),
-                scheduler={"cls": Scheduler, "options": {"protocol": "inproc", "dashboard": False}},
-                worker=worker,
-                silence_logs="warning",
-                name=self.name,
-            )
+            with dask.config.set(own_settings()[0]):  # the scheduler and these workers read it as they are made
+                self._cluster = SpecCluster(
+                    workers=dict.fromkeys(range(count), worker),
+                    scheduler={"cls": Scheduler, "options": {"protocol": "inproc", "dashboard": False}},
+                    worker=worker,
+                    silence_logs="warning",
+                    name=self.name,
+                )
             if self._spec.maximum is not None:
                 self.adapt(self._spec.minimum, self._spec.maximum)
         except BaseException:

@@ -10,6 +10,7 @@ from importlib import import_module
 
 from aiohttp import web
 
+from offload.compute import dasksettings
 from offload.compute.commandjobs.carrier import DaskCarrier
 from offload.compute.commandjobs.ledger import Ledger
 from offload.compute.commandjobs.service import CommandService
@@ -45,6 +46,7 @@ def connect(place: Place) -> DaskEngine:
 
     from offload.deploy.daskside import security_of
 
+    dasksettings.apply()
     patience = CONNECT_SECONDS if spec_of(place).scheduler is None else EXISTING_SECONDS
     deadline = time.monotonic() + patience
     while True:

@@ -90,7 +90,7 @@ def _service(place: Place, contact: Contact | None, service: dict[str, Any]) -> 
     addresses = {} if contact is None else {**vars(contact), "head": contact.head["url"]}
     found = {**service, "address": addresses.get(name), "since": _since(pid) if is_here else None}
     if service["state"] != "running":
-        found["says"] = _last_line(place, name)
+        found["says"] = service.get("reason") or _last_line(place, name)
     return found
 
 

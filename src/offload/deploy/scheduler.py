@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from typing import Any
 
+from offload.compute import dasksettings
 from offload.compute.places import Place
 from offload.deploy.daskside import HeadScheduler, dask_security
 from offload.deploy.endpoints import address, free_port, is_free, located
@@ -32,7 +34,14 @@ async def serve(place: Place, socket: str, port: int | None, attached: bool) -> 
         The port it had before, which its workers know.
     attached : bool
         Whether a head has started it.
+
+    Raises
+    ------
+    OffloadError
+        If the scheduler closes by itself, as a client of Dask can have it do: whoever keeps it up starts it again.
     """
+    for remark in dasksettings.apply():
+        sys.stderr.write(f"{remark}\n")
     spec = located(spec_of(place))
     if port is None or not is_free(spec.host, port):  # somebody may have taken it while the scheduler was away
         port = free_port(spec.host, spec.port, spec.ports, PREFERRED)
@@ -47,8 +56,13 @@ async def serve(place: Place, socket: str, port: int | None, attached: bool) -> 
     )
     async with scheduler:
         announce(place, attached, "scheduler", address("tls", spec, port))
-        await until_told(attached)
+        closing: Any = scheduler.finished  # which is not typed
+        told, closed = asyncio.ensure_future(until_told(attached)), asyncio.ensure_future(closing())
+        await asyncio.wait((told, closed), return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
     withdraw(place)
+    if closed.done() and not told.done():
+        raise OffloadError(f"the scheduler has closed: {scheduler.end_reason}")
 
 
 def main(arguments: list[str]) -> int:

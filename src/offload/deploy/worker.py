@@ -20,9 +20,11 @@ from typing import Any
 from distributed import Nanny
 from distributed.core import Status
 
+from offload.compute import dasksettings
 from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.compute.resources import PLAIN, Resources, parse_resources
+from offload.compute.workerstart import StartError, check_memory, plain
 from offload.deploy.daskside import QuietWorker, dask_security
 from offload.deploy.endpoints import listening_address, ports_for_workers
 from offload.deploy.spec import WORKER, Spec
@@ -85,7 +87,14 @@ async def work(known: Whereabouts, settings: Settings, attached: bool = False) -
         What the worker is to be.
     attached : bool
         Whether to end when standard input does.
+
+    Raises
+    ------
+    StartError
+        If it cannot start, wherever the scheduler is; whoever keeps it up counts that, and tells the reason.
     """
+    for remark in dasksettings.apply():
+        say(remark)
     known.join()
     stop = Stop(attached)
     pause, told = FIRST_PAUSE, ""
@@ -103,7 +112,7 @@ async def work(known: Whereabouts, settings: Settings, attached: bool = False) -
                     say(f"{settings.name} works for {contact.scheduler}")
                     await _first(stop.wait(), ended())
                 reason = f"{contact.scheduler} has gone away"
-            except (OSError, TimeoutError, RuntimeError) as exc:
+            except (OSError, TimeoutError) as exc:
                 reason = f"{contact.scheduler} cannot be reached: {exc}"
         elif contact is not None and contact.state == "starting":
             pause = SCHEDULER_PAUSE
@@ -146,7 +155,12 @@ async def _running(
     else:
         made = QuietWorker(contact.scheduler, **options)
     try:
-        await begun(made.start(), _first(stop.wait(), moved(known, contact.scheduler)))
+        try:
+            await begun(made.start(), _first(stop.wait(), moved(known, contact.scheduler)))
+        except Exception as exc:
+            raise plain(settings.name, exc) from exc
+        pid = made.pid if watched else os.getpid()
+        check_memory(settings.name, pid, made.memory_manager.memory_limit, watched)
         yield made.finished
     finally:
         if made.status not in (Status.closed, Status.failed):
@@ -206,18 +220,24 @@ async def _first(*waits: Any) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str]) -> int:
     """Run ``python -m offload.deploy.worker PLACE NAME [--job | --node]``, as the head does.
 
     With ``--job`` as a job of its own; with ``--node`` on another node of the head's job, with which it ends.
     """
     place, name, *more = arguments
-    if not more:
-        asyncio.run(work(InPlace(Place(place)), Settings(name), attached=True))
-        return
-    with tempfile.TemporaryDirectory(prefix="offload-") as scratch:  # below TMPDIR, which is the job's
-        asyncio.run(work(InPlace(Place(place)), Settings(name, scratch=scratch), attached="--node" in more))
+    known = InPlace(Place(place))
+    try:
+        if not more:
+            asyncio.run(work(known, Settings(name), attached=True))
+            return 0
+        with tempfile.TemporaryDirectory(prefix="offload-") as scratch:  # below TMPDIR, which is the job's
+            asyncio.run(work(known, Settings(name, scratch=scratch), attached="--node" in more))
+    except StartError as exc:
+        sys.stderr.write(f"{exc.message}\n")
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -53,6 +53,7 @@ class Child(Member):
         self.log = log
         self.state = "starting"
         self.restarts = 0
+        self.last_words = ""  # when it last ended
         self.pid: int | None = None
         self._command = command
         self._announces = announces
@@ -63,7 +64,8 @@ class Child(Member):
 
     def described(self) -> dict[str, Any]:
         """Return how it is, as plain values."""
-        return {"name": self.name, "state": self.state, "pid": self.pid, "restarts": self.restarts}
+        told = {"name": self.name, "state": self.state, "pid": self.pid, "restarts": self.restarts}
+        return {**told, "reason": self.last_words} if self.last_words else told
 
     def each(self) -> list[dict[str, Any]]:
         """Return how the one worker is that it may be."""
@@ -115,6 +117,7 @@ class Child(Member):
         while True:
             began = time.monotonic()
             await self._run_once()
+            self.last_words = tail(self.log, 1)
             self.ready.clear()
             self.state = "restarting"
             self.restarts += 1

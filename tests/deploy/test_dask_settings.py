@@ -1,0 +1,162 @@
+"""A user's Dask configuration, in a deployment and in the cluster of a script: what counts, and what is told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dask.config
+import psutil
+import pytest
+
+from offload.compute import dasksettings, workerstart
+from offload.compute.localcluster import LocalCluster
+from offload.compute.places import Place, Registry
+from offload.compute.workerstart import StartError
+from offload.deploy import launch
+from offload.deploy.client import client
+from offload.deploy.report import report
+from offload.deploy.spec import Spec
+from offload.errors import OffloadError
+from tests.deploy.test_local import eventually
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "counts"),
+    [
+        ("scheduler.idle-timeout", "8s", None),
+        ("scheduler.no-workers-timeout", "1m", None),
+        ("worker.lifetime.duration", "1h", None),
+        ("worker.multiprocessing-method", "fork", "spawn"),
+        ("scheduler.pickle", False, True),
+        ("scheduler.allowed-failures", 0, 3),
+        ("scheduler.allowed-failures", 9, 9),
+        ("comm.timeouts.connect", "bad", "30s"),
+        ("comm.timeouts.connect", "1ms", "30s"),
+        ("comm.timeouts.connect", "2m", "2m"),
+        ("worker.memory.terminate", False, False),
+        ("worker.memory.terminate", 0, 0.95),
+        ("worker.memory.spill", 0.5, 0.5),
+        ("worker.memory.spill", "half", 0.7),
+        ("worker.memory.monitor-interval", "5s", "5s"),
+        ("worker.memory.max-spill", "2 GB", "2 GB"),
+        ("worker.memory.max-spill", "much", False),
+    ],
+)
+def test_what_of_the_users_counts(name: str, given: Any, counts: Any) -> None:
+    name = f"distributed.{name}"
+    with dask.config.set({name: given}):
+        settings, remarks = dasksettings.own_settings()
+        with dask.config.set(settings):
+            assert dask.config.get(name) == counts
+    assert [name in remark for remark in remarks] == ([] if given == counts else [True])
+
+
+def test_the_defaults_give_no_remarks() -> None:
+    import distributed  # noqa: F401 - brings them along
+
+    assert dasksettings.own_settings()[1] == []
+
+
+def test_a_start_that_fails_on_the_way_is_no_failure_of_its_own() -> None:
+    assert isinstance(workerstart.plain("w", ConnectionRefusedError("no")), OSError)
+    assert isinstance(workerstart.plain("w", ValueError("Unexpected response from register: name taken")), OSError)
+    wrapped = RuntimeError("Nanny failed to start.")
+    wrapped.__cause__ = ModuleNotFoundError("No module named 'x'")
+    found = workerstart.plain("w", wrapped)
+    assert isinstance(found, StartError)
+    assert found.message == "w cannot start: ModuleNotFoundError: No module named 'x'"
+
+
+@pytest.mark.parametrize(("setting", "watched"), [("terminate", True), ("pause", True), ("pause", False)])
+def test_less_memory_than_a_worker_needs_is_told(setting: str, watched: bool) -> None:
+    used = psutil.Process().memory_info().rss
+    name = f"distributed.worker.memory.{setting}"
+    with dask.config.set({name: 0.25}):
+        with pytest.raises(StartError, match=name):
+            workerstart.check_memory("w", os.getpid(), 2 * used, watched)
+        workerstart.check_memory("w", os.getpid(), 10 * used, watched)
+    workerstart.check_memory("w", os.getpid(), None, watched)
+
+
+def test_a_worker_without_a_nanny_is_not_terminated() -> None:
+    used = psutil.Process().memory_info().rss
+    with dask.config.set({"distributed.worker.memory.terminate": 0.01, "distributed.worker.memory.pause": False}):
+        workerstart.check_memory("w", os.getpid(), used, False)
+
+
+@pytest.fixture
+def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """The place of a deployment that a test brings up, in an environment of its own."""
+    monkeypatch.delenv("OFFLOAD_DEPLOYMENT", raising=False)
+    registry = Registry(str(home))
+    place = registry.place("test")
+    yield place
+    if os.path.exists(place.path):
+        launch.down(registry, place, print)
+
+
+def up(place: Place) -> None:
+    launch.up(Registry(place.home), Spec(name="test", workers=1), print)
+
+
+@pytest.mark.real
+def test_a_scheduler_neither_ends_when_it_is_idle_nor_stays_closed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__IDLE_TIMEOUT", "100ms")
+    up(place)
+    eventually(lambda: [w for w in report(place)["workers"] if w["state"] == "connected"])
+    with client("test") as dask_client:
+        assert dask_client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.idle_timeout) is None
+        dask_client.shutdown()  # as a user's notebook may do
+
+    def is_back() -> bool:
+        told = report(place)
+        (scheduler,) = (one for one in told["services"] if one["name"] == "scheduler")
+        there = [one for one in told["workers"] if one["state"] == "connected"]
+        return scheduler["restarts"] == 1 and scheduler["state"] == "running" and bool(there)
+
+    eventually(is_back)
+    with client("test") as dask_client:
+        assert dask_client.submit(sum, [1, 2]).result(timeout=60) == 3
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("WORKER__PRELOAD", '["no_such_module_xyz"]', "ModuleNotFoundError: No module named 'no_such_module_xyz'"),
+        ("WORKER__MEMORY__TERMINATE", "0.0001", "distributed.worker.memory.terminate 0.0001"),
+    ],
+)
+def test_workers_that_cannot_start_are_a_problem_with_its_reason(
+    place: Place, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(f"DASK_DISTRIBUTED__{variable}", value)
+    up(place)
+    problems = eventually(lambda: report(place)["problems"])
+    assert problems[0]["message"].startswith("worker-0 ended")
+    assert words in problems[0]["message"]
+    assert words in report(place)["workers"][0]["says"]
+
+
+@pytest.mark.real
+@pytest.mark.usefixtures("home")
+def test_the_cluster_of_a_script_says_why_its_workers_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__IDLE_TIMEOUT", "100ms")
+    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PRELOAD", '["no_such_module_xyz"]')
+    with pytest.raises(OffloadError, match="ModuleNotFoundError: No module named 'no_such_module_xyz'"):
+        LocalCluster(workers=1)
+    monkeypatch.delenv("DASK_DISTRIBUTED__WORKER__PRELOAD")
+    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE", "0.0001")
+    with pytest.raises(OffloadError, match=r"worker 0 cannot work: .*memory\.pause 0\.0001"):
+        LocalCluster(workers=1)
+    monkeypatch.delenv("DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE")
+    cluster = LocalCluster(workers=1)
+    try:
+        assert cluster._client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.idle_timeout) is None
+    finally:
+        cluster.close()
