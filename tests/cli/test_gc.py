@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import time
 from pathlib import Path
 from random import Random
@@ -65,6 +66,7 @@ def test_leased_buffers_stay(inside: Inside, home: Path) -> None:
         "kept_bytes": 0,
         "leased": 0,
         "leftovers": 0,
+        "adopted": 0,
         "max_size": 0,
         "dry_run": False,
     }
@@ -90,6 +92,37 @@ def test_leftovers_are_counted(home: Path) -> None:
     assert later.collect(10**9).leftovers == 1
     assert os.listdir(home / "store" / "tmp") == []
     later.close()
+
+
+def test_buffers_that_the_index_lost_are_taken_in_again(inside: Inside, home: Path) -> None:
+    [checksum] = put(100_000)
+    index = sqlite3.connect(home / "store" / "index.sqlite", isolation_level=None)
+    index.execute("DELETE FROM buffer")
+    index.close()
+    said = b"1 buffer in again, which the index did not know any more\n"
+    assert b"would take " + said in inside("gc", "--dry-run").stdout
+    assert inside("get", checksum).returncode == 1
+    assert b"took " + said in inside("gc").stdout
+    assert len(inside("get", checksum).stdout) == 100_000
+
+
+def test_a_disk_that_is_away_changes_nothing(inside: Inside, home: Path) -> None:
+    [checksum] = put(100_000)
+    command = ("run", "--", "sh", "-c", "yes | head -c 100000")
+    given = inside(*command).stdout
+    buffers = home / "store" / "buffers"
+    os.rename(buffers, home / "aside")
+    buffers.symlink_to("/nonexistent")
+    for words in (("get", checksum), ("gc", "--max-size", "0"), ("gc",)):
+        done = inside(*words)
+        assert (done.returncode, str(buffers).encode() in done.stderr) == (3, True)
+    done = inside(*command)
+    assert (done.returncode, done.stdout, str(buffers).encode() in done.stderr) == (125, b"", True)
+    buffers.unlink()
+    os.rename(home / "aside", buffers)
+    assert len(inside("get", checksum).stdout) == 100_000
+    done = inside(*command)
+    assert (done.stdout, b"recalled" in done.stderr) == (given, True)
 
 
 def test_a_result_whose_buffers_are_gone_is_computed_again(inside: Inside) -> None:

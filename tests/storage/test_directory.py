@@ -169,6 +169,7 @@ def test_what_crashed_processes_left_is_swept_when_old(path: Path) -> None:
     with DirectoryStore(str(path), clock) as store:
         store.put([LARGE])
         execute(path, "DELETE FROM buffer")
+        flip(place(path), 7)
         (path / "tmp" / "left").write_bytes(b"half")
         store.collect(10**9)
         assert (path / "tmp" / "left").exists() and place(path).exists()
@@ -193,6 +194,7 @@ def test_two_may_collect_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) ->
         store.put([LARGE])
         clock.now = path.stat().st_ctime + 100_000
         execute(path, "DELETE FROM buffer")
+        flip(place(path), 7)
         (path / "tmp" / "left").write_bytes(b"half")
         monkeypatch.setattr(os, "unlink", first_another_one)
         assert store.collect(0).leftovers == 0

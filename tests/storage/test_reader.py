@@ -78,7 +78,7 @@ def test_as_other_libraries_use_it(store: DirectoryStore) -> None:
 def test_each_block_is_verified_once(store: DirectoryStore, tmp_path: Path) -> None:
     data = DATA[::-1]
     [name] = store.put([data])
-    path = Path(store._index.place(name))
+    path = Path(store._index.files.place(name))
     with store.open(name) as reader:
         reader.seek(BLOCK)
         reader.read(1)
@@ -102,7 +102,7 @@ def test_a_file_that_was_cut_short_while_it_was_read(store: DirectoryStore) -> N
         for start in (0, BLOCK, 2 * BLOCK):
             reader.seek(start)
             reader.read(1)
-        os.truncate(store._index.place(name), 100)
+        os.truncate(store._index.files.place(name), 100)
         reader.seek(50)
         with pytest.raises(BufferMissingError, match="corrupt"):
             reader.read(100)

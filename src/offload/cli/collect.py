@@ -27,7 +27,8 @@ def collect(max_size: str | None, dry_run: bool, as_json: bool) -> None:
     With --max-size, buffers are removed until the rest fits, the longest unused first. What a running job or a
     reader holds (a lease) is never removed. A result whose buffers are gone is computed again when it is asked for.
 
-    Without it, only leftovers go: temporary files of processes long gone, files that belong to no buffer.
+    Without it, only leftovers go: temporary files of processes long gone, files that are no buffers. Good buffers that
+    the store has lost sight of are taken in again.
     """
     limit = sys.maxsize if max_size is None else parse_size(max_size)
     from offload.compute.session import current
@@ -39,6 +40,9 @@ def collect(max_size: str | None, dry_run: bool, as_json: bool) -> None:
         return
     verb = "would remove" if dry_run else "removed"
     write_line(f"{verb} {counted(collected.buffers, 'buffer')}, {size_text(collected.bytes)}")
+    if collected.adopted:
+        took = "would take" if dry_run else "took"
+        write_line(f"{took} {counted(collected.adopted, 'buffer')} in again, which the index did not know any more")
     if collected.leftovers:
         write_line(f"{verb} {counted(collected.leftovers, 'leftover file')}")
     kept = "would keep" if dry_run else "kept"

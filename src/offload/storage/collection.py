@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from offload.storage.adoption import adopt, is_known
+from offload.storage.filesystems import translated
 from offload.storage.leases import Lease, may_live, this_process
 from offload.storage.rows import Collected
 
@@ -74,13 +76,15 @@ def _remove(index: Index, candidates: Sequence[tuple[str, float | None]]) -> lis
             index.drop(connection, checksum)
             # Before the commit: after it, another process may have put the same buffer again.
             if row[1] is None:
-                _unlinked(index.place(checksum))
+                index.files.remove(checksum)
             removed.append(checksum)
     return removed
 
 
 def collect(index: Index, max_size: int, dry_run: bool) -> Collected:
     """Remove the longest unused buffers until the rest has at most `max_size` bytes; see `Store.collect`."""
+    index.files.make_sure()
+    adopted, strangers = adopt(index, dry_run)
     with index.file.writing() as connection:
         _end_dead_leases(connection, index.clock())
     leased = {row[0] for row in index.file.query("SELECT DISTINCT checksum FROM lease")}
@@ -105,35 +109,23 @@ def collect(index: Index, max_size: int, dry_run: bool) -> Collected:
             removed += _remove(index, candidates[start : start + _BATCH])
         spared += len(candidates) - len(removed)
     freed = sum(kept.pop(checksum) for checksum in removed)
-    leftovers = _sweep(index, dry_run)
+    leftovers = _sweep(index, strangers, dry_run)
     if not dry_run:
         _shrink(index)
-    return Collected(len(removed), freed, len(kept), before - freed, spared, leftovers)
+    return Collected(len(removed), freed, len(kept), before - freed, spared, leftovers, adopted)
 
 
-def _sweep(index: Index, dry_run: bool) -> int:
-    """Remove temp files of processes long gone, files without a row, and corrupt buffers that nobody looked at."""
+def _sweep(index: Index, strangers: Sequence[str], dry_run: bool) -> int:
+    """Remove temp files of processes long gone, files that are no buffers, and corrupt ones that nobody looked at."""
     now = index.clock()
     swept = 0
     for directory, age in ((index.temporary, _STALE), (index.corrupt, _EVIDENCE)):
         for path in _old_files(directory, now - age):
             swept += dry_run or _unlinked(path)
-    try:
-        directories = sorted(os.listdir(index.buffers))
-    except FileNotFoundError:
-        return swept
-    for name in directories:
-        old = list(_old_files(os.path.join(index.buffers, name), now - _STALE))
-        known = index.present([os.path.basename(path) for path in old])
-        orphans = [path for path in old if os.path.basename(path) not in known]
-        if dry_run:
-            swept += len(orphans)
-        elif orphans:
-            with index.file.writing() as connection:
-                for path in orphans:
-                    statement = "SELECT 1 FROM buffer WHERE checksum = ?"
-                    if not connection.execute(statement, (os.path.basename(path),)).fetchone():
-                        swept += _unlinked(path)
+    with index.file.writing() as connection:
+        for path in strangers:
+            if _is_older(path, now - _STALE) and not is_known(connection, os.path.basename(path)):
+                swept += dry_run or _unlinked(path)
     return swept
 
 
@@ -143,20 +135,31 @@ def _unlinked(path: str) -> bool:
         os.unlink(path)
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise translated(error, path) from error
     return True
 
 
 def _old_files(directory: str, before: float) -> Iterator[str]:
     try:
-        entries = list(os.scandir(directory))
+        names = os.listdir(directory)
     except FileNotFoundError:
         return
-    for entry in entries:
-        try:
-            if entry.stat(follow_symlinks=False).st_ctime < before:
-                yield entry.path
-        except FileNotFoundError:
-            continue
+    except OSError as error:
+        raise translated(error, directory) from error
+    for name in names:
+        path = os.path.join(directory, name)
+        if _is_older(path, before):
+            yield path
+
+
+def _is_older(path: str, before: float) -> bool:
+    try:
+        return os.stat(path, follow_symlinks=False).st_ctime < before
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise translated(error, path) from error
 
 
 def _shrink(index: Index) -> None:

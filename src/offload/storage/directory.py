@@ -8,7 +8,6 @@ import time
 from offload.errors import BufferMissingError, ChecksumMismatchError
 from offload.identity.checksums import checksum as checksum_of
 from offload.identity.checksums import checksum_of_chunks
-from offload.storage.filesystems import translated
 from offload.storage.index import Index
 from offload.storage.store import PACKED, Store
 
@@ -81,19 +80,31 @@ class DirectoryStore(Store):
         return [found.get(checksum) for checksum in checksums]
 
     def _read_file(self, checksum: str) -> bytes | None:
-        try:
-            with open(self._index.place(checksum), "rb", buffering=0) as file:
-                data = file.readall()
-                inode = os.fstat(file.fileno()).st_ino
-        except FileNotFoundError:
-            self._index.drop_gone([checksum])
+        descriptor = self._open_place(checksum)
+        if descriptor is None:
             return None
+        try:
+            with open(descriptor, "rb", buffering=0) as file:
+                data = file.readall()
+                inode = os.fstat(descriptor).st_ino
         except OSError as error:
-            raise translated(error, self._index.place(checksum)) from error
+            raise self._index.files.unreadable(error, checksum) from error
         if checksum_of(data) != checksum:
             self._index.set_aside_file(checksum, inode)
             return None
         return data
+
+    def _open_place(self, checksum: str) -> int | None:
+        """Open the file of a buffer; where it is gone, drop its row."""
+        files = self._index.files
+        while True:
+            try:
+                return os.open(files.place(checksum), os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError as error:
+                if files.is_gone(checksum, error) and self._index.drop_gone([checksum]):
+                    return None
+            except OSError as error:
+                raise files.unreadable(error, checksum) from error
 
     def put(self, buffers: Sequence[Data]) -> list[str]:
         checksums: list[str] = []
@@ -175,16 +186,19 @@ class DirectoryStore(Store):
         from offload.storage.reader import FileReader
 
         index = self._index
-        try:
-            # What is open can be read to its end, whatever becomes of its name: no lease is needed.
-            descriptor = os.open(index.place(checksum), os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            index.drop_gone([checksum])
-            raise _missing(checksum) from None
-        except OSError as error:
-            raise translated(error, index.place(checksum)) from error
+        # What is open can be read to its end, whatever becomes of its name: no lease is needed.
+        descriptor = self._open_place(checksum)
+        if descriptor is None:
+            raise _missing(checksum)
         index.touch(index.file.query("SELECT checksum, used FROM buffer WHERE checksum = ?", (checksum,)))
-        return FileReader(checksum, size, digests, descriptor, lambda inode: index.set_aside_file(checksum, inode))
+        return FileReader(
+            checksum,
+            size,
+            digests,
+            descriptor,
+            lambda inode: index.set_aside_file(checksum, inode),
+            lambda error: index.files.unreadable(error, checksum),
+        )
 
     def extract(self, checksum: str, path: str, mode: int = 0o644) -> None:
         from offload.storage.files import write_file

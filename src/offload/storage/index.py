@@ -10,6 +10,7 @@ import os
 import time
 
 from offload.errors import StorageError
+from offload.storage.bufferfiles import BufferFiles
 from offload.storage.filesystems import sync_directory, translated
 from offload.storage.sqlitefile import SqliteFile
 from offload.storage.store import TOUCH
@@ -57,6 +58,11 @@ class Index:
         Gives the Unix time.
     sync : bool
         Whether names of files are made durable.
+
+    Attributes
+    ----------
+    files : BufferFiles
+        The files of large buffers.
     """
 
     def __init__(self, path: str, clock: Callable[[], float] = time.time, sync: bool = True) -> None:
@@ -64,27 +70,23 @@ class Index:
         self.clock = clock
         self.temporary = os.path.join(path, "tmp")
         self.corrupt = os.path.join(path, "corrupt")
-        self.buffers = os.path.join(path, "buffers")
         self.file = SqliteFile(
             os.path.join(path, "index.sqlite"),
             _MIGRATIONS,
             "the store's index",
             "results whose buffers are lost are computed again",
         )
+        self.files = BufferFiles(os.path.join(path, "buffers"), self.file, sync)
         self._sync = sync
-
-    def place(self, checksum: str) -> str:
-        """Give the path of a large buffer's file."""
-        return f"{self.buffers}/{checksum[:2]}/{checksum}"
 
     def present(self, checksums: Sequence[str]) -> dict[str, int]:
         """Give the sizes of those buffers that are there; a row whose file is gone is dropped."""
         rows = self.file.query_keys(_ROWS, checksums)
-        gone = [row[0] for row in rows if row[3] is None and not os.path.exists(self.place(row[0]))]
+        gone = [row[0] for row in rows if row[3] is None and self.files.status(row[0]) is None]
         if not gone:
             return {row[0]: row[1] for row in rows}
-        self.drop_gone(gone)
-        return {row[0]: row[1] for row in rows if row[0] not in gone}
+        dropped = self.drop_gone(gone)
+        return {row[0]: row[1] for row in rows if row[0] not in dropped}
 
     def touch(self, used: Iterable[tuple[str, float]]) -> None:
         """Note that buffers, given with their last noted use, were used; without waiting, and at most once an hour."""
@@ -97,7 +99,7 @@ class Index:
     def known(self, checksums: Sequence[str]) -> set[str]:
         """Tell which buffers need not be put again, and note their use."""
         rows = self.file.query_keys(_ROWS, checksums)
-        rows = [row for row in rows if row[3] is not None or os.path.exists(self.place(row[0]))]
+        rows = [row for row in rows if row[3] is not None or self.files.status(row[0]) is not None]
         self.touch((row[0], row[2]) for row in rows)
         return {row[0] for row in rows}
 
@@ -119,34 +121,23 @@ class Index:
                         _INSERT,
                         ((checksum, len(small[checksum]), now, number) for number, checksum in enumerate(fresh, first)),
                     )
+                if large:
+                    self.files.make_room(connection)
                 for checksum, incoming in large.items():
-                    if checksum in there and os.path.exists(self.place(checksum)):
+                    if checksum in there and self.files.status(checksum) is not None:
                         continue
                     connection.execute(_INSERT, (checksum, incoming.size, now, None))
                     connection.execute("INSERT OR REPLACE INTO digests VALUES (?, ?)", (checksum, incoming.digests))
-                    self._move(incoming, checksum)
+                    assert incoming.path is not None
+                    self.files.move_in(incoming.path, checksum)
+                    incoming.published = True
                     moved.append(checksum)
         except StorageError:
             self._remove_files(moved)
             raise
         if self._sync:
-            for directory in {os.path.dirname(self.place(checksum)) for checksum in moved}:
+            for directory in {os.path.dirname(self.files.place(checksum)) for checksum in moved}:
                 sync_directory(directory)
-
-    def _move(self, incoming: Incoming, checksum: str) -> None:
-        assert incoming.path is not None
-        place = self.place(checksum)
-        try:
-            try:
-                os.rename(incoming.path, place)
-            except FileNotFoundError:
-                os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
-                if self._sync:
-                    sync_directory(self.buffers)
-                os.rename(incoming.path, place)
-        except OSError as error:
-            raise translated(error, self.path) from error
-        incoming.published = True
 
     def _remove_files(self, checksums: Sequence[str]) -> None:
         """Remove files whose rows could not be written, unless another process has added the same meanwhile."""
@@ -154,26 +145,28 @@ class Index:
             with self.file.writing() as connection:
                 rows = self.file.select_keys(connection, _ROWS, checksums)
                 for checksum in set(checksums) - {row[0] for row in rows}:
-                    os.unlink(self.place(checksum))
+                    self.files.remove(checksum)
 
-    def drop_gone(self, checksums: Sequence[str]) -> None:
-        """Drop the rows of buffers whose files have disappeared."""
+    def drop_gone(self, checksums: Sequence[str]) -> set[str]:
+        """Drop the rows of buffers whose files are gone; give those that are."""
+        gone = set()
         with self.file.writing() as connection:
             for checksum in checksums:
-                if not os.path.exists(self.place(checksum)):
+                if self.files.status(checksum) is None:
                     self.drop(connection, checksum)
+                    gone.add(checksum)
+        return gone
 
     def set_aside_file(self, checksum: str, inode: int) -> None:
         """Move a corrupt file to ``corrupt/`` and drop its row, unless it has been replaced since it was opened."""
         with self.file.writing() as connection:
-            place = self.place(checksum)
+            status = self.files.status(checksum)
             try:
-                if os.stat(place).st_ino != inode:
+                if status is not None and status.st_ino != inode:
                     return
                 os.makedirs(self.corrupt, 0o700, exist_ok=True)
-                os.rename(place, os.path.join(self.corrupt, checksum))
-            except FileNotFoundError:
-                pass  # removed since: the row alone is left to drop
+                if status is not None:
+                    os.rename(self.files.place(checksum), os.path.join(self.corrupt, checksum))
             except OSError as error:
                 raise translated(error, self.path) from error
             self.drop(connection, checksum)

@@ -147,24 +147,39 @@ class FileReader(Reader):
         The open file; closed with the reader.
     set_aside : callable
         Called with the file's inode when a block is not what its digest says.
+    unreadable : callable
+        Gives the error to raise when the system cannot read the file.
     """
 
     def __init__(
-        self, checksum: str, size: int, digests: bytes, descriptor: int, set_aside: Callable[[int], None]
+        self,
+        checksum: str,
+        size: int,
+        digests: bytes,
+        descriptor: int,
+        set_aside: Callable[[int], None],
+        unreadable: Callable[[OSError], Exception],
     ) -> None:
         super().__init__(checksum, size)
         self.descriptor: int = descriptor
         self._digests = digests
         self._set_aside = set_aside
+        self._unreadable = unreadable
+
+    def _read(self, start: int, stop: int) -> bytes:
+        try:
+            return os.pread(self.descriptor, stop - start, start)
+        except OSError as error:
+            raise self._unreadable(error) from error
 
     def _block(self, index: int) -> bytes:
-        data = os.pread(self.descriptor, BLOCK, index * BLOCK)
+        data = self._read(index * BLOCK, (index + 1) * BLOCK)
         if sha256(data).digest() != self._digests[index * DIGEST : (index + 1) * DIGEST]:
             self._fail()
         return data
 
     def _part(self, start: int, stop: int) -> bytes:
-        data = os.pread(self.descriptor, stop - start, start)
+        data = self._read(start, stop)
         if len(data) < stop - start:
             self._fail()
         return data

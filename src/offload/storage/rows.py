@@ -38,13 +38,21 @@ class Usage(Row):
 class Collected(Row):
     """What a garbage collection removed and kept.
 
-    ``leased`` counts buffers kept only because they are in use; ``leftovers``, removed files that were no buffers.
+    ``leased`` counts buffers kept only because they are in use; ``leftovers``, removed files that were no buffers;
+    ``adopted``, good buffers that the index did not know (any more).
     """
 
-    __slots__ = ("buffers", "bytes", "kept_buffers", "kept_bytes", "leased", "leftovers")
+    __slots__ = ("buffers", "bytes", "kept_buffers", "kept_bytes", "leased", "leftovers", "adopted")
 
     def __init__(
-        self, buffers: int, bytes: int, kept_buffers: int, kept_bytes: int, leased: int, leftovers: int = 0
+        self,
+        buffers: int,
+        bytes: int,
+        kept_buffers: int,
+        kept_bytes: int,
+        leased: int,
+        leftovers: int = 0,
+        adopted: int = 0,
     ) -> None:
         self.buffers = buffers
         self.bytes = bytes
@@ -52,6 +60,7 @@ class Collected(Row):
         self.kept_bytes = kept_bytes
         self.leased = leased
         self.leftovers = leftovers
+        self.adopted = adopted
 
 
 class Entry(Row):
