@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 
 from offload.compute.contact import REFUSED, Contact
 from offload.compute.places import Place, Registry
-from offload.errors import NotFoundError, OffloadError, RefusedError
+from offload.compute.revival import is_being_changed, revive
+from offload.errors import DamagedError, NotFoundError, OffloadError, RefusedError
+from offload.storage.patient import NotUpError
 from offload.storage.remote.client import Client
 
 TYPE_CHECKING = False
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from offload.storage.database import Database
     from offload.storage.store import Store
 
-UP_SECONDS = 120.0
-POLL = 0.1
+START_SECONDS, POLL = 1.0, 0.1
 
 
 def refusal(place: Place, contact: Contact) -> RefusedError:
@@ -46,16 +45,18 @@ def connect(place: Place, service: str = "jobs") -> Client:
 
     Raises
     ------
+    NotUpError
+        If it is not up yet: ask again.
     OffloadError
         If the deployment is not up, and cannot be brought up.
     """
-    contact = Contact.read(place.contact)
-    if contact is None:
-        reason = place.end_reason()
-        how = f"has ended: {reason}" if reason else "is not up"
-        raise NotFoundError(f"the deployment {place.name} {how}", f"offload up {place.name}")
+    try:
+        contact = Contact.read(place.contact) or _between(place)
+    except DamagedError:  # a crash has cut it off
+        contact = revive(place)
+    _met.add(place.path)
     if contact.state == "dead" or not contact.head_lives():
-        contact = _revived(place)
+        contact = revive(place)
     elif contact.is_elsewhere():
         raise elsewhere(place)
     contact = _started(place, contact)
@@ -65,13 +66,29 @@ def connect(place: Place, service: str = "jobs") -> Client:
     if url is None and service == "jobs" and contact.state == "running":
         raise OffloadError(f"the deployment {place.name} is storage only: it runs no jobs", "offload use another one")
     if url is None:
-        what = "takes no jobs (yet)" if service == "jobs" else "has no storage service (yet)"
-        raise OffloadError(f"the deployment {place.name} {what}", f"offload status {place.name}")
+        what = "takes no jobs yet" if service == "jobs" else "has no storage service yet"
+        reason = f" ({contact.reason})" if contact.reason else ""
+        raise NotUpError(f"it is {contact.state}{reason} and {what}", f"offload status {place.name}")
     try:
         with open(place.token, encoding="ascii") as file:
             return Client(url, file.read().strip(), place.authority)
     except OSError as exc:
         raise OffloadError(f"{place.token} cannot be read: {exc.strerror}", f"offload up {place.name}") from exc
+
+
+_met: set[str] = set()  # paths of deployments that this process has found up before
+
+
+def _between(place: Place) -> Contact:
+    """Return where a deployment is that says nothing of itself: while it is brought up again, nobody knows."""
+    reason = place.end_reason()
+    if reason is None and os.path.exists(place.spec):
+        if place.path in _met:
+            return revive(place)
+        if is_being_changed(place):
+            raise NotUpError("somebody is bringing it up or down")
+    how = f"has ended: {reason}" if reason else "is not up"
+    raise NotFoundError(f"the deployment {place.name} {how}", f"offload up {place.name}")
 
 
 def store(home: str, name: str) -> Store:
@@ -89,33 +106,9 @@ def database(home: str, name: str) -> Database:
 
 
 def _started(place: Place, contact: Contact) -> Contact:
-    """Wait for a deployment that somebody is just bringing up."""
-    deadline = time.monotonic() + UP_SECONDS
+    """Wait for a moment for a deployment that somebody is just bringing up."""
+    deadline = time.monotonic() + START_SECONDS
     while contact.state == "starting" and contact.head_lives() and time.monotonic() < deadline:
         time.sleep(POLL)
         contact = Contact.read(place.contact) or contact
     return contact
-
-
-def _revived(place: Place) -> Contact:
-    """Bring a deployment whose head has died up again, as it was."""
-    try:
-        done = _brought_up(place)
-    except subprocess.TimeoutExpired as exc:
-        raise OffloadError(f"{place.name} was not up again after {UP_SECONDS:.0f} s", "offload logs") from exc
-    contact = Contact.read(place.contact)
-    if done.returncode or contact is None:
-        said = done.stderr.decode(errors="replace").strip()
-        raise OffloadError(f"the head of {place.name} has died and does not come up again: {said}", "offload logs")
-    return contact
-
-
-def _brought_up(place: Place) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "offload", "up", "--name", place.name],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env={**os.environ, "OFFLOAD_HOME": place.home},
-        timeout=UP_SECONDS,
-        check=False,
-    )

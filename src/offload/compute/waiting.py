@@ -8,14 +8,11 @@ from offload.compute.contact import AWAY, Contact
 from offload.compute.places import Place, Registry
 from offload.compute.storages import is_elsewhere
 from offload.errors import DamagedError
-from offload.storage.patient import PATIENCE, Patience
+from offload.storage.patient import LONG_PATIENCE, PATIENCE, Patience
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-AWAY_PATIENCE = 1800.0
-"""Seconds for which a deployment on another machine is waited for while the way to it is being looked for."""
 
 
 def patience_for(place: Place, service: str, say: Callable[[str], None] | None = None) -> Patience:
@@ -43,7 +40,7 @@ def patience_for(place: Place, service: str, say: Callable[[str], None] | None =
 
     def patience() -> float:
         known = contact()
-        return AWAY_PATIENCE if known is not None and known.state == AWAY else PATIENCE
+        return LONG_PATIENCE if known is not None and known.state == AWAY else PATIENCE
 
     return Patience(f"the {service} of {place.name}", say or _say, reason, patience, is_elsewhere(place))
 

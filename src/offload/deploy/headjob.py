@@ -104,10 +104,10 @@ def described(place: Place) -> str:
     return f"pending: {found.reason}" if found.phase is Phase.PENDING else "starting"
 
 
-def up(registry: Registry, place: Place, spec: Spec, say: Say) -> tuple[Contact, bool]:
+def up(registry: Registry, place: Place, spec: Spec, say: Say, again: bool = False) -> tuple[Contact, bool]:
     """Bring up a deployment whose head is a job, unless it is; see :func:`offload.deploy.launch.up`."""
     Home(registry.home)
-    with single(place, say):
+    with single(place, say, again):
         contact = _known(place)
         if contact is not None and contact.state == "running" and contact.head_lives():
             return contact, False

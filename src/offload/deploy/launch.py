@@ -7,8 +7,8 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from offload.compute.contact import AWAY, ELSEWHERE, REFUSED, Contact
@@ -24,7 +24,7 @@ from offload.deploy.locking import alone
 from offload.deploy.processes import family, kill, of_place, python, start_detached, tail, wait_until_gone
 from offload.deploy.remote.link import Link
 from offload.deploy.spec import HEAD_JOB, PROCESS, Spec, spec_of
-from offload.errors import DamagedError, NotWritableError, OffloadError, RefusedError
+from offload.errors import DamagedError, NotFoundError, NotWritableError, OffloadError, RefusedError
 from offload.storage.filesystems import translated
 from offload.storage.home import Home
 
@@ -72,7 +72,9 @@ def known(place: Place) -> Contact | None:
         return None
 
 
-def up(registry: Registry, spec: Spec, say: Say, start: Start = start_detached) -> tuple[Contact, bool]:
+def up(
+    registry: Registry, spec: Spec, say: Say, start: Start = start_detached, again: bool = False
+) -> tuple[Contact, bool]:
     """Bring a deployment up, unless it is.
 
     Parameters
@@ -85,6 +87,8 @@ def up(registry: Registry, spec: Spec, say: Say, start: Start = start_detached) 
         Is told each step as it happens.
     start : callable
         Starts the head by its command and log, and returns its process id.
+    again : bool
+        Whether it is to be there already: one that somebody brings down meanwhile stays down.
 
     Returns
     -------
@@ -100,13 +104,13 @@ def up(registry: Registry, spec: Spec, say: Say, start: Start = start_detached) 
     if spec.link is not None:
         from offload.deploy.remote import up as remote
 
-        return remote.up(registry, spec, say)
+        return remote.up(registry, spec, say, again)
     if spec.keep != PROCESS:
         from offload.deploy import headjob
 
-        return headjob.up(registry, place, spec, say)
+        return headjob.up(registry, place, spec, say, again)
     home = spec.home(registry.home)
-    with single(place, say):
+    with single(place, say, again):
         contact = known(place)
         if contact is not None and contact.head_lives():
             if contact.is_elsewhere():
@@ -166,11 +170,13 @@ def prepare(registry: Registry, spec: Spec) -> None:
     credentials.create(place.keys, known_as(located(spec)))
 
 
-def single(place: Place, say: Say) -> AbstractContextManager[None]:
-    """Let nobody else bring a deployment up or down meanwhile."""
-    return alone(
-        f"{place.path}.lock", UP_SECONDS, lambda: say(f"somebody else is bringing {place.name} up or down; waiting")
-    )
+@contextmanager
+def single(place: Place, say: Say, again: bool = False) -> Iterator[None]:
+    """Let nobody else bring a deployment up or down meanwhile; with `again`, only where it is still known."""
+    with alone(place.lock, UP_SECONDS, lambda: say(f"somebody else is bringing {place.name} up or down; waiting")):
+        if again and not os.path.exists(place.spec):
+            raise NotFoundError(f"{place.name} has been brought down", f"offload up --name {place.name}")
+        yield
 
 
 def _check_storage(home: Home) -> None:

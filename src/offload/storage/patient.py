@@ -10,7 +10,7 @@ from offload.storage.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from offload.storage.leases import Lease
@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 PATIENCE, PAUSE, TELL_AFTER = 120.0, 0.3, 2.0
 """Seconds for which storage that is away is looked for, between two tries, and until the user is told."""
 
+LONG_PATIENCE = 1800.0
+"""Seconds for which a service is waited for while somebody works at bringing it back."""
+
+
+class NotUpError(StorageError):
+    """A service is not there now, and is being brought back; the message says how far that is."""
+
 
 def on_the_way(error: BaseException) -> bool:
     """Tell whether an error is trouble on the way to a service, and not the service's own finding."""
-    return type(error) is StorageError and error.__cause__ is not None
+    return isinstance(error, NotUpError) or (type(error) is StorageError and error.__cause__ is not None)
 
 
 class AwayError(OffloadError):
@@ -82,7 +89,7 @@ class Patience:
         AwayError
             If it is away for too long; the message says why.
         """
-        begun, told = time.monotonic(), None
+        begun, told, patience = time.monotonic(), None, seconds or 0.0
         if self._silent:
             what = self._told_when_slow(what)
         while True:
@@ -91,7 +98,9 @@ class Patience:
             except StorageError as error:
                 if not on_the_way(error):
                     raise
-                reason, patience = self._reason(), self._patience() if seconds is None else seconds
+                reason = error.message if isinstance(error, NotUpError) else self._reason()
+                if seconds is None:  # once it was worth a long wait, it stays so
+                    patience = max(patience, LONG_PATIENCE if isinstance(error, NotUpError) else self._patience())
                 away = time.monotonic() - begun
                 if away > patience or stop():
                     raise AwayError(
@@ -129,7 +138,7 @@ class Patience:
         return ask
 
 
-class _Kept:
+class Kept:
     """A store or a database that is made when it is first needed, and again when it was away."""
 
     def __init__(self, make: Callable[[], Any], patience: Callable[[], Patience]) -> None:
@@ -139,8 +148,11 @@ class _Kept:
         self._made: Any = None
 
     def ask(self, method: str, *arguments: Any) -> Any:
+        return self.patiently(lambda: self.once(method, *arguments))
+
+    def patiently(self, what: Callable[[], Any]) -> Any:
         waits = self._waits = self._waits or self._patience()
-        return waits.ask(lambda: self.once(method, *arguments))
+        return waits.ask(what)
 
     def once(self, method: str, *arguments: Any) -> Any:
         made = self._made
@@ -172,7 +184,7 @@ class PatientStore(Store):
     """
 
     def __init__(self, make: Callable[[], Store], patience: Callable[[], Patience]) -> None:
-        self._kept = _Kept(make, patience)
+        self._kept = Kept(make, patience)
 
     def has(self, checksums: Sequence[str]) -> list[bool]:
         answer: list[bool] = self._kept.ask("has", checksums)
@@ -195,11 +207,27 @@ class PatientStore(Store):
         return answer
 
     def open(self, checksum: str) -> Reader:
-        answer: Reader = self._kept.ask("open", checksum)
-        return answer
+        from offload.storage.patientreader import PatientReader
 
-    def put_stream(self, chunks: Iterable[bytes], expected: str | None = None) -> str:
-        answer: str = self._kept.once("put_stream", chunks, expected)  # not again: chunks come once
+        return PatientReader(self._kept.ask("open", checksum), self._kept)
+
+    def put_stream(self, chunks: Iterable[bytes | memoryview], expected: str | None = None) -> str:
+        begun = False
+
+        def watched() -> Iterator[bytes | memoryview]:
+            nonlocal begun
+            begun = True
+            yield from chunks
+
+        def send() -> Any:
+            try:
+                return self._kept.once("put_stream", watched(), expected)
+            except StorageError as error:
+                if begun and on_the_way(error):  # not again: chunks come once
+                    raise StorageError(f"{error.message}: it went away in the middle of a stream", error.hint) from None
+                raise
+
+        answer: str = self._kept.patiently(send)
         return answer
 
     def put_file(self, path: str, expected: str | None = None) -> str:
@@ -214,8 +242,20 @@ class PatientStore(Store):
         return answer
 
     def lease(self, checksums: Sequence[str], seconds: float = 3600.0) -> Lease:
-        answer: Lease = self._kept.ask("lease", checksums, seconds)
-        return answer
+        from offload.storage.leases import Lease
+
+        held: Lease = self._kept.ask("lease", checksums, seconds)
+
+        def renewed(seconds: float) -> None:
+            nonlocal held
+            try:
+                held.renew(seconds)
+            except StorageError as error:
+                if not on_the_way(error):
+                    raise
+                held = self._kept.ask("lease", checksums, seconds)
+
+        return Lease(renewed, lambda: held.release())
 
     def usage(self) -> Usage:
         answer: Usage = self._kept.ask("usage")
@@ -241,7 +281,7 @@ class PatientDatabase(Database):
     """
 
     def __init__(self, make: Callable[[], Database], patience: Callable[[], Patience]) -> None:
-        self._kept = _Kept(make, patience)
+        self._kept = Kept(make, patience)
 
     def lookup(self, transformations: Sequence[str]) -> list[str | None]:
         answer: list[str | None] = self._kept.ask("lookup", transformations)

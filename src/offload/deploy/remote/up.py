@@ -33,7 +33,7 @@ CONNECT_SECONDS, DIRECT_SECONDS, END_SECONDS, INTERVAL = 60.0, 18.0, 10.0, 0.05
 TELL_AFTER = 3.0
 
 
-def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
+def up(registry: Registry, spec: Spec, say: Say, again: bool = False) -> tuple[Contact, bool]:
     """Bring up a deployment on another machine, and connect to it.
 
     Parameters
@@ -44,6 +44,8 @@ def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
         With its link.
     say : callable
         Is told each step as it happens.
+    again : bool
+        Whether it is to be known here already.
 
     Returns
     -------
@@ -58,7 +60,7 @@ def up(registry: Registry, spec: Spec, say: Say) -> tuple[Contact, bool]:
     place = registry.place(spec.name)
     assert spec.link is not None
     Home(registry.home)
-    with single(place, say):
+    with single(place, say, again):
         contact = known(place)
         if contact is not None and contact.is_elsewhere() and contact.state == "running":
             raise elsewhere(place)

@@ -9,6 +9,7 @@ from offload.errors import BufferMissingError, ChecksumMismatchError, NotFoundEr
 from offload.identity.checksums import checksum as checksum_of
 from offload.identity.checksums import checksum_of_chunks, is_checksum
 from offload.storage.leases import Lease
+from offload.storage.patient import on_the_way
 from offload.storage.reader import BytesReader, Reader
 from offload.storage.remote.client import Client
 from offload.storage.rows import Collected, Usage
@@ -228,7 +229,11 @@ class HttpStore(Store):
                 identifier = self._leased(checksums, seconds)
 
         def released() -> None:
-            self._client.call("DELETE", f"/v1/leases/{identifier}")
+            try:
+                self._client.call("DELETE", f"/v1/leases/{identifier}")
+            except StorageError as error:
+                if not on_the_way(error):  # a service that is away lets it run out
+                    raise
 
         return Lease(renewed, released)
 

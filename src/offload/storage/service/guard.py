@@ -117,8 +117,7 @@ class Guard:
         """Wrap every handler."""
         refused = self.refusal(request)
         if refused is None and self.stopping:
-            refused = failure(503, "StorageError", f"the {self._what} is stopping")
-            refused.force_close()
+            refused = self._goodbye()
         if refused is not None:
             return refused
         if request.path == IDLE:
@@ -128,6 +127,8 @@ class Guard:
             return await handler(request)
         except OffloadError as error:
             status, body = to_body(error)
+            if status >= 500 and self.stopping:  # its successor finds out whether this was more than its end
+                return self._goodbye()
             if status >= 500:
                 log(f"error: {request.method} {request.path}: {error.message}")
             return web.json_response(body, status=status)
@@ -140,12 +141,20 @@ class Guard:
         except asyncio.CancelledError:
             raise
         except Exception as error:
+            if self.stopping:
+                return self._goodbye()
             log(f"error: {request.method} {request.path}: {type(error).__name__}: {error}")
             self.trouble = time.time(), f"{request.method} {request.path}: {type(error).__name__}: {error}"[:_LINE]
             return failure(500, "StorageError", f"internal error of the {self._what}: {type(error).__name__}: {error}")
         finally:
             self.active -= 1
             self.last = time.monotonic()
+
+    def _goodbye(self) -> web.Response:
+        """Return what is answered from when the service is told to stop: clients wait for the one after it."""
+        refused = failure(503, "StorageError", f"the {self._what} is stopping")
+        refused.force_close()
+        return refused
 
 
 def failure(status: int, kind: str, message: str) -> web.Response:
