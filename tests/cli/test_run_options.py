@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from offload.cli.options import OPTIONS, Parsed, click_command, parse
 
-VALUES = st.one_of(st.sampled_from(["", "-", "a", "K=V", "--", "-q", "none", "x y", "="]), st.text(max_size=5))
+VALUES = st.one_of(
+    st.sampled_from(["", "-", "a", "K=V", "--", "-q", "none", "x y", "="]),
+    st.text(st.characters(exclude_characters="\0"), max_size=5),
+)
 WORDS = st.one_of(
     st.sampled_from([option.names for option in OPTIONS if option.metavar is None])
     .flatmap(st.sampled_from)

@@ -7,10 +7,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
-from queue import SimpleQueue
+from math import inf
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from offload.compute.calls import Call
+from offload.compute.claiming import LONGEST, TELL_AFTER, may_go_on, never_wait, tell, told
 from offload.compute.engine import Engine, EngineLostError, WorkerLostError
 from offload.compute.futures import Future
 from offload.compute.lanes import Lane, Work
@@ -22,9 +24,11 @@ from offload.compute.runner import Runner
 from offload.compute.session import Session
 from offload.compute.shipped import ShippedFunction
 from offload.compute.worker import Batch, Packed
-from offload.errors import EncodeError, StorageError
+from offload.errors import EncodeError, OffloadError, StorageError
+from offload.storage.claims import UNKNOWN
 
 QUEUED_PER_SLOT = 2
+MOST_CLAIMS = 256  # at once: so many are under way only of calls that take less time than it takes to claim many
 MOST_LANES = 100  # remembered for what they know of their calls
 LOST_PAUSE = 0.5
 UNKNOWN_SECONDS = 0.5  # what a call may take of which nothing is known yet; Dask's own guess
@@ -49,7 +53,10 @@ class Batcher(Runner):
         self._lanes: dict[tuple[Any, ...], Lane] = {}
         self._works: dict[tuple[str, ...], Work] = {}
         self._flying: dict[PlainFuture[list[Outcome]], Resources] = {}
+        self._claimed: set[Work] = set()
         self._alone = False
+        self._look_at = 0.0
+        self._waits_since: float | None = None
         self._events: SimpleQueue[Any] = SimpleQueue()
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
@@ -130,8 +137,18 @@ class Batcher(Runner):
             self._engine.leave()
 
     def _loop(self) -> None:
-        while (event := self._events.get()) is not None:
+        never_wait()  # in callbacks of futures, for calls that this thread is to bring to their end
+        while (event := self._next_event()) is not None:
             self._handle(event)
+
+    def _next_event(self) -> Callable[[], None] | None:
+        """Return what has happened; nothing but time, where others compute what is wanted here."""
+        waits = any(lane.aside for lane in self._lanes.values())
+        try:
+            event: Callable[[], None] | None = self._events.get(timeout=LONGEST if waits else None)
+        except Empty:
+            return self._look_aside
+        return event
 
     def _handle(self, event: Callable[[], None]) -> None:
         try:
@@ -153,6 +170,8 @@ class Batcher(Runner):
 
     def _dispatch(self) -> None:
         """Send as much as the engine takes, one batch of each function in turn."""
+        if time.monotonic() > self._look_at:
+            self._look_aside()
         full: set[Resources] = set()  # what those that wait for a few workers leave free is for the others
         while lanes := [lane for lane in self._lanes.values() if lane.waiting and lane.resources not in full]:
             for lane in lanes:
@@ -177,23 +196,74 @@ class Batcher(Runner):
                 self._send(lane, engine, slots)
                 self._alone = suspect and bool(self._flying)
         if not self._flying and len(self._lanes) > MOST_LANES:
-            self._lanes.clear()
+            self._lanes = {key: lane for key, lane in self._lanes.items() if lane.aside}
+
+    def _look_aside(self) -> None:
+        """Take back what others have done with, or cannot go on with while this process waits."""
+        self._look_at = time.monotonic() + LONGEST
+        for lane in self._lanes.values():
+            done = []
+            for work in lane.aside:
+                transformation = work.call.transformation
+                holder = lane.session.claims.holder(transformation)
+                if holder is None or not may_go_on(holder):
+                    work.waited = True
+                    done.append(work)
+            if done:
+                lane.aside = [work for work in lane.aside if not work.waited]
+                lane.waiting.extendleft(reversed(self._without_recorded(lane, done)))
+        self._tell_of_waiting()
+
+    def _tell_of_waiting(self) -> None:
+        """Say once for whom is waited, where nothing else has gone on for a while."""
+        waits = next((lane for lane in self._lanes.values() if lane.aside), None)
+        if waits is None or self._flying:
+            self._waits_since = None
+        elif self._waits_since is None:
+            self._waits_since = time.monotonic()
+        elif self._waits_since + TELL_AFTER < time.monotonic():
+            self._waits_since = inf
+            call = waits.aside[0].call
+            tell(told(call.label, waits.session.claims.holder(call.transformation) or UNKNOWN))
+
+    def _claim(self, lane: Lane, work: Work) -> bool:
+        """Claim a work that is to be sent; False when another process is computing it."""
+        if work.claims is not None or work.waited or lane.scratch or len(self._claimed) >= MOST_CLAIMS:
+            return True
+        claims = lane.session.claims
+        if claims.take(work.call.transformation):
+            work.claims = claims
+            self._claimed.add(work)
+            return True
+        return self._here  # what is part of a call does not wait
+
+    def _without_recorded(self, lane: Lane, works: list[Work]) -> list[Work]:
+        """Give back the results that others have recorded since they were looked up; return the other works."""
+        try:
+            found = lane.session.recall([work.call.transformation for work in works])
+        except OffloadError:  # told where the results cannot be recorded
+            return works
+        for work, data in zip(works, found, strict=True):
+            if data is not None:
+                self._deliver(lane, work, recalled=data)
+        return [work for work, data in zip(works, found, strict=True) if data is None]
 
     def _send(self, lane: Lane, engine: Engine, slots: int) -> None:
         works: list[Work] = []
-        calls: list[Packed] = []
         size, taken = 0, deque(lane.take(slots))
         while taken and size < LARGEST_BYTES:
             work = taken.popleft()
-            if not self._begin(lane, work):
-                continue
-            calls.append(work.arguments)
-            works.append(work)
-            size += len(work.arguments) if isinstance(work.arguments, bytes) else 0
+            if not self._claim(lane, work):
+                lane.aside.append(work)
+            elif self._begin(lane, work):
+                works.append(work)
+                size += len(work.arguments) if isinstance(work.arguments, bytes) else 0
         lane.waiting.extendleft(reversed(taken))
+        if works:
+            works = self._without_recorded(lane, works)
         if not works:
             return
-        batch = Batch(lane.session.home, lane.function, calls, lane.scratch)
+        batch = Batch(lane.session.home, lane.function, [work.arguments for work in works], lane.scratch)
         try:
             sent = engine.submit(batch)
         except EngineLostError as exc:
@@ -225,6 +295,8 @@ class Batcher(Runner):
             return bool(work.futures)
 
     def _forget(self, lane: Lane, work: Work) -> None:
+        work.let_go()
+        self._claimed.discard(work)
         self._works.pop((*lane.session.home.key, work.call.transformation), None)
         if not self._works:
             self._idle.notify_all()
@@ -262,9 +334,14 @@ class Batcher(Runner):
             self._deliver(lane, work, outcome)
 
     def _deliver(
-        self, lane: Lane, work: Work, outcome: Outcome | None = None, error: BaseException | None = None
+        self,
+        lane: Lane,
+        work: Work,
+        outcome: Outcome | None = None,
+        error: BaseException | None = None,
+        recalled: bytes | None = None,
     ) -> None:
-        data = None
+        data = recalled
         if outcome is not None:
             data = outcome.buffer
             if outcome.error is not None:
@@ -282,12 +359,15 @@ class Batcher(Runner):
                 future.set_exception(error)
             else:
                 assert data is not None
-                future.set_buffer(data, recalled=False)
+                future.set_buffer(data, recalled=recalled is not None)
 
     def _fail_all(self, error: BaseException) -> None:
         with self._idle:
+            for work in self._works.values():
+                work.let_go()
             futures = [future for work in self._works.values() for future in work.futures]
             self._works.clear()
+            self._claimed.clear()
             self._lanes.clear()
             self._flying.clear()
             self._alone = False

@@ -16,6 +16,7 @@ from offload.compute.resources import Resources
 from offload.compute.session import Session
 from offload.compute.shipped import ShippedFunction
 from offload.compute.worker import Packed
+from offload.storage.claims import Claims
 
 TARGET_SECONDS = 0.1
 LARGEST, GROWTH = 2000, 8
@@ -25,9 +26,16 @@ class Work:
     """A call on its way: what to run, the futures that wait for it, and whether it has ended a worker's batch.
 
     Its arguments are packed, as they were when the call was identified: the caller may change them from then on.
+
+    Attributes
+    ----------
+    claims : Claims, optional
+        Where it is claimed.
+    waited : bool
+        Whether somebody else had claimed it, and has let go of it without a result.
     """
 
-    __slots__ = ("arguments", "call", "futures", "resources", "suspect")
+    __slots__ = ("arguments", "call", "claims", "futures", "resources", "suspect", "waited")
 
     def __init__(self, call: Call, future: Future[Any], arguments: Packed, resources: Resources = ()) -> None:
         self.call = call
@@ -35,10 +43,26 @@ class Work:
         self.futures = [future]
         self.resources = resources
         self.suspect = False
+        self.claims: Claims | None = None
+        self.waited = False
+
+    def let_go(self) -> None:
+        """End the claim, where there is one."""
+        if self.claims is not None:
+            self.claims.release(self.call.transformation)
+            self.claims = None
 
 
 class Lane:
-    """The waiting calls of one function, and how long the last ones took."""
+    """The waiting calls of one function, and how long the last ones took.
+
+    Attributes
+    ----------
+    waiting : deque of Work
+        Those to be sent.
+    aside : list of Work
+        Those that other processes are computing.
+    """
 
     def __init__(self, session: Session, function: ShippedFunction, scratch: bool = False) -> None:
         self.session = session
@@ -46,6 +70,7 @@ class Lane:
         self.scratch = scratch
         self.resources = function.resources
         self.waiting: deque[Work] = deque()
+        self.aside: list[Work] = []
         self.seconds: float | None = None
         self.size = 1
 

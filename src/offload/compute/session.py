@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 from offload.compute.kept import home, kept, kept_by, kept_embedded
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from offload.compute.kept import Kept
     from offload.compute.places import Place
     from offload.errors import DecodeError
+    from offload.storage.claims import Claims
     from offload.storage.database import Database
     from offload.storage.home import Key
     from offload.storage.rows import Entry
@@ -51,6 +53,7 @@ class Session:
         self.store: Store = store_of(home)
         self.database: Database = database_of(home)
         self._files: FileChecksums | None = None
+        self._claims: Claims | None = None
         self._lost: set[str] = set()
 
     @property
@@ -59,6 +62,17 @@ class Session:
         if self._files is None:
             self._files = FileChecksums(self.home.files)
         return self._files
+
+    @property
+    def claims(self) -> Claims:
+        """What is being computed now by processes of this machine that use the same database."""
+        if self._claims is None:
+            from offload.storage.claims import claims_at
+
+            database = self.home.database
+            elsewhere = database.startswith(DEPLOYMENT)
+            self._claims = claims_at(os.path.join(self.home.path, "claims") if elsewhere else database + "-claims")
+        return self._claims
 
     def recall(self, transformations: Sequence[str]) -> list[bytes | None]:
         """Return the recorded results.

@@ -114,13 +114,25 @@ class Task:
             return self._awaited(args, kwargs)
         session = current()
         call = self.identify(args, kwargs)
+        found, value = self._recall(session, call)
+        if found:
+            return value
+        from offload.compute.claiming import claimed
+
+        with claimed(session, call.transformation, self.label, waits=not call.scratch) as recorded:
+            if recorded:
+                found, value = self._recall(session, call)
+            return value if found else self._compute(session, call)
+
+    def _recall(self, session: Session, call: Call) -> tuple[bool, Any]:
+        """Return whether the result of a call is recorded, and the result."""
         (data,) = session.recall((call.transformation,))
         if data is not None:
             try:
-                return from_buffer(data, call.transformation)
+                return True, from_buffer(data, call.transformation)
             except DecodeError as exc:
                 session.give_up(call.transformation, self.label, exc)
-        return self._compute(session, call)
+        return False, None
 
     def identify(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """Return the identity of a call.
@@ -180,16 +192,21 @@ class Task:
     def _inputs(self, call: Call) -> Sequence[File]:
         return [file for file, _ in (*self._files, *call.files)]
 
-    @runs_calls
     async def _awaited(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         session = current()
         call = self.identify(args, kwargs)
-        (data,) = session.recall((call.transformation,))
-        if data is not None:
-            try:
-                return from_buffer(data, call.transformation)
-            except DecodeError as exc:
-                session.give_up(call.transformation, self.label, exc)
+        found, value = self._recall(session, call)
+        if found:
+            return value
+        from offload.compute.claiming import claimed_async
+
+        async with claimed_async(session, call.transformation, self.label, waits=not call.scratch) as recorded:
+            if recorded:
+                found, value = self._recall(session, call)
+            return value if found else await self._compute_async(session, call)
+
+    @runs_calls
+    async def _compute_async(self, session: Session, call: Call) -> Any:
         from offload.compute.effects.telling import tell_reached
         from offload.compute.effects.watch import Watch
         from offload.compute.outcome import Outcome

@@ -202,6 +202,9 @@ class ManyCommands:
             for job in jobs:
                 job.unrecorded = error.message
             return
+        finally:
+            for job in jobs:
+                job.let_go()
         for job, outcome in zip(jobs, outcomes, strict=True):
             job.outcome = outcome
             job.entry = None

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from offload.compute.commands.plan import Plan
     from offload.compute.commands.result import CommandRecord
     from offload.errors import OffloadError
+    from offload.storage.claims import Claims
     from offload.storage.rows import Entry
 
 
@@ -38,9 +39,23 @@ class Job:
         What a computed one made or changed beside its outputs, as in `Computed`.
     uses : int
         How often it stands in the list.
+    claims : Claims, optional
+        Where it is claimed, by a process that runs it here.
     """
 
-    __slots__ = ("entry", "error", "execution", "outcome", "plan", "record", "state", "strays", "unrecorded", "uses")
+    __slots__ = (
+        "claims",
+        "entry",
+        "error",
+        "execution",
+        "outcome",
+        "plan",
+        "record",
+        "state",
+        "strays",
+        "unrecorded",
+        "uses",
+    )
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -53,6 +68,13 @@ class Job:
         self.outcome = ""
         self.strays: list[str] = []
         self.uses = 0
+        self.claims: Claims | None = None
+
+    def let_go(self) -> None:
+        """End the claim, where there is one."""
+        if self.claims is not None:
+            self.claims.release(self.plan.transformation)
+            self.claims = None
 
 
 class CommandExecutor(ABC):

@@ -68,6 +68,11 @@ def recall_recorded(plan: Plan, session: Session) -> CommandRecord:
     return record
 
 
+def is_recorded(transformation: str, session: Session) -> bool:
+    """Return whether a result can be recalled."""
+    return session.database.lookup([transformation])[0] is not None and not is_lost(transformation, session)
+
+
 def is_lost(transformation: str, session: Session) -> bool:
     """Return whether a result is recorded, but not stored any more."""
     if session.database.lookup([transformation])[0] is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from offload.compute.claiming import claimed
 from offload.compute.commands.directories import listed
 from offload.compute.commands.execution import Execution, execute, prepare
 from offload.compute.commands.outputs import check_places, deliver_found, find, store_outputs
@@ -106,8 +107,10 @@ def compute(
     scratch: Scratch,
     sinks: tuple[Sink | None, Sink | None],
     say: Callable[[str], None],
-) -> Computed:
-    """Run a command and record what it gave, if it ended well.
+) -> Computed | None:
+    """Run a command and record what it gave, if it ended well; None when somebody else has had it recorded meanwhile.
+
+    A process of this machine that runs it already is waited for.
 
     Parameters
     ----------
@@ -123,6 +126,20 @@ def compute(
         Tells the user what goes on.
     """
     check_before([plan], session, say)
+    with claimed(session, plan.transformation, plan.request.label, say, waits=not plan.request.fresh) as recorded:
+        if recorded and not is_lost(plan.transformation, session):
+            return None
+        return _compute(plan, planner, session, scratch, sinks, say)
+
+
+def _compute(
+    plan: Plan,
+    planner: Planner,
+    session: Session,
+    scratch: Scratch,
+    sinks: tuple[Sink | None, Sink | None],
+    say: Callable[[str], None],
+) -> Computed:
     stager = prepare(plan, scratch)
     execution = execute(plan, scratch, sinks, say)
     if execution.exit_code:

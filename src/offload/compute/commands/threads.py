@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from queue import Empty, SimpleQueue
 
+from offload.compute.claiming import tell
 from offload.compute.commands.executor import CommandExecutor, Job
-from offload.compute.commands.recall import planner_for
+from offload.compute.commands.recall import is_recorded, planner_for
 from offload.compute.commands.stage import Scratch
 from offload.errors import OffloadError
 
@@ -37,6 +38,7 @@ class ThreadExecutor(CommandExecutor):
         self._most = most
         self._planner = planner_for(session)
         self._aside = Scratch(scratch)
+        self._say: Callable[[str], None] = tell
         self._pool: ThreadPoolExecutor | None = None
         self._running: Running | None = None
         self._finished: SimpleQueue[tuple[Job, str]] = SimpleQueue()
@@ -47,12 +49,13 @@ class ThreadExecutor(CommandExecutor):
 
         from offload.compute.commands.execution import Running
 
+        self._say = say
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._most)
             self._running = Running()
             self._aside.file("")
         for job in jobs:
-            self._pool.submit(self._compute, job)
+            self._pool.submit(self._take, job)
 
     def finished(self, seconds: float) -> list[tuple[Job, str]]:
         """Return the jobs that have come to their end since."""
@@ -78,6 +81,36 @@ class ThreadExecutor(CommandExecutor):
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._aside.remove()
+
+    def _take(self, job: Job, again: bool = False) -> None:
+        """Run one command, in a thread; one that another process is running waits behind the others, then for that."""
+        assert self._pool is not None
+        try:
+            found = self._claim(job, waits=again)
+        except OffloadError as error:
+            job.error, found = error, "failed"
+        if found == "busy":
+            self._pool.submit(self._take, job, again=True)
+        elif found:
+            job.let_go()
+            self._finished.put((job, found))
+        else:
+            self._compute(job)
+
+    def _claim(self, job: Job, waits: bool) -> str:
+        """Return ``"busy"`` while another process runs a command, ``"recalled"`` where one has, else nothing."""
+        from offload.compute.claiming import wait
+
+        running = self._running
+        assert running is not None
+        request, transformation, claims = job.plan.request, job.plan.transformation, self._session.claims
+        if claims.take(transformation):
+            job.claims = claims
+        elif not request.fresh and not running.stopping:
+            if not waits:
+                return "busy"
+            wait(claims, transformation, request.label, self._say, lambda: running.stopping)
+        return "recalled" if not request.fresh and is_recorded(transformation, self._session) else ""
 
     def _compute(self, job: Job) -> None:
         """Run one command, in a thread."""
@@ -108,6 +141,8 @@ class ThreadExecutor(CommandExecutor):
             try:
                 scratch.remove()
             finally:
+                if job.entry is None:  # else it is claimed until it is recorded
+                    job.let_go()
                 self._finished.put((job, state if job.error is None else "failed"))
 
     def _finish(self, job: Job, execution: Execution, scratch: Scratch, stager: Stager) -> None:

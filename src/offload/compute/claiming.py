@@ -1,0 +1,201 @@
+"""Waiting for what another process or thread is computing already, instead of computing it as well.
+
+What runs for a batch never waits: whoever sent the batch holds claims of calls that have not begun, and these may be
+behind the one that would wait. All others wait only for what is going on, so that no circle of waits can come up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from contextvars import ContextVar
+
+from offload.storage.claims import UNKNOWN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from offload.compute.session import Session
+    from offload.storage.claims import Claims
+
+TELL_AFTER = 2.0
+SHORTEST, LONGEST = 0.001, 0.05  # between two looks at a claim, in seconds
+
+_mine: ContextVar[tuple[str, ...]] = ContextVar("mine", default=())
+_state = threading.local()
+
+
+@contextlib.contextmanager
+def claimed(
+    session: Session,
+    transformation: str,
+    what: str,
+    say: Callable[[str], None] | None = None,
+    waits: bool = True,
+) -> Iterator[bool]:
+    """Claim a transformation while it is computed, or wait until another has computed it.
+
+    Parameters
+    ----------
+    session : Session
+        Where it is recorded.
+    transformation : str
+        Its checksum.
+    what : str
+        What it is called, for the user.
+    say : callable, optional
+        Tells the user what is waited for; by default on standard error.
+    waits : bool
+        False for what is wanted anew, whatever others compute.
+
+    Yields
+    ------
+    bool
+        Whether it has been recorded since the caller looked it up.
+    """
+    claims = session.claims
+    taken = claims.take(transformation)
+    if not taken and waits:
+        wait(claims, transformation, what, say or tell)
+    with _held(claims, transformation, taken):
+        yield waits and session.database.lookup([transformation])[0] is not None
+
+
+@contextlib.asynccontextmanager
+async def claimed_async(session: Session, transformation: str, what: str, waits: bool = True) -> AsyncIterator[bool]:
+    """Do what `claimed` does in a coroutine."""
+    claims = session.claims
+    taken = claims.take(transformation)
+    asyncio = sys.modules.get("asyncio")
+    if not taken and waits and asyncio is not None and asyncio._get_running_loop() is not None:
+        waited = _Wait(claims, transformation, what, tell, blocking=False)
+        while waited.goes_on():
+            await asyncio.sleep(waited.pause())
+    with _held(claims, transformation, taken):
+        yield waits and session.database.lookup([transformation])[0] is not None
+
+
+def wait(
+    claims: Claims,
+    transformation: str,
+    what: str,
+    say: Callable[[str], None],
+    given_up: Callable[[], bool] = lambda: False,
+) -> None:
+    """Wait until nobody has claimed a transformation, or its holder cannot go on, or the wait is given up."""
+    waited = _Wait(claims, transformation, what, say)
+    while waited.goes_on() and not given_up():
+        time.sleep(waited.pause())
+
+
+def never_wait() -> None:
+    """Let calls of this thread not wait: others depend on it."""
+    _state.busy = True
+
+
+@contextlib.contextmanager
+def _held(claims: Claims, transformation: str, taken: bool) -> Iterator[None]:
+    token = _mine.set((*_mine.get(), transformation))
+    try:
+        yield
+    finally:
+        _mine.reset(token)
+        if taken:
+            claims.release(transformation)
+
+
+class _Wait:
+    """A wait for the holder of a claim, which is looked at ever less often."""
+
+    def __init__(
+        self, claims: Claims, transformation: str, what: str, say: Callable[[str], None], blocking: bool = True
+    ) -> None:
+        self._claims = claims
+        self._transformation = transformation
+        self._what = what
+        self._say = say
+        self._blocking = blocking
+        self._pause = SHORTEST
+        self._tell_at: float | None = time.monotonic() + TELL_AFTER
+
+    def pause(self) -> float:
+        """Return for how many seconds to sleep now."""
+        self._pause, pause = min(self._pause * 1.5, LONGEST), self._pause
+        return pause
+
+    def goes_on(self) -> bool:
+        """Tell whether to wait still; say for whom, when that takes long."""
+        holder = self._claims.holder(self._transformation)
+        if holder is None or not may_wait_for(holder, self._transformation, self._blocking):
+            return False
+        if self._tell_at is not None and time.monotonic() > self._tell_at:
+            self._tell_at = None
+            self._say(told(self._what, holder))
+        return True
+
+
+def told(what: str, holder: int) -> str:
+    """Return the line that says for whom is waited."""
+    who = "another thread" if holder == os.getpid() else f"process {holder}" if holder else "another process"
+    return f"{what}: {who} is computing it already; waiting for that (Ctrl-C ends the wait)"
+
+
+def may_wait_for(holder: int, transformation: str, blocking: bool = True) -> bool:
+    """Tell whether the holder of a claim can go on while this thread waits for it.
+
+    Parameters
+    ----------
+    holder : int
+        Its process id, as :meth:`offload.storage.claims.Claims.holder` gives it.
+    transformation : str
+        What it has claimed.
+    blocking : bool
+        Whether the wait stops this thread, with the event loop that it may run.
+    """
+    from offload.compute.worker import inside
+
+    if transformation in _mine.get() or getattr(_state, "busy", False) or inside():
+        return False
+    if holder == os.getpid():
+        asyncio = sys.modules.get("asyncio")
+        return not blocking or asyncio is None or asyncio._get_running_loop() is None
+    return may_go_on(holder)
+
+
+def may_go_on(holder: int) -> bool:
+    """Tell whether a process, of another user or container perhaps, neither is stopped nor waits for this one."""
+    return holder == UNKNOWN or not (_is_stopped(holder) or _is_ancestor(holder))
+
+
+def _is_stopped(process: int) -> bool:
+    return _stat(process)[:1] in ([b"T"], [b"t"])
+
+
+def _is_ancestor(process: int) -> bool:
+    """Tell whether a process waits, perhaps, for this one, which it has started."""
+    parent = os.getppid()
+    while parent > 1:
+        if parent == process:
+            return True
+        fields = _stat(parent)
+        parent = int(fields[1]) if len(fields) > 1 else 0
+    return False
+
+
+def _stat(process: int) -> list[bytes]:
+    """Return the state of a process, its parent and what follows; nothing where the system does not tell."""
+    try:
+        with open(f"/proc/{process}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()
+    except OSError:
+        return []
+
+
+def tell(text: str) -> None:
+    """Tell the user on standard error."""
+    sys.stderr.write(f"offload: {text}\n")
+    sys.stderr.flush()
