@@ -45,7 +45,7 @@ class Place:
         The home that it belongs to.
     spec, contact, logs, keys : str
         Paths of the spec, of the contact file, of the directory of logs, and of that of certificates and token.
-    lock : str
+    changing : str
         Path of the file that whoever brings it up or down holds.
     authority, token : str
         Paths of the certificate that a client trusts, and of the token that it shows.
@@ -66,7 +66,7 @@ class Place:
         self.spec = os.path.join(path, "spec.json")
         self.contact = os.path.join(path, "contact.json")
         self.logs = os.path.join(path, "logs")
-        self.lock = f"{path}.lock"
+        self.changing = f"{path}.lock"
         self.keys = os.path.join(path, "keys")
         self.authority = os.path.join(self.keys, "ca.pem")
         self.token = os.path.join(self.keys, "token")

@@ -111,7 +111,7 @@ def is_being_changed(place: Place) -> bool:
     import fcntl
 
     try:
-        descriptor = os.open(place.lock, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(place.changing, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:

@@ -173,7 +173,7 @@ def prepare(registry: Registry, spec: Spec) -> None:
 @contextmanager
 def single(place: Place, say: Say, again: bool = False) -> Iterator[None]:
     """Let nobody else bring a deployment up or down meanwhile; with `again`, only where it is still known."""
-    with alone(place.lock, UP_SECONDS, lambda: say(f"somebody else is bringing {place.name} up or down; waiting")):
+    with alone(place.changing, UP_SECONDS, lambda: say(f"somebody else is bringing {place.name} up or down; waiting")):
         if again and not os.path.exists(place.spec):
             raise NotFoundError(f"{place.name} has been brought down", f"offload up --name {place.name}")
         yield
