@@ -126,6 +126,69 @@ def test_a_file_cut_short_is_corrupt(store: DirectoryStore, path: Path) -> None:
             reader.read()
 
 
+def damage(file: Path, how: str) -> None:
+    file.chmod(0o644)
+    if how == "emptied":
+        os.truncate(file, 0)
+    elif how == "cut":
+        os.truncate(file, file.stat().st_size - 1)
+    elif how == "longer":
+        with file.open("ab") as opened:
+            opened.write(b"more")
+    elif how == "flipped":
+        flip(file, BLOCK + 7)
+    else:
+        file.unlink()
+
+
+@pytest.mark.parametrize("how", ["emptied", "cut", "longer", "flipped", "removed"])
+@pytest.mark.parametrize("way", ["bytes", "chunks", "views", "stream", "file"])
+def test_good_bytes_that_are_put_over_damage_are_kept(
+    store: DirectoryStore, path: Path, tmp_path: Path, way: str, how: str
+) -> None:
+    store.put([LARGE])
+    damage(place(path), how)
+    if way == "bytes":
+        store.put([LARGE])
+    elif way == "chunks":
+        store.put([[LARGE[:1000], LARGE[1000:]]])
+    elif way == "views":
+        store.put([[memoryview(LARGE)]])
+    elif way == "stream":
+        store.put_stream([LARGE], NAME)
+    else:
+        (tmp_path / "file").write_bytes(LARGE)
+        store.put_file(str(tmp_path / "file"))
+    assert store.get([NAME]) == [LARGE]
+    with store.open(NAME) as reader:
+        assert reader.read() == LARGE
+    assert os.listdir(path / "tmp") == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("damaged", [b"Small buffer", b"", b"small buffer and more"])
+def test_good_bytes_that_are_put_over_a_damaged_packed_buffer_are_kept(
+    store: DirectoryStore, path: Path, damaged: bytes, stream: bool
+) -> None:
+    [name] = store.put([SMALL])
+    execute(path, "UPDATE packed SET data = ?", damaged)
+    if stream:
+        store.put_stream([SMALL])
+    else:
+        store.put([SMALL])
+    assert store.get([name]) == [SMALL]
+    assert execute(path, "SELECT count(*) FROM packed") == [(1,)]
+
+
+@pytest.mark.parametrize("how", ["emptied", "cut", "longer"])
+def test_a_file_of_another_size_counts_as_missing(store: DirectoryStore, path: Path, how: str) -> None:
+    store.put([LARGE])
+    damage(place(path), how)
+    assert store.has([NAME]) == [False]
+    assert (path / "corrupt" / NAME).exists()
+    assert execute(path, "SELECT * FROM buffer") == []
+
+
 def test_a_corrupt_packed_buffer_is_set_aside_and_missing(store: DirectoryStore, path: Path) -> None:
     [name, other] = store.put([SMALL, b"other"])
     execute(path, "UPDATE packed SET data = ? WHERE data = ?", b"Small buffer", SMALL)

@@ -17,6 +17,7 @@ from offload.storage.filesystems import sync_directory, translated
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
 
     from offload.storage.sqlitefile import SqliteFile
 
@@ -24,6 +25,7 @@ MARKER = ".offload"
 """The file that tells the store's own directory from an empty mount point in its place."""
 
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_PIECE = 128 * 1024  # bytes that are compared at a time
 _TEXT = "A buffer that is not in this directory counts as gone, as long as this file is here.\n"
 _ANY = "SELECT 1 FROM digests LIMIT 1"
 _SAMPLE = "SELECT checksum FROM digests JOIN buffer USING (checksum) WHERE packed IS NULL LIMIT 100"
@@ -197,6 +199,22 @@ class BufferFiles:
                 os.rename(path, place)
         except OSError as error:
             raise translated(error, self.path) from error
+
+    def holds(self, checksum: str, chunks: Iterable[bytes]) -> bool:
+        """Tell whether a file is there and has just these bytes."""
+        try:
+            with open(self.place(checksum), "rb", buffering=0) as file:
+                for chunk in chunks:
+                    for start in range(0, len(chunk), _PIECE):
+                        piece = chunk[start : start + _PIECE]
+                        if file.read(len(piece)) != piece:
+                            return False
+                return not file.read(1)
+        except FileNotFoundError as error:
+            self.is_gone(checksum, error)
+            return False
+        except OSError as error:
+            raise self.unreadable(error, checksum) from error
 
     def remove(self, checksum: str) -> None:
         """Remove a file; one that is gone already is no error."""

@@ -109,22 +109,21 @@ class DirectoryStore(Store):
     def put(self, buffers: Sequence[Data]) -> list[str]:
         checksums: list[str] = []
         small: dict[str, bytes] = {}
-        large: dict[str, Sequence[bytes | memoryview]] = {}
+        large: dict[str, Sequence[bytes]] = {}
         for buffer in buffers:
             chunks = (buffer,) if isinstance(buffer, bytes) else buffer
             if sum(map(_size, chunks)) < PACKED:
                 data = buffer if isinstance(buffer, bytes) else b"".join(chunks)
                 checksum = checksum_of(data)
                 small[checksum] = data
-            elif all(isinstance(chunk, bytes) for chunk in chunks):
-                checksum = checksum_of_chunks(chunks)
-                large[checksum] = chunks
+            elif constant := _all_bytes(chunks):
+                checksum = checksum_of_chunks(constant)
+                large[checksum] = constant
             else:
                 # Somebody may change these bytes meanwhile, so they are hashed only as they are written.
                 checksum = self.put_stream(chunks)
             checksums.append(checksum)
-        known = self._index.known([*small, *large])
-        for checksum in known:
+        for checksum in self._index.good({**{name: (data,) for name, data in small.items()}, **large}):
             small.pop(checksum, None)
             large.pop(checksum, None)
         incoming: dict[str, Incoming] = {}
@@ -133,7 +132,7 @@ class DirectoryStore(Store):
                 incoming[checksum] = self._incoming(checksum)
                 for chunk in chunks:
                     incoming[checksum].write(chunk)
-                incoming[checksum].finish()
+                incoming[checksum].settle()
             if small or incoming:
                 self._index.publish(small, incoming)
         finally:
@@ -160,14 +159,16 @@ class DirectoryStore(Store):
         return Incoming(self._index.temporary, self._sync, known)
 
     def _finish(self, incoming: Incoming, expected: str | None, name: str) -> str:
-        checksum = incoming.finish()
+        checksum = incoming.checksum()
         if expected is not None and checksum != expected:
             raise ChecksumMismatchError(f"{name} has the checksum {checksum}, not {expected}")
-        if checksum not in self._index.known([checksum]):
-            if incoming.path is None:
-                self._index.publish({checksum: incoming.data}, {})
-            else:
-                self._index.publish({}, {checksum: incoming})
+        if self._index.good({checksum: (incoming.data,) if incoming.path is None else incoming.pieces()}):
+            return checksum
+        incoming.settle()
+        if incoming.path is None:
+            self._index.publish({checksum: incoming.data}, {})
+        else:
+            self._index.publish({}, {checksum: incoming})
         return checksum
 
     def open(self, checksum: str) -> Reader:
@@ -239,6 +240,12 @@ def _missing(checksum: str) -> BufferMissingError:
     return BufferMissingError(
         f"buffer {checksum} is not in the store", "it was never put, was removed to save space, or was found corrupt"
     )
+
+
+def _all_bytes(chunks: Sequence[bytes | memoryview]) -> list[bytes]:
+    """Give the chunks where none of them can change, else nothing."""
+    constant = [chunk for chunk in chunks if isinstance(chunk, bytes)]
+    return constant if len(constant) == len(chunks) else []
 
 
 def _size(chunk: bytes | memoryview) -> int:

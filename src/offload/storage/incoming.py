@@ -10,6 +10,7 @@ from offload.storage.store import PACKED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
@@ -24,7 +25,7 @@ class Incoming:
     directory : str
         Where temp files go; made when missing.
     sync : bool
-        Whether the file is made durable when it is finished.
+        Whether the file is made durable when it is settled.
     known : str, optional
         The checksum, when it has been computed from the same immutable bytes already.
 
@@ -74,8 +75,12 @@ class Incoming:
         while chunk := os.read(source, BLOCK):
             self._take(chunk)
 
-    def finish(self) -> str:
-        """Make the content durable and give its checksum."""
+    def checksum(self) -> str:
+        """Give the checksum of all that was taken."""
+        return self._known or self._hasher.checksum()
+
+    def settle(self) -> None:
+        """Make the content of the temp file durable, which nobody changes any more."""
         if self._descriptor >= 0:
             try:
                 os.fchmod(self._descriptor, 0o444)
@@ -83,7 +88,19 @@ class Incoming:
                     os.fsync(self._descriptor)
             except OSError as error:
                 raise translated(error, self._directory) from error
-        return self._known or self._hasher.checksum()
+
+    def pieces(self) -> Iterator[bytes]:
+        """Give the content of the temp file."""
+        start = 0
+        while True:
+            try:
+                piece = os.pread(self._descriptor, BLOCK, start)
+            except OSError as error:
+                raise translated(error, self._directory) from error
+            if not piece:
+                return
+            yield piece
+            start += len(piece)
 
     @property
     def size(self) -> int:

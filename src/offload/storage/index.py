@@ -44,6 +44,9 @@ _MIGRATIONS = (
     """,
 )
 _ROWS = "SELECT checksum, size, used, packed FROM buffer WHERE checksum IN ({})"
+_WITH_DATA = (
+    "SELECT checksum, size, used, packed, data FROM buffer LEFT JOIN packed ON id = packed WHERE checksum IN ({})"
+)
 _INSERT = "INSERT OR REPLACE INTO buffer VALUES (?, ?, ?, ?)"
 
 
@@ -80,13 +83,21 @@ class Index:
         self._sync = sync
 
     def present(self, checksums: Sequence[str]) -> dict[str, int]:
-        """Give the sizes of those buffers that are there; a row whose file is gone is dropped."""
+        """Give the sizes of those buffers that are there; a row whose file is gone, or has another size, is dropped."""
         rows = self.file.query_keys(_ROWS, checksums)
-        gone = [row[0] for row in rows if row[3] is None and self.files.status(row[0]) is None]
-        if not gone:
-            return {row[0]: row[1] for row in rows}
-        dropped = self.drop_gone(gone)
-        return {row[0]: row[1] for row in rows if row[0] not in dropped}
+        sizes = {row[0]: row[1] for row in rows}
+        gone = []
+        for checksum, size, _, packed in rows:
+            if packed is not None:
+                continue
+            status = self.files.status(checksum)
+            if status is None:
+                gone.append(checksum)
+            elif status.st_size != size and self.set_aside_file(checksum, status.st_ino):
+                del sizes[checksum]
+        for checksum in self.drop_gone(gone) if gone else ():
+            del sizes[checksum]
+        return sizes
 
     def touch(self, used: Iterable[tuple[str, float]]) -> None:
         """Note that buffers, given with their last noted use, were used; without waiting, and at most once an hour."""
@@ -96,21 +107,31 @@ class Index:
         if due:
             self.file.attempt("UPDATE buffer SET used = ? WHERE checksum = ?", due)
 
-    def known(self, checksums: Sequence[str]) -> set[str]:
-        """Tell which buffers need not be put again, and note their use."""
-        rows = self.file.query_keys(_ROWS, checksums)
-        rows = [row for row in rows if row[3] is not None or self.files.status(row[0]) is not None]
+    def good(self, buffers: Mapping[str, Iterable[bytes]]) -> set[str]:
+        """Tell which buffers are there with just these bytes, and need not be put again; note their use.
+
+        What has been damaged on the disk, and was not read since, must not keep good bytes from being stored.
+        """
+        rows = self.file.query_keys(_WITH_DATA, list(buffers))
+        rows = [row for row in rows if self._holds(row[0], row[4], buffers[row[0]])]
         self.touch((row[0], row[2]) for row in rows)
         return {row[0] for row in rows}
 
+    def _holds(self, checksum: str, data: bytes | None, chunks: Iterable[bytes]) -> bool:
+        if data is None:
+            return self.files.holds(checksum, chunks)
+        return data == b"".join(chunks)
+
     def publish(self, small: Mapping[str, bytes], large: Mapping[str, Incoming]) -> None:
-        """Add finished buffers, by checksum, in one transaction; those that are there already stay."""
+        """Add finished buffers, by checksum, in one transaction; what is there of them already is replaced.
+
+        So is damage that nobody has read yet.
+        """
         now = self.clock()
         moved: list[str] = []
         try:
             with self.file.writing() as connection:
-                there = {row[0]: row for row in self.file.select_keys(connection, _ROWS, [*small, *large])}
-                fresh = [checksum for checksum in small if checksum not in there]
+                fresh = self._missing(connection, small)
                 if fresh:
                     first = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM packed").fetchone()[0]
                     connection.executemany(
@@ -124,8 +145,6 @@ class Index:
                 if large:
                     self.files.make_room(connection)
                 for checksum, incoming in large.items():
-                    if checksum in there and self.files.status(checksum) is not None:
-                        continue
                     connection.execute(_INSERT, (checksum, incoming.size, now, None))
                     connection.execute("INSERT OR REPLACE INTO digests VALUES (?, ?)", (checksum, incoming.digests))
                     assert incoming.path is not None
@@ -138,6 +157,16 @@ class Index:
         if self._sync:
             for directory in {os.path.dirname(self.files.place(checksum)) for checksum in moved}:
                 sync_directory(directory)
+
+    def _missing(self, connection: sqlite3.Connection, small: Mapping[str, bytes]) -> list[str]:
+        """Give the small buffers that are to be added; rows with other bytes are dropped."""
+        good = set()
+        for checksum, _, _, _, data in self.file.select_keys(connection, _WITH_DATA, list(small)):
+            if self._holds(checksum, data, [small[checksum]]):
+                good.add(checksum)
+            else:
+                self.drop(connection, checksum)
+        return [checksum for checksum in small if checksum not in good]
 
     def _remove_files(self, checksums: Sequence[str]) -> None:
         """Remove files whose rows could not be written, unless another process has added the same meanwhile."""
@@ -157,19 +186,20 @@ class Index:
                     gone.add(checksum)
         return gone
 
-    def set_aside_file(self, checksum: str, inode: int) -> None:
-        """Move a corrupt file to ``corrupt/`` and drop its row, unless it has been replaced since it was opened."""
+    def set_aside_file(self, checksum: str, inode: int) -> bool:
+        """Move a corrupt file to ``corrupt/`` and drop its row; False when it has been replaced since it was seen."""
         with self.file.writing() as connection:
             status = self.files.status(checksum)
             try:
                 if status is not None and status.st_ino != inode:
-                    return
+                    return False
                 os.makedirs(self.corrupt, 0o700, exist_ok=True)
                 if status is not None:
                     os.rename(self.files.place(checksum), os.path.join(self.corrupt, checksum))
             except OSError as error:
                 raise translated(error, self.path) from error
             self.drop(connection, checksum)
+        return True
 
     def set_aside_packed(self, checksum: str, data: bytes) -> None:
         """Write the corrupt bytes of a packed buffer to ``corrupt/`` and drop it, unless it has been replaced."""

@@ -157,7 +157,7 @@ class FileReader(Reader):
         size: int,
         digests: bytes,
         descriptor: int,
-        set_aside: Callable[[int], None],
+        set_aside: Callable[[int], object],
         unreadable: Callable[[OSError], Exception],
     ) -> None:
         super().__init__(checksum, size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from base64 import b64encode
 from collections.abc import Iterator
 from hashlib import sha256
@@ -245,3 +246,29 @@ def test_names_that_would_get_into_paths(client: Client) -> None:
 def test_absent(client: Client) -> None:
     with pytest.raises(BufferMissingError, match="not in the store"):
         HttpStore(client).open(checksum(b"absent"))
+
+
+@pytest.mark.parametrize("way", ["put", "put_file", "put_stream"])
+@pytest.mark.parametrize("known", [False, True])
+def test_good_bytes_that_are_put_over_damage_are_kept(
+    served: Served, client: Client, tmp_path: Path, way: str, known: bool
+) -> None:
+    if known:  # the service has just seen that the file is good
+        get(client)
+    place = tmp_path / "store" / "buffers" / NAME[:2] / NAME
+    before = place.stat()
+    place.chmod(0o644)
+    with place.open("r+b") as file:
+        file.seek(BLOCK + 5)
+        file.write(b"damage")
+    os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
+    store = HttpStore(client)
+    if way == "put":
+        store.put([DATA])
+    elif way == "put_stream":
+        store.put_stream([DATA], NAME)
+    else:
+        (tmp_path / "file").write_bytes(DATA)
+        store.put_file(str(tmp_path / "file"), NAME)
+    assert served.store.get([NAME]) == [DATA]
+    assert store.get([NAME]) == [DATA]

@@ -28,7 +28,7 @@ ASKED = 100_000
 """Checksums of one request; more are asked for in several."""
 
 _COLLECTING = 3600.0  # seconds that the service may take to tidy up
-_STORING = 900.0  # and to bring a large buffer to its disk
+_STORING = 900.0  # and to bring large buffers to its disk, or to read them there
 
 
 class HttpStore(Store):
@@ -43,12 +43,12 @@ class HttpStore(Store):
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def _ask(self, question: str, checksums: Sequence[str]) -> bytes:
+    def _ask(self, question: str, checksums: Sequence[str], idle: float | None = None) -> bytes:
         """Ask something of many buffers; gives the answers, of the same length for each, in a row."""
         answers = []
         for start in range(0, len(checksums), ASKED):
             body = wire.pack_checksums(checksums[start : start + ASKED])
-            answers.append(self._client.call("POST", f"/v1/{question}", body).body)
+            answers.append(self._client.call("POST", f"/v1/{question}", body, idle=idle).body)
         return b"".join(answers)
 
     def has(self, checksums: Sequence[str]) -> list[bool]:
@@ -82,7 +82,7 @@ class HttpStore(Store):
 
     def _check(self, checksums: Sequence[str]) -> None:
         """Let the service look at buffers that arrived corrupt, and set them aside; if they are good, complain."""
-        if any(self._ask("check", checksums)):
+        if any(self._ask("check", checksums, _STORING)):
             raise StorageError(
                 f"buffer {checksums[0]} is good, but was changed on its way from {self._client.where}",
                 "something between here and there changes data; use TLS",
@@ -105,7 +105,7 @@ class HttpStore(Store):
             sent[checksum] = constant
             if size > wire.PIECE:
                 large.append(checksum)
-        for checksum, there in zip(large, self._ask("touch", large), strict=True):
+        for checksum, there in zip(large, self._ask("touch", large, _STORING), strict=True):
             if there:
                 sent.pop(checksum, None)
         if sent:
@@ -153,7 +153,7 @@ class HttpStore(Store):
             size = os.fstat(file.fileno()).st_size
             if expected is None:
                 return self.put_stream(iter(lambda: file.read(wire.PIECE), b""))
-            if size > wire.PIECE and self._ask("touch", [expected])[0] and self._same(path, expected):
+            if size > wire.PIECE and self._ask("touch", [expected], _STORING)[0] and self._same(path, expected):
                 return expected
             return self._send(file, expected, path, {"Content-Length": str(size)})
 

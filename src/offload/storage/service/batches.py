@@ -66,15 +66,9 @@ class Batches:
         return wire.pack_sizes(self._store.sizes(checksums))
 
     def _touch(self, checksums: list[str]) -> bytes:
-        """Tell which buffers are there, and note that these are used."""
-        found = bytearray(self._store.has(checksums))
-        for index, there in enumerate(found):
-            if there:
-                try:
-                    self._store.open(checksums[index]).close()
-                except BufferMissingError:
-                    found[index] = 0
-        return bytes(found)
+        """Tell which buffers are there and good, so that they need not be sent, and note that these are used."""
+        there = zip(checksums, self._store.has(checksums), strict=True)
+        return bytes(known and self._buffers.check(checksum) for checksum, known in there)
 
     def _check(self, checksums: list[str]) -> bytes:
         return bytes(map(self._buffers.check, checksums))

@@ -58,16 +58,15 @@ class Buffers:
         expected = request.match_info.get("checksum")
 
         def work(pipe: Pipe) -> str:
-            there = expected is not None and self._store.has([expected])[0]
             name = self._store.put_stream(pipe.chunks(), expected)
-            if expected is not None and not there:
+            if expected is not None:
                 self._written(name)
             return name
 
         return web.Response(status=201, text=await through_thread(request, self._threads.uploads, work) + "\n")
 
     def _written(self, checksum: str) -> None:
-        """Remember that a file is good, because it was just written and hashed."""
+        """Remember that a file is good, because it was just written, or compared with what came."""
         try:
             with self._store.open(checksum) as reader:
                 if reader.descriptor is not None:
@@ -128,12 +127,14 @@ class Buffers:
         self._verified[checksum] = state
 
     def check(self, checksum: str) -> bool:
-        """Read a buffer whole because a client found it corrupt; tells whether it is there and good."""
+        """Read a buffer whole, which may be damaged; tells whether it is there and good."""
         self._verified.pop(checksum, None)
         try:
             with self._store.open(checksum) as reader:
                 while reader.read(wire.PIECE):
                     pass
+                if reader.descriptor is not None:
+                    self._remember(checksum, _state(reader.descriptor))
         except BufferMissingError:
             return False
         return True
