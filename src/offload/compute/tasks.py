@@ -218,6 +218,7 @@ class Task:
         outcome = Outcome(time.time())
         began = time.perf_counter()
         watch = Watch(self._inputs(call), ignores=not self.watched)
+        watch.listen(graph, [value for _, value in call.bound], call.modules)
         watch.begin_task()
         try:
             result = await self.function(*call.args, **call.kwargs)
@@ -243,6 +244,7 @@ class Task:
         began = time.perf_counter()
         watch = Watch(self._inputs(call), ignores=not self.watched)
         settings = Kept(graph.modules | call.modules)
+        watch.listen(graph, [value for _, value in call.bound], call.modules)
         watch.begin()
         try:
             result = execute(self.function, call.args, call.kwargs)

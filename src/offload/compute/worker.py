@@ -227,6 +227,7 @@ def _run(function: Callable[..., Any], graph: Graph, declared: Sequence[Any], ba
         watch = Watch(declared, ignores=not batch.watched)
         environment = batch.environment
         settings = Kept({*graph.modules, *dict(environment.distributions), *dict(environment.settings)})
+        watch.listen(graph, (*args, *kwargs.values()), dict(environment.distributions))
         watch.begin()
         try:
             result = execute(function, args, kwargs)

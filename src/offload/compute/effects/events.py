@@ -31,6 +31,11 @@ def _absolute(path: Any, folder: int = -1) -> str | None:
     return text if text.startswith("/") and "/." not in text and "//" not in text else os.path.abspath(text)
 
 
+def is_declared(watch: Watch, path: str) -> bool:
+    """Tell whether a file is an input of a call, or its own."""
+    return _may_read(watch, path) or _may_read(watch, os.path.realpath(path))
+
+
 def _may_read(watch: Watch, path: str) -> bool:
     return path in watch.declared or _is_below(path, watch.folders) or _is_own(watch, path)
 

@@ -15,7 +15,7 @@ import threading
 from contextvars import ContextVar
 from weakref import WeakKeyDictionary
 
-from offload.compute.effects import doers
+from offload.compute.effects import doers, opened
 from offload.compute.effects.found import Effects
 from offload.compute.effects.reached import readers
 
@@ -53,6 +53,7 @@ class Watch:
         "made",
         "made_folders",
         "modules",
+        "opened",
         "seen",
     )
 
@@ -67,6 +68,7 @@ class Watch:
         self.modules = len(sys.modules)  # how many there were before
         self.made: set[str] = set()  # files that it has made itself
         self.made_folders: tuple[str, ...] = ()
+        self.opened: dict[str, int] | None = None  # what this process has opened meanwhile, as the kernel tells it
         self._token: Token[Watch | None] | None = None
         if declared:
             self._declare(declared)
@@ -79,6 +81,27 @@ class Watch:
         self.declared = paths
         self.folders = tuple(os.path.join(path, "") for path in paths if os.path.isdir(path))
 
+    def listen(self, graph: Graph, values: Iterable[object], modules: Iterable[str] = ()) -> None:
+        """Let the kernel tell what is opened, as far as it does; before `begin`.
+
+        Parameters
+        ----------
+        graph : Graph
+            Of the function.
+        values : iterable
+            The arguments.
+        modules : iterable of str
+            Modules of libraries that these reach.
+        """
+        ident = threading.get_ident()
+        known = ident in _judging
+        _judging.add(ident)  # what is looked at for this is not the doing of any call
+        try:
+            opened.begin(self, graph, values, modules)
+        finally:
+            if not known:
+                _judging.discard(ident)
+
     def begin(self) -> None:
         """Take note of what this thread does from now on."""
         if not _installed:
@@ -90,6 +113,8 @@ class Watch:
 
     def end(self) -> None:
         """Stop."""
+        if self.opened is not None:
+            opened.end(self)
         ident = threading.get_ident()
         self.ended = True
         _active.discard(self)
@@ -108,6 +133,8 @@ class Watch:
 
     def end_task(self) -> None:
         """Stop what `begin_task` has begun."""
+        if self.opened is not None:
+            opened.end(self)
         assert self._token is not None
         _of_context.reset(self._token)
         self.ended = True
@@ -121,7 +148,11 @@ class Watch:
 
     def all_seen(self, graph: Graph) -> Effects | None:
         """Return what was seen, if anything, and what cannot be seen of the function with this graph."""
-        if not self.declared and not self.ignores:
+        before = len(self.effects.undeclared) if self.opened else 0
+        if self.opened and not self.ignores:
+            opened.judge(self)
+        told = self.seen is not None and len(self.seen.undeclared) > before
+        if not self.declared and not self.ignores and not (self.opened and told):
             for name in readers(graph):
                 self.effects.add("reader", name)
         # What the code reaches by its name was loaded when it was followed.
@@ -163,6 +194,8 @@ def _hook(event: str, args: Any) -> None:
     if not _active:
         return
     judge = _judges.get(event)
+    if judge is not None and event in opened.BY_PYTHON and opened.listens() and type(args[0]) in (str, bytes):
+        opened.by_python.add(args[0])
     if judge is None and event not in _STARTS:
         return
     ident = threading.get_ident()
