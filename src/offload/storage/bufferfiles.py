@@ -203,7 +203,7 @@ class BufferFiles:
     def holds(self, checksum: str, chunks: Iterable[bytes]) -> bool:
         """Tell whether a file is there and has just these bytes."""
         try:
-            with open(self.place(checksum), "rb", buffering=0) as file:
+            with open(os.open(self.place(checksum), os.O_RDONLY | os.O_CLOEXEC), "rb", buffering=0) as file:
                 for chunk in chunks:
                     for start in range(0, len(chunk), _PIECE):
                         piece = chunk[start : start + _PIECE]
