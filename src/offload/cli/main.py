@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -63,6 +64,9 @@ def _main(words: list[str]) -> int:
             _drop_output()
             say(f"standard output cannot be written: {error.strerror}")
             return 125 if words[:1] == ["run"] else 3
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            say("this process may not open more files\n  ulimit -n 1024  allows more; see also: ulimit -Hn")
+            return 125 if words[:1] == ["run"] else 3
         print_internal_error(error)
         return 125 if words[:1] == ["run"] else 1
     finally:
@@ -71,8 +75,6 @@ def _main(words: list[str]) -> int:
 
 def _is_of_output(error: OSError) -> bool:
     """Return whether writing to stdout failed: no file has a name, and neither storage nor work was about it."""
-    import errno
-
     if error.filename is not None or error.errno not in (
         errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EAGAIN, errno.EBADF
     ):  # fmt: skip

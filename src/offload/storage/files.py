@@ -7,6 +7,7 @@ import os
 from offload.errors import NotFoundError, NotWritableError
 from offload.identity.checksums import BLOCK
 from offload.storage.filesystems import reflink, translated
+from offload.storage.sparse import SparseWriter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,10 +51,12 @@ def write_file(reader: Reader, path: str, mode: int) -> None:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             shared = reader.descriptor is not None and reflink(reader.descriptor, descriptor)
+            sparse = SparseWriter(descriptor)
             # The shared blocks are verified too: reading does so.
             while chunk := reader.read(BLOCK):
                 if not shared:
-                    _write(descriptor, chunk)
+                    sparse.write(chunk)
+            sparse.finish()
             os.fchmod(descriptor, mode)
             os.rename(temporary, path)
         except BaseException:
@@ -65,9 +68,3 @@ def write_file(reader: Reader, path: str, mode: int) -> None:
         raise NotFoundError(f"there is no directory {os.path.dirname(path)}") from None
     except OSError as error:
         raise translated(error, path) from error
-
-
-def _write(descriptor: int, chunk: bytes) -> None:
-    view = memoryview(chunk)
-    while view:
-        view = view[os.write(descriptor, view) :]

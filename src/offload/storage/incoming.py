@@ -6,6 +6,7 @@ import os
 
 from offload.identity.checksums import BLOCK, BlockHasher
 from offload.storage.filesystems import reflink, translated
+from offload.storage.sparse import SparseWriter
 from offload.storage.store import PACKED
 
 TYPE_CHECKING = False
@@ -46,6 +47,7 @@ class Incoming:
         self._memory: list[bytes] = []
         self._hasher = BlockHasher(whole=known is None)
         self._descriptor = -1
+        self._sparse: SparseWriter | None = None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Take the next bytes."""
@@ -83,6 +85,8 @@ class Incoming:
         """Make the content of the temp file durable, which nobody changes any more."""
         if self._descriptor >= 0:
             try:
+                if self._sparse is not None:
+                    self._sparse.finish()
                 os.fchmod(self._descriptor, 0o444)
                 if self._sync:
                     os.fsync(self._descriptor)
@@ -155,9 +159,9 @@ class Incoming:
                 return
             self._create()
             chunk, self._memory = b"".join(self._memory), []
-        view = memoryview(chunk)
         try:
-            while view:
-                view = view[os.write(self._descriptor, view) :]
+            if self._sparse is None:
+                self._sparse = SparseWriter(self._descriptor)
+            self._sparse.write(chunk)
         except OSError as error:
             raise translated(error, self._directory) from error

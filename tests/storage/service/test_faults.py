@@ -14,7 +14,6 @@ import pytest
 from offload.errors import BufferMissingError, DiskFullError, StorageError
 from offload.identity.checksums import BLOCK, checksum
 from offload.storage.memory import MemoryStore
-from offload.storage.remote import extraction
 from offload.storage.remote.client import Client
 from offload.storage.remote.database import HttpDatabase
 from offload.storage.remote.store import HttpStore
@@ -22,6 +21,7 @@ from offload.storage.rows import Usage
 from offload.storage.service import pipe, transfer
 from offload.storage.service.listening import bind
 from offload.storage.service.serving import ServiceThread
+from offload.storage.sparse import SparseWriter
 from tests.storage.service.serving import TOKEN, Served, ServiceProcess
 from tests.storage.test_database_contract import entry
 
@@ -236,10 +236,10 @@ def test_the_service_is_killed_while_it_gives_a_buffer(tmp_path: Path, monkeypat
         client = service.client(idle=10.0)
         [name] = HttpStore(client).put([bytes(100 * BLOCK)])
 
-        def write(descriptor: int, chunk: bytes, path: str) -> None:
+        def write(writer: SparseWriter, chunk: bytes) -> None:
             service.process.kill()
 
-        monkeypatch.setattr(extraction, "_write", write)
+        monkeypatch.setattr(SparseWriter, "write", write)
         with pytest.raises(StorageError, match="does not answer"):
             HttpStore(client).extract(name, str(tmp_path / "out"))
         assert sorted(path.name for path in tmp_path.iterdir()) == ["one"]

@@ -7,6 +7,7 @@ from _thread import allocate_lock
 
 from offload.errors import OffloadError
 from offload.storage.filesystems import reflink
+from offload.storage.sparse import SparseWriter
 
 # One moment for all staged files (2000-01-01 UTC): when a copy was made is no property of the input.
 MOMENT = 946_684_800 * 10**9
@@ -34,10 +35,12 @@ def copy_verified(source: str, target: str, checksum: str, executable: bool) -> 
         try:
             cloned = reflink(reader, writer)
             stream = writer if cloned else reader
+            sparse = SparseWriter(writer)
             while data := os.read(stream, CHUNK):
                 digest.update(data)
                 if not cloned:
-                    write_all(writer, data)
+                    sparse.write(data)
+            sparse.finish()
             os.fchmod(writer, 0o755 if executable else 0o644)
             os.utime(writer, ns=(MOMENT, MOMENT))
         finally:
@@ -49,10 +52,3 @@ def copy_verified(source: str, target: str, checksum: str, executable: bool) -> 
 
         current().files.forget(source)  # it may be that nothing but its content tells that it is another one
         raise OffloadError(f"{source} changed while it was read", "run the command again when nothing writes to it")
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write all bytes to a blocking descriptor."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

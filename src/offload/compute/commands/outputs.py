@@ -214,8 +214,9 @@ def _files(records: Sequence[OutputRecord]) -> Iterator[OutputRecord]:
 
 def _move(source: str, item: OutputRecord) -> None:
     """Put a scratch file in its place at once: by a second name for it, or else by a copy."""
-    from offload.compute.commands.copying import CHUNK, write_all
+    from offload.compute.commands.copying import CHUNK
     from offload.storage.filesystems import reflink
+    from offload.storage.sparse import SparseWriter
 
     mode = _mode(item.executable)
     temporary = _temporary(item.path)
@@ -225,8 +226,10 @@ def _move(source: str, item: OutputRecord) -> None:
             writer = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
             try:
                 if not reflink(reader, writer):
+                    sparse = SparseWriter(writer)
                     while data := os.read(reader, CHUNK):
-                        write_all(writer, data)
+                        sparse.write(data)
+                    sparse.finish()
             except BaseException:
                 os.unlink(temporary)
                 raise

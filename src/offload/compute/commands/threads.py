@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from queue import Empty, SimpleQueue
 
 from offload.compute.claiming import tell
@@ -18,6 +19,26 @@ if TYPE_CHECKING:
     from offload.compute.commands.execution import Execution, Running
     from offload.compute.commands.stage import Stager
     from offload.compute.session import Session
+
+
+# For a command: its lock, output, error and input, two ends of pipes while it is started, two files that are copied.
+_FILES = 8
+_SPARE = 8
+
+
+def openable() -> tuple[int, int]:
+    """Return how many files this process may have open, and how many commands it may run at once because of that."""
+    import os
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return 0, sys.maxsize
+    try:
+        used = len(os.listdir("/dev/fd"))
+    except OSError:
+        used = 32
+    return limit, max(1, (limit - used - _SPARE) // _FILES)
 
 
 class ThreadExecutor(CommandExecutor):
@@ -51,9 +72,12 @@ class ThreadExecutor(CommandExecutor):
 
         self._say = say
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._most)
-            self._running = Running()
             self._aside.file("")
+            limit, allowed = openable()
+            if allowed < self._most:
+                say(f"{allowed} at once, not {self._most}: this process may have {limit} files open (ulimit -n)")
+            self._pool = ThreadPoolExecutor(min(allowed, self._most))
+            self._running = Running()
         for job in jobs:
             self._pool.submit(self._take, job)
 

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from offload.errors import BufferMissingError, NotFoundError, NotWritableError
 from offload.storage.filesystems import translated
+from offload.storage.sparse import SparseWriter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,9 +40,14 @@ def extract(client: Client, checksum: str, path: str, mode: int, corrupt: Callab
         except OSError as error:
             raise translated(error, path) from error
         try:
+            sparse = SparseWriter(descriptor)
             for chunk in answer.chunks():
                 digest.update(chunk)
-                _write(descriptor, chunk, path)
+                try:
+                    sparse.write(chunk)
+                except OSError as error:
+                    raise translated(error, path) from error
+            sparse.finish()
             if digest.hexdigest() == checksum:
                 os.fchmod(descriptor, mode)
                 try:
@@ -57,12 +63,3 @@ def extract(client: Client, checksum: str, path: str, mode: int, corrupt: Callab
         os.unlink(temporary)
         corrupt()
         raise BufferMissingError(f"buffer {checksum} was corrupt and has been set aside", "run what made it again")
-
-
-def _write(descriptor: int, chunk: bytes, path: str) -> None:
-    view = memoryview(chunk)
-    try:
-        while view:
-            view = view[os.write(descriptor, view) :]
-    except OSError as error:
-        raise translated(error, path) from error
