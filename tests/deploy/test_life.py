@@ -249,6 +249,25 @@ def test_a_disk_that_is_full_or_read_only_is_told(tmp_path: Path, command: Path)
     assert "Traceback" not in ended.stderr
 
 
+NEARLY = """
+mount -t tmpfs -o size=2m tmpfs "$1"
+export OFFLOAD_HOME="$1/home"
+"$2" run -q -- true
+dd if=/dev/zero of="$1/fill" bs=4k 2>/dev/null || truncate -s -300k "$1/fill"
+"$2" up --name test || echo "nearly full: $?"
+"$2" list --json
+ls "$OFFLOAD_HOME/deployments" 2>/dev/null || :
+"""
+
+
+def test_a_disk_that_is_nearly_full_is_told_at_once_and_nothing_stays(tmp_path: Path, command: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    ended = in_own_mounts(NEARLY, tmp_path / "disk", command)
+    assert ended.stdout.splitlines() == ["nearly full: 3", "[]"], ended.stderr
+    assert f"no space left where {tmp_path}/disk/home lies: less than 1000 kB" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_nothing_is_left_of_many_deployments(registry: Registry, tmp_path: Path) -> None:
     for _ in range(6):
         launch.up(registry, Spec(name="test", workers=1), print)

@@ -235,6 +235,8 @@ def test_what_does_not_come_up_says_why(offload: Offload) -> None:
         assert refused.returncode == 1
         assert f"{port}".encode() in refused.stderr
         assert b"taken" in refused.stderr
+        assert offload("list", "--json").stdout.strip() == b"[]"  # it has never been up
+        assert os.path.exists(refused.stderr.decode().rpartition("its log: ")[2].strip())
         assert b"Traceback" not in refused.stderr
     few = offload("up", "--ports", "60001-60007", "--workers", "2")
     assert few.returncode == 2

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from offload.compute.choices import EMBEDDED, innermost
-from offload.errors import NotFoundError, StorageError, UsageError
+from offload.errors import NotFoundError, UsageError
 from offload.storage.filesystems import translated
 from offload.storage.trust import check
 
@@ -181,6 +182,16 @@ class Registry:
             os.unlink(self.in_use_file)
         _changed()
 
+    def withdraw(self, name: str) -> None:
+        """Remove what makes a deployment one, and leave its logs, which say why it did not come up."""
+        import shutil
+
+        place = self.place(name)
+        for entry in os.scandir(place.path):
+            if entry.path != place.logs:
+                shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+        _changed()
+
     def use(self, name: str | None) -> None:
         """Make a deployment the one that is used by default; None for none."""
         if name is None:
@@ -242,10 +253,12 @@ def _changed() -> None:
 def write_atomically(path: str, text: str) -> None:
     """Write a small file, for its owner alone, so that a reader sees the old or the new text."""
     temporary = f"{path}.{os.getpid()}"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
         os.replace(temporary, path)
     except OSError as exc:
-        raise StorageError(f"{path} cannot be written: {exc.strerror}") from exc
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise translated(exc, path) from exc

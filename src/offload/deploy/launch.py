@@ -24,13 +24,16 @@ from offload.deploy.locking import alone
 from offload.deploy.processes import family, kill, of_place, python, start_detached, tail, wait_until_gone
 from offload.deploy.remote.link import Link
 from offload.deploy.spec import HEAD_JOB, PROCESS, Spec, spec_of
-from offload.errors import DamagedError, NotFoundError, NotWritableError, OffloadError, RefusedError
-from offload.storage.filesystems import translated
-from offload.storage.home import Home
+from offload.errors import DamagedError, DiskFullError, NotFoundError, NotWritableError, OffloadError, RefusedError
+from offload.storage.filesystems import check_room, translated
+from offload.storage.home import DEPLOYMENT, Home
 
 UP_SECONDS, DOWN_SECONDS, KILL_SECONDS = 90.0, 40.0, 5.0
 INTERVAL = 0.05
 STATUS_SECONDS = 20.0
+ROOM = 1_000_000
+"""Bytes that certificates, logs and a new database need at the least."""
+LOG_ROOM = 100_000
 DISCONNECTED = "disconnected"
 
 Say = Callable[[str], None]
@@ -121,16 +124,24 @@ def up(
                 return _wait_for(place, contact.head["pid"], say), False
         new = not os.path.exists(place.spec)
         try:
+            check_room(registry.home, ROOM)
             _check_storage(home)
             _check_scratch(spec)
             is_free(located(spec).host, 0)  # tells when the host is no address of this machine
             return _begin(registry, place, spec, say, start), True
         except BaseException as exc:  # also Ctrl-C: what was begun does not stay half-way
             end_all(place)
-            started_one = os.path.exists(place.log("head"))  # then there is a log to look at
-            if new and os.path.exists(place.spec) and (isinstance(exc, KeyboardInterrupt) or not started_one):
-                registry.remove(place.name)
+            if new and os.path.isdir(place.path):
+                _take_back(registry, place, exc)
             raise
+
+
+def _take_back(registry: Registry, place: Place, error: BaseException) -> None:
+    """Let there be no deployment that has never been up; its log stays where the error names it."""
+    if isinstance(error, KeyboardInterrupt | DiskFullError) or not os.path.exists(place.log("head")):
+        registry.remove(place.name)
+    else:
+        registry.withdraw(place.name)
 
 
 def _begin(registry: Registry, place: Place, spec: Spec, say: Say, start: Start) -> Contact:
@@ -187,6 +198,9 @@ def _check_storage(home: Home) -> None:
     try:
         session.store.has([])
         session.database.lookup([])
+        for path in (home.store, os.path.dirname(home.database)):
+            if not path.startswith(DEPLOYMENT) and os.path.isdir(path):
+                check_room(path, ROOM)
     finally:
         session.close()
 
@@ -219,9 +233,11 @@ def _wait_for(place: Place, pid: int, say: Say, is_head: bool = True) -> Contact
             if contact.state == "running":
                 return contact
         if started(pid) is None and not (contact is not None and contact.head["pid"] == pid and contact.head_lives()):
+            check_room(place.path, LOG_ROOM)  # without it, it could not say so
             reason = tail(place.log("head"), 1) or "it said nothing"
             raise OffloadError(f"the head of {place.name} ended at once: {reason}", f"its log: {place.log('head')}")
         time.sleep(INTERVAL)
+    check_room(place.path, LOG_ROOM)
     said = filter(None, (tail(place.log(who), 1) for who in ("scheduler", "jobs", "storage")))
     raise OffloadError(
         f"{place.name} was not up after {UP_SECONDS:.0f} s: {next(said, 'nothing was said')}",

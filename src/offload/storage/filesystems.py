@@ -124,6 +124,31 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
+def check_room(directory: str, size: int) -> None:
+    """Check that so many bytes can be written in a directory, as far as quotas go, too.
+
+    Raises
+    ------
+    DiskFullError
+        If there is less room.
+    StorageError
+        If nothing can be written there.
+    """
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(os.urandom(size))  # of zeros, some file systems keep only their number
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as exc:
+        if exc.errno not in _FULL:
+            raise translated(exc, directory) from exc
+        raise DiskFullError(
+            f"no space left where {directory} lies: less than {size // 1000} kB", translated(exc, directory).hint
+        ) from exc
+
+
 def translated(error: OSError, path: str) -> StorageError:
     """Turn an error of the operating system into the kind that a user can act on.
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from offload.deploy.processes import tail
 from offload.deploy.workers.base import Member
-from offload.errors import OffloadError
+from offload.errors import DiskFullError, OffloadError, StorageError
+from offload.storage.filesystems import translated
 
 START_SECONDS = 60.0
 END_SECONDS = 8.0
@@ -60,6 +61,7 @@ class Child(Member):
         self._announced = announced
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
+        self._trouble: StorageError | None = None
         self.ready = asyncio.Event()
 
     def described(self) -> dict[str, Any]:
@@ -84,8 +86,10 @@ class Child(Member):
             If it has ended too often by then; the message is its last line.
         """
         while not self.ready.is_set():
+            if isinstance(self._trouble, DiskFullError):
+                raise self._trouble
             if self.restarts >= FIRST_ATTEMPTS:
-                reason = tail(self.log, 1) or "it said nothing"
+                reason = str(self._trouble or tail(self.log, 1) or "it said nothing")
                 raise OffloadError(f"its part {self.name} does not come up: {reason}")
             await asyncio.sleep(INTERVAL)
 
@@ -93,7 +97,9 @@ class Child(Member):
         """End it and wait for it; by force when it takes too long."""
         self.state = "ending"
         if self._task is not None:
-            self._task.cancel()
+            while not self._task.done():  # `wait_for` loses a cancellation that comes together with its result
+                self._task.cancel()
+                await asyncio.wait([self._task], timeout=INTERVAL)
             await asyncio.gather(self._task, return_exceptions=True)
         process = self._process
         if process is not None and process.returncode is None:
@@ -116,7 +122,13 @@ class Child(Member):
         pause = 0.0
         while True:
             began = time.monotonic()
-            await self._run_once()
+            try:
+                await self._run_once()
+                self._trouble = None
+            except (OSError, StorageError) as exc:  # of the head: nobody else would see it
+                self._trouble = translated(exc, self.log) if isinstance(exc, OSError) else exc
+                if self._process is not None and self._process.returncode is None:
+                    await self._end_process(self._process)
             self.last_words = tail(self.log, 1)
             self.ready.clear()
             self.state = "restarting"

@@ -27,7 +27,7 @@ from offload.deploy.sites.ssh import Ssh
 from offload.deploy.sites.trouble import LoginNeededError
 from offload.deploy.software.choices import is_image
 from offload.deploy.spec import spec_of
-from offload.errors import DamagedError, OffloadError, RefusedError
+from offload.errors import DamagedError, OffloadError, RefusedError, StorageError
 
 CALM, SHORTEST, LONGEST = 2.0, 0.5, 15.0
 """Seconds between two looks while all is well, and between two tries to get through."""
@@ -165,7 +165,11 @@ class Keeper:
         if vars(contact) != vars(self._contact):
             if (contact.state, contact.reason) != (self._contact.state, self._contact.reason):
                 log(f"{self._place.name} is {contact.state}{': ' + contact.reason if contact.reason else ''}")
-            contact.write(self._place.contact)
+            try:
+                contact.write(self._place.contact)
+            except StorageError as exc:
+                log(f"{exc.message}; trying again")
+                return
             self._contact = contact
             if contact.state == "running":
                 envfile.refresh(self._place, contact)

@@ -24,7 +24,7 @@ from offload.deploy.remote.link import DIRECT
 from offload.deploy.remote.mark import ANSWER, STEP
 from offload.deploy.resolve import resolve
 from offload.deploy.spec import spec_of
-from offload.errors import NotFoundError, OffloadError
+from offload.errors import DiskFullError, NotFoundError, OffloadError
 from offload.storage.home import checked_home
 
 CHOICES = "choices.json"
@@ -143,7 +143,8 @@ def main(verb: str) -> int:
         answer = VERBS[verb](Registry(checked_home()), **request)
     except OffloadError as exc:
         kind = "NotFoundError" if isinstance(exc, NotFoundError) else "OffloadError"
-        answer = {"error": exc.message, "hint": exc.hint, "kind": kind}
+        hint = "free some space there" if isinstance(exc, DiskFullError) else exc.hint
+        answer = {"error": exc.message, "hint": hint, "kind": kind}
     sys.stdout.write(f"{ANSWER}{json.dumps(answer)}\n")
     return 0
 

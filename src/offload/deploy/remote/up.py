@@ -13,7 +13,7 @@ from offload.compute.contact import REFUSED, Contact
 from offload.compute.deployed import elsewhere
 from offload.compute.liveness import started
 from offload.compute.places import Place, Registry
-from offload.deploy.launch import Say, end_all, end_elsewhere, known, single
+from offload.deploy.launch import ROOM, Say, end_all, end_elsewhere, known, single
 from offload.deploy.processes import kill, python, start_detached, tail, wait_until_gone
 from offload.deploy.quantities import parse_ports
 from offload.deploy.remote import mirror
@@ -26,6 +26,7 @@ from offload.deploy.software.containers import Mounted, container_of, remove
 from offload.deploy.software.prepare import prepare
 from offload.deploy.spec import PROCESS, Spec, spec_of
 from offload.errors import NotFoundError, OffloadError, RefusedError
+from offload.storage.filesystems import check_room
 from offload.storage.home import Home
 
 PENDING_SECONDS = 900.0
@@ -60,6 +61,7 @@ def up(registry: Registry, spec: Spec, say: Say, again: bool = False) -> tuple[C
     place = registry.place(spec.name)
     assert spec.link is not None
     Home(registry.home)
+    check_room(registry.home, ROOM)
     with single(place, say, again):
         contact = known(place)
         if contact is not None and contact.is_elsewhere() and contact.state == "running":
