@@ -58,6 +58,8 @@ def read(place: Place) -> dict[str, Any] | None:
 def submit(place: Place, spec: Spec, after: str | None = None) -> str:
     """Submit a job that is the head of a deployment, and keep which one it is.
 
+    One that is there already is that of a submission whose answer was lost: it is kept instead.
+
     Parameters
     ----------
     place : Place
@@ -71,7 +73,10 @@ def submit(place: Place, spec: Spec, after: str | None = None) -> str:
     if after is not None and spec.keep in _AFTER:  # else it waits for the lock of its place
         more = [*spec.head_job.get("directives", ()), _AFTER[spec.keep].format(after)]
         spec = dataclasses.replace(spec, head_job={**spec.head_job, "directives": more})
-    job = system.submit(system.script(head_request(place, spec)))
+    request = head_request(place, spec)
+    before = read(place)
+    others = {job for job in (after, before["id"] if before is not None else None) if job is not None}
+    job = system.named(request.name, others) or system.submit_once(request, others)
     write_atomically(_path(place), json.dumps({"system": spec.keep, "id": job, "submitted": time.time()}))
     return job
 

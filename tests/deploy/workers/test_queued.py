@@ -9,11 +9,13 @@ from typing import ClassVar
 
 import pytest
 
-from offload.compute.places import Place
-from offload.deploy.batch import BatchAwayError, BatchSystem, JobRequest, JobState, Phase
+from offload.compute.places import Place, Registry
+from offload.deploy import headjob
+from offload.deploy.batch import BatchAwayError, BatchSystem, JobRequest, JobState, Phase, base
 from offload.deploy.batch.state import End
+from offload.deploy.spec import Spec
 from offload.deploy.workers import job as job_
-from offload.deploy.workers import queued
+from offload.deploy.workers import queued, submitting
 from offload.deploy.workers.queued import Queue
 from offload.errors import OffloadError
 
@@ -30,6 +32,7 @@ class Faulty(BatchSystem):
         super().__init__()
         self.jobs: dict[str, JobState] = {}
         self.names: dict[str, str] = {}
+        self.hides = 0  # so many times, nobody sees what has just been taken
         self.faults: dict[str, list[Fault]] = {"submit": [], "arrived": [], "query": []}
 
     def _fail(self, what: str) -> None:
@@ -55,6 +58,9 @@ class Faulty(BatchSystem):
             self.jobs[job] = JobState(Phase.ENDED, end=End.CANCELLED)
 
     def mine(self, label: str) -> dict[str, str]:
+        if self.hides:
+            self.hides -= 1
+            return {}
         return {job: name for job, name in self.names.items() if name.startswith(label) and not self.jobs[job].is_over}
 
 
@@ -63,6 +69,10 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SOON", "LATER", "FIRST_PAUSE", "KNOWN_AFTER"):
         monkeypatch.setattr(queued, name, 0.02)
     monkeypatch.setattr(job_, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(queued, "FIND_PAUSE", 0.02)
+    monkeypatch.setattr(submitting, "ARRIVES_SECONDS", 1.0)
+    monkeypatch.setattr(base, "ARRIVES_SECONDS", 1.0)
+    monkeypatch.setattr(base, "POLL", 0.02)
 
 
 class Arrays(Faulty):
@@ -152,6 +162,57 @@ def test_a_submission_whose_answer_was_lost_is_not_made_twice(tmp_path: Path) ->
     assert list(system.jobs) == ["1"]
     assert "worker-0 is job 1 of Faulty" in said
     assert living(system) == []
+
+
+def test_a_job_that_shows_some_time_later_is_not_made_twice(tmp_path: Path) -> None:
+    system = Faulty()
+    system.faults["arrived"] = [BatchAwayError("it took the job and said no number")]
+    system.hides = 5
+    reasons: set[str] = set()
+
+    def until(queue: Queue) -> bool:
+        reasons.add(queue._jobs["worker-0"].state.reason)
+        return queue._jobs["worker-0"].id == "1"
+
+    run(tmp_path, system, until)
+    assert system.hides == 0
+    assert list(system.jobs) == ["1"]
+    assert "its submission had no clear answer; looking for it" in reasons
+
+
+def test_one_that_goes_and_shows_some_time_later_leaves_no_job(tmp_path: Path) -> None:
+    system = Faulty()
+    system.faults["arrived"] = [BatchAwayError("it is away")]
+    system.hides = 5
+    run(tmp_path, system, lambda _: "1" in system.jobs)
+    assert living(system) == []
+
+
+def test_a_single_job_is_looked_for_too(tmp_path: Path) -> None:
+    """Of the doctor, and a head."""
+    system, request = Faulty(), JobRequest("offload.x", ("true",))
+    system.faults["arrived"] = [None, BatchAwayError("it took the job and said no number")]
+    assert system.submit_once(request) == "1"
+    system.hides = 3
+    assert system.submit_once(request, others=["1"]) == "2"  # the other one of this name is not it
+    assert system.named("offload.x") == "2" and system.named("offload") is None
+    system.faults["submit"] = [BatchAwayError("it is away")]
+    with pytest.raises(BatchAwayError, match="it is away"):
+        system.submit_once(request, others=["1", "2"])
+
+
+def test_a_head_is_not_submitted_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system, spec = Faulty(), Spec(name="hpc", keep="slurm")
+    monkeypatch.setattr(headjob, "batch_system", lambda _: system)
+    place = Registry(str(tmp_path)).create("hpc", spec.to_json())
+    system.faults["arrived"] = [BatchAwayError("it took the job and said no number")]
+    system.hides = 10_000
+    with pytest.raises(BatchAwayError):
+        headjob.submit(place, spec)
+    system.hides = 0  # whoever tries again finds it
+    assert headjob.submit(place, spec) == "1"
+    assert headjob.submit(place, spec, after="1") == "2"  # one that takes over is another one
+    assert list(system.jobs) == ["1", "2"]
 
 
 def test_one_that_goes_before_its_submission_was_answered_leaves_no_job(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from offload.deploy.batch import scripts
@@ -17,6 +19,11 @@ from offload.errors import OffloadError, UsageError
 SECONDS = 60.0
 """How long a command of a batch system may take."""
 
+ARRIVES_SECONDS, POLL = 10.0, 1.0
+"""For how long a job is looked for whose submission had no clear answer, and how often."""
+
+_SIGNALS = range(129, 144)  # what a shell says of a command that a signal has ended; PBS has codes of its own above
+
 # Variables of a job that the caller may be in, or of a user's taste, would change what a command does. The text is one
 # that any login shell can pass on: without quotation marks of the other kind, backslashes and line ends.
 _CLEAN = (
@@ -28,7 +35,7 @@ _CLEAN = (
 class BatchAwayError(OffloadError):
     """The batch system does not answer now, which says nothing about its jobs; ask again later.
 
-    A submission that failed so may have arrived all the same: `BatchSystem.mine` tells.
+    A submission that failed so may have arrived all the same: `BatchSystem.mine` tells, after some seconds.
     """
 
 
@@ -73,7 +80,8 @@ class BatchSystem(ABC):
     away : str
         A pattern for what its commands say when it does not answer.
     kept, dropped : str
-        Variables, as patterns of a shell, that its commands are to see, and those that they are not to see.
+        Variables, as patterns of a shell, that its commands are to see, and those that they are not to see: of a job
+        that the caller is in, and those that change what is submitted, or what is said of it.
     """
 
     name: ClassVar[str]
@@ -131,12 +139,63 @@ class BatchSystem(ABC):
         BatchAwayError
             If it did not fail, and says no id: the job may be there; look for it before another is submitted.
         """
+        found: list[str] = re.findall(pattern, done.text, re.MULTILINE)
+        if done.code < 0 or done.code in _SIGNALS:
+            raise BatchAwayError(f"the command that submits was killed, and {self.title} may have the job")
+        if done.code and found:
+            raise BatchAwayError(f"{self.title} took the job, and then failed: {words_of(done)}")
         if done.code:
             raise RefusedError(f"{self.title} refuses the job: {words_of(done)}", script)
-        found: list[str] = re.findall(pattern, done.text, re.MULTILINE)
         if not found:
             raise BatchAwayError(f"{self.title} took the job and said no number: {words_of(done)}")
         return found[-1]
+
+    def submit_once(self, request: JobRequest, others: Collection[str] = ()) -> str:
+        """Submit a job; where the answer is not clear, look for it by its name. Return its id.
+
+        Parameters
+        ----------
+        request : JobRequest
+            The job's.
+        others : collection of str
+            The ids of jobs of the same name that it is not.
+
+        Raises
+        ------
+        RefusedError
+            With the batch system's own words.
+        BatchAwayError
+            If there was no clear answer, and it was not found: ask `named` before another is submitted.
+        """
+        try:
+            return self.submit(self.script(request))
+        except BatchAwayError:
+            deadline = time.monotonic() + ARRIVES_SECONDS
+            while True:
+                with contextlib.suppress(BatchAwayError):  # then the first one is what went wrong
+                    if (found := self.named(request.name, others)) is not None:
+                        return found
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL)
+
+    def named(self, name: str, others: Collection[str] = ()) -> str | None:
+        """Return the id of a job of this user that waits or runs and has just this name; None where there is none.
+
+        Parameters
+        ----------
+        name : str
+            As it was submitted.
+        others : collection of str
+            The ids of jobs of this name that are not meant.
+
+        Raises
+        ------
+        BatchAwayError
+            If the batch system does not answer.
+        """
+        found = [job for job, called in self.mine(name).items() if called == name and job not in others]
+        return found[-1] if found else None
 
     @abstractmethod
     def query(self, jobs: Sequence[str]) -> dict[str, JobState]:

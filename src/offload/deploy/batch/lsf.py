@@ -48,7 +48,7 @@ class Lsf(BatchSystem):
         r"LSF is down|daemon not responding|LIM is (down|not responding)|Failed in (an )?LSF library call|"
         r"Cannot connect to LSF|still trying|Communication time out|is not responding"
     )
-    dropped = "LSB_JOB*|LSB_BATCH_JID|LSB_SUB_*|LSB_HOSTS"
+    dropped = "LSB_JOB*|LSB_BATCH_JID|LSB_SUB_*|LSB_HOSTS|BSUB_*"
 
     def _script(self, request: JobRequest) -> str:
         full = self.filled(request)

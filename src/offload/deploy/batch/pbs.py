@@ -38,7 +38,7 @@ class Pbs(BatchSystem):
         r"[Cc]annot connect to (specified )?(default )?server|Connection refused|Communication failure|"
         r"No Permission\. qstat|End of File|Server shutting down|Unable to communicate with|cannot connect to server"
     )
-    dropped = "PBS_JOB*|PBS_NODE*|PBS_O_*"
+    dropped = "PBS_JOB*|PBS_NODE*|PBS_O_*|PBS_ARRAY*|PBS_DPREFIX|PBS_ENVIRONMENT|PBS_QUEUE"
     history: ClassVar[tuple[str, ...]] = ("-x",)
 
     def _resources(self, request: JobRequest) -> str:

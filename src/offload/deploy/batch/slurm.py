@@ -39,7 +39,7 @@ _SACCT = "JobID,State,ExitCode,Start,End,NodeList,Reason"
 _OVERRIDES = {
     "-p": "PARTITION", "-A": "ACCOUNT", "-t": "TIMELIMIT", "-J": "JOB_NAME", "-o": "OUTPUT", "-e": "ERROR",
     "--mem": "MEM_PER_NODE", "--qos": "QOS", "--constraint": "CONSTRAINT", "--exclusive": "EXCLUSIVE",
-    "--gres": "GRES", "--array": "ARRAY_INX", "--requeue": "NO_REQUEUE", "--no-requeue": "REQUEUE",
+    "--gres": "GRES", "--requeue": "NO_REQUEUE", "--no-requeue": "REQUEUE",
 }  # fmt: skip
 
 
@@ -56,7 +56,10 @@ class Slurm(BatchSystem):
     )
     # SLURM_CONF says which Slurm; all else describes a job that the caller is in.
     kept = "SLURM_CONF|SLURM_CLUSTERS"
-    dropped = "SLURM_*|SQUEUE_*|SACCT_*|SCANCEL_*"
+    dropped = (
+        "SLURM_*|SQUEUE_*|SACCT_*|SCANCEL_*|SBATCH_ARRAY_INX|SBATCH_WAIT|SBATCH_TEST_ONLY|SBATCH_HOLD|"
+        "SBATCH_DEPENDENCY|SBATCH_DEBUG"
+    )
 
     def __init__(self, site: Site | None = None) -> None:
         super().__init__(site)

@@ -111,7 +111,7 @@ def _trial(system: BatchSystem, python: str, home: str, asked: Asked, request: J
         command = (python, os.path.join(folder, "job.py"), folder)
         log = os.path.join(folder, "log")
         sent = dataclasses.replace(request, command=command, log=log, walltime=WALLTIME, nodes=1)
-        job = system.submit(system.script(sent))
+        job = system.submit_once(sent, system.mine(sent.name))
         yield passed("trial", f"job {job} is submitted, and waited for up to {START_SECONDS / 60:g} min")
         state = _started(system, job)
         if state.phase is Phase.PENDING:

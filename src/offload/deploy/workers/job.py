@@ -61,7 +61,8 @@ class Job(Member):
         self.restarts = 0
         self.submitted = 0.0
         self.wanted = False
-        self.unsure = False  # a submission was not answered: it may have arrived
+        self.unsure = False  # a submission had no clear answer: it may have arrived
+        self.sought = 0.0  # since when it is looked for (`time.monotonic`)
         self.asked = ""  # what its submission, which may be of many, is called
         self.pause = FIRST_PAUSE
         self.again_at = 0.0

@@ -22,6 +22,7 @@ SOON, LATER = 2.0, 15.0
 """Seconds between two looks at the jobs: while something is about to happen, and otherwise."""
 
 LONGEST_PAUSE, CALM = 120.0, 300.0
+FIND_PAUSE = 1.0  # seconds between two looks for a job that is to go and may not be there yet
 KNOWN_AFTER = 10.0  # seconds after which a batch system knows a job that it has taken
 
 Log = Callable[[str], None]
@@ -103,7 +104,9 @@ class Queue:
         self._jobs.pop(job.name, None)
         if job.unsure:
             try:
-                await self._submitting.find([job])
+                while job.unsure:
+                    await self._submitting.find([job])
+                    await asyncio.sleep(FIND_PAUSE if job.unsure else 0)
             except OffloadError as exc:  # `down` looks once more for all that bear the deployment's name
                 self._say(f"whether {job.name} was submitted is not known: {exc.message}")
         if job.id is None or job.state.is_over:

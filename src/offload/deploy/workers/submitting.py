@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import time
 from collections.abc import Callable, Sequence
 
-from offload.deploy.batch.base import BatchAwayError, BatchSystem
+from offload.deploy.batch.base import ARRIVES_SECONDS, BatchAwayError, BatchSystem
 from offload.deploy.batch.request import PART, JobRequest
+from offload.deploy.batch.state import JobState, Phase
 from offload.deploy.workers.job import Job
 from offload.errors import OffloadError
 
@@ -49,12 +51,13 @@ class Submitting:
         Raises
         ------
         BatchAwayError
-            If the batch system does not answer: those that may have arrived are `unsure`.
+            If the batch system does not answer: those that may have arrived are `unsure`, and are not submitted again
+            before they have been looked for.
         """
         unsure = [job for job in jobs if job.unsure]
         await self.find(unsure)
         self._taken([job for job in unsure if job.id is not None])
-        for several in self._arrays([job for job in jobs if job.id is None]):
+        for several in self._arrays([job for job in jobs if job.id is None and not job.unsure]):
             if len(several) > 1 and await self._submit_array(several):
                 continue
             for number, job in enumerate(several):
@@ -65,7 +68,10 @@ class Submitting:
                     break
 
     async def find(self, jobs: Sequence[Job]) -> None:
-        """Find out which of these submissions have arrived that were not answered.
+        """Find out which of these submissions have arrived that had no clear answer.
+
+        A batch system may show a job some seconds late: one that is not found stays `unsure` until it has been looked
+        for as long.
 
         Raises
         ------
@@ -80,7 +86,11 @@ class Submitting:
             for number, called in mine.items():
                 if called == job.asked and self._system.part(number) in (None, _number(job)):
                     job.id = number
-            job.unsure = False
+            job.sought = job.sought or time.monotonic()
+            if job.id is not None or time.monotonic() - job.sought > ARRIVES_SECONDS:
+                job.unsure, job.sought = False, 0.0
+            else:
+                job.state = JobState(Phase.PENDING, reason="its submission had no clear answer; looking for it")
 
     def _arrays(self, jobs: Sequence[Job]) -> list[list[Job]]:
         """Return jobs in pieces, each of which may be an array: their names differ by a number that counts on."""
