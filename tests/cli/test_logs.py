@@ -15,7 +15,7 @@ import pytest
 from offload.compute.places import Place, Registry
 from offload.deploy.launch import state
 from offload.deploy.logreader import LogReader
-from offload.deploy.logs import BLOCK, MOST, last_lines, said
+from offload.deploy.logs import BLOCK, KEPT, LARGEST, MOST, last_lines, said, shorten
 from offload.storage.home import Home
 from tests.cli.conftest import Inside
 from tests.deploy.test_local import connected, contact_of, eventually, place, registry
@@ -56,6 +56,25 @@ def test_the_last_lines_of_a_long_log(tmp_path: Path) -> None:
     assert len(last_lines(str(path), 50_000)) == 50_000
     assert len(last_lines(str(path), 10 * BLOCK)) == BLOCK
     assert last_lines(str(tmp_path / "none"), 3) == []
+
+
+def test_a_log_that_grows_without_end_is_shortened(quiet: Place) -> None:
+    path = Path(quiet.log("worker-0"))
+    line = b"x" * 99 + b"\n"
+    shorten(quiet)
+    assert path.read_bytes().startswith(b"early\n")
+    with path.open("ab") as file:
+        for _ in range(LARGEST // (len(line) * 1000) + 1):
+            file.write(line * 1000)
+        file.flush()
+        shorten(quiet)
+        file.write(b"the writer goes on\n")
+    data = path.read_bytes()
+    assert KEPT * 0.9 < len(data) < KEPT * 1.1
+    lines = data.splitlines()
+    assert lines[0].startswith(b"... the lines before this one were dropped")
+    assert set(lines[1:-1]) == {line[:-1]}
+    assert lines[-1] == b"the writer goes on"
 
 
 def test_following(quiet: Place) -> None:

@@ -94,6 +94,10 @@ def test_a_dashboard_that_is_open_is_cut(place: Place) -> None:
             async with browser.get(f"{url}/login?token={token}") as page:
                 assert page.status == 200
                 assert "Dask" in await page.text()
+                (login,) = page.history
+                assert login.headers["Cache-Control"] == "no-store"
+                assert login.headers["Referrer-Policy"] == "no-referrer"
+                assert page.headers["Server"] == "offload"
             async with browser.ws_connect(f"{url}/eventstream", headers={"Origin": url}) as stream:
                 ping = json.dumps({"name": "ping"})
                 await stream.send_str(ping)
@@ -108,4 +112,8 @@ def test_a_dashboard_that_is_open_is_cut(place: Place) -> None:
         await asyncio.sleep(0.5)  # connections with TLS take a moment to close, and aiohttp does not wait for it
 
     asyncio.run(browse())
+    older = ssl.create_default_context(cafile=credentials.authority(place.keys))
+    older.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(urllib.error.URLError, match="SSL"):
+        urllib.request.urlopen(f"{url}/v1/status", context=older)
     assert launch.state(place) == "running"

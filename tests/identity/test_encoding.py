@@ -405,3 +405,23 @@ def test_the_hash_seed_does_not_count() -> None:
 def test_an_int_and_its_decoding_may_be_huge() -> None:
     for value in (10**5000, -(10**5000)):
         assert decode(encode(value)) == value
+
+
+def test_few_bytes_do_not_stand_for_many_texts() -> None:
+    good = encode([f"a text, number {n}" for n in range(100)])
+    assert decode(good)[7] == "a text, number 7"
+    lengths = good.index((16).to_bytes(8, "little"))  # that of the first text
+    for other in ((-16).to_bytes(8, "little", signed=True), (10**6).to_bytes(8, "little")):
+        with pytest.raises(DecodeError, match=r"negative length|do not add up"):
+            decode(good[:lengths] + other + good[lengths + 8 :])
+
+
+def test_an_array_without_content_is_refused() -> None:
+    import numpy as np
+
+    empty = encode(np.empty((0,), "<f8"))
+    assert decode(empty).shape == (0,)
+    forged = empty.replace(b"\x81\x00\x40", b"\x81\x08\x40")
+    assert forged != empty
+    with pytest.raises(DecodeError, match="has no content"):
+        decode(forged)

@@ -325,3 +325,18 @@ def test_a_connection_in_use_is_closed_when_it_is_given_back(file: SqliteFile) -
         assert connection.execute("SELECT * FROM word").fetchall() == [("one",)]
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         connection.execute("SELECT 1")
+
+
+def test_the_file_and_its_logs_are_for_their_owner_only(tmp_path: Path) -> None:
+    directory = tmp_path / "open"
+    directory.mkdir(0o755)
+    mask = os.umask(0)
+    try:
+        made = make(directory / "x.sqlite")
+        with made.writing() as connection:
+            connection.execute("INSERT INTO word VALUES ('two')")
+        modes = {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
+    finally:
+        os.umask(mask)
+    assert modes == {"x.sqlite": 0o600, "x.sqlite-wal": 0o600, "x.sqlite-shm": 0o600}
+    made.close()

@@ -29,6 +29,7 @@ from offload.deploy.spec import Spec, spec_of, take_part
 from offload.deploy.told import announce, until_told, withdraw
 from offload.errors import OffloadError
 from offload.storage.service.listening import server_context
+from offload.storage.service.servicelog import calm, line_logger
 
 CONNECT_SECONDS, PAUSE = 60.0, 0.2
 EXISTING_SECONDS = 600.0  # for a scheduler of others, which nobody here starts again
@@ -91,7 +92,9 @@ async def serve(place: Place, port: int | None, attached: bool) -> None:
         lambda: DaskCarrier(connect(place), place.path, session.home.key, spec.scratch),
     )
     service = JobService(session, lambda: connect(place), commands)
-    runner = web.AppRunner(application(service, admission_of(place)), access_log=None, shutdown_timeout=1)
+    calm(asyncio.get_running_loop())
+    app = application(service, admission_of(place))
+    runner = web.AppRunner(app, access_log=None, logger=line_logger(), shutdown_timeout=1)
     await runner.setup()
     if port is None or not is_free(spec.host, port):
         port = free_port(spec.host, None, spec.ports, but=spec.port)

@@ -12,6 +12,8 @@ SUFFIX = ".log"
 BLOCK = 64 * 1024
 MOST = 1 << 20  # bytes of one log that are given at once, so that no answer is too long for anybody
 
+LARGEST, KEPT = 64 << 20, 4 << 20  # bytes of a log: when it is shortened, and what stays of it
+
 # As Dask, the head and the workers begin their lines.
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:,\d{3})?")
 
@@ -26,6 +28,24 @@ def log_files(place: Place) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     return {name.removesuffix(SUFFIX): os.path.join(place.logs, name) for name in names if name.endswith(SUFFIX)}
+
+
+def shorten(place: Place) -> None:
+    """Cut logs that have grown large down to their end; whoever writes one goes on there."""
+    for path in log_files(place).values():
+        try:
+            with open(path, "rb+") as file:
+                # In a log that is not written at its end, what was cut off becomes a hole, which takes no room.
+                if os.fstat(file.fileno()).st_blocks * 512 <= LARGEST:
+                    continue
+                file.seek(-KEPT, os.SEEK_END)
+                data = file.read()
+                file.truncate(0)
+        except OSError:
+            continue  # it has gone, or belongs to somebody else
+        with open(path, "ab") as file:
+            file.write(b"... the lines before this one were dropped, since the log had grown large ...\n")
+            file.write(data[data.find(b"\n") + 1 :])
 
 
 def last_lines(path: str, count: int) -> list[bytes]:

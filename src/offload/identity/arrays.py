@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 
+from offload.errors import DecodeError
 from offload.identity.encoding import Raw
 from offload.identity.objects import register, register_layout
 
@@ -96,10 +97,13 @@ def _array(state: Any) -> np.ndarray[Any, Any]:
     dtype, shape, contents = np.dtype(state[0]), tuple(state[1]), state[2]
     if isinstance(contents, bytes):
         if not contents:
-            return np.empty(shape, dtype)
+            array: np.ndarray[Any, Any] = np.empty(shape, dtype)
+            if array.nbytes:
+                raise DecodeError(f"an array of {array.nbytes:,} bytes has no content")
+            return array
         packed = _without_padding(dtype)
         return np.frombuffer(bytearray(contents), packed).reshape(shape).astype(dtype, copy=False)
-    array: np.ndarray[Any, Any] = np.empty(len(contents), dtype)
+    array = np.empty(len(contents), dtype)
     for index, item in enumerate(contents):
         array[index] = item
     return array.reshape(shape)

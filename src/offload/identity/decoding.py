@@ -135,7 +135,11 @@ class Decoder:
             lengths, text = _numbers("q", self.bytes()), str(self.bytes(), "utf-8")
             ends = [0]
             for length in lengths:
+                if length < 0:  # else few bytes could stand for any number of long texts
+                    raise DecodeError("not a canonical encoding: a text of negative length")
                 ends.append(ends[-1] + length)
+            if ends[-1] != len(text):
+                raise DecodeError("not a canonical encoding: the lengths of texts do not add up")
             return [text[start:end] for start, end in zip(ends, ends[1:], strict=False)]
         if tag == tags.POSITIVE_BIGNUM:
             return int.from_bytes(self.bytes(), "big")

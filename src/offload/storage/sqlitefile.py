@@ -202,17 +202,9 @@ class SqliteFile:
             return connection
 
     def _connected(self) -> sqlite3.Connection:
-        try:
-            connection = _connection(self.path)
-        except sqlite3.OperationalError:
-            directory = os.path.dirname(self.path)
-            if os.path.isdir(directory):
-                raise
-            try:
-                os.makedirs(directory, 0o700, exist_ok=True)
-            except OSError as error:
-                raise translated(error, directory) from error
-            connection = _connection(self.path)
+        if not os.path.exists(self.path):
+            self._make()
+        connection = _connection(self.path)
         try:
             return self._prepared(connection)
         except sqlite3.OperationalError as error:
@@ -223,6 +215,19 @@ class SqliteFile:
         except BaseException:
             connection.close()
             raise
+
+    def _make(self) -> None:
+        """Make the file, for its owner only, whatever the directory and the umask are; SQLite's logs do as it does."""
+        directory = os.path.dirname(self.path)
+        if not os.path.isdir(directory):
+            try:
+                os.makedirs(directory, 0o700, exist_ok=True)
+            except OSError as error:
+                raise translated(error, directory) from error
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError:  # SQLite says why it cannot be made
+            return
 
     def _prepared(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         prepare(connection, self.path, self._migrations, self.what, self.wait)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
+import ssl
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from pathlib import Path
 
@@ -71,3 +75,50 @@ def test_another_version_and_other_content(invitation: Invitation) -> None:
     whole[8] ^= 1
     with pytest.raises(UsageError, match="its checksum does not fit"):
         Invitation.parse(PREFIX + urlsafe_b64encode(whole).rstrip(b"=").decode())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("addresses", [1]),
+        ("addresses", []),
+        ("addresses", 5),
+        ("addresses", ["https://h:1@evil/"]),
+        ("addresses", ["http://10.0.0.5:60001"]),
+        ("addresses", ["file:///etc/passwd"]),
+        ("addresses", ["https://h:60001/path"]),
+        ("expires", "x"),
+        ("expires", float("nan")),
+        ("expires", True),
+        ("owner", [1]),
+        ("owner", "me\x1b[31m"),
+        ("token", None),
+        ("grant", {}),
+        ("name", 5),
+        ("more", "x"),
+    ],
+)
+def test_fields_that_somebody_made_up(invitation: Invitation, field: str, value: object) -> None:
+    with pytest.raises(UsageError, match="the join string makes no sense"):
+        Invitation.parse(forged(invitation, {field: value}))
+
+
+def forged(invitation: Invitation, changes: dict[str, object]) -> str:
+    """Return a join string whose checksum is right, with other fields."""
+    values = {**dataclasses.asdict(invitation), **changes}
+    certificate = ssl.PEM_cert_to_DER_cert(values.pop("authority"))
+    return joined(json.dumps(values).encode() + b"\n" + certificate)
+
+
+def joined(data: bytes) -> str:
+    check = hashlib.sha256(PREFIX.encode() + data).digest()[:6]
+    return PREFIX + urlsafe_b64encode(len(data).to_bytes(2, "big") + check + data).rstrip(b"=").decode()
+
+
+def test_what_is_no_object_and_a_version_of_many_digits(invitation: Invitation) -> None:
+    assert Invitation.parse(forged(invitation, {})) == invitation
+    for data in (b"[]\n", b"null\n", b"5\n", b"[" * 60_000, b'{"addresses": null}\n'):
+        with pytest.raises(UsageError, match="the join string makes no sense"):
+            Invitation.parse(joined(data))
+    with pytest.raises(UsageError, match="another version of offload"):
+        Invitation.parse(f"offload-join-{'9' * 5000}.AAAA")

@@ -33,7 +33,7 @@ from offload.compute.engine import WorkerLostError
 from offload.compute.resources import UNMET, Resources, UnmetError
 from offload.compute.session import Session
 from offload.errors import OffloadError, StorageError
-from offload.storage.service.guard import log
+from offload.storage.service.servicelog import log
 
 IN_FLIGHT = 1000
 """So many jobs that need the same resources are with Dask at the same time: it keeps some kilobytes for each."""

@@ -9,7 +9,6 @@ import functools
 import os
 import signal
 import socket
-import ssl
 import sys
 import time
 import warnings
@@ -23,6 +22,8 @@ from offload.deploy.head.supervisor import Head, log
 from offload.deploy.security import issue
 from offload.deploy.spec import take_part
 from offload.errors import OffloadError
+from offload.storage.service.listening import server_context
+from offload.storage.service.servicelog import calm, line_logger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,10 +79,12 @@ async def serve(place: Place, attached: bool, job: str | None = None) -> None:
 async def _serve_requests(head: Head, listener: socket.socket) -> AppRunner:
     # They take half a second to import, in which the children do the same.
     web, api = await asyncio.to_thread(lambda: tuple(map(import_module, ("aiohttp.web", "offload.deploy.head.api"))))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     own = credentials.certificate(head.place.keys, credentials.SERVER)
-    context.load_cert_chain(own.certificate, own.key)
-    runner: AppRunner = web.AppRunner(api.application(head, admission_of(head.place)), access_log=None)
+    context = server_context(own.certificate, own.key)
+    calm(asyncio.get_running_loop(), log)
+    runner: AppRunner = web.AppRunner(
+        api.application(head, admission_of(head.place)), access_log=None, logger=line_logger(log)
+    )
     await runner.setup()
     await web.SockSite(runner, listener, ssl_context=context).start()
     return runner

@@ -15,6 +15,7 @@ from offload.deploy.logs import said
 from offload.deploy.spec import MOST_WORKERS, WORKER
 from offload.errors import OffloadError, RefusedError, StorageError, UsageError
 from offload.storage.service.admission import Admission, Grant
+from offload.storage.service.guard import unnamed
 
 COOKIE = "offload"
 _WATCHING = ("/v1/status", "/v1/contact", "/v1/logs", "/v1/certificate")  # whoever only watches keeps nothing alive
@@ -105,6 +106,7 @@ def application(head: Head, admission: Admission) -> web.Application:
             web.route("*", "/{path:.*}", proxy.handle),
         ]
     )
+    app.on_response_prepare.append(unnamed)
     app.on_cleanup.append(proxy.close)
     return app
 
@@ -154,5 +156,6 @@ def _log_in(request: web.Request, admission: Admission) -> web.Response:
     except StorageError as exc:
         return web.json_response({"error": "this link is not, or no longer, right", "hint": exc.hint}, status=401)
     response = web.HTTPFound("/status")
+    response.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})  # the link holds the token
     response.set_cookie(COOKIE, admission.cookie(token), httponly=True, secure=True, samesite="Strict")
     return response

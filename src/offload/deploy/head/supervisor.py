@@ -22,6 +22,7 @@ from offload.deploy.head.container import end_with_it
 from offload.deploy.head.idle import Idle, of_scheduler, of_service
 from offload.deploy.head.link import SchedulerLink, ServiceLink
 from offload.deploy.head.services import Services
+from offload.deploy.logs import shorten
 from offload.deploy.quantities import duration_text
 from offload.deploy.software.used import keep_used
 from offload.deploy.spec import LOCAL, WORKER, Spec, spec_of
@@ -168,6 +169,7 @@ class Head:
         """End when somebody says so in the directory, or has removed it: nobody could find this deployment any more."""
         while not is_unwanted(self.place):
             await asyncio.sleep(LOOK_EVERY)
+            await asyncio.to_thread(shorten, self.place)
         gone = f"{self.place.path} is gone" if not os.path.isdir(self.place.path) else "it was told to, from elsewhere"
         log(f"{self.place.name} ends: {gone}")
         self.stop()

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
 
 from offload.compute.places import check_name
 from offload.errors import OffloadError, UsageError
@@ -15,6 +16,8 @@ from offload.errors import OffloadError, UsageError
 VERSION = 1
 PREFIX = f"offload-join-{VERSION}."
 _ANY = re.compile(r"offload-join-(\d+)\.")
+_ADDRESS = re.compile(r"https://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+_NEVER = 1e11  # seconds after 1970: later than any calendar goes
 _CHARACTERS = re.compile(r"[A-Za-z0-9_-]*")
 _LENGTH, _CHECK = 2, 6
 _AGAIN = "copy all of it again, from offload-join- to its end"
@@ -72,7 +75,7 @@ class Invitation:
         found = _ANY.search(text)
         if found is None:
             raise UsageError("there is no join string in it", "it begins with offload-join-; offload invite prints one")
-        if int(found[1]) != VERSION:
+        if found[1] != str(VERSION):
             raise UsageError("the join string was made by another version of offload", "use the same version here")
         data = _content(text[found.end() :])
         import ssl
@@ -82,9 +85,22 @@ class Invitation:
             values = json.loads(told)
             values["addresses"] = tuple(values["addresses"])
             check_name(values["name"])
+            _check_fields(values)
             return cls(authority=ssl.DER_cert_to_PEM_cert(certificate), **values)
-        except (ValueError, TypeError, KeyError, OffloadError) as exc:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OffloadError) as exc:
             raise UsageError(f"the join string makes no sense: {exc}", "ask for another one") from exc
+
+
+def _check_fields(values: dict[str, Any]) -> None:
+    """Raise ValueError unless the fields are what they may be: whoever gave the string may have made it up."""
+    texts = [*values["addresses"], *(values[name] for name in ("token", "grant", "owner"))]
+    if not all(isinstance(text, str) and text.isascii() and text.isprintable() for text in texts):
+        raise ValueError("a field is no plain text")
+    if not values["addresses"] or not all(map(_ADDRESS.fullmatch, values["addresses"])):
+        raise ValueError("an address is not https://HOST:PORT")
+    expires = values.get("expires")
+    if not (expires is None or (type(expires) in (int, float) and 0 < expires < _NEVER)):
+        raise ValueError("its end is no time")
 
 
 def _content(rest: str) -> bytes:

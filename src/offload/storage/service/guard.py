@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -12,6 +10,7 @@ from aiohttp import web
 
 from offload.errors import OffloadError, RefusedError, StorageError
 from offload.storage.service.failures import to_body
+from offload.storage.service.servicelog import log
 from offload.storage.service.transfer import cut
 
 if TYPE_CHECKING:
@@ -24,33 +23,10 @@ if TYPE_CHECKING:
 IDLE = "/v1/idle"
 """Where a service says for how long nobody has asked for anything; asking for that does not count."""
 
-_LINE = 500  # characters of a line in the log
+_LINE = 500  # characters of what is remembered as trouble
 
 # A browser says where a request comes from. The service has no pages, so every such request is somebody else's.
 _BROWSER = ("Origin", "Sec-Fetch-Site", "Access-Control-Request-Method")
-
-
-def log(text: str) -> None:
-    """Write a line for whoever runs the service."""
-    line = text.encode("unicode_escape").decode("ascii")
-    sys.stderr.write(f"offload serve: {line[:_LINE]}\n")
-    sys.stderr.flush()
-
-
-class _OneLine(logging.Handler):
-    """Makes a line, without traceback, of what aiohttp has to say, such as that somebody speaks no HTTP."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        cause = record.exc_info[1] if record.exc_info else None
-        reason = f": {type(cause).__name__}: {cause}" if cause is not None else ""
-        log(f"error: {record.getMessage()}{reason}")
-
-
-def line_logger() -> logging.Logger:
-    """Give the logger for aiohttp's own messages."""
-    logger = logging.Logger("offload.serve", logging.WARNING)
-    logger.addHandler(_OneLine())
-    return logger
 
 
 class Guard:

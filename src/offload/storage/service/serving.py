@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from offload.storage.service.app import GUARD, make_app
-from offload.storage.service.guard import line_logger, log
+from offload.storage.service.servicelog import calm, line_logger, log
 
 if TYPE_CHECKING:
     import socket
@@ -54,6 +54,7 @@ class _Listening:
 
     async def start(self) -> None:
         """Take connections from now on."""
+        calm(asyncio.get_running_loop())
         await self._runner.setup()
         # Not through aiohttp's sites, which leave the deadlines of TLS at a minute and more.
         tls = self._context is not None
