@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,11 @@ from offload.compute.places import Place, Registry
 from offload.compute.workerstart import StartError
 from offload.deploy import launch
 from offload.deploy.client import client
+from offload.deploy.processes import last_words
 from offload.deploy.report import report
 from offload.deploy.spec import Spec
 from offload.errors import OffloadError
+from tests.conftest import Offload
 from tests.deploy.test_local import eventually
 
 
@@ -160,3 +164,69 @@ def test_the_cluster_of_a_script_says_why_its_workers_cannot_start(monkeypatch: 
         assert cluster._client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.idle_timeout) is None
     finally:
         cluster.close()
+
+
+@pytest.fixture
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of a user's Dask configuration, in a home of this user's own."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("OFFLOAD_DEPLOYMENT", "none")
+    directory = tmp_path / ".config/dask"
+    directory.mkdir(parents=True)
+    return directory
+
+
+SQUARE = """
+import offload
+
+@offload.task
+def square(number):
+    return number * number
+
+if __name__ == "__main__":
+    square.submit(3).result()
+"""
+LOCAL = "import offload; offload.Deployment(workers=1, in_process=True).start()"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"distributed:\n  worker: [unclosed\n", "is no YAML: line 3, column 1: expected ',' or ']'"),
+        (b"- a list\n", "is no configuration of Dask: config files must have a dict"),
+        (b"a: \xff\n", "is no configuration of Dask: 'utf-8' codec can't decode byte"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_named(offload: Offload, user: Path, text: bytes, words: str) -> None:
+    file = user / "mine.yaml"
+    file.write_bytes(text)
+    done = offload("up", "--name", "test", "--workers", "1")
+    assert done.returncode == 1
+    assert f"offload: {file} {words}" in done.stderr.decode()
+    assert b"correct that file" in done.stderr
+    assert offload("list", "--json").stdout.strip() == b"[]"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("program", [SQUARE, LOCAL])
+def test_programs_say_so_too(home: Path, tmp_path: Path, user: Path, program: str) -> None:
+    (user / "mine.yaml").write_text("distributed:\n  worker: [unclosed\n")
+    (tmp_path / "program.py").write_text(program)
+    done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert f"DaskConfigurationError: {user}/mine.yaml is no YAML: line 3, column 1" in done.stderr
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("2026-11-29 12:00:00 head: begins\nhello\n", "hello"),
+        ("Traceback (most recent call last):\n  File x\nValueError: it is\n\n  so\n    ^\n", "ValueError: it is so ^"),
+        ("Traceback (most recent call last):\n  File x\nOSError: no\n2026-11-29 12:00:00 goes on\n  more\n", "  more"),
+        ("", ""),
+    ],
+)
+def test_the_last_words_of_a_log_are_an_error_in_whole(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "log").write_text(text)
+    assert last_words(str(tmp_path / "log")) == words

@@ -6,8 +6,11 @@ and workers after an hour. It is also where a mistake keeps every worker from st
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from offload.errors import OffloadError
 
 CONNECT_AT_LEAST, CONNECT = 10.0, "30s"
 FAILURES = 3
@@ -25,6 +28,42 @@ FIXED: dict[str, Any] = {
     "distributed.client.preload": [],
 }
 """What the user's configuration has no say in: how long all of this lives, and how its parts talk to each other."""
+
+
+class DaskConfigurationError(OffloadError):
+    """A file of the user's Dask configuration cannot be read."""
+
+
+def loaded(module: str = "dask.config") -> Any:
+    """Return a module of Dask's, which reads the user's configuration as it is imported.
+
+    Raises
+    ------
+    DaskConfigurationError
+        If a file of that is no YAML.
+    """
+    try:
+        return importlib.import_module(module)
+    except ValueError as exc:
+        error = _told(exc)
+        if error is None:
+            raise
+        raise error from None
+
+
+def _told(error: ValueError) -> DaskConfigurationError | None:
+    """Return what Dask says about a file, in one line; None where it is about something else."""
+    _, before, rest = str(error).partition("config file at '")
+    path, found, said = rest.rpartition("' is malformed")
+    if not before or not found:
+        return None
+    cause: Any = error.__context__  # what the YAML parser has raised
+    mark = getattr(cause, "problem_mark", None)
+    if mark is not None:
+        what = f"{path} is no YAML: line {mark.line + 1}, column {mark.column + 1}: {cause.problem}"
+    else:
+        what = f"{path} is no configuration of Dask: {' '.join(str(cause or said).strip(' -').split())}"
+    return DaskConfigurationError(what, "correct that file, or move it away: Dask reads all that end in .yaml there")
 
 
 def _seconds(value: Any) -> float:

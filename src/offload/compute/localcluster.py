@@ -10,7 +10,6 @@ The scheduler listens on loopback, with mutual TLS by a certificate that only th
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import shutil
@@ -23,6 +22,7 @@ from concurrent.futures import Future as PlainFuture
 from typing import IO, Any
 
 from offload.compute.daskengine import END_DEADLINE, DaskEngine
+from offload.compute.dasksettings import loaded
 from offload.compute.engine import AGAIN, EngineLostError
 from offload.compute.outcome import Outcome
 from offload.compute.resources import Resources
@@ -66,9 +66,9 @@ class LocalCluster(DaskEngine):
         ]
         for thread in self._readers:
             thread.start()
-        with contextlib.suppress(ImportError):  # then the cluster does not start, either, and says why
-            importlib.import_module("distributed")  # while the cluster starts
         try:
+            with contextlib.suppress(ImportError):  # then the cluster does not start, either, and says why
+                loaded("distributed")  # while the cluster starts
             self._connect(self._contact(reading))
         except BaseException:
             self.kill()

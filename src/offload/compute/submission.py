@@ -129,7 +129,7 @@ def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[
                 chosen.add(session, function, [one for one in missing if one[0].modules == modules])
             if isinstance(chosen, Batcher):
                 # Its thread imports it, too; if Python came to its end first, the import would be refused there.
-                with contextlib.suppress(ImportError):  # the futures will tell
+                with contextlib.suppress(ImportError, ValueError):  # the futures will tell
                     importlib.import_module("distributed")
 
 

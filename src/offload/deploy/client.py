@@ -6,6 +6,7 @@ from typing import Any
 
 from offload.compute.choices import here
 from offload.compute.contact import Contact
+from offload.compute.dasksettings import loaded
 from offload.compute.places import Registry
 from offload.deploy.launch import state
 from offload.errors import OffloadError
@@ -33,8 +34,7 @@ def client(name: str | None = None, **options: Any) -> Any:
     OffloadError
         If the deployment is not up.
     """
-    from distributed import Client
-
+    client_class = loaded("distributed").Client
     from offload.deploy.daskside import security_of
 
     choice = here(name)
@@ -46,4 +46,4 @@ def client(name: str | None = None, **options: Any) -> Any:
         raise OffloadError(f"the deployment {place.name} is {state(place)}", f"offload up {place.name}")
     if contact.scheduler is None:
         raise OffloadError(f"the deployment {place.name} is storage only: it has no scheduler", "offload list")
-    return Client(contact.scheduler, security=security_of(place), **options)
+    return client_class(contact.scheduler, security=security_of(place), **options)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from offload._version import __version__
+from offload.compute.dasksettings import loaded
 from offload.compute.places import Place
 from offload.compute.visible import Mark, is_visible, mark
 from offload.deploy.spec import Spec
@@ -44,8 +45,7 @@ def choices(address: str, ca: str | None, certificate: str | None, key: str | No
     UsageError
         If a file is not given, or plain TCP is not accepted.
     """
-    import dask
-
+    config = loaded()
     scheme, _, rest = address.partition("://")
     host, _, port = rest.rpartition(":")
     if not host or not port.isdigit():
@@ -64,7 +64,7 @@ def choices(address: str, ca: str | None, certificate: str | None, key: str | No
         ("tls_cert", certificate, "client.cert"),
         ("tls_key", key, "client.key"),
     ):
-        path = given or dask.config.get(f"distributed.comm.tls.{setting}", None)
+        path = given or config.get(f"distributed.comm.tls.{setting}", None)
         if not path:
             raise UsageError(
                 f"{address} needs certificates, and none is known: {name.replace('_', '-')}",

@@ -41,11 +41,10 @@ class InProcess(Cluster):
 
     def start(self) -> None:
         """Start the threads."""
-        import dask.config
-        from distributed import SpecCluster
+        from offload.compute.dasksettings import loaded, own_settings
 
+        config, spec_cluster = loaded(), loaded("distributed").SpecCluster
         from offload.compute.clusterprocess import Scheduler, Worker
-        from offload.compute.dasksettings import own_settings
 
         self.owned = True
         home = Home().path
@@ -63,8 +62,8 @@ class InProcess(Cluster):
         }
         count = self._spec.workers if self._spec.maximum is None else self._spec.minimum
         try:
-            with dask.config.set(own_settings()[0]):  # the scheduler and these workers read it as they are made
-                self._cluster = SpecCluster(
+            with config.set(own_settings()[0]):  # the scheduler and these workers read it as they are made
+                self._cluster = spec_cluster(
                     workers=dict.fromkeys(range(count), worker),
                     scheduler={"cls": Scheduler, "options": {"protocol": "inproc", "dashboard": False}},
                     worker=worker,

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from offload.compute.contact import AWAY, ELSEWHERE, REFUSED, Contact
+from offload.compute.dasksettings import loaded
 from offload.compute.deployed import elsewhere
 from offload.compute.liveness import is_alive, is_locked, started
 from offload.compute.places import Place, Registry, write_atomically
@@ -21,7 +22,7 @@ from offload.deploy.enrolled import parts
 from offload.deploy.existing import examine
 from offload.deploy.headclient import HeadGoneError, ask
 from offload.deploy.locking import alone
-from offload.deploy.processes import family, kill, of_place, python, start_detached, tail, wait_until_gone
+from offload.deploy.processes import family, kill, last_words, of_place, python, start_detached, wait_until_gone
 from offload.deploy.remote.link import Link
 from offload.deploy.spec import HEAD_JOB, PROCESS, Spec, spec_of
 from offload.errors import DamagedError, DiskFullError, NotFoundError, NotWritableError, OffloadError, RefusedError
@@ -108,6 +109,8 @@ def up(
         from offload.deploy.remote import up as remote
 
         return remote.up(registry, spec, say, again)
+    if not spec.storage_only and spec.environment is None and state(place) != "running":
+        loaded()  # what is wrong with Dask's configuration is to be known before anything is started
     if spec.keep != PROCESS:
         from offload.deploy import headjob
 
@@ -234,11 +237,11 @@ def _wait_for(place: Place, pid: int, say: Say, is_head: bool = True) -> Contact
                 return contact
         if started(pid) is None and not (contact is not None and contact.head["pid"] == pid and contact.head_lives()):
             check_room(place.path, LOG_ROOM)  # without it, it could not say so
-            reason = tail(place.log("head"), 1) or "it said nothing"
+            reason = last_words(place.log("head")) or "it said nothing"
             raise OffloadError(f"the head of {place.name} ended at once: {reason}", f"its log: {place.log('head')}")
         time.sleep(INTERVAL)
     check_room(place.path, LOG_ROOM)
-    said = filter(None, (tail(place.log(who), 1) for who in ("scheduler", "jobs", "storage")))
+    said = filter(None, (last_words(place.log(who)) for who in ("scheduler", "jobs", "storage")))
     raise OffloadError(
         f"{place.name} was not up after {UP_SECONDS:.0f} s: {next(said, 'nothing was said')}",
         f"its logs: {place.logs}",

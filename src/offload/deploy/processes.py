@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +15,12 @@ import psutil
 from offload.compute.liveness import is_alive, shares_ids, started
 
 INTERVAL = 0.05
+
+LOOKED_AT, LONGEST = 100, 500
+"""Lines of a log in which last words are looked for, and characters of these."""
+
+TRACEBACK = "Traceback (most recent call last)"
+TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:")  # begins each line of a log that is no part of another
 
 
 def python(module: str, *arguments: str) -> list[str]:
@@ -83,6 +91,17 @@ def kill(processes: dict[int, str], signal: int) -> None:
                 os.kill(pid, signal)
             except ProcessLookupError:
                 continue
+
+
+def last_words(path: str) -> str:
+    """Return the last line of a log; of a traceback that it ends with, the error, which may have several lines."""
+    lines = tail(path, LOOKED_AT).splitlines()
+    begin = max((number for number, line in enumerate(lines) if line.startswith(TRACEBACK)), default=None)
+    if begin is not None:
+        error = list(itertools.dropwhile(lambda line: line.startswith(" "), lines[begin + 1 :]))
+        if error and not any(TIME.match(line) for line in error):
+            return " ".join(" ".join(error).split())[:LONGEST]
+    return lines[-1] if lines else ""
 
 
 def tail(path: str, lines: int = 5) -> str:

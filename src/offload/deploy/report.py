@@ -13,7 +13,7 @@ from offload.compute.contact import AWAY, ELSEWHERE, REFUSED, Contact
 from offload.compute.places import Place
 from offload.compute.resources import parse_resources, times
 from offload.deploy import launch
-from offload.deploy.processes import tail
+from offload.deploy.processes import last_words
 from offload.deploy.quantities import duration_text
 from offload.deploy.workerjobs import LOSSES, counted_jobs
 from offload.errors import OffloadError, StorageError
@@ -103,7 +103,7 @@ def _since(pid: int | None) -> float | None:
 
 
 def _last_line(place: Place, who: str) -> str | None:
-    return tail(place.log(who), 1) or None
+    return last_words(place.log(who)) or None
 
 
 def _jobs(place: Place, contact: Contact | None) -> dict[str, Any] | None:

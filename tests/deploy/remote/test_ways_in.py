@@ -162,6 +162,15 @@ def test_a_home_on_another_file_system_that_is_full_or_read_only(ready: Lab) -> 
     assert offload(ready, "list").stdout == ""
 
 
+def test_a_configuration_of_dask_there_that_is_no_yaml(ready: Lab) -> None:
+    host = ready.host("h1")
+    host.exec("mkdir -p ~/.config/dask", user="alice")
+    host.write("/home/alice/.config/dask/jobqueue.yaml", "jobqueue:\n  slurm: [\n", user="alice")
+    said = refused(offload(ready, "up", "ssh://alice@h1", *PYTHON))
+    assert "ssh://alice@h1: /home/alice/.config/dask/jobqueue.yaml is no YAML: line 3, column 1" in said
+    assert host.processes("alice") == []
+
+
 def test_a_server_without_tunnels_is_used_by_the_direct_route(ready: Lab) -> None:
     ready.host("h1").sshd("AllowTcpForwarding no")
     assert "the SSH server of h1 does not allow tunnels" in refused(offload(ready, "up", "ssh://alice@h1", *PYTHON))

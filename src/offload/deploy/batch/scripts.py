@@ -9,6 +9,7 @@ import threading
 import warnings
 from typing import Any
 
+from offload.compute.dasksettings import loaded
 from offload.deploy.batch.request import PART, JobRequest, parse_memory, parse_walltime, walltime_text
 from offload.errors import UsageError
 
@@ -25,10 +26,10 @@ _lock = threading.Lock()
 
 def section(system: str) -> dict[str, Any]:
     """Return what Dask's configuration says about a batch system, with the defaults of dask-jobqueue."""
-    import dask.config
+    config = loaded()
     import dask_jobqueue.config  # noqa: F401 (adds the defaults)
 
-    return {key.replace("_", "-"): value for key, value in dask.config.get(f"jobqueue.{system}", {}).items()}
+    return {key.replace("_", "-"): value for key, value in config.get(f"jobqueue.{system}", {}).items()}
 
 
 def filled(request: JobRequest, system: str) -> JobRequest:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from offload.deploy.processes import tail
+from offload.deploy.processes import last_words
 from offload.deploy.workers.base import Member
 from offload.errors import DiskFullError, OffloadError, StorageError
 from offload.storage.filesystems import translated
@@ -89,7 +89,7 @@ class Child(Member):
             if isinstance(self._trouble, DiskFullError):
                 raise self._trouble
             if self.restarts >= FIRST_ATTEMPTS:
-                reason = str(self._trouble or tail(self.log, 1) or "it said nothing")
+                reason = str(self._trouble or last_words(self.log) or "it said nothing")
                 raise OffloadError(f"its part {self.name} does not come up: {reason}")
             await asyncio.sleep(INTERVAL)
 
@@ -129,7 +129,7 @@ class Child(Member):
                 self._trouble = translated(exc, self.log) if isinstance(exc, OSError) else exc
                 if self._process is not None and self._process.returncode is None:
                     await self._end_process(self._process)
-            self.last_words = tail(self.log, 1)
+            self.last_words = last_words(self.log)
             self.ready.clear()
             self.state = "restarting"
             self.restarts += 1

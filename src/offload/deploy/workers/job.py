@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from offload.deploy.batch.state import JobState, Phase
-from offload.deploy.processes import tail
+from offload.deploy.processes import last_words
 from offload.deploy.workers.base import Member
 
 TYPE_CHECKING = False
@@ -153,7 +153,7 @@ class Job(Member):
         how = "lost" if self.id is None and self.restarts else "submitted" if self.id is None else str(phase)
         if phase is Phase.RUNNING:
             how, reason = ("lost", "is connected no more") if name in self._seen else ("starting", "has not connected")
-            said = tail(self._log_of(name), 1)
+            said = last_words(self._log_of(name))
             reason = f"runs, but {reason}{'; its log ends with: ' + said if said else ''}"
         return {
             "name": name,

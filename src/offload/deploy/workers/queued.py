@@ -13,7 +13,7 @@ from offload.compute.places import Place, write_atomically
 from offload.deploy.batch.base import BatchAwayError, BatchSystem
 from offload.deploy.batch.request import JobRequest
 from offload.deploy.batch.state import UNKNOWN, JobState, Phase
-from offload.deploy.processes import tail
+from offload.deploy.processes import last_words
 from offload.deploy.workers.job import FIRST_PAUSE, Job
 from offload.deploy.workers.submitting import Submitting
 from offload.errors import OffloadError
@@ -244,7 +244,7 @@ class Queue:
     def _lost(self, job: Job, state: JobState) -> None:
         """Take note of a job that has ended although it is wanted: it is submitted again."""
         how = str(state.end) if state.end is not None else state.word.lower() or "gone"
-        said = tail(job.log, 1)
+        said = last_words(job.log)
         ran = job.state.phase is Phase.RUNNING and time.time() - (job.state.start or job.submitted) > CALM
         reason = f"job {job.id} {how}{': ' + state.reason if state.reason not in ('', 'None') else ''}"
         if not ran and said:
