@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import sqlite3
+import subprocess
 import time
 from pathlib import Path
 from random import Random
@@ -44,12 +46,71 @@ def put(*sizes: int) -> list[str]:
 def test_the_longest_unused_go_first(offload: Offload, home: Path) -> None:
     checksums = put(100_000, 50_000, 200_000)
     done = offload("gc", "--max-size", "250kB", "--dry-run")
-    assert done.stdout == b"would remove 1 buffer, 100.0 kB\nwould keep 2 buffers, 250.0 kB\n"
+    assert done.stdout.splitlines()[1:] == [b"would remove 1 buffer, 100.0 kB", b"would keep 2 buffers, 250.0 kB"]
+    assert done.stdout.decode().splitlines()[0].split() == [checksums[0][:12], "100.0", "kB"]
     assert current().store.has(checksums) == [True] * 3
     done = offload("gc", "--max-size", "250kB")
     assert (done.returncode, done.stdout) == (0, b"removed 1 buffer, 100.0 kB\nkept 2 buffers, 250.0 kB\n")
     assert current().store.has(checksums) == [False, True, True]
     assert offload("gc", "--max-size", "0").stdout == b"removed 2 buffers, 250.0 kB\nkept 0 buffers, 0 bytes\n"
+
+
+def test_small_results_stay_when_a_large_one_does_not_fit(inside: Inside) -> None:
+    for number in range(3):
+        inside("run", "--", "echo", str(number))
+    inside("run", "--", "sh", "-c", "yes | head -c 1000000")
+    lines = inside("gc", "--max-size", "100kB", "--dry-run").stdout.decode().splitlines()
+    assert lines[0].endswith("1.0 MB  sh -c 'yes | head -c 1000000'")
+    assert lines[1] == "would remove 1 buffer, 1.0 MB"
+    told = json.loads(inside("gc", "--max-size", "100kB", "--dry-run", "--json").stdout)
+    assert [one["bytes"] for one in told["largest"]] == [1_000_000]
+    assert inside("gc", "--max-size", "100kB").stdout.startswith(b"removed 1 buffer, 1.0 MB\n")
+    for number in range(3):
+        assert b"recalled" in inside("run", "--", "echo", str(number)).stderr
+
+
+def execute(path: Path, statement: str) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute(statement)
+    connection.close()
+
+
+def test_what_took_long_to_compute_stays_before_what_did_not(inside: Inside, home: Path) -> None:
+    commands = [f"yes {word} | head -c 100000" for word in ("cheap", "dear", "too")]
+    for command in commands:
+        inside("run", "--", "sh", "-c", command)
+    execute(home / "store" / "index.sqlite", "UPDATE buffer SET used = 0")
+    execute(home / "database.sqlite", "UPDATE run SET seconds = CASE id WHEN 2 THEN 1000 ELSE 0 END")
+    assert inside("gc", "--max-size", "150kB").stdout.startswith(b"removed ")
+    said = [inside("run", "--", "sh", "-c", command).stderr for command in commands]
+    assert [b"recalled" in one for one in said] == [False, True, False]
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [(b"y\n", 0, 0), (b"n\n", 1, 2)])
+def test_a_terminal_is_asked(home: Path, command: Path, answer: bytes, code: int, left: int) -> None:
+    put(1000, 2000)
+    parent, child = pty.openpty()
+    words = [str(command), "gc", "--max-size", "0"]
+    process = subprocess.Popen(words, stdin=child, stdout=subprocess.PIPE, stderr=child)
+    os.close(child)
+    text = b""
+    while b"Remove 2 buffers, 3.0 kB? [y/N]" not in text:
+        text += os.read(parent, 1000)
+    os.write(parent, answer)
+    process.communicate(timeout=60)
+    os.close(parent)
+    assert process.returncode == code
+    assert current().store.usage().buffers == left
+
+
+def test_a_terminal_is_not_asked_when_told_so(home: Path, command: Path) -> None:
+    put(1000, 2000)
+    parent, child = pty.openpty()
+    words = [str(command), "gc", "--max-size", "0", "-y"]
+    done = subprocess.run(words, stdin=child, stdout=subprocess.PIPE, stderr=child, timeout=60, check=False)
+    os.close(child)
+    os.close(parent)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, b"removed 2 buffers, 3.0 kB")
 
 
 def test_leased_buffers_stay(inside: Inside, home: Path) -> None:
@@ -96,9 +157,7 @@ def test_leftovers_are_counted(home: Path) -> None:
 
 def test_buffers_that_the_index_lost_are_taken_in_again(inside: Inside, home: Path) -> None:
     [checksum] = put(100_000)
-    index = sqlite3.connect(home / "store" / "index.sqlite", isolation_level=None)
-    index.execute("DELETE FROM buffer")
-    index.close()
+    execute(home / "store" / "index.sqlite", "DELETE FROM buffer")
     said = b"1 buffer in again, which the index did not know any more\n"
     assert b"would take " + said in inside("gc", "--dry-run").stdout
     assert inside("get", checksum).returncode == 1

@@ -182,11 +182,22 @@ def test_collect_takes_the_longest_unused_first(store: Store, clock: Clock) -> N
     store.get([names[0]])
     clock.now += 7200
     store.put([b"1" * 100])
-    assert store.collect(300, dry_run=True) == Collected(2, 200, 3, 300, 0)
+    told = store.collect(300, dry_run=True)
+    assert sorted(told.largest) == sorted([name, 100] for name in names[2:4])
+    told.largest = []
+    assert told == Collected(2, 200, 3, 300, 0)
     assert store.has(names) == [True] * 5
     assert store.collect(300) == Collected(2, 200, 3, 300, 0)
     assert store.has(names) == [True, True, False, False, True]
     assert store.collect(300) == Collected(0, 0, 3, 300, 0)
+
+
+def test_collect_takes_first_what_could_never_stay(store: Store, clock: Clock) -> None:
+    small = store.put([b"%d" % number * 100 for number in range(5)])
+    clock.now += 7200
+    [large] = store.put([data_of(BLOCK)])
+    assert store.collect(BLOCK - 1) == Collected(1, BLOCK, 5, 500, 0)
+    assert store.has([*small, large]) == [True] * 5 + [False]
 
 
 def test_collect_never_takes_leased_buffers(store: Store) -> None:

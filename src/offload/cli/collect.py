@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
 
 from offload.cli.arguments import json_option
+from offload.cli.output import say
 from offload.cli.quantities import counted, parse_size, size_text
-from offload.cli.tables import write_json, write_line
+from offload.cli.tables import one_line, write_json, write_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.compute.session import Session
+    from offload.storage.rows import Collected
 
 EPILOG = """\b
 Examples:
@@ -20,12 +27,15 @@ Examples:
 @click.command("gc", epilog=EPILOG)
 @click.option("--max-size", metavar="SIZE", help="Keep at most this much, e.g. 500MB, 10GB, 1.5GiB.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @json_option
-def collect(max_size: str | None, dry_run: bool, as_json: bool) -> None:
+def collect(max_size: str | None, dry_run: bool, yes: bool, as_json: bool) -> int:
     """Remove what the store needs no more.
 
-    With --max-size, buffers are removed until the rest fits, the longest unused first. What a running job or a
-    reader holds (a lease) is never removed. A result whose buffers are gone is computed again when it is asked for.
+    With --max-size, buffers are removed until the rest fits. What is larger than SIZE by itself goes first; of the
+    rest, what was unused for long and was cheap to compute. What a running job or a reader holds (a lease) is never
+    removed.
+    A result whose buffers are gone is computed again when it is asked for. At a terminal, you are asked before.
 
     Without it, only leftovers go: temporary files of processes long gone, files that are no buffers. Good buffers that
     the store has lost sight of are taken in again.
@@ -33,11 +43,24 @@ def collect(max_size: str | None, dry_run: bool, as_json: bool) -> None:
     limit = sys.maxsize if max_size is None else parse_size(max_size)
     from offload.compute.session import current
 
-    collected = current().store.collect(limit, dry_run)
+    session = current()
+    costs = session.database.costs
+    if not (dry_run or yes or as_json) and max_size is not None and os.isatty(0) and os.isatty(2):
+        planned = session.store.collect(limit, True, costs)
+        if planned.buffers and not click.confirm(
+            f"Remove {counted(planned.buffers, 'buffer')}, {size_text(planned.bytes)}?", err=True
+        ):
+            say("nothing was removed")
+            return 1
+    collected = session.store.collect(limit, dry_run, costs)
     if as_json:
-        report = {name: getattr(collected, name) for name in collected.__slots__}
+        report = {name: getattr(collected, name) for name in collected.__slots__ if name != "largest"}
+        if dry_run:
+            report["largest"] = [{"checksum": one, "bytes": size} for one, size in collected.largest]
         write_json({**report, "max_size": None if max_size is None else limit, "dry_run": dry_run})
-        return
+        return 0
+    if dry_run:
+        _show(session, collected)
     verb = "would remove" if dry_run else "removed"
     write_line(f"{verb} {counted(collected.buffers, 'buffer')}, {size_text(collected.bytes)}")
     if collected.adopted:
@@ -49,3 +72,18 @@ def collect(max_size: str | None, dry_run: bool, as_json: bool) -> None:
     write_line(f"{kept} {counted(collected.kept_buffers, 'buffer')}, {size_text(collected.kept_bytes)}")
     if collected.leased:
         write_line(f"{counted(collected.leased, 'buffer')} of these would have gone, but a job or a reader holds them")
+    return 0
+
+
+def _show(session: Session, collected: Collected) -> None:
+    """List the largest buffers that would go, each with what made it."""
+    found = [str(checksum) for checksum, _ in collected.largest]
+    database = session.database
+    makers = zip(database.producers(found), database.makers(found), strict=True)
+    for (checksum, size), (results, files) in zip(collected.largest, makers, strict=True):
+        maker = next(iter([*results, *files]), None)
+        made = None if maker is None else database.transformation(maker)
+        label = "" if made is None else one_line(made.label)
+        write_line(f"{str(checksum)[:12]}  {size_text(int(size)):>9}  {label}".rstrip())
+    if collected.buffers > len(found):
+        write_line(f"... and {collected.buffers - len(found):,} smaller ones")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from offload.storage.adoption import adopt, is_known
+from offload.storage.eviction import chosen, largest
 from offload.storage.filesystems import translated
 from offload.storage.leases import Lease, may_live, this_process
 from offload.storage.rows import Collected
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
 
+    from offload.storage.eviction import Costs
     from offload.storage.index import Index
 
 _BATCH = 1000  # buffers removed in one transaction, so that writers never wait long
@@ -81,26 +83,17 @@ def _remove(index: Index, candidates: Sequence[tuple[str, float | None]]) -> lis
     return removed
 
 
-def collect(index: Index, max_size: int, dry_run: bool) -> Collected:
-    """Remove the longest unused buffers until the rest has at most `max_size` bytes; see `Store.collect`."""
+def collect(index: Index, max_size: int, dry_run: bool, costs: Costs | None) -> Collected:
+    """Remove buffers until the rest has at most `max_size` bytes; see `Store.collect`."""
     index.files.make_sure()
     adopted, strangers = adopt(index, dry_run)
     with index.file.writing() as connection:
         _end_dead_leases(connection, index.clock())
     leased = {row[0] for row in index.file.query("SELECT DISTINCT checksum FROM lease")}
-    rows = index.file.query("SELECT checksum, size, used FROM buffer ORDER BY used, checksum")
+    rows = index.file.query("SELECT checksum, size, used FROM buffer")
+    candidates, spared = chosen(rows, leased, max_size, index.clock(), costs)
     kept = {checksum: size for checksum, size, _ in rows}
-    total = sum(kept.values())
-    before, spared = total, 0
-    candidates = []
-    for checksum, size, used in rows:
-        if total <= max_size:
-            break
-        if checksum in leased:
-            spared += 1
-            continue
-        candidates.append((checksum, used))
-        total -= size
+    before = sum(kept.values())
     if dry_run:
         removed = [checksum for checksum, _ in candidates]
     else:
@@ -108,11 +101,12 @@ def collect(index: Index, max_size: int, dry_run: bool) -> Collected:
         for start in range(0, len(candidates), _BATCH):
             removed += _remove(index, candidates[start : start + _BATCH])
         spared += len(candidates) - len(removed)
+    shown = largest(removed, kept) if dry_run else []
     freed = sum(kept.pop(checksum) for checksum in removed)
     leftovers = _sweep(index, strangers, dry_run)
     if not dry_run:
         _shrink(index)
-    return Collected(len(removed), freed, len(kept), before - freed, spared, leftovers, adopted)
+    return Collected(len(removed), freed, len(kept), before - freed, spared, leftovers, adopted, shown)
 
 
 def _sweep(index: Index, strangers: Sequence[str], dry_run: bool) -> int:

@@ -13,7 +13,7 @@ from offload.storage.rows import Entry, Result, Run, Transformation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -131,6 +131,10 @@ class Database(ABC):
     @abstractmethod
     def find(self, kind: str | None = None, label: str | None = None, text: str | None = None) -> list[str]:
         """Give the transformations that have a result, newest first; `runs` says which are chosen."""
+
+    def costs(self) -> Mapping[str, float]:
+        """Give the seconds that buffers took to compute, by checksum; nothing where that is not known here."""
+        return {}
 
     @abstractmethod
     def statistics(self) -> dict[str, int]:

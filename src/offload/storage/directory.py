@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from offload.storage.eviction import Costs
     from offload.storage.incoming import Incoming
     from offload.storage.leases import Lease
     from offload.storage.reader import Reader
@@ -227,10 +228,10 @@ class DirectoryStore(Store):
             corrupt = 0
         return Usage(buffers, size, corrupt)
 
-    def collect(self, max_size: int, dry_run: bool = False) -> Collected:
+    def collect(self, max_size: int, dry_run: bool = False, costs: Costs | None = None) -> Collected:
         from offload.storage import collection
 
-        return collection.collect(self._index, max_size, dry_run)
+        return collection.collect(self._index, max_size, dry_run, costs)
 
     def close(self) -> None:
         self._index.file.close()

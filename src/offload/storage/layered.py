@@ -11,9 +11,10 @@ from offload.storage.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, TypeVar
 
+    from offload.storage.eviction import Costs
     from offload.storage.leases import Lease
     from offload.storage.reader import Reader
     from offload.storage.rows import Collected, Entry, Result, Run, Transformation, Usage
@@ -97,8 +98,8 @@ class LayeredStore(Store):
     def usage(self) -> Usage:
         return self._own.usage()
 
-    def collect(self, max_size: int, dry_run: bool = False) -> Collected:
-        return self._own.collect(max_size, dry_run)
+    def collect(self, max_size: int, dry_run: bool = False, costs: Costs | None = None) -> Collected:
+        return self._own.collect(max_size, dry_run, costs)
 
     def close(self) -> None:
         for layer in self._layers:
@@ -172,6 +173,9 @@ class LayeredDatabase(Database):
 
     def find(self, kind: str | None = None, label: str | None = None, text: str | None = None) -> list[str]:
         return list(dict.fromkeys(name for layer in self._layers for name in layer.find(kind, label, text)))
+
+    def costs(self) -> Mapping[str, float]:
+        return self._own.costs()
 
     def statistics(self) -> dict[str, int]:
         return self._own.statistics()

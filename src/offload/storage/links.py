@@ -42,6 +42,17 @@ def links(kind: str, record: bytes, details: bytes) -> set[tuple[str, str]]:
     return found | {(MADE, checksum) for _, checksum in more.get("made", ())}
 
 
+def made(details: bytes) -> list[str]:
+    """Return what a run of a command made, as its details tell."""
+    from offload.identity.decoding import decode
+
+    try:
+        told = decode(details) if details else {}
+    except DecodeError:  # written by something else than offload
+        return []
+    return [checksum for _, checksum in told.get("made", ())] if isinstance(told, dict) else []
+
+
 def _call(record: dict[str, Any], details: dict[str, Any]) -> Iterator[object]:
     yield from record.get("arguments", {}).values()
     yield from (checksum for _, checksum in details.get("files", ()))

@@ -16,9 +16,10 @@ from offload.storage.database import (
     check_record,
     judge,
 )
+from offload.storage.eviction import chosen, largest
 from offload.storage.files import open_file, write_file
 from offload.storage.leases import Lease
-from offload.storage.links import MADE, USED, host_mark, links, matches
+from offload.storage.links import MADE, USED, host_mark, links, made, matches
 from offload.storage.prefixes import only, prefix_range
 from offload.storage.reader import BytesReader, Reader
 from offload.storage.rows import Collected, Usage
@@ -26,8 +27,9 @@ from offload.storage.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from offload.storage.eviction import Costs
     from offload.storage.store import Data
 
 
@@ -125,24 +127,20 @@ class MemoryStore(Store):
         with self._lock:
             return Usage(len(self._buffers), sum(map(len, self._buffers.values())))
 
-    def collect(self, max_size: int, dry_run: bool = False) -> Collected:
+    def collect(self, max_size: int, dry_run: bool = False, costs: Costs | None = None) -> Collected:
         with self._lock:
             leased = self._leased()
-            total = before = sum(map(len, self._buffers.values()))
-            gone, spared = [], 0
-            for checksum in sorted(self._buffers, key=lambda c: (self._used[c], c)):
-                if total <= max_size:
-                    break
-                if checksum in leased:
-                    spared += 1
-                    continue
-                gone.append(checksum)
-                total -= len(self._buffers[checksum])
-            kept = len(self._buffers) - len(gone)
+            sizes = {checksum: len(data) for checksum, data in self._buffers.items()}
+            rows = [(checksum, size, self._used[checksum]) for checksum, size in sizes.items()]
+            found, spared = chosen(rows, leased, max_size, self._clock(), costs)
+            gone = [checksum for checksum, _ in found]
+            freed = sum(sizes[checksum] for checksum in gone)
             if not dry_run:
                 for checksum in gone:
                     del self._buffers[checksum], self._used[checksum]
-        return Collected(len(gone), before - total, kept, total, spared)
+        shown = largest(gone, sizes) if dry_run else ()
+        kept, left = len(sizes) - len(gone), sum(sizes.values()) - freed
+        return Collected(len(gone), freed, kept, left, spared, largest=shown)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -271,6 +269,14 @@ class MemoryDatabase(Database):
         with self._lock:
             rows = [row for key, row in self._transformations.items() if key in self._results]
         return [row.checksum for row in reversed(rows) if _fits(row, kind, label, text)]
+
+    def costs(self) -> Mapping[str, float]:
+        found: dict[str, float] = {}
+        with self._lock:
+            for run in self._runs:
+                for checksum in (run.result, *(made(run.details) if run.kind == "command" else ())):
+                    found[checksum] = max(run.seconds, found.get(checksum, 0.0))
+        return found
 
     def statistics(self) -> dict[str, int]:
         with self._lock:

@@ -10,9 +10,10 @@ from offload.storage.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from offload.storage.eviction import Costs
     from offload.storage.leases import Lease
     from offload.storage.reader import Reader
     from offload.storage.rows import Collected, Entry, Result, Run, Transformation, Usage
@@ -261,8 +262,8 @@ class PatientStore(Store):
         answer: Usage = self._kept.ask("usage")
         return answer
 
-    def collect(self, max_size: int, dry_run: bool = False) -> Collected:
-        answer: Collected = self._kept.ask("collect", max_size, dry_run)
+    def collect(self, max_size: int, dry_run: bool = False, costs: Costs | None = None) -> Collected:
+        answer: Collected = self._kept.ask("collect", max_size, dry_run, costs)
         return answer
 
     def close(self) -> None:
@@ -339,6 +340,10 @@ class PatientDatabase(Database):
 
     def find(self, kind: str | None = None, label: str | None = None, text: str | None = None) -> list[str]:
         answer: list[str] = self._kept.ask("find", kind, label, text)
+        return answer
+
+    def costs(self) -> Mapping[str, float]:
+        answer: Mapping[str, float] = self._kept.ask("costs")
         return answer
 
     def statistics(self) -> dict[str, int]:

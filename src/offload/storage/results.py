@@ -9,7 +9,7 @@ from offload.storage.sqlitefile import SqliteFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 # Checksums come in random order, so each index on them costs a page per new row. Only two are: `result`, the hot path,
 # has one small row for every transformation ever run; all else hangs on its `number`, which grows.
@@ -85,6 +85,11 @@ _PRODUCERS = "SELECT result, transformation FROM result WHERE result IN ({}) ORD
 _LINKED = (
     "SELECT link.checksum, transformation.checksum FROM link JOIN transformation USING (number)"
     " WHERE role = {} AND link.checksum IN ({}) ORDER BY number DESC"
+)
+_SECONDS = "SELECT result, max(seconds) FROM run GROUP BY result"
+_COMMANDS = (
+    "SELECT seconds, details FROM run JOIN transformation USING (number)"
+    " WHERE kind = 'command' AND outcome IN ('recorded', 'replaced')"
 )
 _RUNS = (
     "SELECT run.id, checksum, kind, label, run.result, run.status, outcome, started, seconds, details,"
@@ -244,6 +249,15 @@ class SqliteDatabase(Database):
             values,
         )
         return [row[0] for row in rows]
+
+    def costs(self) -> Mapping[str, float]:
+        from offload.storage.links import made
+
+        found = dict(self._file.query(_SECONDS))
+        for seconds, details in self._file.query(_COMMANDS):
+            for checksum in made(details):
+                found[checksum] = max(seconds, found.get(checksum, 0.0))
+        return found
 
     def statistics(self) -> dict[str, int]:
         counts = dict.fromkeys(("transformations", "complete", "scratch", "foreign", "runs", "irreproducible"), 0)

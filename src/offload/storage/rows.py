@@ -5,6 +5,10 @@ Plain classes: `dataclasses` and `typing` would cost a recalled command more tha
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class Row:
     """Something with named values, compared and shown by them."""
@@ -39,10 +43,11 @@ class Collected(Row):
     """What a garbage collection removed and kept.
 
     ``leased`` counts buffers kept only because they are in use; ``leftovers``, removed files that were no buffers;
-    ``adopted``, good buffers that the index did not know (any more).
+    ``adopted``, good buffers that the index did not know (any more). ``largest`` names some of what would
+    be removed, where nothing is: lists of checksum and size.
     """
 
-    __slots__ = ("buffers", "bytes", "kept_buffers", "kept_bytes", "leased", "leftovers", "adopted")
+    __slots__ = ("buffers", "bytes", "kept_buffers", "kept_bytes", "leased", "leftovers", "adopted", "largest")
 
     def __init__(
         self,
@@ -53,6 +58,7 @@ class Collected(Row):
         leased: int,
         leftovers: int = 0,
         adopted: int = 0,
+        largest: Sequence[list[str | int]] = (),
     ) -> None:
         self.buffers = buffers
         self.bytes = bytes
@@ -61,6 +67,7 @@ class Collected(Row):
         self.leased = leased
         self.leftovers = leftovers
         self.adopted = adopted
+        self.largest = list(largest)
 
 
 class Entry(Row):

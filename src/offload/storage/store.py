@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from offload.storage.eviction import Costs
     from offload.storage.leases import Lease
     from offload.storage.reader import Reader
 
@@ -139,8 +140,11 @@ class Store(ABC):
         """Count buffers and their bytes."""
 
     @abstractmethod
-    def collect(self, max_size: int, dry_run: bool = False) -> Collected:
-        """Remove buffers until those left have at most so many bytes: longest unused first, leased ones never.
+    def collect(self, max_size: int, dry_run: bool = False, costs: Costs | None = None) -> Collected:
+        """Remove buffers until those left have at most so many bytes; leased ones never.
+
+        What does not fit by itself goes first, then what is long unused and cheap to compute again; see
+        :func:`offload.storage.eviction.chosen`.
 
         Parameters
         ----------
@@ -148,6 +152,8 @@ class Store(ABC):
             Bytes; 0 removes all that is not leased.
         dry_run : bool
             Only tell what would be removed.
+        costs : callable, optional
+            Gives the seconds that buffers took to compute, by checksum. A service asks its own database instead.
         """
 
     @abstractmethod

@@ -15,6 +15,7 @@ from offload.errors import BufferMissingError, OffloadError, StorageError, Usage
 from offload.identity.checksums import BLOCK, checksum
 from offload.storage.remote.client import Answer, Client
 from offload.storage.remote.store import HttpStore
+from offload.storage.rows import Entry
 from offload.storage.service import wire
 from offload.storage.service.rows import pack, unpack
 from tests.storage.service.serving import TOKEN, Served, raw
@@ -246,6 +247,16 @@ def test_names_that_would_get_into_paths(client: Client) -> None:
 def test_absent(client: Client) -> None:
     with pytest.raises(BufferMissingError, match="not in the store"):
         HttpStore(client).open(checksum(b"absent"))
+
+
+def test_the_service_asks_its_database_what_buffers_took_to_compute(served: Served, client: Client) -> None:
+    cheap, dear = served.store.put([b"c" * 1000, b"d" * 1000])
+    for record, result, seconds in ((b"cheap", cheap, 0.0), (b"dear", dear, 100.0)):
+        entry = Entry(checksum(record), "python", "module:f", None, record, result, seconds=seconds)
+        served.database.record([entry])
+    served.store.delete([NAME, checksum(b"small")])
+    assert HttpStore(client).collect(1000).buffers == 1
+    assert served.store.has([cheap, dear]) == [False, True]
 
 
 @pytest.mark.parametrize("way", ["put", "put_file", "put_stream"])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
+    from offload.storage.eviction import Costs
     from offload.storage.store import Data
 
 ASKED = 100_000
@@ -240,7 +241,7 @@ class HttpStore(Store):
     def usage(self) -> Usage:
         return Usage(*self._row("GET", "/v1/usage"))
 
-    def collect(self, max_size: int, dry_run: bool = False) -> Collected:
+    def collect(self, max_size: int, dry_run: bool = False, costs: Costs | None = None) -> Collected:
         path = f"/v1/collect?max_size={max_size}&dry_run={int(dry_run)}"
         return Collected(*self._row("POST", path, b"", _COLLECTING))
 

@@ -63,7 +63,7 @@ def make_app(store: Store | None, database: Database | None, token: str | Admiss
     if store is not None:
         leases = Leases(store)
         buffers = Buffers(store, threads, leases)
-        routes += [*buffers.routes(), *Batches(store, threads, leases, buffers).routes()]
+        routes += [*buffers.routes(), *Batches(store, threads, leases, buffers, database).routes()]
     if database is not None:
         routes += Results(database, threads).routes()
     for route in routes:

@@ -17,6 +17,7 @@ from offload.storage.service.transfer import stream, whole_body
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+    from offload.storage.database import Database
     from offload.storage.service.buffers import Buffers
     from offload.storage.service.leasing import Leases
     from offload.storage.service.transfer import Threads
@@ -29,11 +30,14 @@ _BYTES = 4 * wire.PIECE  # and at most so many bytes of them
 class Batches:
     """Answers the requests that take lists of checksums or of buffers."""
 
-    def __init__(self, store: Store, threads: Threads, leases: Leases, buffers: Buffers) -> None:
+    def __init__(
+        self, store: Store, threads: Threads, leases: Leases, buffers: Buffers, database: Database | None
+    ) -> None:
         self._store = store
         self._threads = threads
         self._leases = leases
         self._buffers = buffers
+        self._costs = None if database is None else database.costs
 
     def routes(self) -> list[web.RouteDef]:
         """Give the requests that are answered here."""
@@ -122,7 +126,7 @@ class Batches:
         except (KeyError, ValueError):
             raise UsageError("max_size is a number of bytes") from None
         dry_run = request.query.get("dry_run") == "1"
-        return await self._row(lambda: self._store.collect(limit, dry_run))
+        return await self._row(lambda: self._store.collect(limit, dry_run, self._costs))
 
     async def _row(self, work: Callable[[], object]) -> web.Response:
         return web.Response(body=pack(await self._threads.run(work)), content_type=wire.ROWS)
