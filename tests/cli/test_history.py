@@ -7,12 +7,14 @@ import os
 import pty
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from offload.compute.session import current
+from offload.storage import failurelog
 from tests.cli.conftest import Inside
 from tests.conftest import Offload
 
@@ -210,3 +212,63 @@ def test_filters(inside: Inside, tmp_path: Path) -> None:
     assert [run["label"] for run in runs(inside, "--outcome", "forgotten")] == ["printf x"]
     for words in (["--function", "a", "--command", "b"], ["--function", "a", "--kind", "command"]):
         assert inside("history", *words).returncode == 2
+
+
+def failures(inside: Inside, *words: str) -> list[Any]:
+    done = inside("history", "--failed", "--json", *words)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert isinstance(found, list)
+    return found
+
+
+def test_what_failed_is_asked_for(inside: Inside, tmp_path: Path, home: Path) -> None:
+    assert failures(inside) == []
+    assert b"no failures" in inside("history", "--failed").stderr
+    assert (
+        inside("run", "--", "sh", "-c", "echo first >&2; echo 'the reason\n' >&2; exit 3", cwd=tmp_path).returncode == 3
+    )
+    assert inside("run", "--output", "made", "--", "true").returncode == 125
+    inside("run", "--", "sh", "-c", "exit $1", "_", ":::", "0", "5", "6")
+    inside("run", "--", "echo", "well")
+    several = failures(inside)
+    assert sorted(one["exit_code"] for one in several[:2]) == [5, 6]
+    missing, first = several[2:]
+    assert missing["exit_code"] is None
+    assert "its declared output made is not there" in missing["last_words"]
+    assert (first["exit_code"], first["last_words"], first["directory"]) == (
+        3,
+        "the reason",
+        os.path.realpath(tmp_path),
+    )
+    lines = inside("history", "--failed").stdout.decode().splitlines()
+    assert lines[0].split() == ["STARTED", "TOOK", "EXIT", "WHAT", "LAST", "WORDS"]
+    assert lines[-1].endswith("the reason")
+    assert failures(inside, "--command", "true") == failures(inside, "--label", "tr*") == [missing]
+    assert failures(inside, "--text", "FIRST", "--since", "1h", "-n", "1") == [first]
+    assert failures(inside, "--until", "1h") == failures(inside, "--host", "elsewhere") == []
+    assert b"only failures of commands are kept" in inside("history", "--failed", "--kind", "python").stderr
+    assert all("exit_code" not in run for run in runs(inside))
+    assert (home / "failures.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_kept_of_failures_is_bounded(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where many processes write at once; a line that was cut off is passed over."""
+    monkeypatch.setattr(failurelog, "MOST_BYTES", 10_000)
+    home.mkdir()
+
+    def fill(writer: int) -> None:
+        for number in range(200):
+            failurelog.note(str(home), [{"writer": writer, "number": number, "x": "y" * 80}])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(fill, range(4)))
+    kept = [(one["writer"], one["number"]) for one in failurelog.read(str(home))]
+    assert 30 < len(kept) < 110
+    for writer in range(4):
+        numbers = [number for one, number in kept if one == writer]
+        assert numbers == list(range(199, 199 - len(numbers), -1))
+    with open(home / failurelog.NAME, "a") as file:
+        file.write('{"number": 1, ')
+    assert [(one["writer"], one["number"]) for one in failurelog.read(str(home))] == kept
+    assert os.listdir(home) == [failurelog.NAME]

@@ -53,6 +53,11 @@ class Filters:
     now : float
         Unix time that ages are counted from.
 
+    Attributes
+    ----------
+    since, until : float or None
+        Unix times.
+
     Raises
     ------
     UsageError
@@ -61,7 +66,7 @@ class Filters:
 
     def __init__(self, given: Mapping[str, str | None], now: float) -> None:
         self._given = given
-        self._since, self._until = (
+        self.since, self.until = (
             None if text is None else parse_since(text, now) for text in (given["since"], given["until"])
         )
         self._kind = given["kind"]
@@ -73,6 +78,9 @@ class Filters:
                     raise UsageError(f"--kind {self._kind} leaves nothing of --{option}", "give one of them")
                 self._kind = kind
 
+    def __getitem__(self, name: str) -> str | None:
+        return self._given[name]
+
     def __bool__(self) -> bool:
         return any(value is not None for value in self._given.values())
 
@@ -82,10 +90,10 @@ class Filters:
             self._kind,
             self._given["label"],
             self._given["text"],
-            self._since,
+            self.since,
             limit,
             transformation,
-            until=self._until,
+            until=self.until,
             outcome=self._given["outcome"],
             host=self._given["host"],
             pattern=self._given["function"] or self._given["command"],

@@ -11,6 +11,7 @@ from offload.cli.filters import Filters, filter_options
 from offload.cli.output import duration, say
 from offload.cli.quantities import moment_text
 from offload.cli.tables import write_json, write_table
+from offload.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ Examples:
     offload history --kind command --text gzip
     offload history --function 'analysis:*' --outcome irreproducible
     offload history --command 'sort *' --since 2026-11-01 --until 2026-11-08
+    offload history --failed --since 12h
     offload history 3fb2c9d01a2e
 """
 
@@ -38,17 +40,26 @@ Examples:
     show_default=True,
     help="At most so many runs.",
 )
+@click.option("--failed", is_flag=True, help="The commands that failed instead, with the last line that each wrote.")
 @json_option
-def history(transformation: str | None, limit: int, as_json: bool, **given: str | None) -> None:
+def history(transformation: str | None, limit: int, failed: bool, as_json: bool, **given: str | None) -> None:
     """Show what was computed: when, how long it took, and what became of it; the newest first.
 
-    Recalled results are not runs. With the CHECKSUM of a transformation, or its first digits, show all that is
-    recorded of it: what it consists of, each of its runs, and whether its result is still stored.
+    Recalled results are not runs. What failed is recorded nowhere, but --failed shows what is known of it. With the
+    CHECKSUM of a transformation, or its first digits, show all that is recorded of it: what it consists of, each of its
+    runs, and whether its result is still stored.
     """
     from offload.compute.session import current
 
     filters = Filters(given, time.time())
     session = current()
+    if failed:
+        from offload.cli.failures import show_failures
+
+        if transformation is not None:
+            raise UsageError("--failed lists what has no result", "leave out the CHECKSUM")
+        show_failures(session.home.path, filters, limit, as_json)
+        return
     if transformation is not None:
         from offload.cli.details import document_of, write_details
 

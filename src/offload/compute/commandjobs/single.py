@@ -7,6 +7,7 @@ import time
 from offload.compute.commandjobs.followed import Followed
 from offload.compute.commandjobs.messages import CANCELLING
 from offload.compute.commandjobs.sending import complete
+from offload.compute.commands.failures import note_failures
 from offload.compute.commands.single import check_before
 from offload.errors import OffloadError
 from offload.storage.patient import AwayError
@@ -58,7 +59,10 @@ def compute_there(
             if isinstance(error, KeyboardInterrupt):
                 say(f"interrupted; {goes_on}" if goes_on else "interrupted; not recorded")
         raise
-    return followed.end(session)
+    computed = followed.end(session)
+    if computed.execution.exit_code and not computed.execution.refused:
+        note_failures([(plan, computed.execution, None, computed.worker)], session, say)
+    return computed
 
 
 def _leave(plan: Plan, followed: Followed | None, jobs: CommandJobs) -> str:

@@ -6,6 +6,7 @@ import os
 import time
 
 from offload.compute.commands.executor import Job
+from offload.compute.commands.failures import note_failures
 from offload.compute.commands.outputs import deliver_stored
 from offload.compute.commands.recall import planner_for
 from offload.compute.commands.result import fetch, load, secure
@@ -73,6 +74,7 @@ class ManyCommands:
         self._recorded = time.monotonic()
         self._failed = False
         self._stopped = False
+        self._say: Callable[[str], None] = lambda text: None
 
     def look_up(self) -> None:
         """Find out which results are recorded."""
@@ -95,6 +97,7 @@ class ManyCommands:
         tick : callable
             Called a few times a second.
         """
+        self._say = say
         try:
             missing = [job for job in self._unique if job.state == "waiting"]
             if missing:
@@ -168,15 +171,19 @@ class ManyCommands:
 
     def _take(self, finished: Sequence[tuple[Job, str]]) -> None:
         """Only here, in the main thread, does a job that was started change its state."""
-        recorded = []
+        recorded: list[Job] = []
+        failed: list[Job] = []
         for job, state in finished:
             if state == "recalled":
                 recorded.append(job)
                 continue
             self._set(job, state)
-            self._failed = self._failed or state == "failed"
+            if state == "failed":
+                failed.append(job)
             if job.entry is not None:
                 self._entries.append(job)
+        self._failed = self._failed or bool(failed)
+        note_failures([(job.plan, job.execution, job.error, None) for job in failed], self._session, self._say)
         if recorded:
             self._look_up(recorded)
             for job in recorded:

@@ -7,6 +7,7 @@ import os
 from offload.compute.claiming import claimed
 from offload.compute.commands.directories import listed
 from offload.compute.commands.execution import Execution, execute, prepare
+from offload.compute.commands.failures import note_failures
 from offload.compute.commands.outputs import check_places, deliver_found, find, store_outputs
 from offload.compute.commands.recall import is_lost
 from offload.compute.commands.result import CommandRecord, decode_record
@@ -143,8 +144,14 @@ def _compute(
     stager = prepare(plan, scratch)
     execution = execute(plan, scratch, sinks, say)
     if execution.exit_code:
+        if not execution.refused:
+            note_failures([(plan, execution, None, None)], session, say)
         return Computed(execution)
-    computed = take_in(plan, planner, execution, session, scratch, stager)
+    try:
+        computed = take_in(plan, planner, execution, session, scratch, stager)
+    except OffloadError as error:
+        note_failures([(plan, execution, error, None)], session, say)
+        raise
     if computed.entry is not None:
         try:
             computed.outcome = session.record([computed.entry])[0]
