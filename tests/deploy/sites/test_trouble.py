@@ -240,3 +240,56 @@ def test_a_socket_in_a_deep_directory(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="too long for a socket"):
         Ssh(SshAddress("h1"), str(tmp_path / ("x" * 100)))
+
+
+def test_start_up_files_that_read(lab: Lab, refused: Refused) -> None:
+    for line in ("read -p 'project? ' PROJECT", "cat > /dev/null"):
+        lab.host("h1").write("/home/alice/.bashrc", f"{line}\n", user="alice")
+        error = refused("ssh://alice@h1")
+        assert error.message == (
+            "the start-up files of the login shell (.bashrc, .cshrc, config.fish) on ssh://alice@h1 read standard "
+            "input: what is sent there does not arrive whole"
+        )
+        assert str(error.hint).endswith("ssh -l alice h1 cat")
+
+
+def test_start_up_files_that_end_the_shell(lab: Lab, refused: Refused) -> None:
+    for line, code in (("exit 3", 3), ("exit", 0), ("echo closed for now; exit 1", 1)):
+        lab.host("h1").write("/home/alice/.bashrc", f"{line}\n", user="alice")
+        error = refused("ssh://alice@h1")
+        said = " with: closed for now" if "echo" in line else ""
+        told = f"ssh://alice@h1 lets you in, but ends before it runs a command (exit code {code}){said}"
+        assert error.message == told
+        assert "end the shell?" in str(error.hint)
+        assert str(error.hint).endswith("ssh -l alice h1 cat")
+
+
+def test_an_account_for_copying_files(lab: Lab, refused: Refused) -> None:
+    lab.host("h1").sshd("Match User alice", "ForceCommand internal-sftp")
+    error = refused("ssh://alice@h1")
+    assert error.message.startswith("ssh://alice@h1 is for copying files only, and runs no commands: ")
+    assert str(error.hint).endswith("ssh -l alice h1 cat")
+
+
+def test_a_machine_that_is_closed(lab: Lab, refused: Refused) -> None:
+    lab.host("h1").write("/etc/nologin", "closed until noon\n")
+    error = refused("ssh://alice@h1")
+    assert "closed until noon" in error.message, error.message
+    assert "is the machine closed for now?" in str(error.hint)
+
+
+def test_what_the_user_types_to_try_a_command(lab: Lab, tmp_path: Path) -> None:
+    with ssh_of(lab, "ssh://alice@h1:22", str(tmp_path / "ssh")) as site:
+        site.open()
+        with pytest.raises(OffloadError, match="sh on ssh://alice@h1:22 ended with 3: it said nothing") as caught:
+            site.run(["sh", "-s"], b"exit 3")
+        assert str(caught.value.hint).endswith("-p 22 -l alice h1 'sh -s'")
+
+
+def test_settings_for_sessions_in_the_background(lab: Lab, tmp_path: Path) -> None:
+    kept = lab.ssh_config.read_text()
+    lab.ssh_config.write_text(f"Host h1\n  ForkAfterAuthentication yes\n  StdinNull yes\n{kept}")
+    with ssh_of(lab, "ssh://alice@h1", str(tmp_path / "ssh")) as site:
+        assert site.settings()["stdinnull"] == "yes"
+        site.open()
+        assert site.run(["cat"], b"hello").out == b"hello"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from offload.deploy.locking import alone
 from offload.deploy.sites.address import SshAddress
 from offload.deploy.sites.base import Done, Site, quoted
-from offload.deploy.sites.trouble import Attempt, UnreachableError, translated
+from offload.deploy.sites.trouble import Attempt, UnreachableError, no_shell, translated
 from offload.errors import OffloadError, UsageError
 
 COMMAND = "OFFLOAD_SSH"
@@ -22,6 +22,7 @@ COMMAND = "OFFLOAD_SSH"
 CONNECT_SECONDS, OPEN_SECONDS, PROMPT_SECONDS = 15, 40.0, 300.0
 LONGEST_SOCKET = 90  # a Unix socket's path may have 107 bytes, of which ssh adds 17 for a moment
 _FAILED = 255
+BEGUN, SENT = b"offload begins\n", b"offload\nis\nheard\n"
 _INTERVAL = 0.05
 
 OPTIONS = {
@@ -36,6 +37,9 @@ OPTIONS = {
     "RemoteCommand": "none",
     "RequestTTY": "no",
 }
+FOR_SESSIONS = {"ForkAfterAuthentication": "no", "StdinNull": "no"}
+"""Settings that older versions of ``ssh`` do not know."""
+
 # Ports that the user's configuration forwards are for their own sessions.
 _NO_FORWARDING = ("-o", "ClearAllForwardings=yes")
 
@@ -63,9 +67,12 @@ class Ssh(Site):
         self.socket = socket
         self._ask = ask
         self._program = program
+        self._known: dict[str, str] | None = None
 
     def _ssh(self, *words: str) -> list[str]:
-        options = {**OPTIONS, "ControlPath": self.socket, "BatchMode": "no" if self._ask else "yes"}
+        if self._known is None:
+            self._known = {key: value for key, value in FOR_SESSIONS.items() if key.lower() in self.settings()}
+        options = {**OPTIONS, **self._known, "ControlPath": self.socket, "BatchMode": "no" if self._ask else "yes"}
         chosen = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
         return [*ssh_command(self._program), *chosen, *words, *self.address.words]
 
@@ -87,6 +94,7 @@ class Ssh(Site):
         with alone(f"{self.socket}.lock", seconds, lambda: None, f"connecting to {self.name}"):
             if not self.is_open():
                 self._connect(seconds)
+                self._check_shell()
 
     def _connect(self, seconds: float) -> None:
         log = f"{self.socket}.log"
@@ -120,6 +128,24 @@ class Ssh(Site):
                 raise OffloadError(f"the connection to {self.name} went away at once", self.try_it())
             time.sleep(_INTERVAL)
 
+    def _check_shell(self) -> None:
+        """See whether a command is run there, and gets its input: start-up files of a shell can do what they like.
+
+        Raises
+        ------
+        UnreachableError
+            If not; the message says what it looks like.
+        """
+        done = self.run(["sh", "-c", f"echo {BEGUN.decode().strip()}; exec cat"], SENT, check=False)
+        if not done.out.endswith(BEGUN + SENT):
+            self.close()
+            raise no_shell(self.name, done, BEGUN in done.out, f"try it: echo hello | {self.shown(['cat'])}")
+
+    def shown(self, words: Sequence[str]) -> str:
+        """Return a command of that machine as a user would type it here."""
+        address = (word for word in self.address.words if word != "--")
+        return f"{shlex.join([*ssh_command(self._program), *address])} {shlex.quote(super().shown(words))}"
+
     def command(self, words: Sequence[str]) -> list[str]:
         """Return the command that runs a command there."""
         # `exec sh -c` makes the words mean the same whatever the login shell is.
@@ -133,7 +159,9 @@ class Ssh(Site):
 
     def settings(self) -> dict[str, str]:
         """Return what the user's configuration says of the machine, by ``ssh -G``; nothing where it is not accepted."""
-        done = self._run([*ssh_command(self._program), "-G", *self.address.words])
+        # Without a command, `ssh` refuses a configuration that sends it into the background.
+        words = ["-G", "-o", "RemoteCommand=none", *self.address.words, "true"]
+        done = self._run([*ssh_command(self._program), *words])
         pairs = (line.partition(" ") for line in done.stdout.decode("utf-8", "replace").splitlines())
         return {key: value for key, _, value in pairs}
 

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Mapping
 
 from offload.deploy.sites.address import SshAddress
+from offload.deploy.sites.base import Done
 from offload.errors import OffloadError
 
 
@@ -169,6 +170,35 @@ def _configuration(attempt: Attempt, found: re.Match[str]) -> UnreachableError:
 def _closed(attempt: Attempt, found: re.Match[str]) -> UnreachableError:
     return UnreachableError(
         f"the connection to {attempt.host} was closed: {found[0]}", f"is it overloaded, or going down? {attempt.hint}"
+    )
+
+
+def no_shell(name: str, done: Done, begun: bool, hint: str) -> UnreachableError:
+    """Return the error for a machine that lets in and runs no command, or not with its input.
+
+    Parameters
+    ----------
+    name : str
+        The machine.
+    done : Done
+        The command, which was to write what it reads.
+    begun : bool
+        Whether it was begun.
+    hint : str
+        What a user can type to see it.
+    """
+    files = "the start-up files of the login shell (.bashrc, .cshrc, config.fish)"
+    if begun:
+        return UnreachableError(
+            f"{files} on {name} read standard input: what is sent there does not arrive whole",
+            f"let them read in terminals only: [ -t 0 ] && read ...; {hint}",
+        )
+    if "sftp" in done.said:
+        return UnreachableError(f"{name} is for copying files only, and runs no commands: {done.said}", hint)
+    said = f" with: {done.said}" if done.out + done.err else ""
+    return UnreachableError(
+        f"{name} lets you in, but ends before it runs a command (exit code {done.code}){said}",
+        f"do {files} there end the shell? is the machine closed for now? {hint}",
     )
 
 
