@@ -92,6 +92,49 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
     ]
 
 
+COLLECTED_WHEN_FULL = """
+import subprocess
+home = Home(sys.argv[1] + "/home")
+with DirectoryStore(home.store) as store:
+    names = store.put([os.urandom(2_000_000) for _ in range(3)])
+database = SqliteDatabase(home.database)
+database.record([entry(b"kept", names[0])])
+database.close()
+with DirectoryStore(home.store) as store:
+    try:
+        while True:
+            store.put([os.urandom({"large": 2_000_000, "small": 20_000}[sys.argv[2]])])
+    except OffloadError as error:
+        print(type(error).__name__)
+with open(sys.argv[1] + "/other", "wb", buffering=0) as file:
+    try:
+        while True:
+            file.write(bytes(512))
+    except OSError:
+        pass
+print(os.statvfs(sys.argv[1]).f_bavail)
+store = DirectoryStore(home.store)
+store.collect(10_000_000, dry_run=True)
+collected = store.collect(10_000_000, costs=SqliteDatabase(home.database).costs)
+print(collected.buffers > 0, collected.kept_bytes <= 10_000_000)
+print(os.path.getsize(home.store + "/reserve") >= 256 * 1024)
+print(store.put([b"after"]) == [checksum(b"after")], store.usage().bytes == collected.kept_bytes + 5)
+"""
+
+
+@pytest.mark.parametrize("kind", ["large", "small"])
+def test_what_is_on_a_full_disk_can_be_removed(tmp_path: Path, kind: str) -> None:
+    ended = in_own_mounts(
+        'mount -t tmpfs -o size=48m tmpfs "$1"; exec "$2" -c "$3" "$1" "$4"',
+        tmp_path,
+        sys.executable,
+        PREFIX + COLLECTED_WHEN_FULL,
+        kind,
+    )
+    assert ended.stderr == ""
+    assert ended.stdout.splitlines() == ["DiskFullError", "0", "True True", "True", "True True"]
+
+
 OPENED_WHEN_FULL = """
 home = Home(sys.argv[1] + "/home")
 with DirectoryStore(home.store) as store:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from offload.errors import DiskFullError
 from offload.storage.adoption import adopt, is_known
 from offload.storage.eviction import chosen, largest
 from offload.storage.filesystems import translated
@@ -13,12 +14,13 @@ from offload.storage.rows import Collected
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from offload.storage.eviction import Costs
     from offload.storage.index import Index
 
 _BATCH = 1000  # buffers removed in one transaction, so that writers never wait long
+_FEW = 10  # buffers, or pages, of one transaction where there is hardly room for its log
 _STALE = 86400.0  # seconds after which a temp file, or a file without a row, belongs to nobody
 _EVIDENCE = 30 * 86400.0  # seconds for which corrupt buffers are kept
 
@@ -84,7 +86,25 @@ def _remove(index: Index, candidates: Sequence[tuple[str, float | None]]) -> lis
 
 
 def collect(index: Index, max_size: int, dry_run: bool, costs: Costs | None) -> Collected:
-    """Remove buffers until the rest has at most `max_size` bytes; see `Store.collect`."""
+    """Remove buffers until the rest has at most `max_size` bytes; see `Store.collect`.
+
+    Removing takes some room itself, for SQLite's log. Where the disk is full, the store's reserve makes that room.
+    """
+    tight = index.reserve.is_needed()
+    if tight:
+        index.reserve.let_go()
+    try:
+        return _collect(index, max_size, dry_run, costs, tight)
+    except DiskFullError:  # of a quota, which is not to be seen before
+        if tight:
+            raise
+        index.reserve.let_go()
+        return _collect(index, max_size, dry_run, costs, tight=True)
+    finally:
+        index.reserve.keep()
+
+
+def _collect(index: Index, max_size: int, dry_run: bool, costs: Costs | None, tight: bool) -> Collected:
     index.files.make_sure()
     adopted, strangers = adopt(index, dry_run)
     with index.file.writing() as connection:
@@ -97,16 +117,30 @@ def collect(index: Index, max_size: int, dry_run: bool, costs: Costs | None) -> 
     if dry_run:
         removed = [checksum for checksum, _ in candidates]
     else:
-        removed = []
-        for start in range(0, len(candidates), _BATCH):
-            removed += _remove(index, candidates[start : start + _BATCH])
+        removed = _remove_all(index, candidates, kept, tight)
         spared += len(candidates) - len(removed)
     shown = largest(removed, kept) if dry_run else []
     freed = sum(kept.pop(checksum) for checksum in removed)
     leftovers = _sweep(index, strangers, dry_run)
     if not dry_run:
-        _shrink(index)
+        _shrink(index, _FEW if tight else _BATCH)
     return Collected(len(removed), freed, len(kept), before - freed, spared, leftovers, adopted, shown)
+
+
+def _remove_all(index: Index, candidates: list[tuple[str, float]], sizes: Mapping[str, int], tight: bool) -> list[str]:
+    """Remove buffers; where there is no room, the largest first and few at a time, each of which makes some."""
+    removed: list[str] = []
+    if tight:
+        candidates.sort(key=lambda candidate: sizes[candidate[0]], reverse=True)
+    start = 0
+    while start < len(candidates):
+        tight = tight and index.reserve.is_needed()
+        count = _FEW if tight else _BATCH
+        removed += _remove(index, candidates[start : start + count])
+        start += count
+        if tight:
+            _shrink(index, _FEW)
+    return removed
 
 
 def _sweep(index: Index, strangers: Sequence[str], dry_run: bool) -> int:
@@ -156,9 +190,11 @@ def _is_older(path: str, before: float) -> bool:
         raise translated(error, path) from error
 
 
-def _shrink(index: Index) -> None:
-    """Give the index's free pages back to the file system, some at a time."""
+def _shrink(index: Index, pages: int) -> None:
+    """Give the index's free pages back to the file system, so many at a time."""
     while index.file.query("PRAGMA freelist_count")[0][0] > 0:
         with index.file.writing() as connection:
-            connection.execute(f"PRAGMA incremental_vacuum({_BATCH})").fetchall()
+            connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+        if pages < _BATCH:
+            index.file.query("PRAGMA wal_checkpoint(TRUNCATE)")
     index.file.query("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -12,6 +12,7 @@ import time
 from offload.errors import StorageError
 from offload.storage.bufferfiles import BufferFiles
 from offload.storage.filesystems import sync_directory, translated
+from offload.storage.reserve import Reserve
 from offload.storage.sqlitefile import SqliteFile
 from offload.storage.store import TOUCH
 
@@ -66,6 +67,8 @@ class Index:
     ----------
     files : BufferFiles
         The files of large buffers.
+    reserve : Reserve
+        Room that is let go of when the disk is full.
     """
 
     def __init__(self, path: str, clock: Callable[[], float] = time.time, sync: bool = True) -> None:
@@ -80,6 +83,7 @@ class Index:
             "results whose buffers are lost are computed again",
         )
         self.files = BufferFiles(os.path.join(path, "buffers"), self.file, sync)
+        self.reserve = Reserve(os.path.join(path, "reserve"), self.file.path)
         self._sync = sync
 
     def present(self, checksums: Sequence[str]) -> dict[str, int]:
@@ -154,6 +158,7 @@ class Index:
         except StorageError:
             self._remove_files(moved)
             raise
+        self.reserve.keep()
         if self._sync:
             for directory in {os.path.dirname(self.files.place(checksum)) for checksum in moved}:
                 sync_directory(directory)

@@ -44,7 +44,7 @@ def plain(error: sqlite3.Error, path: str, what: str, loss: str, wait: float) ->
             f"see which processes have it open: fuser -v {path}",
         )
     if kind == sqlite3.SQLITE_IOERR and _free(path) < _NEEDED:
-        return DiskFullError(f"no space left where {path} lies", "free some space: even reading needs a little")
+        return DiskFullError(f"no space left where {path} lies", "free some space, or: offload gc --max-size SIZE")
     if kind == sqlite3.SQLITE_IOERR:
         return StorageError(f"{what} {path} cannot be read or written: {error}", "check the disk")
     return error
