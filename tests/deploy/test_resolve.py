@@ -265,3 +265,18 @@ def test_the_search_ends_at_a_border(project: Path, home: Path, monkeypatch: pyt
     finally:
         os.chdir("/")
         subprocess.run(["umount", project / "below"], check=True)
+
+
+@pytest.mark.parametrize("target", ["slurm://", "slurm://me@login", "sge://me@login"])
+def test_jobs_that_cannot_be_are_refused_here_before_anything_is_started(home: Path, target: str) -> None:
+    with pytest.raises(UsageError, match="'90' is no walltime") as caught:
+        resolved(home, target, walltime="90")
+    assert caught.value.hint == "write it as 01:30:00, 2-12:00:00, 90m or 2h"
+    with pytest.raises(UsageError, match="'much' is no amount of memory"):
+        resolved(home, target, memory="much")
+    with pytest.raises(UsageError, match="'x' is no number of GPUs"):
+        resolved(home, target, gpus="x")
+    with pytest.raises(UsageError, match="'1:30' is no walltime"):
+        resolved(home, target, keep="slurm", head_walltime="1:30")
+    with pytest.raises(UsageError, match="'90' is no walltime"):
+        resolved(home, target, groups={"big": {"walltime": "90"}})

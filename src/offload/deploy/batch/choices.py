@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from offload.deploy.batch import SYSTEMS, parse_memory, parse_walltime
+from offload.deploy.batch import SYSTEMS, JobRequest, parse_memory, parse_walltime
 from offload.errors import UsageError
 
 OF_JOB: dict[str, type] = {
@@ -63,6 +63,7 @@ def gather(values: dict[str, Any]) -> None:
             names = ", ".join(f"--{(prefix + name).replace('_', '-')}" for name in found)
             hint = "--provider slurm, or offload up slurm://" if system == "provider" else "--keep slurm"
             raise UsageError(f"{names} is for jobs of a batch system", hint)
+        JobRequest("offload", ("true",), **request_values(found))  # what cannot be is told before anything is started
         values[key] = found
     if values.get("head_job", {}).get("nodes", 1) > 1 and values.get("provider", "local") != "local":
         raise UsageError("the nodes of a head's job are for workers beside it", "--provider local, or leave them out")
