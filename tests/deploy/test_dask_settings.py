@@ -224,6 +224,11 @@ def test_programs_say_so_too(home: Path, tmp_path: Path, user: Path, program: st
         ("2026-11-29 12:00:00 head: begins\nhello\n", "hello"),
         ("Traceback (most recent call last):\n  File x\nValueError: it is\n\n  so\n    ^\n", "ValueError: it is so ^"),
         ("Traceback (most recent call last):\n  File x\nOSError: no\n2026-11-29 12:00:00 goes on\n  more\n", "  more"),
+        (
+            "2026-11-29 12:00:00,123 - distributed.nanny - INFO -    Start Nanny at: 'tls://x'\n",
+            "Start Nanny at: 'tls://x'",
+        ),
+        ("2026-11-29 12:00:00 offload worker: ends\n", "offload worker: ends"),
         ("", ""),
     ],
 )

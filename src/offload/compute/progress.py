@@ -14,6 +14,13 @@ from offload.compute.futures import Future
 DELAY, INTERVAL, PLAIN_INTERVAL = 0.3, 0.2, 10.0
 
 
+def tell(text: str) -> None:
+    """Write a line for the user to standard error, above the line that shows how far something is."""
+    over = "\r\x1b[K" if sys.stderr.isatty() else ""
+    sys.stderr.write(f"{over}offload: {text}\n")
+    sys.stderr.flush()
+
+
 @contextmanager
 def following(futures: Sequence[Future[Any]], show: bool | None) -> Iterator[None]:
     """Show how far the futures are while the block runs; nothing when it takes a moment only."""

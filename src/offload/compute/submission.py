@@ -232,9 +232,10 @@ def _jobs_of(place: Place) -> Runner:
     from offload.compute.deployed import connect
     from offload.compute.jobs.client import Jobs
     from offload.compute.waiting import patience_for
+    from offload.compute.waits import reason
 
-    there = session_there(place)
-    return Jobs(functools.partial(connect, place), patience_for(place, "job service"), there)
+    there, why = session_there(place), functools.partial(reason, place)
+    return Jobs(functools.partial(connect, place), patience_for(place, "job service"), there, why)
 
 
 def _leave() -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 from offload.compute.contact import AWAY, Contact
 from offload.compute.places import Place, Registry
+from offload.compute.progress import tell
 from offload.compute.storages import is_elsewhere
 from offload.errors import DamagedError
 from offload.storage.patient import LONG_PATIENCE, PATIENCE, Patience
@@ -42,14 +41,9 @@ def patience_for(place: Place, service: str, say: Callable[[str], None] | None =
         known = contact()
         return LONG_PATIENCE if known is not None and known.state == AWAY else PATIENCE
 
-    return Patience(f"the {service} of {place.name}", say or _say, reason, patience, is_elsewhere(place))
+    return Patience(f"the {service} of {place.name}", say or tell, reason, patience, is_elsewhere(place))
 
 
 def storage_patience(home: str, name: str) -> Patience:
     """Return how the storage of a deployment is waited for."""
     return patience_for(Registry(home).place(name), "storage")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"offload: {text}\n")
-    sys.stderr.flush()

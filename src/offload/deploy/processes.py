@@ -20,6 +20,7 @@ LOOKED_AT, LONGEST = 100, 500
 """Lines of a log in which last words are looked for, and characters of these."""
 
 TRACEBACK = "Traceback (most recent call last)"
+STAMP = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ +(- [\w.]+ - [A-Z]+ - +)?")  # of Dask, and of offload itself
 TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:")  # begins each line of a log that is no part of another
 
 
@@ -94,14 +95,14 @@ def kill(processes: dict[int, str], signal: int) -> None:
 
 
 def last_words(path: str) -> str:
-    """Return the last line of a log; of a traceback that it ends with, the error, which may have several lines."""
+    """Return the last line of a log, without the time; where it ends with a traceback, all lines of the error."""
     lines = tail(path, LOOKED_AT).splitlines()
     begin = max((number for number, line in enumerate(lines) if line.startswith(TRACEBACK)), default=None)
     if begin is not None:
         error = list(itertools.dropwhile(lambda line: line.startswith(" "), lines[begin + 1 :]))
         if error and not any(TIME.match(line) for line in error):
             return " ".join(" ".join(error).split())[:LONGEST]
-    return lines[-1] if lines else ""
+    return STAMP.sub("", lines[-1]) if lines else ""
 
 
 def tail(path: str, lines: int = 5) -> str:

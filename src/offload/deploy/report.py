@@ -11,7 +11,7 @@ import psutil
 
 from offload.compute.contact import AWAY, ELSEWHERE, REFUSED, Contact
 from offload.compute.places import Place
-from offload.compute.resources import parse_resources, times
+from offload.compute.waits import is_adaptive, not_connected, said, settle, waits
 from offload.deploy import launch
 from offload.deploy.processes import last_words
 from offload.deploy.quantities import duration_text
@@ -61,13 +61,12 @@ def report(place: Place) -> dict[str, Any]:
     told["dashboard"] = contact.head["url"] if contact is not None and has_head and told["state"] == "running" else None
     services = [_head(contact, told), *told["services"]] if has_head else told["services"]
     told["services"] = [_service(place, contact, service) for service in services]
+    settle(told["workers"])
     for worker in told["workers"]:
-        if worker["state"] == "running":
-            worker["state"] = "connecting"
         if worker["state"] != "connected":
-            worker["says"] = worker.get("reason") or _last_line(place, worker["name"])
+            worker["says"] = worker["says"] or _last_line(place, worker["name"])
     told["worker_jobs"] = counted_jobs(told["workers"], told.get("desired", 0))
-    told["waits"] = _waits(told)
+    told["waits"] = waits(told)
     more = f"offload scale {place.name} N" if has_head else f"offload worker --contact {place.contact}"
     told["problems"] = [{"message": error.message, "hint": error.hint} for error in _problems(told, more)]
     told["waits"] += _overtime(told)
@@ -122,27 +121,6 @@ def _jobs(place: Place, contact: Contact | None) -> dict[str, Any] | None:
     return told
 
 
-def _waits(told: dict[str, Any]) -> list[str]:
-    """Return what waits although something could be done, with the reason."""
-    jobs, waiting = told["jobs"], []
-    if jobs is None or not jobs["under_way"]:
-        return []
-    what = f"{jobs['under_way']} call{'' if jobs['under_way'] == 1 else 's'}"
-    if sum(jobs["commands"].values()):
-        what = f"{jobs['under_way']} calls and commands"
-    verb = "waits" if jobs["under_way"] == 1 else "wait"
-    for service in told["services"]:
-        if service["state"] != "running":
-            waiting.append(f"{what} {verb}: the {service['name']} is {service['state']}{_said(service)}")
-    workers = told["workers"]
-    if any(worker["state"] == "connected" for worker in workers):
-        return waiting + _waits_for_resources(told)
-    if not workers:
-        return [*waiting, f"{what} {verb}: there are no workers{' yet' if _is_adaptive(told) else ''}"]
-    reasons = "; ".join(_not_connected(worker) for worker in workers[:3])
-    return [*waiting, f"{what} {verb}: no workers are connected: {reasons}"]
-
-
 def _overtime(told: dict[str, Any]) -> list[str]:
     """Return what runs again because the walltime of its worker was over."""
     return [
@@ -150,38 +128,6 @@ def _overtime(told: dict[str, Any]) -> list[str]:
         f"{duration_text(round(whole))}, was over; it runs again, and fails when that happens {LOSSES} times"
         for ran, whole in told.get("overtime", ())
     ]
-
-
-def _is_adaptive(told: dict[str, Any]) -> bool:
-    return bool(told.get("adaptive") or any(group["adaptive"] for group in told.get("groups", ())))
-
-
-def _waits_for_resources(told: dict[str, Any]) -> list[str]:
-    """Return which calls and commands need what none of the connected workers has."""
-    connected = [worker for worker in told["workers"] if worker["state"] == "connected"]
-    jobs = told["jobs"]
-    waiting = [("call", text, number) for text, (number, _) in jobs.get("demand", {}).items()]
-    waiting += [("command", text, number) for text, number in jobs.get("needed", {}).items()]
-    found = []
-    for what, text, number in waiting:
-        needed = dict(parse_resources(text))
-        if not needed or any(times(needed, worker.get("resources", {}), 1) for worker in connected):
-            continue
-        able = [one["name"] for one in told["groups"] if times(needed, dict(parse_resources(one["resources"])), 1)]
-        those = [one for one in told["workers"] if one.get("group") in able and one["state"] != "connected"]
-        reasons = "; ".join(_not_connected(worker) for worker in those[:3]) or "there are none yet"
-        verb = f"{what} needs" if number == 1 else f"{what}s need"
-        found.append(f"{number} {verb} {text}, which no connected worker has: {reasons}")
-    return found
-
-
-def _not_connected(worker: dict[str, Any]) -> str:
-    ended = {0: f"is {worker['state']}", 1: "ended once"}.get(worker["restarts"], f"ended {worker['restarts']} times")
-    return f"{worker['name']} {ended}{_said(worker)}"
-
-
-def _said(what: dict[str, Any]) -> str:
-    return f": {what['says']}" if what.get("says") else ""
 
 
 def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
@@ -198,25 +144,25 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
         what, hint = _NEXT.get(state, (f"has {state}", _NEXT["down"][1]))
         if state.startswith("pending"):  # its head, in the words of the batch system
             what, hint = f"is {state}", "wait for it: offload up {name}; or take it back: offload down {name}"
-        said = _said(told["services"][0]) if state == "dead" else ""
-        return [OffloadError(f"the deployment {name} {what}{said}", hint.format(name=name))]
+        words = said(told["services"][0]) if state == "dead" else ""
+        return [OffloadError(f"the deployment {name} {what}{words}", hint.format(name=name))]
     logs = f"offload logs {name} --worker"
     found = [
         OffloadError(
-            f"the {service['name']} of {name} is {service['state']}{_said(service)}",
+            f"the {service['name']} of {name} is {service['state']}{said(service)}",
             service.get("hint", f"{logs} {service['name']}"),
         )
         for service in told["services"]
         if service["state"] != "running"
     ]
     found += [
-        OffloadError(_not_connected(worker), f"{logs} {worker['name']}")
+        OffloadError(not_connected(worker), f"{logs} {worker['name']}")
         for worker in told["workers"]
         if worker["state"] == "lost" or (worker["state"] != "connected" and worker["restarts"])
     ]
     if told["jobs"] is not None and told["jobs"].get("trouble"):
         found.append(OffloadError(f"the job service of {name} failed: {told['jobs']['trouble']}", f"{logs} jobs"))
-    if told["waits"] and not told["workers"] and not _is_adaptive(told):
+    if told["waits"] and not told["workers"] and not is_adaptive(told):
         found.append(OffloadError(told["waits"][-1], more))
     return found
 

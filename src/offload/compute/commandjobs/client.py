@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from offload.compute.commandjobs.messages import CommandSubmission, Leave, Watch
+from offload.compute.commandjobs.messages import NO_WORKERS, CommandSubmission, Leave, Watch
 from offload.compute.jobs.messages import dump, load
 from offload.errors import StorageError
 from offload.storage.patient import Patience
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 TELL_AFTER = 2.0
 """Seconds after which the user is told why nothing happens, and between two such lines."""
+
+AGAIN_AFTER = 5.0
+"""Seconds after which it is asked again how workers are."""
 
 POLL_SECONDS = 20.0
 LEAVE_SECONDS = 10.0
@@ -50,6 +53,8 @@ class CommandJobs:
         The storage that the workers have, where it is not that of this machine.
     patience : Patience, optional
         How the service is waited for.
+    workers : callable, optional
+        Gives how the workers are, where none is connected; "" where nobody can tell.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class CommandJobs:
         sees_files: bool = True,
         there: Session | None = None,
         patience: Patience | None = None,
+        workers: Callable[[], str] = lambda: "",
     ) -> None:
         self.name = name
         self.sees_files = sees_files
@@ -68,7 +74,12 @@ class CommandJobs:
         self._connect = connect
         self._say = say
         self._patience = patience or Patience(f"the job service of {name}", say)
+        self._workers = workers
         self._service: Client | None = None
+
+    def explained(self, reason: str) -> str:
+        """Return why a job waits; where it waits for workers, with what is known of these."""
+        return reason.replace(NO_WORKERS, (NO_WORKERS in reason and self._workers()) or NO_WORKERS)
 
     def store(self, session: Session) -> Store:
         """Return the store that the workers have: that of a session, but for a deployment on another machine."""
@@ -108,10 +119,13 @@ class CommandJobs:
             now = time.monotonic()
             left = POLL_SECONDS if timeout is None else max(0.0, begun + timeout - now)
             why = one.reason or (f"running on {one.worker}" if told and one.worker else told)
-            if why != told and now >= tell_at:
-                self._say(f"job {one.job}: {why}")
-                tell_at, told = now + TELL_AFTER, why
-            self.follow([one], min(left, POLL_SECONDS if why == told else tell_at - now))
+            changing = NO_WORKERS in why
+            if (why != told or changing) and now >= tell_at:
+                why = self.explained(why)
+                if why != told:
+                    self._say(f"job {one.job}: {why}")
+                tell_at, told = now + (AGAIN_AFTER if changing else TELL_AFTER), why
+            self.follow([one], min(left, POLL_SECONDS if why == told and not changing else tell_at - now))
             if not left and one.outcome is None:
                 return None
         return one.outcome
@@ -183,5 +197,10 @@ def connected(place: Place, say: Callable[[str], None]) -> CommandJobs:
     from offload.compute.session import session_there
     from offload.compute.waiting import patience_for
 
+    def workers() -> str:
+        from offload.compute.waits import asked
+
+        return "; ".join(found.removeprefix("it waits: ") for found in asked(place, "it", True))
+
     patience = patience_for(place, "job service", say)
-    return CommandJobs(place.name, lambda: connect(place), say, visible(place), session_there(place), patience)
+    return CommandJobs(place.name, lambda: connect(place), say, visible(place), session_there(place), patience, workers)

@@ -124,6 +124,9 @@ class DeploymentExecutor(CommandExecutor):
         under_way = [followed for _, followed in self._under_way.values()]
         if any(followed.state == RUNNING for followed in under_way):
             self._tell_at = now + TELL_AFTER
-        elif under_way and now >= self._tell_at and under_way[0].reason not in ("", self._told):
-            self._told, self._tell_at = under_way[0].reason, now + TELL_AFTER
-            self._say(self._told)
+        elif under_way and now >= self._tell_at and (reason := under_way[0].reason):
+            self._tell_at = now + TELL_AFTER
+            reason = self._jobs.explained(reason)
+            if reason != self._told:
+                self._told = reason
+                self._say(self._told)

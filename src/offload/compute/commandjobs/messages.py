@@ -30,6 +30,9 @@ WAITING, RUNNING, ENDED = "waiting", "running", "ended"
 CANCELLING = "being cancelled"
 """The reason of a job that runs, but is not to go on."""
 
+NO_WORKERS = "no workers are connected"
+"""The reason of jobs that wait for workers; the deployment's head knows more."""
+
 
 @dataclasses.dataclass(slots=True)
 class CommandSubmission:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from offload.compute.commandjobs.job import Job
-from offload.compute.commandjobs.messages import CANCELLING, RUNNING, JobInfo
+from offload.compute.commandjobs.messages import CANCELLING, NO_WORKERS, RUNNING, JobInfo
 from offload.compute.resources import Resources, resources_text
 
 TYPE_CHECKING = False
@@ -39,7 +39,7 @@ def reasons(service: CommandService) -> dict[int, str]:
     """Return for each job under way what it waits for, or what has happened to it."""
     flights, found = service.flights, {}
     ahead = Counter[Resources]()  # those that need something else take no turn from it
-    common = flights.trouble or ("" if flights.workers else "no workers are connected")
+    common = flights.trouble or ("" if flights.workers else NO_WORKERS)
     for job in service.jobs.values():
         if job.cancelled:
             found[job.id] = CANCELLING

@@ -15,6 +15,8 @@ from offload.compute.calls import Call, where
 from offload.compute.effects.telling import tell_once
 from offload.compute.futures import Future
 from offload.compute.jobs.messages import Delivery, SentCall, Submission, dump, load
+from offload.compute.jobs.watch import Watch, is_awaited
+from offload.compute.progress import tell
 from offload.compute.runner import Runner
 from offload.compute.session import Session
 from offload.compute.shipped import OwnFunction, ShippedFunction
@@ -27,6 +29,7 @@ POLL_SECONDS = 20.0
 PAUSE, END_SECONDS = 0.5, 1.0
 
 Connect = Callable[[], Client]
+Why = Callable[[int], str]
 
 
 class Jobs(Runner):
@@ -40,9 +43,13 @@ class Jobs(Runner):
         How it is waited for when it is away.
     there : Session, optional
         The storage that the workers have, where it is not that of this machine: files are sent there.
+    why : callable, optional
+        Gives what so many calls wait for, for who waits for them; "" where they run.
     """
 
-    def __init__(self, connect: Connect, patience: Patience, there: Session | None = None) -> None:
+    def __init__(
+        self, connect: Connect, patience: Patience, there: Session | None = None, why: Why = lambda number: ""
+    ) -> None:
         self._connect = connect
         self._patience = patience
         self._there = there
@@ -55,6 +62,7 @@ class Jobs(Runner):
         self._unsent = 0
         self._threads: list[threading.Thread] = []
         self._closed = False
+        self._watch = Watch(why, tell)
 
     def add(self, session: Session, function: ShippedFunction, calls: list[tuple[Call, Future[Any]]]) -> None:
         """Take on calls of one function. The same call, already on its way, is not sent twice."""
@@ -89,8 +97,10 @@ class Jobs(Runner):
                 self._waiting[one.transformation] = submission, one, [future]
                 new.append(one)
             self._unsent += len(new)
+            if new:
+                self._watch.moved()
             if not self._threads:
-                for target in (self._send, self._receive):
+                for target in (self._send, self._receive, self._tell_why):
                     thread = threading.Thread(target=target, name=f"offload-jobs-{target.__name__}", daemon=True)
                     self._threads.append(thread)
                     thread.start()
@@ -107,6 +117,7 @@ class Jobs(Runner):
         """Ask no more. The service goes on with what it was given, and records it."""
         with self._idle:
             self._closed = True
+            self._watch.end()
             self._idle.notify_all()
         self._outgoing.put(None)
         for thread in self._threads:
@@ -116,6 +127,7 @@ class Jobs(Runner):
         """Ask no more, and fail what waits. The threads end when the service does."""
         with self._idle:
             self._closed = True
+            self._watch.end()
             self._idle.notify_all()
         self._outgoing.put(None)
         self._fail_all(error)
@@ -129,6 +141,7 @@ class Jobs(Runner):
     def leave(self) -> None:
         """Let go of everything in a child of this process."""
         self._closed = True
+        self._watch.end()
 
     def _send(self) -> None:
         while (submission := self._outgoing.get()) is not None:
@@ -180,6 +193,17 @@ class Jobs(Runner):
 
         return self._patience.ask(once, lambda: self._closed)
 
+    def _tell_why(self) -> None:
+        self._watch.run(self._awaited)
+
+    def _awaited(self) -> int:
+        """Wait until there are calls, or for a while, and return how many; 0 while nobody waits for any of them."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._waiting or self._closed, POLL_SECONDS)
+            futures = [future for _, _, some in self._waiting.values() for future in some]
+            number = len(self._waiting)
+        return number if any(map(is_awaited, futures)) else 0
+
     def _again(self) -> None:
         """Send everything that still waits once more: a service that was started again knows nothing of it."""
         time.sleep(PAUSE)  # submissions that are just being sent make the basket known
@@ -190,6 +214,7 @@ class Jobs(Runner):
             self._outgoing.put(_with_calls(submission, [call]))
 
     def _deliver(self, delivery: Delivery, error: BaseException | None = None) -> None:
+        self._watch.moved()
         with self._idle:
             submission, _, futures = self._waiting.pop(delivery.transformation, (None, None, []))
             self._idle.notify_all()

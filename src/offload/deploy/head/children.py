@@ -73,6 +73,10 @@ class Child(Member):
         """Return how the one worker is that it may be."""
         return [self.described()]
 
+    def says(self) -> str:
+        """Return the last words in its log."""
+        return last_words(self.log)
+
     def start(self, after: float = 0.0) -> None:
         """Begin to keep it alive, after some seconds."""
         self._task = asyncio.create_task(self._keep_alive(after), name=self.name)

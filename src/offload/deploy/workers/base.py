@@ -41,6 +41,10 @@ class Member(ABC):
     def each(self) -> list[dict[str, Any]]:
         """Return how each worker is, as plain values: ``name``, ``state``, ``pid``, ``restarts``, and why it is so."""
 
+    def says(self) -> str:
+        """Return what it has last said, where its log is on this machine."""
+        return ""
+
     @property
     def names(self) -> tuple[str, ...]:
         """What Dask calls its workers."""
@@ -235,10 +239,9 @@ class Workers:
         known : dict
             What the scheduler knows of workers, by their names; those that are of these are taken out.
         """
-        staying = [one for child in self._children.values() for one in child.each()]
-        leaving = [one for child in self._leaving.values() for one in child.each()]
-        found = [_merged(one, known.pop(one["name"], None)) for one in staying]
-        return found + [{**_merged(one, known.pop(one["name"], None)), "state": "leaving"} for one in leaving]
+        staying = [_merged(child, one, known) for child in self._children.values() for one in child.each()]
+        leaving = [_merged(child, one, known) for child in self._leaving.values() for one in child.each()]
+        return staying + [{**one, "state": "leaving"} for one in leaving]
 
 
 def _within(count: int, members: Iterable[Member]) -> list[str]:
@@ -252,10 +255,9 @@ def _within(count: int, members: Iterable[Member]) -> list[str]:
     return found
 
 
-def _merged(described: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any]:
+def _merged(member: Member, described: dict[str, Any], known: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return how a worker is, by what its member and, where it is connected, the scheduler say."""
-    if known is None:
-        return described
-    if "reason" in described:
-        described["reason"] = ""
-    return {**described, **known}
+    connected = known.pop(described["name"], None)
+    if connected is not None:
+        return {**described, **({"reason": ""} if "reason" in described else {}), **connected}
+    return described if described.get("reason") else {**described, "reason": member.says()}
