@@ -365,3 +365,18 @@ def test_a_task_on_a_worker_runs_its_commands_there(api: None, monkeypatch: pyte
     # More calls than workers: waiting for other workers, they would wait for ever.
     monkeypatch.setenv("OFFLOAD_DEPLOYMENT", NAME)
     assert offload.gather(nested.map(range(4)), timeout=60) == [(f"{n}\n", None) for n in range(4)]
+
+
+def test_limits_of_time_and_retries(demo: Deployed, tmp_path: Path) -> None:
+    done = demo("run", "--timeout", "1s", "--", "sh", "-c", "echo begun; sleep 300")
+    assert (done.returncode, done.stdout) == (124, b"begun\n")
+    assert b"timed out after" in done.stderr
+    text = "echo x >> $P/$1; echo try $(wc -l < $P/$1); [ $(wc -l < $P/$1) -ge $1 ]"
+    words = ["--var", f"P={tmp_path}", "--no-detect", "--", "sh", "-c", text, "_", ":::", "1", "2", "3", "4"]
+    done = demo("run", "--retries", "2", "--joblog", "log", *words)
+    assert done.stdout == b"try 1\ntry 2\ntry 3\ntry 3\n"
+    assert b"3 computed, 1 failed" in done.stderr
+    assert [line.split("\t")[1] for line in Path("log").read_text().splitlines()] == ["Host", *[NAME] * 4]
+    failed = json.loads(demo("history", "--failed", "--json", "-n", "7").stdout)
+    assert [one["exit_code"] for one in failed].count(124) == 1
+    assert all(one["worker"] for one in failed if one["exit_code"] == 124)

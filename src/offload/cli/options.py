@@ -28,6 +28,10 @@ With --each, or arguments after `:::`, these stand for the line or argument: {} 
 {/} without its directory, {//} its directory, {/.} without both, {#} its number. They work in the command and in
 --input, --output and --var. Where none is used, the argument comes last.
 
+Several lists (`::: a b ::: 1 2`) are combined, each argument with each of the others: {1}, {2} (also {1.}, {2/} and so
+on) stand for one of each, and {} for all. `:::+` goes along with the list before it, argument by argument; `::::` names
+files of lines. With --colsep, {1} and {2} are the columns of a line.
+
 Exit codes: the command's own; 125 offload itself failed, 126 the command cannot be executed, 127 it is not found,
 128+N it was ended by signal N, 130 interrupted.
 """
@@ -84,6 +88,11 @@ OPTIONS = (
     Option("detach", ("-d", "--detach"), None, "Print the number of the job on the deployment, and do not wait."),
     Option("each", ("--each",), "FILE", "Run the command once per line of FILE (`-`: standard input)."),
     Option("jobs", ("-j", "--jobs"), "N", "With --each: so many at once (default: the number of processors)."),
+    Option("null", ("-0", "--null"), None, "With --each: a null character ends an argument, as of find -print0."),
+    Option("colsep", ("--colsep",), "PATTERN", "With --each: what separates the columns {1}, {2}, ... of an argument."),
+    Option("retries", ("--retries",), "N", "With --each: run what fails again, up to N times."),
+    Option("joblog", ("--joblog",), "FILE", "With --each: write a line for each command, as GNU parallel does."),
+    Option("timeout", ("--timeout",), "TIME", "End a command after so long (90s, 10m); it has failed (exit code 124)."),
     Option("fail_fast", ("--fail-fast",), None, "With --each: stop at the first failure."),
     Option("fail_fast", ("--keep-going",), None, "With --each: go on after failures (the default).", value=False),
     Option("fresh", ("--fresh",), None, "Compute even if a result is recorded."),
@@ -99,8 +108,9 @@ class Parsed:
     """What was given on a command line."""
 
     __slots__ = (
-        "command", "detach", "detect", "dry_run", "each", "env", "fail_fast", "fresh", "input", "jobs", "json", "on",
-        "output", "quiet", "resources", "scratch", "stdin", "trace", "var", "why",
+        "colsep", "command", "detach", "detect", "dry_run", "each", "env", "fail_fast", "fresh", "input", "joblog",
+        "jobs", "json", "null", "on", "output", "quiet", "resources", "retries", "scratch", "stdin", "timeout",
+        "trace", "var", "why",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -113,11 +123,16 @@ class Parsed:
         self.env: str | None = None
         self.each: str | None = None
         self.jobs: str | None = None
+        self.colsep: str | None = None
+        self.retries: str | None = None
+        self.joblog: str | None = None
+        self.timeout: str | None = None
         self.on: str | None = None
         self.resources: str | None = None
         self.detach = False
         self.detect = True
         self.fail_fast = False
+        self.null = False
         self.fresh = False
         self.dry_run = False
         self.why = False
@@ -184,7 +199,7 @@ def click_command(run: Callable[[Parsed], int]) -> click.Command:
         if option.metavar is None:
             parameters.extend(_flags(option.key))
             continue
-        kind = click.Path() if option.key in ("input", "output", "stdin", "scratch", "each") else None
+        kind = click.Path() if option.key in ("input", "output", "stdin", "scratch", "each", "joblog") else None
         parameters.append(
             click.Option(
                 [*option.names, option.key], metavar=option.metavar, help=option.help, multiple=option.many, type=kind

@@ -9,6 +9,8 @@ from offload.cli.output import duration, say
 
 REDRAW = 0.1
 LINE_EVERY = 10.0
+FEWEST, SOON = 3, 2.0
+"""So many have to have run, for so many seconds, before an estimate of the time left means anything."""
 NAMES = ("recalled", "computed", "failed", "cancelled")
 
 
@@ -26,11 +28,14 @@ class Progress:
     ----------
     counts : dict
         How many have come to each state; whoever counts puts it here.
+    recalled : int
+        How many were recalled at the beginning, at once: they do not tell how long the others take.
     """
 
     def __init__(self, total: int, shown: bool) -> None:
         self.total = total
         self.counts: dict[str, int] = {}
+        self.recalled = 0
         self._shown = shown
         self._terminal = shown and os.isatty(2)
         self._begun = time.monotonic()
@@ -49,6 +54,14 @@ class Progress:
         rate = done / self.seconds
         return f"{done:,} of {self.total:,}: {', '.join(parts) or 'none yet'}; {duration(self.seconds)}, {rate:,.0f}/s"
 
+    def left(self) -> str:
+        """Return in words how long it may take to the end; nothing while that cannot be told."""
+        done = sum(self.counts.values())
+        ran = done - self.recalled
+        if ran < FEWEST or self.seconds < SOON or done >= self.total:
+            return ""
+        return f", about {duration(round(self.seconds / ran * (self.total - done)))} left"
+
     def tick(self) -> None:
         """Show the counts when it is time to."""
         if not self._shown:
@@ -58,10 +71,10 @@ class Progress:
             return
         self._last = now
         if self._terminal:
-            self._raw(f"\r\x1b[2K{self.summary()}")
+            self._raw(f"\r\x1b[2K{self.summary()}{self.left()}")
             self._drawn = True
         else:
-            say(self.summary())
+            say(self.summary() + self.left())
 
     def clear(self) -> None:
         """Make room for other output."""

@@ -56,12 +56,14 @@ def command() -> click.Command:
 
 def start(parsed: Parsed) -> int:
     """Do what was asked for."""
-    if parsed.each is not None or ":::" in parsed.command:
+    if parsed.each is not None or any(word[:3] == ":::" for word in parsed.command):
         from offload.cli.run_each import run_each
 
         return run_each(parsed)
-    if parsed.jobs is not None or parsed.fail_fast:
-        raise UsageError("-j and --fail-fast go with --each, or arguments after :::")
+    for option in ("jobs", "fail_fast", "retries", "joblog", "colsep", "null"):
+        if getattr(parsed, option):
+            name = "-j" if option == "jobs" else f"--{option.replace('_', '-')}"
+            raise UsageError(f"{name} goes with --each, or arguments after :::")
     return run_one(parsed, request_of(parsed), keep_quiet if parsed.quiet or parsed.json else say)
 
 
@@ -78,6 +80,7 @@ def request_of(parsed: Parsed) -> Request:
         fresh=parsed.fresh,
         environment=parsed.env,
         resources=resources_of(parsed.resources),
+        timeout=timeout_of(parsed.timeout),
     )
 
 
@@ -88,6 +91,15 @@ def resources_of(text: str | None) -> Resources:
     from offload.compute.resources import parse_resources
 
     return parse_resources(text)
+
+
+def timeout_of(text: str | None) -> float | None:
+    """Return what ``--timeout`` says, in seconds."""
+    if text is None:
+        return None
+    from offload.deploy.quantities import parse_duration
+
+    return parse_duration(text)
 
 
 def variables_of(words: list[str]) -> dict[str, str]:
@@ -148,6 +160,7 @@ def run_one(parsed: Parsed, request: Request, tell: Say) -> int:
                     parsed.json,
                     tell,
                     lambda: describe_unseen(plan),
+                    parsed.timeout is not None,
                 )
             record = recall_recorded(plan, session)
         whole = replay(record, session, sink_to(1), sink_to(2))

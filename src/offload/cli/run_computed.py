@@ -5,6 +5,7 @@ from __future__ import annotations
 from offload.cli.output import duration, print_error, report_json
 from offload.cli.run import FAILED
 from offload.cli.signals import interruptible
+from offload.compute.commands.execute import TIMED_OUT
 from offload.compute.commands.request import quoted
 from offload.compute.commands.sinks import sink_to
 
@@ -53,6 +54,7 @@ def report_computed(
     as_json: bool,
     tell: Say,
     unseen: Callable[[], list[str]] | None = None,
+    limited: bool = False,
 ) -> int:
     """Say what came of a command, and return its exit code.
 
@@ -72,6 +74,8 @@ def report_computed(
         Gets the lines for the user.
     unseen : callable, optional
         Finds what of this directory the command may have missed without failing.
+    limited : bool
+        Whether its time was limited.
     """
     execution = computed.execution
     code = execution.exit_code
@@ -101,7 +105,7 @@ def report_computed(
     took = duration(execution.seconds) + ("" if name is None else f" on {computed.worker} of {name}")
     if code:
         if not execution.refused:
-            tell(f"{describe_exit(code)} after {took}; not recorded")
+            tell(f"{describe_exit(code, limited)} after {took}; not recorded")
         for path in map(quoted, hints):
             tell(f"{path} exists here but is not an input: add --input {path}")
     elif computed.problem is not None:
@@ -153,12 +157,16 @@ def describe_strays(strays: list[str]) -> str:
     return f"wrote {names}, which is not recorded: when recalled it is not written; use a relative path and --output"
 
 
-def describe_exit(code: int) -> str:
-    """Return an exit code in words.
+def describe_exit(code: int, limited: bool = False) -> str:
+    """Return an exit code in words; `limited` tells whether the time was.
 
     Examples
     --------
     >>> describe_exit(3), describe_exit(137)
     ('exit code 3', 'ended by signal 9')
+    >>> describe_exit(124), describe_exit(124, limited=True)
+    ('exit code 124', 'timed out')
     """
+    if limited and code == TIMED_OUT:
+        return "timed out"
     return f"ended by signal {code - 128}" if 128 < code < 128 + 65 else f"exit code {code}"

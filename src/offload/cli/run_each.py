@@ -6,24 +6,26 @@ import os
 import sys
 from contextlib import closing
 
+from offload.cli.joblog import JobLog
 from offload.cli.options import Parsed
 from offload.cli.output import keep_quiet, print_line, report_json, say
 from offload.cli.progress import Progress
-from offload.cli.run import FAILED, PIPE_CLOSED, described, exit_code_of, resources_of, session_and_place, variables_of
+from offload.cli.run import FAILED, PIPE_CLOSED, described, exit_code_of, session_and_place
 from offload.cli.run_computed import describe_exit, describe_strays
+from offload.cli.run_lists import requests_of, rows_of, unmatched
 from offload.cli.signals import interruptible
 from offload.compute.commands.each import ManyCommands
-from offload.compute.commands.request import Request, quote
+from offload.compute.commands.request import quote
 from offload.compute.commands.result import chunks
 from offload.compute.commands.sinks import sink_to
 from offload.compute.commands.stdin import Stdin
-from offload.compute.commands.template import expand, uses
 from offload.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from offload.cli.run_lists import Row
     from offload.compute.commands.executor import CommandExecutor, Job
     from offload.compute.commands.sinks import Sink
     from offload.compute.places import Place
@@ -38,18 +40,18 @@ def run_each(parsed: Parsed) -> int:
         raise UsageError("--why explains one command", "give it without --each and :::")
     if parsed.trace:
         raise UsageError("--trace follows one command", "give it without --each and :::")
-    command, arguments = _arguments(parsed)
+    command, rows = rows_of(parsed)
     if not command:
         raise UsageError("no command to run", "offload run -- COMMAND [ARG...] ::: ARGUMENT...")
-    requests = _requests(parsed, command, arguments)
+    requests = requests_of(parsed, command, rows)
     quiet = parsed.quiet or parsed.json
     tell = keep_quiet if quiet else say
     session, place = session_and_place(parsed)
-    progress = Progress(len(arguments), shown=not quiet)
+    progress = Progress(len(rows), shown=not quiet)
     executor = _executor(parsed, session, place, tell)
-    commands = ManyCommands(requests, session, _stdin(parsed, session), executor, parsed.fail_fast)
+    commands = ManyCommands(requests, session, _stdin(parsed, session), executor, parsed.fail_fast, _retries(parsed))
     commands.look_up()
-    progress.counts = commands.counts
+    progress.counts, progress.recalled = commands.counts, commands.counts["recalled"]
     if parsed.dry_run:
         return _show(parsed, commands)
     if parsed.detach and place is not None:
@@ -57,90 +59,47 @@ def run_each(parsed: Parsed) -> int:
 
         plans, recorded = [job.plan for job in commands.jobs], [job.state == "recalled" for job in commands.jobs]
         return detach(plans, recorded, session, place, parsed.json, tell)
-    if not arguments:
+    if not rows:
         tell("the list is empty: there is nothing to run")
         return 0
+    pattern = unmatched(rows)
+    if pattern is not None and commands.jobs[0].state != "recalled":
+        tell(f"no file here matches {pattern}: it is passed on as it is")
+    log = None if parsed.joblog is None else JobLog(parsed.joblog, ":" if place is None else place.name)
     failures: list[tuple[int, Job]] = []
     try:
         with interruptible(), closing(commands.run(tell, progress.tick)) as jobs:
             for number, job in enumerate(jobs, 1):
                 if job.state == "failed":
                     failures.append((number, job))
+                if log is not None and job.state != "cancelled":
+                    log.write(number, job, _exit_code(job) if job.state == "failed" else 0)
                 if not _write(job, session, progress):
                     return PIPE_CLOSED
     except KeyboardInterrupt:
         progress.end()
         done = commands.counts["recalled"] + commands.counts["computed"]
         if place is None:
-            say(f"interrupted: {done:,} of {len(arguments):,} recorded; run it again to go on")
+            say(f"interrupted: {done:,} of {len(rows):,} recorded; run it again to go on")
         raise
+    finally:
+        if log is not None:
+            log.close()
     progress.end()
     # Results are recorded in batches, the last of them after the last output has been written.
     unrecorded = [job for job in commands.jobs if job.unrecorded]
-    _report(parsed, progress, arguments, failures, unrecorded, _strays(commands), place)
+    _report(parsed, progress, rows, failures, unrecorded, _strays(commands), place)
     if failures:
         return 1
     return FAILED if unrecorded else 0
 
 
-def _arguments(parsed: Parsed) -> tuple[list[str], list[str]]:
-    """Return the command and the arguments, one for each time that it is to be run."""
-    words = parsed.command
-    if words.count(":::") > (parsed.each is None) or not {"::::", ":::+", "::::+"}.isdisjoint(words):
-        raise UsageError(
-            "a command line can have one list of arguments",
-            "write a line for each command to a file: --each",
-        )
-    if parsed.each is None:
-        cut = words.index(":::")
-        return words[:cut], words[cut + 1 :]
-    try:
-        if parsed.each == "-":
-            data = sys.stdin.buffer.read()
-        else:
-            with open(parsed.each, "rb") as stream:
-                data = stream.read()
-    except OSError as error:
-        raise UsageError(f"--each {parsed.each}: {error.strerror}") from error
-    lines = [os.fsdecode(line.removesuffix(b"\r")) for line in data.split(b"\n")]
-    return parsed.command, [line for line in lines if line.strip()]
-
-
-def _requests(parsed: Parsed, command: list[str], arguments: list[str]) -> list[Request]:
-    if not uses([*command, *parsed.var]):
-        command = [*command, "{}"]
-    variables, resources = variables_of(parsed.var), resources_of(parsed.resources)
-    requests = [
-        Request(
-            [expand(word, argument, number) for word in command],
-            inputs=[expand(word, argument, number) for word in parsed.input],
-            outputs=[expand(word, argument, number) for word in parsed.output],
-            variables={name: expand(value, argument, number) for name, value in variables.items()},
-            stdin="none",
-            scratch=parsed.scratch,
-            detect=parsed.detect,
-            fresh=parsed.fresh,
-            environment=parsed.env,
-            resources=resources,
-        )
-        for number, argument in enumerate(arguments, 1)
-    ]
-    _check_outputs(requests)
-    return requests
-
-
-def _check_outputs(requests: list[Request]) -> None:
-    """Refuse commands that would write the same file: the last one would win."""
-    writers: dict[str, tuple[str, ...]] = {}
-    for request in requests:
-        for output in request.outputs:
-            writer = writers.setdefault(output, tuple(request.argv))
-            if writer != tuple(request.argv) and not output.endswith("/") and not os.path.isdir(output):
-                raise UsageError(
-                    f"several commands would write the output {output}",
-                    f"put the argument into its name: --output '{{/.}}-{os.path.basename(output)}'; a directory that "
-                    f"they share ends with a slash: --output {output}/",
-                )
+def _retries(parsed: Parsed) -> int:
+    if parsed.retries is None:
+        return 0
+    if not parsed.retries.isdigit():
+        raise UsageError(f"--retries {parsed.retries}: not a number")
+    return int(parsed.retries)
 
 
 def _stdin(parsed: Parsed, session: Session) -> Stdin:
@@ -214,7 +173,7 @@ def _exit_code(job: Job) -> int:
 def _report(
     parsed: Parsed,
     progress: Progress,
-    arguments: list[str],
+    rows: Sequence[Row],
     failures: list[tuple[int, Job]],
     unrecorded: list[Job],
     strays: list[str],
@@ -223,21 +182,21 @@ def _report(
     if parsed.json:
         report_json(
             {
-                "commands": len(arguments),
+                "commands": len(rows),
                 **({} if place is None else {"deployment": place.name}),
                 **progress.counts,
                 "unrecorded": len(unrecorded),
                 "strays": strays,
                 "seconds": progress.seconds,
                 "failures": [
-                    {"number": number, "argument": arguments[number - 1], "exit_code": _exit_code(job)}
+                    {"number": number, "argument": " ".join(rows[number - 1]), "exit_code": _exit_code(job)}
                     for number, job in failures
                 ],
             }
         )
         return
     for number, job in failures[:MOST_FAILURES]:
-        say(f"failed ({describe_exit(_exit_code(job))}): {quote([arguments[number - 1]])}")
+        say(f"failed ({describe_exit(_exit_code(job), parsed.timeout is not None)}): {quote(rows[number - 1])}")
     if len(failures) > MOST_FAILURES:
         say(f"and {len(failures) - MOST_FAILURES:,} more failed")
     reasons = {job.unrecorded: None for job in unrecorded}

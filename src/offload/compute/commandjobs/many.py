@@ -102,7 +102,7 @@ class DeploymentExecutor(CommandExecutor):
             if ticket.recorded:
                 self._ended.append((job, "recalled"))
             else:
-                place = functools.partial(self._place, job.plan.transformation)
+                place = functools.partial(self._place, f"{job.plan.transformation}.{ticket.job}")
                 self._under_way[ticket.job] = job, Followed(ticket.job, place)
 
     def _place(self, transformation: str, which: str) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from offload.compute.commands.executor import CommandExecutor
+    from offload.compute.commands.failures import Failed
     from offload.compute.commands.request import Request
     from offload.compute.commands.stdin import Stdin
     from offload.compute.session import Session
@@ -42,6 +43,8 @@ class ManyCommands:
         Runs what is not recorded.
     fail_fast : bool
         Whether the first failure ends the others.
+    retries : int
+        How often a command that ran and failed is run again.
 
     Attributes
     ----------
@@ -58,10 +61,12 @@ class ManyCommands:
         stdin: Stdin,
         executor: CommandExecutor,
         fail_fast: bool = False,
+        retries: int = 0,
     ) -> None:
         self._session = session
         self._executor = executor
         self._fail_fast = fail_fast
+        self._retries = retries
         unique: dict[str, Job] = {}
         self.jobs: list[Job] = []
         self.counts = dict.fromkeys(("recalled", "computed", "failed", "cancelled"), 0)
@@ -158,6 +163,8 @@ class ManyCommands:
         from offload.compute.commands.single import check_before
 
         check_before([job.plan for job in jobs], self._session, say)
+        for job in jobs:
+            job.tries += 1
         self._executor.start(jobs, say)
 
     def _collect(self, tick: Callable[[], None]) -> None:
@@ -172,18 +179,26 @@ class ManyCommands:
     def _take(self, finished: Sequence[tuple[Job, str]]) -> None:
         """Only here, in the main thread, does a job that was started change its state."""
         recorded: list[Job] = []
-        failed: list[Job] = []
+        failed: list[Failed] = []
+        again: list[Job] = []
         for job, state in finished:
             if state == "recalled":
                 recorded.append(job)
                 continue
-            self._set(job, state)
             if state == "failed":
-                failed.append(job)
+                failed.append((job.plan, job.execution, job.error, None))
+                if job.execution is not None and job.tries <= self._retries and not self._stopped:
+                    again.append(job)
+                    continue
+                self._failed = True
+            self._set(job, state)
             if job.entry is not None:
                 self._entries.append(job)
-        self._failed = self._failed or bool(failed)
-        note_failures([(job.plan, job.execution, job.error, None) for job in failed], self._session, self._say)
+        note_failures(failed, self._session, self._say)
+        for job in again:
+            job.again()
+        if again:
+            self._start(again, self._say)
         if recorded:
             self._look_up(recorded)
             for job in recorded:

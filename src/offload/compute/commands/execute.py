@@ -30,6 +30,9 @@ TICK = 0.2
 GRACE = 2.0
 """Seconds that processes which a command leaves in the background have to end by themselves."""
 
+TIMED_OUT = 124
+"""The exit code of a command that took longer than it had, as ``timeout`` gives it."""
+
 KILL_NOW = ((signal.SIGKILL, LAST_WAIT),)
 
 
@@ -171,6 +174,41 @@ def end_group(
                 return
             time.sleep(pause)
             pause = min(pause * 1.5, 0.05)
+
+
+class Limit:
+    """Ends a command that takes longer than it may.
+
+    Parameters
+    ----------
+    process : Popen
+        The command, which has just been started.
+    seconds : float, optional
+        How long it has; None for ever.
+    """
+
+    def __init__(self, process: Popen[bytes], seconds: float | None) -> None:
+        from threading import Timer
+
+        self._process = process
+        self._reached = False
+        self._timer = None if seconds is None else Timer(seconds, self._end)
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _end(self) -> None:
+        self._reached = True
+        end_group(self._process, ((signal.SIGTERM, KILL_AFTER), (signal.SIGKILL, LAST_WAIT)))
+
+    def over(self, code: int) -> int:
+        """Take note that the command has ended; return its exit code, or `TIMED_OUT`."""
+        if self._timer is None:
+            return code
+        self._timer.cancel()
+        if self._reached:
+            self._timer.join()
+        return TIMED_OUT if self._reached else code
 
 
 def end_quickly(process: Popen[bytes]) -> None:

@@ -11,6 +11,7 @@ from offload.compute.commands.execute import (
     GRACE,
     KILL_NOW,
     TICK,
+    Limit,
     end_group,
     end_quickly,
     exit_code,
@@ -115,7 +116,8 @@ def execute(
             end_group(process)
         feed = None if process.stdin is None else Feed(process.stdin)
         pump = Pump(process, spools, sinks, feed, say)
-        code = exit_code(pump.run())
+        limit = Limit(process, plan.request.timeout)
+        code = limit.over(exit_code(pump.run()))
         seconds = time.monotonic() - clock
         whole = not pump.cut and settle(process, say)
     except BaseException:
@@ -222,7 +224,8 @@ def execute_aside(plan: Plan, scratch: Scratch, running: Running, place: str) ->
     try:
         if not running.add(process):
             end_group(process)
-        returncode = process.wait()
+        limit = Limit(process, plan.request.timeout)
+        code = limit.over(exit_code(process.wait()))
         seconds = time.monotonic() - clock
         running.remove(process)
         whole = settle(process, lambda text: None)
@@ -231,7 +234,7 @@ def execute_aside(plan: Plan, scratch: Scratch, running: Running, place: str) ->
         running.remove(process)
     if running.stopping:
         return None
-    result = Execution(exit_code(returncode), started, seconds, adopt(out), adopt(err))
+    result = Execution(code, started, seconds, adopt(out), adopt(err))
     if not whole:
         result.unrecordable = LEFTOVERS
     return result

@@ -39,6 +39,8 @@ class Job:
         What a computed one made or changed beside its outputs, as in `Computed`.
     uses : int
         How often it stands in the list.
+    tries : int
+        How often it has been begun.
     claims : Claims, optional
         Where it is claimed, by a process that runs it here.
     """
@@ -53,6 +55,7 @@ class Job:
         "record",
         "state",
         "strays",
+        "tries",
         "unrecorded",
         "uses",
     )
@@ -68,6 +71,12 @@ class Job:
         self.outcome = ""
         self.strays: list[str] = []
         self.uses = 0
+        self.tries = 0
+
+    def again(self) -> None:
+        """Let go of what came of it: it is to be run once more."""
+        self.execution = self.entry = self.error = None
+        self.unrecorded, self.strays = "", []
         self.claims: Claims | None = None
 
     def let_go(self) -> None:

@@ -40,6 +40,8 @@ class Request:
         Compute even if a result is recorded.
     resources : Resources
         What it needs of its worker on a deployment.
+    timeout : float, optional
+        Seconds after which it is ended, and has failed.
 
     Raises
     ------
@@ -49,7 +51,7 @@ class Request:
 
     __slots__ = (
         "argv", "detect", "environment", "fresh", "inputs", "output_paths", "outputs", "resources", "scratch", "stdin",
-        "variables",
+        "timeout", "variables",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +67,7 @@ class Request:
         fresh: bool = False,
         environment: str | None = None,
         resources: Resources = (),
+        timeout: float | None = None,
     ) -> None:
         self.argv = list(argv)
         self.inputs = list(inputs)
@@ -76,6 +79,7 @@ class Request:
         self.fresh = fresh
         self.environment = environment
         self.resources = resources
+        self.timeout = timeout
         if not self.argv or not self.argv[0]:
             raise UsageError("no command to run", "offload run -- COMMAND [ARG...]")
         for word in self.argv:

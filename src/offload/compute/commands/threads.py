@@ -148,7 +148,7 @@ class ThreadExecutor(CommandExecutor):
                 state = "cancelled"
                 return
             stager = prepare(job.plan, scratch)
-            place = self._aside.file(job.plan.transformation)
+            place = self._aside.file(f"{job.plan.transformation}.{job.tries}")
             job.execution = execute_aside(job.plan, scratch, self._running, place)
             if job.execution is None:
                 state = "cancelled"
