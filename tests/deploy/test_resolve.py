@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from offload.compute.contact import WORKERS_SIDE, Contact
 from offload.compute.places import Registry
 from offload.deploy import tables
 from offload.deploy.resolve import Resolved, resolve
@@ -280,3 +281,37 @@ def test_jobs_that_cannot_be_are_refused_here_before_anything_is_started(home: P
         resolved(home, target, keep="slurm", head_walltime="1:30")
     with pytest.raises(UsageError, match="'90' is no walltime"):
         resolved(home, target, groups={"big": {"walltime": "90"}})
+
+
+def test_an_address_for_workers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry(str(home))
+    monkeypatch.setattr("offload.deploy.resolve.towards_nodes", lambda _: "10.1.0.1")
+
+    def found(**options: str) -> tuple[str, str | None, str | None]:
+        spec = resolve(registry, "slurm://", None, options).spec
+        return spec.host, spec.advertise, spec.workers_host
+
+    assert found() == ("127.0.0.1", None, None)  # where nodes are reached, found on the machine itself
+    assert found(workers_host="10.1.0.2") == ("10.1.0.2", None, "10.1.0.2")
+    assert found(host="192.0.2.7", workers_host="10.1.0.2") == ("0.0.0.0", "192.0.2.7", "10.1.0.2")
+    assert found(host="0.0.0.0", advertise="192.0.2.7") == ("0.0.0.0", "192.0.2.7", "10.1.0.1")
+    assert found(host="0.0.0.0", advertise="10.1.0.1") == ("0.0.0.0", "10.1.0.1", None)
+    assert found(host="192.0.2.7") == ("192.0.2.7", None, None)  # as it was asked for
+    for wrong in ({"interface": "lo"}, {"keep": "slurm"}, {"workers_host": "0.0.0.0"}):
+        with pytest.raises(UsageError, match=r"--workers-host|every address"):
+            found(**{"workers_host": "10.1.0.2", **wrong})
+
+
+def test_addresses_for_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = {"pid": 1, "started": "", "host": "login", "url": "https://192.0.2.7:1", "workers_host": "10.1.0.1"}
+    path = str(tmp_path / "contact.json")
+    told = Contact("running", head, "tls://192.0.2.7:2", "https://[2001:db8::1]:3", None)
+    told.write(path)
+    read = Contact.read(path)
+    assert read is not None and read.scheduler == "tls://192.0.2.7:2"
+    monkeypatch.setenv(WORKERS_SIDE, "1")
+    read = Contact.read(path)
+    assert read is not None
+    assert read.addresses() == ["https://10.1.0.1:1", "tls://10.1.0.1:2", "https://10.1.0.1:3"]
+    assert read.storage is None and read.directory == str(tmp_path)
+    assert Contact("running", {"pid": 1, "url": "https://h:1"}).for_workers().head["url"] == "https://h:1"

@@ -26,6 +26,7 @@ Examples:
 @click.option("--route", type=click.Choice(["tunnel", "direct"]), help="For ssh://: how it will be reached.")
 @click.option("--ports", metavar="A-B", help="Look at these ports, too.")
 @click.option("--host", default="", metavar="ADDRESS", help="Address to listen on.")
+@click.option("--workers-host", default="", metavar="ADDRESS", help="Under which workers reach it.")
 @click.option("--scratch", default="", metavar="DIR", help="Where workers keep temporary files.")
 @click.option("--python", default="", metavar="PATH", help="For ssh://: the Python there.")
 @click.option("--trial", is_flag=True, help="For slurm:// and the like: send one small job.")
@@ -36,6 +37,7 @@ def doctor(
     route: str | None,
     ports: str | None,
     host: str,
+    workers_host: str,
     scratch: str,
     python: str,
     trial: bool,
@@ -61,7 +63,7 @@ def doctor(
 
     registry = Registry(home_path())  # as it is: whether it can be used is one of the questions
     range_ = parse_ports(ports) if ports else None
-    asked = Asked(route or "", range_, host, scratch, python, job=chosen(choices), trial=trial)
+    asked = Asked(route or "", range_, host, scratch, python, "", "", chosen(choices), trial, workers_host)
     results = []
     for result in examine(registry, target, asked):
         results.append(result)

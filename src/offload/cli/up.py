@@ -65,6 +65,7 @@ Examples:
 @click.option("--host", metavar="ADDRESS", help="Address to listen on. Default: 127.0.0.1.")
 @click.option("--interface", metavar="NAME", help="Listen on the address of this network interface.")
 @click.option("--contact", "advertise", metavar="ADDRESS", help="Under which others reach it. Default: that of --host.")
+@click.option("--workers-host", metavar="ADDRESS", help="Under which workers reach it, if on another network.")
 @click.option("--route", metavar="ROUTE", help="For ssh://: tunnel, or direct. Default: tunnel.")
 @click.option("--local-ports", metavar="A-B", help="For a tunnel: the 4 ports of this machine that lead there.")
 @click.option("--environment", metavar="ENV", help="container:IMAGE; for ssh://: sync, check, conda:NAME, python:PATH.")

@@ -16,6 +16,8 @@ VERSION = 1
 PROBE = 5.0  # seconds in which a head on another machine has to answer
 AWAY = "away"
 """The state of a deployment on another machine to which there is no connection now."""
+WORKERS_SIDE = "OFFLOAD_WORKERS_SIDE"
+"""The variable that is set where a worker runs, and in all that it starts: they use the addresses for workers."""
 REFUSED = "refused"
 """The state of a deployment that was joined and does not let in any more."""
 ELSEWHERE = "elsewhere"
@@ -35,7 +37,8 @@ class Contact:
         ``url``, ``runtime`` (a directory for sockets) and ``scratch`` (one for temporary files of workers), both to be
         removed with it. Of a deployment on another machine, `pid` and `started` are those of the process here that
         keeps the connection, `node` is the name of this machine, and `scratch` is not there. Of a head that is a job of
-        a batch system, `job` is its id.
+        a batch system, `job` is its id. `workers_host` is the address of that machine for workers, where that is
+        not the one in the addresses.
     scheduler : str or None
         Dask's address, such as ``tls://127.0.0.1:8786``.
     jobs : str or None
@@ -122,6 +125,18 @@ class Contact:
         """Return where head and services listen, as far as they do."""
         return [address for address in (self.head["url"], self.scheduler, self.jobs, self.storage) if address]
 
+    def for_workers(self) -> Contact:
+        """Return it with the addresses that workers use."""
+        host = self.head.get("workers_host")
+        if host is None:
+            return self
+        head = {**self.head, "url": _at(self.head["url"], host)}
+        found = Contact(
+            self.state, head, _at(self.scheduler, host), _at(self.jobs, host), _at(self.storage, host), self.reason
+        )
+        found.directory = self.directory
+        return found
+
     def write(self, path: str) -> None:
         """Write the contact file."""
         write_atomically(path, json.dumps({"version": VERSION, **vars(self)}, indent=1) + "\n")
@@ -142,7 +157,7 @@ class Contact:
             int(values["head"]["pid"])  # without it, nobody could tell whether the rest is true
             contact = cls(**values)
             contact.directory = os.path.dirname(path)
-            return contact
+            return contact.for_workers() if os.environ.get(WORKERS_SIDE) else contact
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError, AttributeError) as exc:
@@ -153,6 +168,14 @@ class Contact:
 
 def _lock(directory: str) -> str:
     return os.path.join(directory, "lock")
+
+
+def _at(address: str | None, host: str) -> str | None:
+    """Return an address with another host."""
+    if not address:
+        return address
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{host}:{rest.rpartition(':')[2]}"
 
 
 def _name(path: str) -> str:

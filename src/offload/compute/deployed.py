@@ -6,8 +6,9 @@ import os
 import time
 
 from offload.compute.contact import REFUSED, Contact
+from offload.compute.liveness import is_locked
 from offload.compute.places import Place, Registry
-from offload.compute.revival import is_being_changed, revive
+from offload.compute.revival import revive
 from offload.errors import DamagedError, NotFoundError, OffloadError, RefusedError
 from offload.storage.patient import NotUpError
 from offload.storage.remote.client import Client
@@ -85,7 +86,7 @@ def _between(place: Place) -> Contact:
     if reason is None and os.path.exists(place.spec):
         if place.path in _met:
             return revive(place)
-        if is_being_changed(place):
+        if is_locked(place.changing):
             raise NotUpError("somebody is bringing it up or down")
     how = f"has ended: {reason}" if reason else "is not up"
     raise NotFoundError(f"the deployment {place.name} {how}", f"offload up {place.name}")

@@ -106,23 +106,6 @@ class _Revival:
         return told[-1] if told else ""
 
 
-def is_being_changed(place: Place) -> bool:
-    """Tell whether somebody is just bringing a deployment up or down."""
-    import fcntl
-
-    try:
-        descriptor = os.open(place.changing, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
 def _contact(place: Place) -> Contact | None:
     try:
         return Contact.read(place.contact)

@@ -76,7 +76,7 @@ def listening_address(spec: Spec, head_host: str) -> str:
     if head_host != socket.gethostname():
         return address_of(spec.interface) if spec.interface is not None else _among_nodes(spec)
     spec = located(spec)
-    return spec.advertise or spec.host if spec.host == WILDCARD else spec.host
+    return spec.workers_host or spec.advertise or spec.host if spec.host == WILDCARD else spec.host
 
 
 def address_here(interface: str | None = None) -> str:
@@ -101,7 +101,7 @@ def known_as(spec: Spec) -> list[str]:
     import psutil
 
     own = [one.address for known in psutil.net_if_addrs().values() for one in known if one.family == socket.AF_INET]
-    names = [spec.host, spec.advertise, socket.gethostname(), "localhost", "127.0.0.1", *own]
+    names = [spec.host, spec.advertise, spec.workers_host, socket.gethostname(), "localhost", "127.0.0.1", *own]
     return list(dict.fromkeys(name for name in names if name))
 
 
@@ -118,11 +118,16 @@ def located(spec: Spec) -> Spec:
 
 def _among_nodes(spec: Spec) -> str:
     """Return the address of this machine from which nodes of the deployment's batch system are reached."""
+    system = next((name for name in (*spec.systems(), spec.keep) if name != "process"), None)
+    return (towards_nodes(system) if system is not None else None) or address_here()
+
+
+def towards_nodes(system: str) -> str | None:
+    """Return the address of this machine from which nodes of a batch system are reached; None where nobody tells."""
     from offload.deploy.batch import batch_system
 
-    system = next((name for name in (*spec.systems(), spec.keep) if name != "process"), None)
     try:
-        nodes = batch_system(system).nodes() if system is not None else []
+        nodes = batch_system(system).nodes()
     except OffloadError:  # its commands are not on this machine, or it does not answer
         nodes = []
     for node in nodes:
@@ -134,7 +139,7 @@ def _among_nodes(spec: Spec) -> str:
             continue
         if not found.startswith("127."):
             return found
-    return address_here()
+    return None
 
 
 class PortsExhaustedError(OffloadError):

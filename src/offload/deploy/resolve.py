@@ -11,7 +11,7 @@ from offload.compute.resources import parse_resources
 from offload.deploy import existing, tables
 from offload.deploy.batch import SYSTEMS
 from offload.deploy.batch.choices import OF_JOB, gather, split_target
-from offload.deploy.endpoints import WILDCARD, address_of, machine_address
+from offload.deploy.endpoints import WILDCARD, address_of, machine_address, towards_nodes
 from offload.deploy.quantities import parse_duration, parse_ports
 from offload.deploy.remote.choosing import OF_LINK, default_name, differences, differing, is_site, link_of
 from offload.deploy.remote.link import Link
@@ -195,6 +195,7 @@ def understand(values: dict[str, Any], sources: dict[str, str], here: bool = Tru
     if here and values.get("host") == WILDCARD and "advertise" not in values:
         values["advertise"] = machine_address()
         sources["advertise"] = "an address of this machine"
+    _two_networks(values, sources, here)
     if "also" in values:
         names = values["also"].split(",") if isinstance(values["also"], str) else values["also"]
         values["also"] = tuple(check_name(name.strip()) for name in names)
@@ -228,6 +229,23 @@ def understand(values: dict[str, Any], sources: dict[str, str], here: bool = Tru
             raise UsageError("give a number of workers, or minimum and maximum", "offload up --minimum 0 --maximum 8")
         if "maximum" not in values:
             values["maximum"], sources["maximum"] = max(cores(), values["minimum"]), "number of cores"
+
+
+def _two_networks(values: dict[str, Any], sources: dict[str, str], here: bool) -> None:
+    """Have workers on nodes use the address at which these reach it, and all of it listen where either come in."""
+    system = values.get("provider", LOCAL)
+    if here and values.get("host") == WILDCARD and system in SYSTEMS and values.get("keep", PROCESS) == PROCESS:
+        found = values.get("workers_host") or towards_nodes(system)
+        if found not in (None, values["advertise"]) and "workers_host" not in values:
+            values["workers_host"], sources["workers_host"] = found, f"the way to the nodes of {system}"
+    if "workers_host" not in values:
+        return
+    if "interface" in values:
+        raise UsageError("--interface is where all of it listens", "with --workers-host, give --host ADDRESS")
+    host = values.setdefault("host", values["workers_host"])
+    if host not in (WILDCARD, values["workers_host"]):
+        values.setdefault("advertise", host)
+        values["host"], sources["host"] = WILDCARD, "for clients and workers"
 
 
 def _group(values: dict[str, Any], own: dict[str, Any], here: bool) -> dict[str, Any]:

@@ -77,6 +77,8 @@ class Spec:
         Deployments whose storage is read through.
     advertise : str or None
         The address under which others reach what listens on `host`; None for `host` itself.
+    workers_host : str or None
+        The address under which workers reach it, where that is another one than that of clients.
     interface : str or None
         The network interface that all of it listens on, on whatever machine it is.
     provider : str
@@ -118,6 +120,7 @@ class Spec:
     storage_only: bool = False
     also: tuple[str, ...] = ()
     advertise: str | None = None
+    workers_host: str | None = None
     interface: str | None = None
     provider: str = LOCAL
     keep: str = PROCESS
@@ -158,6 +161,12 @@ class Spec:
             raise UsageError(f"{self.host!r} is no address to listen on", "give one IPv4 address, or a name")
         if self.host == WILDCARD and self.advertise in (None, WILDCARD):
             raise UsageError(f"{self.host} is every address: others have to know one of them", "add --contact ADDRESS")
+        if self.workers_host is not None and self.keep != PROCESS:
+            raise UsageError(
+                "--workers-host is for a head on this machine: a job may be on any node", "leave it out, or --keep"
+            )
+        if self.workers_host == WILDCARD:
+            raise UsageError(f"{WILDCARD} is every address: workers have to know one of them", "name that of the nodes")
         if self.port is not None and not 0 < self.port < 65536:
             raise UsageError(f"{self.port} is no port", "ports go from 1 to 65535")
         if self.ports is not None and self.ports[1] - self.ports[0] + 1 < self.ports_needed():

@@ -27,6 +27,7 @@ TOP: dict[str, tuple[type, str]] = {
     "local_ports": (str, "local_ports"),
     "host": (str, "host"),
     "advertise": (str, "advertise"),
+    "workers_host": (str, "workers_host"),
     "interface": (str, "interface"),
     "port": (int, "port"),
     "ports": (str, "ports"),

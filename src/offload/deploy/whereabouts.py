@@ -8,7 +8,7 @@ import socket
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 
-from offload.compute.contact import Contact
+from offload.compute.contact import WORKERS_SIDE, Contact
 from offload.compute.places import Place
 from offload.deploy import credentials
 from offload.deploy.enrolled import enrolled
@@ -65,8 +65,12 @@ class InPlace(Whereabouts):
         self.keys = place.keys
 
     def contact(self) -> Contact | None:
-        """Read the contact file."""
-        return Contact.read(self._place.contact)
+        """Read the contact file, as workers are to have it; so does all that this process starts."""
+        found = Contact.read(self._place.contact)
+        if found is None or "workers_host" not in found.head:
+            return found
+        os.environ[WORKERS_SIDE] = "1"
+        return found.for_workers()
 
     def join(self) -> Spec:
         """Keep results where the deployment does; on another machine than the head's, through its storage service."""
@@ -104,7 +108,9 @@ class AtHead(Whereabouts):
 
     def contact(self) -> Contact | None:
         """Ask the head."""
-        return Contact(**request(self._url, self.keys, "GET", "/v1/contact"))
+        told = Contact(**request(self._url, self.keys, "GET", "/v1/contact"))
+        host = self._url.partition("://")[2].rpartition(":")[0]
+        return told.for_workers() if host == told.head.get("workers_host") else told
 
     def join(self) -> Spec:
         """Return the defaults: the deployment's home is out of sight."""

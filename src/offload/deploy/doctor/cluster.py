@@ -119,7 +119,8 @@ def _trial(system: BatchSystem, python: str, home: str, asked: Asked, request: J
                 "trial", f"job {job} did not start: {state.reason or 'no reason is told'}; it is cancelled", _LATER
             )
             return
-        asking = {"do": "meet", "folder": folder, "host": asked.host, "node": state.nodes, "ports": asked.ports}
+        host = asked.workers_host or asked.host
+        asking = {"do": "meet", "folder": folder, "host": host, "node": state.nodes, "ports": asked.ports}
         with ThreadPoolExecutor(1) as pool:
             meeting = pool.submit(there, {**asking, "seconds": MEET_SECONDS}, 2 * MEET_SECONDS)
             try:
@@ -177,5 +178,5 @@ def _judged(system: BatchSystem, job: str, state: JobState, met: dict[str, Any],
         yield failed(
             "way back",
             f"workers would not reach a head here at {where}",
-            "choose its network: --interface NAME, or --keep",
+            "name one that the nodes reach: --workers-host ADDRESS; or choose its network: --interface, or --keep",
         )

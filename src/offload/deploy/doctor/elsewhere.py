@@ -38,6 +38,8 @@ class Asked:
     ----------
     route, ports, host, scratch : str, or (int, int)
         How a deployment is to be reached, where it is to listen, and where it keeps temporary files.
+    workers_host : str
+        The address under which workers reach it, where that is another one.
     python : str
         A Python of the machine.
     image : str
@@ -59,6 +61,7 @@ class Asked:
     system: str = ""
     job: dict[str, Any] = dataclasses.field(default_factory=dict)
     trial: bool = False
+    workers_host: str = ""
 
 
 def checks(registry: Registry, target: str, asked: Asked) -> Iterator[Result]:

@@ -65,6 +65,7 @@ def _of_deployment(place: Place, registry: Registry, asked: Asked) -> Iterator[R
         system = next((name for name in (*spec.systems(), spec.keep) if name != PROCESS), "")
         if system:
             asked = dataclasses.replace(asked, system=system, job=spec.job, scratch=spec.scratch or "")
+            asked = dataclasses.replace(asked, workers_host=asked.workers_host or spec.workers_host or "")
             yield from cluster.checks(Here(), sys.executable, registry.home, asked)
     elif link.site is not None:
         yield here.ssh()
@@ -99,7 +100,8 @@ def _asked(link: Link, asked: Asked) -> Asked:
     host, scratch = chosen.get("host") or asked.host, chosen.get("scratch") or asked.scratch
     image = link.environment if is_image(link.environment) else ""
     asked = dataclasses.replace(asked, route=link.route, ports=ports, host=host, scratch=scratch)
-    return dataclasses.replace(asked, system=system, job=job, image=image)
+    workers_host = chosen.get("workers_host") or asked.workers_host
+    return dataclasses.replace(asked, system=system, job=job, image=image, workers_host=workers_host)
 
 
 def state(place: Place) -> Result:

@@ -39,6 +39,7 @@ def meet(request: dict[str, Any]) -> dict[str, Any]:
     folder = request["folder"]
     first, last = request["ports"] or (0, 0)
     host = request["host"] or _towards(request["node"])
+    told = _towards(request["node"]) if host == "0.0.0.0" else host
     with socket.socket(socket.AF_INET) as server:
         for port in range(first, last + 1):
             try:
@@ -49,7 +50,8 @@ def meet(request: dict[str, Any]) -> dict[str, Any]:
                     raise
         server.listen()
         address = server.getsockname()
-        _write(folder, ADDRESS, {"host": address[0], "port": address[1]})
+        address = (told, address[1])
+        _write(folder, ADDRESS, {"host": told, "port": address[1]})
         answer = _awaited(os.path.join(folder, ANSWER), request["seconds"], os.path.join(folder, OVER))
     log = os.path.join(folder, "log")
     said = ""

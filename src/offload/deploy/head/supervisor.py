@@ -64,6 +64,7 @@ class Head:
         pid = os.getpid()
         own = {"pid": pid, "started": started(pid), "host": socket.gethostname(), "url": url}
         own |= {"job": job} if job is not None else {}
+        own |= {"workers_host": self.spec.workers_host} if self.spec.workers_host is not None else {}
         self.contact = Contact("starting", {**own, "runtime": self._runtime.name, "scratch": self._scratch.name})
         self.link = SchedulerLink(place, self.contact)
         self.jobs_link = ServiceLink(place, lambda: self.contact.jobs)

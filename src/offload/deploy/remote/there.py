@@ -16,6 +16,8 @@ from typing import Any
 from offload.compute.contact import Contact
 from offload.compute.places import Place, Registry, write_atomically
 from offload.deploy import credentials
+from offload.deploy.batch import SYSTEMS
+from offload.deploy.endpoints import WILDCARD, towards_nodes
 from offload.deploy.launch import down as bring_down
 from offload.deploy.launch import known, state
 from offload.deploy.launch import up as bring_up
@@ -23,7 +25,7 @@ from offload.deploy.logs import said
 from offload.deploy.remote.link import DIRECT
 from offload.deploy.remote.mark import ANSWER, STEP
 from offload.deploy.resolve import resolve
-from offload.deploy.spec import spec_of
+from offload.deploy.spec import LOCAL, PROCESS, spec_of
 from offload.errors import DiskFullError, NotFoundError, OffloadError
 from offload.storage.home import checked_home
 
@@ -49,7 +51,7 @@ def up(registry: Registry, name: str, route: str, choices: dict[str, Any]) -> di
     if _asked_before(place) == asked:
         choices = {}  # it is as it was, with the number of workers that it was given since
     elif route == DIRECT and not {"host", "interface"} & set(choices) and name not in registry.names():
-        choices = {**choices, "host": _reached_at()}
+        choices = {**choices, **_listening(_reached_at(), choices)}
     resolved = resolve(registry, "local", name, choices)
     contact, started = bring_up(registry, resolved.spec, _tell)
     if started:
@@ -80,6 +82,17 @@ def _reached_at() -> str:
     if len(words) != 4:
         raise OffloadError("the address of the other machine is not known", "give it: --host ADDRESS")
     return words[2]
+
+
+def _listening(address: str, choices: dict[str, Any]) -> dict[str, str]:
+    """Return where a deployment listens that clients reach at an address; nodes may reach only another one."""
+    system = choices.get("provider", LOCAL)
+    batch = system in SYSTEMS and choices.get("keep", PROCESS) == PROCESS and "workers_host" not in choices
+    nodes = towards_nodes(system) if batch else None
+    if nodes in (None, address):
+        return {"host": address}
+    _tell(f"workers reach it at {nodes}")
+    return {"host": WILDCARD, "advertise": address, "workers_host": str(nodes)}
 
 
 def down(registry: Registry, name: str) -> dict[str, Any]:

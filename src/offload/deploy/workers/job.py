@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -35,6 +36,20 @@ def parts_of(name: str, nodes: int) -> tuple[str, ...]:
     (('worker-3',), ('worker-3.0', 'worker-3.1'))
     """
     return (name,) if nodes == 1 else tuple(f"{name}.{number}" for number in range(nodes))
+
+
+def _unreached(said: str) -> str:
+    """Return which address a worker tries to reach, where the last line of its log says so; "" otherwise.
+
+    Examples
+    --------
+    >>> _unreached("2026-01-01 10:00:00 offload worker: worker-0 on c1 connects to tls://10.0.0.1:8786")
+    'nothing has answered c1 yet at tls://10.0.0.1:8786; where nodes cannot reach that address: --workers-host'
+    """
+    found = re.search(r" on (\S+) connects to (\S+)$", said)
+    if found is None:
+        return ""
+    return f"nothing has answered {found[1]} yet at {found[2]}; where nodes cannot reach that address: --workers-host"
 
 
 class Job(Member):
@@ -154,7 +169,7 @@ class Job(Member):
         if phase is Phase.RUNNING:
             how, reason = ("lost", "is connected no more") if name in self._seen else ("starting", "has not connected")
             said = last_words(self._log_of(name))
-            reason = f"runs, but {reason}{'; its log ends with: ' + said if said else ''}"
+            reason = f"runs, but {_unreached(said) or reason + ('; its log ends with: ' + said if said else '')}"
         return {
             "name": name,
             "state": how,
