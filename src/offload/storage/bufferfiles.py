@@ -12,7 +12,7 @@ import os
 import stat
 
 from offload.errors import StorageError
-from offload.storage.filesystems import sync_directory, translated
+from offload.storage.filesystems import sync_directory, sync_names, translated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class BufferFiles:
             try:
                 os.makedirs(self.path, 0o700, exist_ok=True)
                 if self._sync:
-                    sync_directory(os.path.dirname(self.path))
+                    sync_names(os.path.dirname(self.path))
             except OSError as error:
                 raise translated(error, self.path) from error
         self._make_sure_of_path()

@@ -149,6 +149,15 @@ def check_room(directory: str, size: int) -> None:
         ) from exc
 
 
+def sync_names(path: str) -> None:
+    """Make the names in a directory durable, and its own, as far as this user may read where that stands."""
+    sync_directory(path)
+    try:
+        sync_directory(os.path.dirname(path))
+    except PermissionError:
+        return  # somebody else's directory, which was there before
+
+
 def translated(error: OSError, path: str) -> StorageError:
     """Turn an error of the operating system into the kind that a user can act on.
 

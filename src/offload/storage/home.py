@@ -11,7 +11,7 @@ import os
 import sys
 
 from offload.errors import DamagedError, StorageError
-from offload.storage.filesystems import translated
+from offload.storage.filesystems import sync_names, translated
 from offload.storage.trust import check
 
 FORMAT = 1
@@ -146,6 +146,7 @@ class Home:
                     file.flush()
                     os.fsync(file.fileno())
                 os.rename(marker, os.path.join(self.path, "FORMAT"))
+                sync_names(self.path)
             except OSError:
                 if os.path.exists(marker):
                     os.unlink(marker)

@@ -162,6 +162,8 @@ class Index:
         if self._sync:
             for directory in {os.path.dirname(self.files.place(checksum)) for checksum in moved}:
                 sync_directory(directory)
+            if moved:  # a large buffer waits for the disk anyway, a small one would wait for nothing else
+                self.file.make_durable()
 
     def _missing(self, connection: sqlite3.Connection, small: Mapping[str, bytes]) -> list[str]:
         """Give the small buffers that are to be added; rows with other bytes are dropped."""

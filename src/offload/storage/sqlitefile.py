@@ -14,7 +14,7 @@ import weakref
 from _thread import allocate_lock
 
 from offload.errors import StorageError
-from offload.storage.filesystems import translated
+from offload.storage.filesystems import sync_directory, translated
 from offload.storage.sqliteschema import code, prepare
 from offload.storage.transactions import Reading, Writing
 
@@ -59,6 +59,7 @@ class SqliteFile:
         self._opened: set[sqlite3.Connection] = set()
         self._idle: list[sqlite3.Connection] = []
         self._resting: list[sqlite3.Connection] = []  # the one connection that writes, while nobody does
+        self._named = 0  # the inode of the log, when its name is durable
         self.turn = allocate_lock()  # held by who writes
 
     # Statements
@@ -140,6 +141,29 @@ class SqliteFile:
             if connection is not None:
                 self.give_back_writer(connection)
             self.turn.release()
+
+    def make_durable(self) -> None:
+        """Bring what has been committed to the disk, as a power loss would find it; others may write meanwhile.
+
+        A log that is not there has been written back, which SQLite does durably, or is not used here.
+        """
+        # Unlike the file itself, its log is never locked: closing it here ends no lock of SQLite's.
+        try:
+            descriptor = os.open(self.path + "-wal", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise translated(error, self.path) from error
+        try:
+            os.fsync(descriptor)
+            inode = os.fstat(descriptor).st_ino
+            if inode != self._named:  # SQLite makes the log anew, when it was closed by all
+                sync_directory(os.path.dirname(self.path))
+                self._named = inode
+        except OSError as error:
+            raise translated(error, self.path) from error
+        finally:
+            os.close(descriptor)
 
     # Connections
 
