@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 import warnings
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pyarrow.dataset
 import pytest
 
 import offload
+from offload.errors import EncodeError
 from offload.identity.encoding import identify
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -107,3 +109,12 @@ def test_a_plan_goes_to_workers(folder: Path) -> None:
         assert collected.submit(pl.scan_csv("x.csv")).result() == 1
         fill(folder, 2)
         assert collected.submit(pl.scan_csv("x.csv")).result() == 2
+
+
+def test_another_file_where_the_call_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = collected.identify((pl.scan_csv("x.csv"),), {})
+    arguments = call.packed()
+    assert pickle.loads(arguments)[1] == {}
+    fill(folder, 2)
+    with pytest.raises(EncodeError, match=r"x\.csv, which an argument is made of, is not the same where the call runs"):
+        pickle.loads(arguments)

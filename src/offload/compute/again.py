@@ -5,6 +5,8 @@ It is never looked at to recall a result. What is too large, or cannot be pickle
 
 from __future__ import annotations
 
+from types import FunctionType
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -35,8 +37,8 @@ def code(graph: Graph) -> bytes | None:
 
 def _least(graph: Graph) -> int:
     """Return how many bytes the functions of a graph take at least: to pickle thousands in vain takes seconds."""
-    codes = (getattr(node.subject, "__code__", None) for node in graph.nodes)
-    return sum(len(code.co_code) + len(code.co_linetable) for code in codes if code is not None)
+    codes = (node.subject.__code__ for node in graph.nodes if isinstance(node.subject, FunctionType))
+    return sum(len(code.co_code) + len(code.co_linetable) for code in codes)
 
 
 def value(argument: Any) -> Any:

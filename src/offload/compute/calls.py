@@ -103,7 +103,7 @@ class Call:
         from offload.compute.shipping import packed
 
         self.keep()
-        return packed(self.args, self.kwargs)
+        return packed(self.args, self.kwargs, [(type(f), f.path, checksum) for f, checksum in self.files if f.implied])
 
     def keep(self) -> list[Any]:
         """Return the arguments as they are recorded; before anybody may change them."""

@@ -17,10 +17,12 @@ from offload.errors import EncodeError, IdentityError
 from offload.identity.checks import MISSING
 from offload.identity.declared import Declared
 from offload.identity.distributions import PROJECT, origin
+from offload.identity.files import File, arrived_with
 from offload.identity.functions import closure
 from offload.identity.graph import Graph
 from offload.identity.leftout import whole
 from offload.identity.parts import parts
+from offload.identity.quiet import is_a, module_of
 
 _lock = threading.RLock()  # cloudpickle keeps one list of modules for all threads
 _ATOMS = {type(None), bool, int, float, complex, str, bytes}
@@ -75,10 +77,21 @@ def _imported(graph: Graph) -> dict[str, ModuleType]:
     }
 
 
-def packed(args: Any, kwargs: dict[str, Any]) -> Arguments | bytes:
+class _Accompanied:
+    """Arguments, and the files that they are made of."""
+
+    def __init__(self, args: Any, kwargs: dict[str, Any], implied: Sequence[tuple[type[File], str, str]]) -> None:
+        self._parts = args, kwargs, implied
+
+    def __reduce__(self) -> Any:
+        return arrived_with, self._parts
+
+
+def packed(args: Any, kwargs: dict[str, Any], implied: Sequence[tuple[type[File], str, str]] = ()) -> Arguments | bytes:
     """Return the arguments of a call in the form in which they travel.
 
-    Each call's by themselves: calls of one batch must not share a list that one of them may change.
+    Each call's by themselves: calls of one batch must not share a list that one of them may change. Of the files that
+    are `implied`, the kind, the path and the checksum of the content travel along.
 
     Raises
     ------
@@ -89,7 +102,7 @@ def packed(args: Any, kwargs: dict[str, Any]) -> Arguments | bytes:
     if _ATOMS.issuperset(map(type, values)) and not any(type(v) in (str, bytes) and len(v) > LARGE for v in values):
         return args, kwargs
     try:
-        return dumps((args, kwargs))
+        return dumps(_Accompanied(args, kwargs, implied) if implied else (args, kwargs))
     except Exception as exc:  # whatever the parts of the arguments may raise
         raise EncodeError(
             f"the arguments cannot be sent to a worker: {exc}", "call the function directly, or pass plainer values"
@@ -168,20 +181,21 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reducer_override(self, value: Any) -> Any:
         """Return the parts of a value, as :mod:`pickle` asks for them."""
-        if isinstance(value, Task):
+        if is_a(value, Task):
             return Task, value.made_of
-        if isinstance(value, CodeType):
+        if type(value) is CodeType:
             make, arguments = self.dispatch_table[CodeType](value)
             return _code, (make, arguments, value.co_filename)
-        if isinstance(value, ModuleType):
+        if is_a(value, ModuleType):
             if origin(value.__name__) == PROJECT:
                 return ModuleType, (value.__name__,), self._looked_up.get(id(vars(value)), {})
-        elif isinstance(value, (type, FunctionType)):
-            module = sys.modules.get(value.__module__ or "")
+        elif is_a(value, type) or is_a(value, FunctionType):
+            module = sys.modules.get((module_of(value) if is_a(value, type) else value.__module__) or "")
             if module is not None and origin(module.__name__) == PROJECT:
                 self._by_value(value, module)
-        elif (parts := whole(value)) is not None:
-            return parts
+        else:
+            parts = whole(value)
+            return NotImplemented if parts is None else parts
         return super().reducer_override(value)
 
     def _by_value(self, value: type | FunctionType, module: ModuleType) -> None:

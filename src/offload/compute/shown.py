@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import BuiltinFunctionType, FunctionType
 
+from offload.identity.quiet import attribute, attributes, found_in, is_a, runs_code
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -31,15 +33,16 @@ def _summary(value: Any) -> str:
         return repr(value)
     if type(value) in (list, tuple, dict, set, frozenset):
         return _number(value) if len(value) > 8 else _few(value)
-    if isinstance(value, (list, tuple, dict, set, frozenset)):
+    if issubclass(type(value), (list, tuple, dict, set, frozenset)):
         return _number(value)
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple):
-        kind = getattr(value, "dtype", type(value).__name__)
-        return f"{kind}, shape {shape}" if shape or not hasattr(value, "item") else f"{kind}({value.item()!r})"
+    shape = attribute(value, "shape")
+    if type(shape) is tuple:
+        kind = attribute(value, "dtype", type(value).__name__)
+        scalar = not shape and not runs_code(type(value)) and hasattr(value, "item")
+        return f"{kind}({value.item()!r})" if scalar else f"{kind}, shape {shape}"
     if type(value).__module__ == "offload.identity.files":
         return str(value.name)
-    if isinstance(value, (type, FunctionType, BuiltinFunctionType)):
+    if is_a(value, type) or type(value) in (FunctionType, BuiltinFunctionType):
         return f"{value.__module__}:{value.__qualname__}"
     if type(value).__module__ in _PRINTED or type(value) is range:
         return repr(value)
@@ -64,10 +67,10 @@ def _is_plain(value: object) -> bool:
 
 def _made_of(value: Any) -> str:
     """Return the type of an object, and its attributes if these are few and plain; nothing of its own is called."""
-    attributes = getattr(value, "__dict__", None)
+    held = attributes(value)
     inside = "..."
-    if type(attributes) is dict and len(attributes) <= 8 and all(map(_is_plain, attributes.values())):
-        inside = ", ".join(f"{name}={one!r}" for name, one in attributes.items())
+    if held is not None and len(held) <= 8 and all(map(_is_plain, held.values())):
+        inside = ", ".join(f"{name}={one!r}" for name, one in held.items())
     return f"{type(value).__qualname__}({inside})"
 
 
@@ -81,14 +84,14 @@ def shown_reads(node: Node) -> dict[str, str]:
     for kind, name, what in reads:
         if not (isinstance(what, list) and what[:1] == ["value"] and len(what) == 3 and _is_digest(what[2])):
             continue  # plain values stand in the content themselves
-        first, *attributes = name.split(".")
+        first, *rest = name.split(".")
         try:
             if kind == "free":
                 value = function.__closure__[function.__code__.co_freevars.index(first)].cell_contents
             else:
                 value = function.__globals__[first]
-            for attribute in attributes:
-                value = getattr(value, attribute)
+            for part in rest:
+                value = found_in(value, part)
         except Exception:  # it is found in another way, or a property raises
             continue
         text = summary(value)

@@ -41,7 +41,7 @@ def sent(files: Iterable[tuple[File, str]]) -> list[Sent]:
     """Return what is to be known of files where they arrive."""
     from offload.identity.files import Directory
 
-    return [(file.path, checksum, isinstance(file, Directory)) for file, checksum in files]
+    return [(file.path, checksum, isinstance(file, Directory)) for file, checksum in files if not file.implied]
 
 
 def send(files: Iterable[tuple[File, str]], store: Store) -> None:
@@ -59,7 +59,7 @@ def send(files: Iterable[tuple[File, str]], store: Store) -> None:
     OffloadError
         If a file has changed since its checksum was taken.
     """
-    wanted = {checksum: file for file, checksum in files}
+    wanted = {checksum: file for file, checksum in files if not file.implied}
     checksums = list(wanted)
     for checksum, there in zip(checksums, store.has(checksums), strict=True):
         if not there:

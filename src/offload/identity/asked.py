@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import CodeType, FunctionType
 
 from offload.identity.distributions import PROJECT, origin
+from offload.identity.quiet import module_of
 from offload.identity.rewritten import COMPILED, rewrites_itself
 from offload.identity.sources import LARGE, file_of, source, text_of
 
@@ -87,7 +88,7 @@ class Asked:
             asking["subclasses"] = lambda s: self._subclasses(s) if isinstance(s, type) else _NOTHING
         for name in _NAMES:
             if name in names:
-                asking[name] = lambda s, n=name: ask(getattr, s, n) if isinstance(s, _NAMED) else _NOTHING  # type: ignore[misc]
+                asking[name] = lambda s, n=name: ask(_name_of, s, n) if isinstance(s, _NAMED) else _NOTHING  # type: ignore[misc]
         for what, question in asking.items():
             self._asking.setdefault(what, question)
 
@@ -149,3 +150,7 @@ def _annotations(subject: object) -> str | None:
 
     text = repr([getattr(subject, "__annotations__", None), vars(subject).get("__orig_bases__")])
     return re.sub(" at 0x[0-9a-fA-F]+", "", text)
+
+
+def _name_of(subject: Any, name: str) -> object:
+    return module_of(subject) if name == "__module__" and isinstance(subject, type) else getattr(subject, name)

@@ -66,6 +66,8 @@ class File(os.PathLike[str]):
     """
 
     _kind = "file"
+    implied = False
+    """Whether nobody has given it: another argument is made of its path, and stays so on a worker."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.path.abspath(os.fspath(path))
@@ -135,6 +137,30 @@ def noting() -> Iterator[list[tuple[File, str]]]:
         yield met
     finally:
         _noting.met = before
+
+
+def arrived_with(args: tuple[Any, ...], kwargs: dict[str, Any], implied: Sequence[tuple[type[File], str, str]]) -> Any:
+    """Return arguments that have been unpickled, where the files that they are made of are the same as they were.
+
+    Raises
+    ------
+    EncodeError
+        If one is not.
+    """
+    for cls, path, checksum in implied:
+        try:
+            file = cls(path)
+            same = file.checksum() == checksum
+        except (EncodeError, UsageError):
+            same = False
+        if not same:
+            raise EncodeError(
+                f"{path}, which an argument is made of, is not the same where the call runs",
+                "pass offload.File(...), and open it in the function",
+            )
+        file.implied = True
+        _note(file, checksum)
+    return args, kwargs
 
 
 def _arrived(cls: type[File], path: str) -> File:

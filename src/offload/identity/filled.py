@@ -8,6 +8,7 @@ from offload.errors import CycleError
 from offload.identity.cyclic import CyclicEncoder
 from offload.identity.encoding import Encoder, identify
 from offload.identity.leftout import is_computed
+from offload.identity.quiet import attributes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def is_unchanged(value: object, checksum: str) -> bool:
 
 def without_filled(value: object, parts: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the parts of an object without attributes that its class computes when they are first asked for."""
-    names = getattr(value, "__dict__", None)
+    names = attributes(value)
     if not names:
         return parts
     filled = {name for name in names if is_computed(type(value), name) and not _is_assigned(type(value), name)}
@@ -37,8 +38,8 @@ def without_filled(value: object, parts: tuple[Any, ...]) -> tuple[Any, ...]:
     if isinstance(state, dict):
         state = {name: item for name, item in state.items() if name not in filled} or None
     if rest is not None:
-        attributes = {name: item for name, item in rest[0].items() if name not in filled}
-        rest = (attributes, rest[1]) if attributes or rest[1] else None
+        more = {name: item for name, item in rest[0].items() if name not in filled}
+        rest = (more, rest[1]) if more or rest[1] else None
     return (*parts[:2], state, *parts[3:6], rest)
 
 

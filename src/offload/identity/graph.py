@@ -17,6 +17,8 @@ from offload.identity.cbor import head
 from offload.identity.checks import MISSING, no_collection
 from offload.identity.encoding import Encoder, encode, no_endless_recursion
 from offload.identity.opaque import library_name
+from offload.identity.quiet import attributes as attributes_of
+from offload.identity.quiet import is_a
 from offload.identity.references import is_silent
 from offload.identity.settings import asked_by_name, asks_for_settings
 from offload.identity.watched import Watched
@@ -203,7 +205,7 @@ class Graph(Watched):
         known = DESCRIBERS.get(type(value))
         if known is not None:
             return known(self, value, where)
-        if isinstance(value, (type, ModuleType)):
+        if is_a(value, type) or is_a(value, ModuleType):
             return self.refer(value)
         cls = type(value)
         if is_silent(cls):
@@ -211,8 +213,8 @@ class Graph(Watched):
         follow = getattr(cls, "__offload_function__", None)
         if follow is not None:
             return self.describe(follow(value), where)
-        attributes = getattr(value, "__dict__", None)
-        if isinstance(attributes, dict) and "__wrapped__" in attributes:
+        attributes = attributes_of(value)
+        if attributes is not None and "__wrapped__" in attributes:
             if cls.__name__ == "_lru_cache_wrapper":  # what it remembers does not count
                 wrapped = self.describe(self.look(attributes, "__wrapped__"), where)
                 return [
@@ -302,7 +304,7 @@ class Graph(Watched):
 def _is_immutable(value: object) -> bool:
     if type(value) in (tuple, frozenset):
         return all(map(_is_immutable, value))  # type: ignore[call-overload]
-    return type(value) in _ATOMS or isinstance(value, type)
+    return type(value) in _ATOMS or is_a(value, type)
 
 
 def _describe_atom(graph: Graph, value: object, where: str) -> object:

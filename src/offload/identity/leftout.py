@@ -116,7 +116,7 @@ class _Class:
             if other is not item and (type(other) is not type(item) or other != item):
                 yield name, item
         for name in _OF_EXCEPTIONS:
-            item = getattr(value, name)
+            item = object.__getattribute__(value, name)
             if item:
                 yield name, item
 
@@ -239,9 +239,21 @@ def complete(made: Any, held: bool, parts: tuple[Any, ...], rest: LeftOut) -> No
         restore(made, rest)
 
 
-def _complete(value: Any, told: tuple[Any, Any, LeftOut]) -> None:
-    from offload.identity.objects import set_state
+def set_state(value: Any, state: Any) -> None:
+    """Give an object its state, as pickle does."""
+    if hasattr(value, "__setstate__"):
+        value.__setstate__(state)
+        return
+    slots = None
+    if isinstance(state, tuple) and len(state) == 2:
+        state, slots = state
+    if state:
+        value.__dict__.update(state)
+    for name, item in (slots or {}).items():
+        setattr(value, name, item)
 
+
+def _complete(value: Any, told: tuple[Any, Any, LeftOut]) -> None:
     state, setter, rest = told
     if setter is not None:
         setter(value, state)

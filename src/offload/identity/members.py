@@ -14,6 +14,7 @@ from offload.identity.codes import Read, inspect_code
 from offload.identity.distributions import PROJECT, origin, owner
 from offload.identity.graph import Graph, Node
 from offload.identity.patches import is_assigned
+from offload.identity.quiet import is_a, module_of
 from offload.identity.rewritten import rewrites_itself, source_contents
 from offload.identity.texts import looks_up, strings_in
 from offload.identity.unfollowed import external_path, imports_by_name, unfollowed
@@ -36,22 +37,23 @@ _EXTENSIONS = (".so", ".pyd", ".dylib")
 
 def reference(graph: Graph, value: object) -> object:
     """Return the reference to a function, class or module: a node for the project's, a name for the others."""
-    if isinstance(value, ModuleType):
+    if is_a(value, ModuleType):
         return _module_reference(graph, value)
-    if isinstance(value, FunctionType):
+    if type(value) is FunctionType:
         name = value.__globals__.get("__name__")
         if owner(graph, name) == PROJECT:
             return graph.number("function", value, f"{name}:{value.__qualname__}")
         if is_at(value, name, value.__qualname__):
             return ["external", name, value.__qualname__]
         return _made_elsewhere(graph, value)
-    if isinstance(value, type):
+    if is_a(value, type):
+        module = module_of(value)
         # A class that is not where it says was made by a library, of what the project gave to it.
-        made = not is_at(value, value.__module__, value.__qualname__) and is_made_here(value)
-        if owner(graph, value.__module__) == PROJECT or made:
-            return graph.number("class", value, f"{value.__module__}:{value.__qualname__}")
-        graph.note_external([value.__module__])
-        return ["external", value.__module__, value.__qualname__, *strangers(graph, value)]
+        made = not is_at(value, module, value.__qualname__) and is_made_here(value)
+        if owner(graph, module) == PROJECT or made:
+            return graph.number("class", value, f"{module}:{value.__qualname__}")
+        graph.note_external([module])
+        return ["external", module, value.__qualname__, *strangers(graph, value)]
     if isinstance(value, BuiltinFunctionType):
         bound_to = value.__self__
         if bound_to is None or isinstance(bound_to, ModuleType):
@@ -166,18 +168,18 @@ def _read(
         if read.kind == "load" and value is not MISSING:
             return None
     for index, attribute in enumerate(read.attributes):
-        if isinstance(value, ModuleType) and attribute == "__dict__":
+        if is_a(value, ModuleType) and attribute == "__dict__":
             break  # all of the module counts
-        if isinstance(value, ModuleType) and owner(graph, value.__name__) == PROJECT:
+        if is_a(value, ModuleType) and owner(graph, value.__name__) == PROJECT:
             found = graph.look(vars(value), attribute)
             if found is MISSING:
                 found = graph.ask(Held.attribute, value, attribute).value
             if found is MISSING and read.kind == "import":
                 found = _imported(graph, f"{value.__name__}.{attribute}")
             value = found
-        elif isinstance(value, FunctionType) and attribute in value.__dict__:
+        elif type(value) is FunctionType and attribute in value.__dict__:
             value = graph.look(value.__dict__, attribute)
-        elif isinstance(value, ModuleType):
+        elif is_a(value, ModuleType):
             ours = _put_there(graph, value, read.attributes[index:])
             value = value if ours is None else ours
             break
@@ -191,16 +193,16 @@ def _read(
 def _put_there(graph: Graph, module: object, attributes: Iterable[str]) -> object:
     """Return the function or class that the project has put in the place of a library's own, or None."""
     for attribute in attributes:
-        if not isinstance(module, ModuleType):
+        if not is_a(module, ModuleType):
             return None
         found = graph.look(vars(module), attribute)
         if found is not MISSING and is_assigned(module, attribute):
             graph.puts.append((module, attribute))
             return found
-        if isinstance(found, FunctionType):
+        if type(found) is FunctionType:
             return found if is_of_project(found) or _has_registered(graph, found) else None
-        if isinstance(found, type):
-            return found if origin(found.__module__) == PROJECT or list(strangers(graph, found)) else None
+        if is_a(found, type):
+            return found if origin(module_of(found)) == PROJECT or list(strangers(graph, found)) else None
         module = found
     return None
 

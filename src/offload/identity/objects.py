@@ -17,9 +17,10 @@ from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodTyp
 from offload.errors import DecodeError, EncodeError
 from offload.identity import cbor as tags
 from offload.identity.distributions import PROJECT, STANDARD, origin
-from offload.identity.leftout import assigned, complete, is_held, left_out
+from offload.identity.leftout import assigned, complete, is_held, left_out, set_state
 from offload.identity.opaque import leads_to
 from offload.identity.pieces import is_plain
+from offload.identity.quiet import attribute, attributes, is_a, runs_code
 from offload.identity.readlater import sources
 from offload.identity.references import (
     bound_method,
@@ -135,11 +136,11 @@ def write_object(encoder: Encoder, value: Any) -> None:
         if layout is not None:
             encoder.write(layout)
         encoder.leave(value)
-    elif isinstance(value, type):
+    elif is_a(value, type):
         _write_reference(encoder, tags.CLASS, value)
     elif cls is FunctionType or cls is BuiltinFunctionType:
         _write_reference(encoder, tags.FUNCTION, value)
-    elif isinstance(value, ModuleType):
+    elif is_a(value, ModuleType):
         _write_reference(encoder, tags.MODULE, value)
     elif cls is MethodType:
         _write_parts(encoder, value, (bound_method, (value.__func__, value.__self__), *[None] * 5))
@@ -209,7 +210,7 @@ def _write_reduced(encoder: Encoder, value: Any) -> None:
 def name_of(names: Names | None, value: Any) -> str | None:
     """Return the name under which an object is found of which it matters which one it is."""
     equality: Any = type(value).__eq__
-    if names is None or equality is not object.__eq__ or isinstance(value, BaseException):
+    if names is None or equality is not object.__eq__ or is_a(value, BaseException):
         return None
     return names.of(value)
 
@@ -219,6 +220,7 @@ def standing_or_made(name: str, parts: tuple[Any, ...]) -> Any:
     return standing(name, rebuild(*parts))
 
 
+_NEWOBJ = vars(copyreg)["__newobj__"]
 _come_back: dict[type, bool] = {}
 
 
@@ -276,9 +278,11 @@ def reduced(value: Any) -> tuple[Any, ...]:
 def _reduce(value: Any) -> tuple[Any, ...]:
     """Return the parts that a value is made of, as pickle would ask for them."""
     cls = type(value)
+    if is_plain(cls) and runs_code(cls):  # `object` would ask the object for the parts that it is made of
+        return _NEWOBJ, (cls,), attributes(value) or None
     try:
         # Dask has exceptions pickled with their tracebacks, from when it is imported: no part of what they are.
-        reducer = None if isinstance(value, BaseException) else copyreg.dispatch_table.get(cls)
+        reducer = None if is_a(value, BaseException) else copyreg.dispatch_table.get(cls)
         reduced = reducer(value) if reducer is not None else value.__reduce_ex__(4)
     except EncodeError:  # by a class of offload's own
         raise
@@ -289,15 +293,15 @@ def _reduce(value: Any) -> tuple[Any, ...]:
             "offload.register",
         ) from exc
     if isinstance(reduced, str):  # a global, by its name
-        module = getattr(value, "__module__", None) or module_of(value, reduced)
-        counted = (cls, getattr(value, "__dict__", None)) if origin(module) == PROJECT else ()
+        module = attribute(value, "__module__") or module_of(value, reduced)
+        counted = (cls, attributes(value)) if origin(module) == PROJECT else ()
         return find_global, (module, reduced, *counted)
     if cls.__name__ == "curry" and hasattr(value, "keywords"):  # toolz tells the name of the function only
         return curried, (cls, value.func, value.args, value.keywords)
     function, arguments, *rest = reduced
-    if isinstance(value, BaseException) and rest and not rest[0]:
+    if is_a(value, BaseException) and rest and not rest[0]:
         rest[0] = None  # whether somebody has asked for its `__dict__` is nothing of it
-    if isinstance(value, set | frozenset):
+    if issubclass(type(value), (set, frozenset)):
         # A subclass, made from a list of its elements, whose order depends on the hash seed.
         arguments = tuple(frozenset(a) if type(a) is list else a for a in arguments)
     return function, arguments, *rest
@@ -349,14 +353,14 @@ def _write_reference(encoder: Encoder, tag: int, value: Any) -> None:
             encoder.exact = encoder.exact and False
     else:
         _note(encoder, module)
-    attributes = assigned(value) if digest is not None and tag == tags.FUNCTION and value.__dict__ else None
-    encoder.array(4 if attributes else 3)
+    more = assigned(value) if digest is not None and tag == tags.FUNCTION and value.__dict__ else None
+    encoder.array(4 if more else 3)
     encoder.write(name)
     encoder.write(digest)
     encoder.write(payload)
-    if attributes:
+    if more:
         encoder.enter(value)
-        encoder.write(attributes)
+        encoder.write(more)
         encoder.leave(value)
 
 
@@ -484,17 +488,3 @@ def rebuild(
     except Exception as exc:  # whatever a class may raise when it is rebuilt
         raise DecodeError(f"a value cannot be rebuilt: {type(exc).__name__}: {exc}") from exc
     return value
-
-
-def set_state(value: Any, state: Any) -> None:
-    """Give an object its state, as pickle does."""
-    if hasattr(value, "__setstate__"):
-        value.__setstate__(state)
-        return
-    slots = None
-    if isinstance(state, tuple) and len(state) == 2:
-        state, slots = state
-    if state:
-        value.__dict__.update(state)
-    for name, item in (slots or {}).items():
-        setattr(value, name, item)

@@ -14,6 +14,7 @@ from types import CellType, CodeType, ModuleType
 from weakref import ReferenceType, WeakKeyDictionary, WeakMethod, WeakSet, WeakValueDictionary
 
 from offload.identity.distributions import PROJECT, STANDARD, origin
+from offload.identity.quiet import is_a
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def leads_to(value: Any) -> list[object] | None:
         return [cls.__qualname__, found(value)]
     if cls.__qualname__ == "ufunc" and value.__name__.endswith(" (vectorized)"):  # of `numpy.frompyfunc`
         return [cls.__qualname__, [value.nin, value.nout, gc.get_referents(value)]]
-    if isinstance(value, local):  # of a class made from it, whose code counts
+    if is_a(value, local):  # of a class made from it, whose code counts
         return [cls, dict(vars(value))]
     if any(value is stream for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)):
         return ["stream"]

@@ -16,6 +16,7 @@ from offload.errors import IdentityError
 from offload.identity.checks import MISSING
 from offload.identity.distributions import OWN, PROJECT, origin
 from offload.identity.instructions import instructions
+from offload.identity.quiet import attributes, is_a, module_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Patches:
             for place in (_members_now(), _assigned_now(), _given)
             for name, owners in place.items()
             for owner in owners
-            if name in new or (owner.__module__.partition(".")[0] in self.graph.outside and _replaces(owner, name))
+            if name in new or (module_of(owner).partition(".")[0] in self.graph.outside and _replaces(owner, name))
         ]
         for owner, name in sorted(found, key=_put_name):
             self._add(owner, name)
@@ -100,7 +101,7 @@ def give(puts: Iterable[tuple[Owner, str, object]]) -> None:
 
 
 def _put_name(put: tuple[type, str]) -> str:
-    return f"{put[0].__module__}.{put[0].__qualname__}.{put[1]}"
+    return f"{module_of(put[0])}.{put[0].__qualname__}.{put[1]}"
 
 
 _known_bodies: dict[type, frozenset[str]] = {}
@@ -111,7 +112,7 @@ def _replaces(cls: type, name: str) -> bool:
     if any(name in vars(base) for base in cls.__mro__[1:]):
         return True
     if cls not in _known_bodies:
-        code = _code(sys.modules.get(cls.__module__))
+        code = _code(sys.modules.get(module_of(cls)))
         for part in cls.__qualname__.split("."):
             inner = (one for one in (code.co_consts if code is not None else ()) if isinstance(one, CodeType))
             code = next((one for one in inner if one.co_name == part), None)
@@ -164,7 +165,7 @@ def _classes() -> Iterator[type]:
             if cls not in seen:
                 seen.add(cls)
                 waiting.append(cls)
-                if not _is_project(cls.__module__) and "__module__" in vars(cls):
+                if not _is_project(module_of(cls)) and "__module__" in vars(cls):
                     yield cls
 
 
@@ -189,9 +190,9 @@ def _held(cell: CellType) -> bool:
 
 
 def _is_ours(value: Any) -> bool:
-    if isinstance(value, FunctionType):
+    if is_a(value, FunctionType):
         return _is_project(value.__globals__.get("__name__"))
-    return _is_project(value.__module__ if isinstance(value, type) else type(value).__module__)
+    return _is_project(module_of(value if is_a(value, type) else type(value)))
 
 
 def _method(member: Any) -> bool:
@@ -206,19 +207,19 @@ def _property(member: property) -> bool:
 def _unknown(member: Any) -> bool:
     """Tell whether an object is of a class of the project's, or holds what is the project's: an accessor."""
     kind = type(member)
-    if isinstance(member, type):
-        return _is_project(member.__module__)
+    if is_a(member, type):
+        return _is_project(module_of(member))
     if kind.__module__ == "builtins" or (kind.__dictoffset__ == 0 and not hasattr(kind, "__slots__")):
         _KINDS[kind] = _plain
         return False
-    if _is_project(kind.__module__):
+    if _is_project(module_of(kind)):
         return True
-    held = [*getattr(member, "__dict__", {}).values()] if kind.__dictoffset__ else []
+    held = [*(attributes(member) or {}).values()]
     for base in kind.__mro__:
         slots = base.__dict__.get("__slots__", ())
         names = (slots,) if isinstance(slots, str) else slots
         held += [getattr(member, name, None) for name in names if name not in ("__dict__", "__weakref__")]
-    return any(isinstance(one, FunctionType | type) and _is_ours(one) for one in held)
+    return any(issubclass(type(one), (FunctionType, type)) and _is_ours(one) for one in held)
 
 
 _KINDS: dict[type, Any] = {

@@ -10,6 +10,8 @@ from __future__ import annotations
 import copyreg
 from operator import is_
 
+from offload.identity.quiet import attributes
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +84,7 @@ class Pieces:
             return
         cls = type(value)
         if is_plain(cls):
-            names = vars(value)
+            names = attributes(value) or {}
             self._plain.append((value, cls, tuple(names), tuple(names.values())))
         elif _are_same(reduce(value), parts):
             self._objects.append((value, reduce, parts))
@@ -101,7 +103,7 @@ class Pieces:
             if len(members) != len(ids) or not ids.issuperset(map(id, members)):
                 return False
         for value, cls, keys, values in self._plain:
-            if type(value) is not cls or not _holds(vars(value), keys, values):
+            if type(value) is not cls or not _holds(attributes(value) or {}, keys, values):
                 return False
         return all(_are_same(reduce(value), parts) for value, reduce, parts in self._objects)
 
@@ -112,7 +114,8 @@ class Pieces:
         containers |= {id(one) for one, ids in self._sets if ids != set(map(id, one))}
         inner: list[str] = []
         for value, cls, keys, values in self._plain:
-            now, before = vars(value), dict(zip(keys, values, strict=True))
+            now: dict[Any, Any] = attributes(value) or {}
+            before = dict(zip(keys, values, strict=True))
             for name in {**before, **now}:
                 if name not in now or name not in before or now[name] is not before[name]:
                     return f"{cls.__qualname__}.{name}"

@@ -48,7 +48,10 @@ def sources(value: Any, parts: tuple[Any, ...]) -> list[File]:
         return []
     from offload.identity.files import Directory, File
 
-    return [(Directory if os.path.isdir(path) else File)(path) for path in sorted(found)]
+    files = [(Directory if os.path.isdir(path) else File)(path) for path in sorted(found)]
+    for file in files:
+        file.implied = True
+    return files
 
 
 def _texts(part: Any, depth: int = _DEPTH) -> Iterator[str]:

@@ -11,7 +11,7 @@ import sys
 import threading
 from itertools import islice
 from time import monotonic
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from weakref import WeakKeyDictionary
 
 from offload.compute.effects.places import is_no_input, is_scratch
@@ -179,7 +179,7 @@ def _is_own(path: str) -> bool:
 
 
 def _is_extended(graph: Graph) -> bool:
-    return any(getattr(node.subject, "__file__", None) and node.kind == "module" for node in graph.nodes)
+    return any(isinstance(node.subject, ModuleType) for node in graph.nodes)
 
 
 def _look_at(group: Group, graph: Graph, values: Iterable[object]) -> None:

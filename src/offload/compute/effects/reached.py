@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from offload.compute.effects.names import ENVIRONMENT, READER, SEEDS, kind_of
 from offload.identity.codes import inspect_code
+from offload.identity.quiet import attribute, is_a
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,15 +109,15 @@ def _full_name(function: FunctionType, read: Read) -> str | None:
             return None
     else:
         value = function.__globals__.get(read.name, vars(builtins).get(read.name))
-    while rest and isinstance(value, ModuleType) and isinstance(vars(value).get(rest[0]), ModuleType):
+    while rest and is_a(value, ModuleType) and is_a(vars(value).get(rest[0]), ModuleType):
         value, rest = vars(value)[rest[0]], rest[1:]
-    if isinstance(value, ModuleType):
+    if is_a(value, ModuleType):
         name = value.__name__
     elif type(value).__name__ == "_Environ":
         name = "os.environ"
-    elif callable(value) and isinstance(qualname := getattr(value, "__qualname__", None), str):
-        owner = getattr(value, "__self__", None)
-        module = getattr(value, "__module__", None) or (owner is not None and type(owner).__module__)
+    elif callable(value) and isinstance(qualname := attribute(value, "__qualname__"), str):
+        owner = attribute(value, "__self__")
+        module = attribute(value, "__module__") or (owner is not None and type(owner).__module__)
         if not isinstance(module, str):
             return None
         name = f"{module.lstrip('_')}.{qualname}"

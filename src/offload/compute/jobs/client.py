@@ -82,8 +82,8 @@ class Jobs(Runner):
             except EncodeError as exc:
                 future.set_exception(exc)
                 continue
-            if self._there is not None and call.files:
-                arguments = staged.Staged(arguments, staged.sent(call.files))
+            if self._there is not None and (files := staged.sent(call.files)):
+                arguments = staged.Staged(arguments, files)
             sent.append((SentCall(call.transformation, call.record, call.details(place, parts), arguments), future))
         label, scratch = calls[0][0].label, calls[0][0].scratch
         new: list[SentCall] = []
