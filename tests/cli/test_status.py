@@ -19,6 +19,7 @@ from offload.compute.session import current
 from offload.storage.directory import DirectoryStore
 from tests.cli.conftest import Inside
 from tests.conftest import Offload
+from tests.requirements import requires_program, requires_root
 
 
 def test_before_anything_is_made(offload: Offload, home: Path) -> None:
@@ -232,3 +233,22 @@ def test_a_home_that_is_none_with_a_deployment_chosen(offload: Offload, home: Pa
     home.write_text("a file")
     done = offload("status", env={"OFFLOAD_DEPLOYMENT": name})
     assert (done.returncode, b"is not a directory" in done.stderr) == (3, True)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("words", ["history", "run -- echo hi", "put /etc/hostname", "gc", "list", "status"])
+def test_a_home_that_cannot_be_reached(command: Path, tmp_path: Path, words: str) -> None:
+    requires_root()
+    setpriv = requires_program("setpriv")
+    (tmp_path / "theirs" / "home").mkdir(parents=True)
+    os.chmod(tmp_path / "theirs", 0o700)
+    os.chown(tmp_path / "theirs", 65534, 65534)
+    done = subprocess.run(  # root without what lets it pass everywhere
+        [setpriv, "--bounding-set=-all", "--inh-caps=-all", command, *words.split()],
+        env={**os.environ, "OFFLOAD_HOME": str(tmp_path / "theirs" / "home")},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == (125 if words.startswith("run") else 3)
+    assert str(tmp_path / "theirs" / "home") in done.stderr
+    assert "internal error" not in done.stderr
+    assert "OFFLOAD_HOME" in done.stderr or "OFFLOAD_SAFE" in done.stderr

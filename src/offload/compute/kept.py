@@ -11,7 +11,7 @@ import time
 
 from offload.compute.choices import EMBEDDED, innermost
 from offload.compute.places import VARIABLE, Registry
-from offload.storage.home import ALSO, BUFFERS, DATABASE, home_path
+from offload.storage.home import ALSO, BUFFERS, DATABASE, home_path, unreachable
 from offload.storage.trust import check
 
 TYPE_CHECKING = False
@@ -93,4 +93,6 @@ def kept_by(home: str, name: str) -> Kept:
             buffers, database, also, *_ = [*file.read().split("\n"), "", ""]
     except (FileNotFoundError, NotADirectoryError):
         return NOTHING
+    except OSError as error:
+        raise unreachable(path, error) from error
     return buffers or None, database or None, also

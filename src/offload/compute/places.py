@@ -8,6 +8,7 @@ import os
 from offload.compute.choices import EMBEDDED, innermost
 from offload.errors import NotFoundError, UsageError
 from offload.storage.filesystems import translated
+from offload.storage.home import unreachable
 from offload.storage.trust import check
 
 VARIABLE = "OFFLOAD_DEPLOYMENT"
@@ -126,6 +127,8 @@ class Registry:
             found = os.listdir(self.root)
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise unreachable(self.root, error) from error
         return sorted(name for name in found if os.path.exists(os.path.join(self.root, name, "spec.json")))
 
     def get(self, name: str) -> Place:
@@ -208,6 +211,8 @@ class Registry:
                 return file.read().strip() or None
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise unreachable(self.home, error) from error
 
     def active(self, chosen: str | None = None) -> Place | None:
         """Return the deployment that work goes to, or None for embedded.

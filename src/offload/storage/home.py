@@ -163,6 +163,14 @@ class Home:
             raise translated(error, self.path) from error
 
 
+def unreachable(path: str, error: OSError) -> StorageError:
+    """Return the error to raise where a home, or what is in it, cannot be looked at."""
+    return StorageError(
+        f"{path} cannot be read: {error.strerror}",
+        "check the owner and mode of it and of the directories above, or set OFFLOAD_HOME to another place",
+    )
+
+
 def _chosen(path: str | None, variable: str) -> str | None:
     """Return the absolute path that was given, or else the one that a variable names."""
     path = path or os.environ.get(variable)
@@ -181,7 +189,7 @@ def _is_home(path: str) -> bool:
     except NotADirectoryError:
         raise StorageError(f"{path} is not a directory", "set OFFLOAD_HOME to a directory") from None
     except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}", "check its owner and mode") from error
+        raise unreachable(path, error) from error
     try:
         text = os.read(descriptor, 100).decode("ascii", "replace")
     except IsADirectoryError:
