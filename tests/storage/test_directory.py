@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 
-from offload.errors import BufferMissingError, DiskFullError
+from offload.errors import BufferMissingError, DiskFullError, StorageError
 from offload.identity.checksums import BLOCK, checksum
 from offload.storage import filesystems, incoming
 from offload.storage.directory import DirectoryStore
@@ -243,6 +243,24 @@ def test_what_crashed_processes_left_is_swept_when_old(path: Path) -> None:
         clock.now += 100_000
         store.collect(10**9)
         assert store.get([NAME]) == [LARGE]
+
+
+def test_a_temp_file_that_is_gone_when_it_is_needed(store: DirectoryStore, path: Path) -> None:
+    def chunks(ends_well: bool) -> Iterator[bytes]:
+        yield LARGE
+        for left in (path / "tmp").iterdir():
+            left.unlink()
+        if not ends_well:
+            raise KeyError("what went wrong")
+
+    with pytest.raises(StorageError, match="was removed meanwhile") as caught:
+        store.put_stream(chunks(True))
+    assert caught.value.hint is not None
+    with pytest.raises(KeyError, match="what went wrong"):
+        store.put_stream(chunks(False))
+    assert store.usage().buffers == 0
+    assert store.put_stream([LARGE]) == NAME
+    assert store.get([NAME]) == [LARGE]
 
 
 def test_two_may_collect_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,7 +196,13 @@ class BufferFiles:
                 os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
                 if self._sync:
                     sync_directory(self.path)
-                os.rename(path, place)
+                try:
+                    os.rename(path, place)
+                except FileNotFoundError:
+                    raise StorageError(
+                        f"{path}, on its way into the store, was removed meanwhile",
+                        "offload gc takes for left over what nobody has written to for a day; put it again",
+                    ) from None
         except OSError as error:
             raise translated(error, self.path) from error
 

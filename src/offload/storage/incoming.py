@@ -136,7 +136,12 @@ class Incoming:
             os.close(self._descriptor)
             self._descriptor = -1
             if self.path is not None and not self.published:
-                os.unlink(self.path)
+                try:
+                    os.unlink(self.path)
+                except FileNotFoundError:  # gc takes what was not written to for a day, as the clock says
+                    return
+                except OSError as error:
+                    raise translated(error, self.path) from error
 
     def _create(self) -> None:
         path = os.path.join(self._directory, f"{os.getpid()}-{os.urandom(8).hex()}")
