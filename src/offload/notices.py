@@ -1,4 +1,4 @@
-"""Warnings: Python's, unless the command line takes them as lines for its user."""
+"""Warnings: Python's, unless the command line takes them as lines for its user; and how numbers are told."""
 
 from __future__ import annotations
 
@@ -8,6 +8,26 @@ if TYPE_CHECKING:
 
 listener: Callable[[str], None] | None = None
 """Gets the text of each warning, where there is one; set by the command line."""
+
+
+def counted(count: int, what: str, several: str = "") -> str:
+    """Return a number with its noun.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    what : str
+        What one of them is called.
+    several : str, optional
+        What more of them are called; by default with an ``s``.
+
+    Examples
+    --------
+    >>> counted(1, "run"), counted(2000, "buffer"), counted(0, "process", "processes")
+    ('1 run', '2,000 buffers', '0 processes')
+    """
+    return f"{count:,} {what if count == 1 else several or what + 's'}"
 
 
 def users_level() -> int:

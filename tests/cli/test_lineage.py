@@ -172,3 +172,18 @@ def test_what_nothing_made(inside: Inside, work: Path) -> None:
         done = inside("lineage", name, cwd=work)
         assert (done.returncode, done.stdout) == (1, b"")
         assert text in done.stderr.decode()
+
+
+def test_what_made_a_file_of_this_name_comes_first(inside: Inside, tmp_path: Path) -> None:
+    """Others made the same content, later and elsewhere."""
+    (tmp_path / "elsewhere").mkdir()
+    for number in range(8):
+        inside("run", "--output", "mine", "--", "sh", "-c", "echo 1 > mine", cwd=tmp_path)
+        inside("run", "--output", f"other{number}", "--", "sh", "-c", f"echo 1 > other{number}", cwd=tmp_path)
+        inside("run", "--output", "mine", "--", "sh", "-c", "echo 1 | cat > mine", cwd=tmp_path / "elsewhere")
+    lines = inside("lineage", "mine", cwd=tmp_path).stdout.decode().splitlines()
+    assert lines[1].startswith("├─ sh -c 'echo 1 > mine'")
+    assert [line.endswith("(made this name)") for line in lines] == [False, True, *[False] * (len(lines) - 2)]
+    found = json.loads(inside("lineage", "--json", "mine", cwd=tmp_path / "elsewhere").stdout)
+    assert [step["named"] for step in found["steps"]] == [True, False, False, False, False]
+    assert found["steps"][0]["label"] == "sh -c 'echo 1 | cat > mine'"

@@ -370,15 +370,6 @@ def test_what_only_a_shell_understands(offload: Offload, work: Path, name: str) 
 
 
 def test_lists_of_commands_that_cannot_be(offload: Offload, work: Path) -> None:
-    (work / "f").write_text("x\n")
-    for words in (
-        ["--", "echo", "{}", ":::", "a", ":::", "b"],
-        ["--", "echo", "{}", "::::", "f", ":::", "a"],
-        ["--each", "f", "--", "echo", "{}", ":::", "a"],
-    ):
-        done = offload("run", *words)
-        assert done.returncode == 125
-        assert b"one list of arguments" in done.stderr
     done = offload("run", "-o", "same.txt", "--", "sh", "-c", "echo $1 > same.txt", "-", "{}", ":::", "a", "b")
     assert done.returncode == 125
     assert b"several commands would write the output same.txt" in done.stderr
@@ -391,3 +382,17 @@ def test_lists_of_commands_that_cannot_be(offload: Offload, work: Path) -> None:
 def test_failures_are_named_also_when_it_is_to_be_quiet(offload: Offload, work: Path) -> None:
     done = offload("run", "-q", "--", "sh", "-c", "exit {}", ":::", "0", "3")
     assert (done.returncode, done.stderr) == (1, b"offload: failed (exit code 3): 3\n")
+
+
+@pytest.mark.parametrize("words", [["tool"], ["sh", "-c", "tool"], ["nice", "tool"], ["nice", "sh", "-c", "exec tool"]])
+def test_a_relative_directory_on_the_search_path(runs: Runs, work: Path, words: list[str]) -> None:
+    """As in a shell, whoever looks for the program; and it counts."""
+    (work / "bin").mkdir()
+    tool = work / "bin" / "tool"
+    tool.write_text("#!/bin/sh\necho 1\n")
+    tool.chmod(0o755)
+    env = {"PATH": f"bin:{os.environ['PATH']}"}
+    assert runs("--", *words, env=env) == ("1", False)
+    assert runs("--", *words, env=env) == ("1", True)
+    tool.write_text("#!/bin/sh\necho 2\n")
+    assert runs("--", *words, env=env) == ("2", False)

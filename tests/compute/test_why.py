@@ -321,7 +321,7 @@ def test_objects_are_shown_by_their_attributes(project: Project) -> None:
 
 def test_futures_stand_for_their_results(project: Project) -> None:
     work, future = project.load(), Future[int]()
-    with pytest.raises(UsageError, match="futures that are not done"):
+    with pytest.raises(UsageError, match="is a future without a result yet"):
         offload.why(work, 1, future)
     with pytest.raises(EncodeError, match="argument y: a future is no value"):
         work(1, future)

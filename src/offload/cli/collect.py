@@ -9,8 +9,9 @@ import click
 
 from offload.cli.arguments import json_option
 from offload.cli.output import say
-from offload.cli.quantities import counted, parse_size, size_text
+from offload.cli.quantities import parse_size, size_text
 from offload.cli.tables import one_line, write_json, write_line
+from offload.notices import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

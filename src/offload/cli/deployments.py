@@ -8,6 +8,7 @@ from offload.cli.arguments import json_option
 from offload.cli.output import say
 from offload.cli.tables import write_json, write_line, write_table
 from offload.errors import OffloadError, UsageError
+from offload.notices import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def scale(name: str, workers: str, group: str, as_json: bool) -> int:
     else:
         limits = "" if maximum is None else f", from {minimum} to {maximum} from now on"
         mine = [one for one in told["workers"] if one.get("group", group) == group]
-        say(f"{name} has {len(mine)} workers{'' if group == 'worker' else f' of {group}'}{limits}")
+        say(f"{name} has {counted(len(mine), 'worker')}{'' if group == 'worker' else f' of {group}'}{limits}")
     return 0
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 
 from offload.cli.output import duration, print_error
-from offload.cli.quantities import counted, moment_text, size_text
+from offload.cli.quantities import moment_text, size_text
 from offload.cli.slow import told_when_slow
 from offload.cli.tables import write_line, write_table
 from offload.errors import OffloadError
+from offload.notices import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

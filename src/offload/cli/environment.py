@@ -12,6 +12,7 @@ from offload.cli.arguments import json_option
 from offload.cli.output import say
 from offload.cli.tables import write_json, write_line
 from offload.errors import UsageError
+from offload.notices import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def diff(target: str, choice: str | None, home: str, as_json: bool) -> int:
     else:
         for line in found:
             write_line(line)
-        say(f"{there}: {f'{len(found)} distributions differ' if found else 'nothing differs'}")
+        differ = counted(len(found), "distribution differs", "distributions differ")
+        say(f"{there}: {differ if found else 'nothing differs'}")
     return 1 if found else 0
 
 

@@ -9,6 +9,7 @@ from offload.compute.commands.request import quote
 from offload.compute.commands.why import describe
 from offload.compute.commands.why import explain as reasons
 from offload.identity.commands import ENVIRONMENT
+from offload.notices import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _plan_lines(plan: Plan) -> list[str]:
     if plan.software is not None:
         rows.append(("software", f"{plan.software[:12]}  what is installed beside the program"))
     for item in plan.inputs:
-        size = f"{item.size:,} bytes" + (f" in {len(item.tree.paths()):,} files" if item.tree else "")
+        size = counted(item.size, "byte") + (f" in {counted(len(item.tree.paths()), 'file')}" if item.tree else "")
         place = ", read in place" if item.in_place else ""
         bit = ", executable" if item.executable else ""
         rows.append(("input", f"{item.path}  {item.checksum[:12]}  {item.kind}, {size}, {item.how}{bit}{place}"))

@@ -8,10 +8,11 @@ import click
 
 from offload.cli.arguments import json_option
 from offload.cli.output import say
-from offload.cli.quantities import checksum_digits, counted, moment_text
+from offload.cli.quantities import checksum_digits, moment_text
 from offload.cli.tables import one_line, write_json, write_line
 from offload.compute.lineage import DEEPEST
 from offload.errors import NotFoundError, UsageError
+from offload.notices import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def lineage(what: str, down: bool, depth: int, as_json: bool) -> None:
     `offload history` shows it, of a result, or of any other buffer; the first digits are enough.
 
     Each step stands below what it made, and what it used stands below it. With --down, each step stands below what it
-    used, and what it made below it. Results are found by content: a step that gave the same bytes is shown as well.
+    used, and what it made below it. Results are found by content: a step that gave the same bytes is shown as well,
+    below the one that made a file of this name here.
     Where the tree is cut, `offload lineage` with the last checksum goes on.
     """
     from offload.compute.lineage import lineage as fill_in
@@ -68,7 +70,7 @@ def _root(session: Session, what: str, down: bool) -> Buffer:
     from offload.compute.lineage import Buffer, step_of
 
     if os.path.isfile(what):
-        return Buffer(what, session.files.checksum(what))
+        return Buffer(what, session.files.checksum(what), path=what)
     if os.path.isdir(what):
         from offload.identity.checksums import checksum
         from offload.identity.trees import scan
@@ -76,7 +78,7 @@ def _root(session: Session, what: str, down: bool) -> Buffer:
         tree = scan(what.rstrip("/") or "/")
         names = tree.paths()
         sums = dict(zip(names, session.files.checksums(names), strict=True))
-        return Buffer(what, checksum(tree.manifest(sums)))
+        return Buffer(what, checksum(tree.manifest(sums)), path=what)
     try:
         digits = checksum_digits(what)
     except UsageError as error:
@@ -107,7 +109,8 @@ def _write_buffer(buffer: Buffer, first: str, rest: str) -> None:
 
 def _write_step(step: Step, first: str, rest: str) -> None:
     found = step.transformation
-    write_line(first + one_line(f"{found.label}  {found.checksum[:DIGITS]}  {moment_text(step.started)}"))
+    named = "  (made this name)" if step.named else ""
+    write_line(first + one_line(f"{found.label}  {found.checksum[:DIGITS]}  {moment_text(step.started)}{named}"))
     for position, buffer in enumerate(step.buffers, 1):
         _write_buffer(buffer, *_branch(rest, position == len(step.buffers)))
 

@@ -106,14 +106,3 @@ def checksum_digits(text: str) -> str:
     if len(digits) < FEWEST_DIGITS:
         raise UsageError(f"{text!r} is too short for a checksum", f"give at least {FEWEST_DIGITS} digits")
     return digits
-
-
-def counted(count: int, what: str) -> str:
-    """Return a number with its noun.
-
-    Examples
-    --------
-    >>> counted(1, "run"), counted(2000, "buffer")
-    ('1 run', '2,000 buffers')
-    """
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

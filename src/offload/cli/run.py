@@ -177,8 +177,22 @@ def session_and_place(parsed: Parsed) -> tuple[Session, Place | None]:
 
     session, place = session_at(parsed.on)
     if parsed.detach and place is None:
-        raise UsageError("--detach needs a deployment, where the job can go on", "offload up, then --on NAME")
+        raise UsageError("--detach needs a deployment, where the job can go on", _how_to_have_one())
     return session, place
+
+
+def _how_to_have_one() -> str:
+    """Return what to type for a deployment to be used: one that is up, by its name."""
+    from offload.compute.contact import Contact
+    from offload.compute.places import Registry
+    from offload.storage.home import checked_home
+
+    registry = Registry(checked_home())
+    up = [name for name in registry.names() if Contact.read(registry.place(name).contact) is not None]
+    if not up:
+        return "offload up, then --on NAME"
+    others = f" (or {', '.join(up[1:])})" if up[1:] else ""
+    return f"--on {up[0]}{others} for this one, offload use {up[0]} for all that follow"
 
 
 def _report_recalled(parsed: Parsed, plan: Plan, session: Session, tell: Say) -> None:

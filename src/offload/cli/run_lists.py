@@ -11,6 +11,7 @@ from offload.cli.run import resources_of, timeout_of, variables_of
 from offload.compute.commands.request import Request
 from offload.compute.commands.template import expand, expand_words, uses
 from offload.errors import UsageError
+from offload.notices import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def rows_of(parsed: Parsed) -> tuple[list[str], list[Row]]:
             raise UsageError(f"{mark} goes along with the list before it, and there is none", ":::")
         if len(given) != len(sources[-1]):
             raise UsageError(
-                f"the list after {mark} has {len(given):,} arguments, and the one that it goes along with "
+                f"the list after {mark} has {counted(len(given), 'argument')}, and the one that it goes along with "
                 f"{len(sources[-1]):,}"
             )
         sources[-1] = [(*row, argument) for row, argument in zip(sources[-1], given, strict=True)]

@@ -44,7 +44,8 @@ def shell(name: str | None, wrap: bool) -> int:
     command as `offload run -- COMMAND`, one with pipes as `offload run -- bash -c '...'`.
 
     With --wrap, Enter does so, too, but for what only the shell itself can do (cd, export, exit, its functions, jobs in
-    the background), and for offload. A space or a backslash before a line lets it run as it is: for an editor, say.
+    the background), for offload, and for what is about this directory or needs the terminal (ls, rm, git, an editor). A
+    space or a backslash before any line lets it run as it is.
     """
     from offload.deploy.environment import variables
 

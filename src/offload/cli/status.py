@@ -11,9 +11,10 @@ from offload.cli.arguments import json_option
 from offload.cli.deploymentstatus import look as look_at
 from offload.cli.deploymentstatus import tell_problems, write_deployment
 from offload.cli.output import print_error
-from offload.cli.quantities import counted, size_text
+from offload.cli.quantities import size_text
 from offload.cli.tables import write_json, write_line
 from offload.errors import DiskFullError, NotFoundError, NotWritableError, OffloadError, StorageError, UsageError
+from offload.notices import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import click
 from offload.cli.arguments import complete_transformation, find_transformation, json_option
 from offload.cli.filters import Filters, filter_options
 from offload.cli.output import say
-from offload.cli.quantities import counted
 from offload.cli.tables import one_line, write_json, write_line
 from offload.errors import NotFoundError, UsageError
+from offload.notices import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

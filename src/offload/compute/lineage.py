@@ -7,6 +7,8 @@ are one value to it: a plain number that several calls return was made by each o
 
 from __future__ import annotations
 
+import os
+
 from offload.identity.decoding import decode
 
 TYPE_CHECKING = False
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 MOST = 5
 """Calls and commands listed for one buffer; of more, only the number is told."""
+
+MOST_LOOKED_AT = 200
+"""Commands that are asked whether it is they that made a file of this name."""
 
 DEEPEST = 100
 """Steps from the root; nobody reads deeper trees, and few programs read JSON that is nested much deeper."""
@@ -43,11 +48,13 @@ class Buffer:
         It stands in the tree elsewhere, with its steps.
     cut : bool
         It has steps that the tree does not show, for it is as deep as was asked for.
+    path : str
+        Where it lies now, where it is a file or directory of the user's: what made it under that name is shown first.
     """
 
-    __slots__ = ("checksum", "cut", "more", "name", "repeated", "steps", "text")
+    __slots__ = ("checksum", "cut", "more", "name", "path", "repeated", "steps", "text")
 
-    def __init__(self, name: str, checksum: str, text: str = "") -> None:
+    def __init__(self, name: str, checksum: str, text: str = "", path: str = "") -> None:
         self.name = name
         self.checksum = checksum
         self.text = text
@@ -55,6 +62,7 @@ class Buffer:
         self.more = 0
         self.repeated = False
         self.cut = False
+        self.path = path
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values, for JSON."""
@@ -80,14 +88,17 @@ class Step:
         When it ran last.
     buffers : list of Buffer
         What it used (up), or what it made (down).
+    named : bool
+        Whether it is this that made the file under the name that was asked about; others made the same content.
     """
 
-    __slots__ = ("buffers", "started", "transformation")
+    __slots__ = ("buffers", "named", "started", "transformation")
 
     def __init__(self, transformation: Transformation, started: float, buffers: list[Buffer]) -> None:
         self.transformation = transformation
         self.started = started
         self.buffers = buffers
+        self.named = False
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values, for JSON."""
@@ -96,6 +107,7 @@ class Step:
             "kind": self.transformation.kind,
             "label": self.transformation.label,
             "started": self.started,
+            "named": self.named,
             "buffers": [buffer.as_dict() for buffer in self.buffers],
         }
 
@@ -126,8 +138,10 @@ def lineage(session: Session, root: Buffer, down: bool = False, depth: int = DEE
                 buffer.cut = bool(found)
                 continue
             buffer.more = max(0, len(found) - MOST)
-            for checksum in found[:MOST]:
+            named = _makers_of_name(session, found, buffer.path) if buffer.path and not down else set()
+            for checksum in sorted(found, key=lambda one: one not in named)[:MOST]:
                 step = _step(session, checksum, down)
+                step.named = checksum in named
                 buffer.steps.append(step)
                 for item in step.buffers:
                     # A buffer is followed once: some calls return what they were given.
@@ -158,6 +172,18 @@ def _steps(session: Session, checksums: Sequence[str], down: bool) -> list[list[
         return session.database.users(checksums)
     whole, parts = session.database.producers(checksums), session.database.makers(checksums)
     return [list(dict.fromkeys([*reversed(one), *other])) for one, other in zip(whole, parts, strict=True)]
+
+
+def _makers_of_name(session: Session, transformations: Sequence[str], path: str) -> set[str]:
+    """Return which of the commands made a file under this very name, in the directory where it lies."""
+    found = set()
+    for checksum in transformations[:MOST_LOOKED_AT]:
+        runs = session.database.runs(transformation=checksum, limit=1)
+        details = _decoded(runs[0].details) if runs else {}
+        names = (os.path.join(details.get("directory", ""), name) for name, _ in details.get("made", ()))
+        if os.path.realpath(path) in map(os.path.realpath, names):
+            found.add(checksum)
+    return found
 
 
 def _step(session: Session, checksum: str, down: bool) -> Step:

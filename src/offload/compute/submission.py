@@ -26,6 +26,7 @@ from offload.compute.tasks import Task
 from offload.compute.values import from_buffer
 from offload.compute.worker import inside
 from offload.errors import DecodeError, IdentityError
+from offload.notices import counted
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -271,7 +272,9 @@ def shutdown() -> None:
         try:
             left = 0 if interrupted else each.unfinished(NOTE_AFTER)
             if left:
-                sys.stderr.write(f"offload: waiting for {left} calls to finish and be recorded (Ctrl-C ends them)\n")
+                sys.stderr.write(
+                    f"offload: waiting for {counted(left, 'call')} to finish and be recorded (Ctrl-C ends them)\n"
+                )
                 each.unfinished()
         except KeyboardInterrupt:
             interrupted = True
@@ -283,7 +286,8 @@ def _all_begun() -> bool:
     try:
         with _begun:
             if not _begun.wait_for(lambda: not _dependents, NOTE_AFTER):
-                sys.stderr.write(f"offload: waiting for {_dependents} calls that wait for others (Ctrl-C ends them)\n")
+                waiting = counted(_dependents, "call that waits", "calls that wait")
+                sys.stderr.write(f"offload: waiting for {waiting} for others (Ctrl-C ends them)\n")
                 _begun.wait_for(lambda: not _dependents)
     except KeyboardInterrupt:
         return False

@@ -7,6 +7,7 @@ import json
 from offload.compute.contact import Contact
 from offload.compute.resources import parse_resources, times
 from offload.errors import OffloadError
+from offload.notices import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,9 +76,9 @@ def waits(told: dict[str, Any]) -> list[str]:
     jobs = told["jobs"]
     if jobs is None or not jobs["under_way"]:
         return []
-    what = f"{jobs['under_way']} call{'' if jobs['under_way'] == 1 else 's'}"
+    what = counted(jobs["under_way"], "call")
     if sum(jobs["commands"].values()):
-        what = f"{jobs['under_way']} calls and commands"
+        what = counted(jobs["under_way"], "call or command", "calls and commands")
     return waiting(told, what, jobs["under_way"] == 1)
 
 

@@ -13,6 +13,7 @@ from offload.compute.tasks import MethodTask, Task
 from offload.errors import NotFoundError, UsageError
 from offload.identity.decoding import decode
 from offload.identity.settings import shown_setting, title_of
+from offload.notices import counted
 from offload.storage.rows import Transformation
 
 UNSEEN = "what is not shown here differs: more of its content, or its code and that of its class"
@@ -77,8 +78,9 @@ def _done(arguments: Any) -> Any:
 
     pending = [future for future in futures_in(arguments) if not future.done()]
     if pending:
+        several = counted(len(pending), "argument is a future", "arguments are futures")
         raise UsageError(
-            f"{len(pending)} of the arguments are futures that are not done, so the call is not known yet",
+            f"{several} without a result yet, so the call is not known",
             "wait for them first: future.result()",
         )
     return resolved(arguments)

@@ -26,6 +26,7 @@ from offload.deploy.processes import family, kill, last_words, of_place, python,
 from offload.deploy.remote.link import Link
 from offload.deploy.spec import HEAD_JOB, PROCESS, Spec, spec_of
 from offload.errors import DamagedError, DiskFullError, NotFoundError, NotWritableError, OffloadError, RefusedError
+from offload.notices import counted
 from offload.storage.filesystems import check_room, translated
 from offload.storage.home import DEPLOYMENT, Home
 
@@ -345,7 +346,7 @@ def end_all(
     left = wait_until_gone(_members(place, others), seconds)
     if left:
         if seconds:
-            say(f"{len(left)} processes did not end by themselves; ending them")
+            say(f"{counted(len(left), 'process', 'processes')} did not end when asked; killing")
         left |= _members(place, others)
         kill(left, signal.SIGKILL)
         left = wait_until_gone(left, KILL_SECONDS)

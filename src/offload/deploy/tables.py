@@ -209,7 +209,7 @@ def _checked(table: Any, known: dict[str, tuple[type, str]], path: str, where: s
     for key, value in table.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(dict.fromkeys(known))}"
             raise UsageError(f"{path}: {where} has no key {key}", hint)
         kind, attribute = known[key]
         if type(value) is not kind and not (key == "storage" and type(value) is str):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from offload.compute.commands.execute import end_group, exit_code
-from offload.compute.commands.programs import CommandNotFoundError, NotExecutableError, resolve
+from offload.compute.commands.programs import CommandNotFoundError, NotExecutableError, resolve, search_path
 from offload.compute.commands.sessions import is_alive
 
 Process = subprocess.Popen[bytes]
@@ -98,5 +98,21 @@ def test_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.hint == "a file of that name is here: ./here"
     monkeypatch.setenv("PATH", f".:{tmp_path}/bin")
     assert resolve("here") == f"{tmp_path}/here"
+    monkeypatch.setenv("PATH", "bin:/usr/bin::../x:.")
+    assert search_path() == f"{tmp_path}/bin:/usr/bin::{tmp_path.parent}/x:.:{tmp_path}"
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{tmp_path}/later")
     assert resolve("plain") == f"{tmp_path}/later/plain"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("sort a | head", "a shell understands it: offload run -- sh -c 'sort a | head'"),
+        ("cd", "cd is a part of the shell: offload run -- sh -c 'cd ...'"),
+        ("own", "functions and aliases of your shell are known to it alone: write what it does, or a script"),
+    ],
+)
+def test_what_only_a_shell_knows(name: str, hint: str) -> None:
+    with pytest.raises(CommandNotFoundError) as caught:
+        resolve(name)
+    assert caught.value.hint == hint

@@ -13,7 +13,14 @@ _STATEFUL = frozenset(
     "history jobs local logout popd pushd read readonly return set setopt shift shopt source suspend trap typeset "
     "ulimit umask unalias unset unsetopt wait".split()
 )
+# What looks at this directory or changes it, or needs the terminal: in a scratch directory it would do nothing of use.
+_HERE = frozenset(
+    "apt btop chgrp chmod chown clear conda cp crontab dir du emacs find git htop kill killall la less ll ln ls "
+    "mamba man micro mkdir mkfifo mktemp more mount mv nano nvim pip ps reset rm rmdir rsync scp screen sftp ssh "
+    "su sudo sync tmux top touch tree truncate tty umount uv vi vim watch which".split()
+)
 _OWN = ("builtin", "keyword", "function", "reserved")
+_PLAIN = _STATEFUL | _HERE
 _REDIRECTIONS = ("<", ">")
 
 
@@ -54,7 +61,7 @@ def rewritten(mode: str, shell: str, program: str, kind: str, alias: str, line: 
     if not words or operators is None or text[0] in "#!" or words[0] in ("offload", program):
         return line
     commands = [part.split()[0] for part in _parts(text, operators) if part.split()]
-    if mode == "wrap" and (kind in _OWN or not _STATEFUL.isdisjoint(commands) or _goes_on(text, operators)):
+    if mode == "wrap" and (kind in _OWN or not _PLAIN.isdisjoint(commands) or _goes_on(text, operators)):
         return line
     if alias:
         text = alias + text[len(words[0]) :]

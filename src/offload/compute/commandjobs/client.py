@@ -6,6 +6,7 @@ import os
 import time
 
 from offload.compute.commandjobs.messages import NO_WORKERS, CommandSubmission, Leave, Watch
+from offload.compute.commands.programs import search_path
 from offload.compute.jobs.messages import dump, load
 from offload.errors import StorageError
 from offload.storage.patient import Patience
@@ -98,8 +99,7 @@ class CommandJobs:
         tickets: list[Ticket] = []
         for start in range(0, len(plans), MOST_PLANS):
             some = list(plans[start : start + MOST_PLANS])
-            path = os.environ.get("PATH", os.defpath)
-            message = CommandSubmission(self.client, some, os.getcwd(), path, detach)
+            message = CommandSubmission(self.client, some, os.getcwd(), search_path(), detach)
             tickets += self._ask("", message)
         return tickets
 

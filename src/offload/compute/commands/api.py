@@ -7,6 +7,7 @@ import sys
 
 from offload.compute.commands.request import Request
 from offload.errors import CommandError, UsageError
+from offload.notices import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class CommandResult:
 
     def __repr__(self) -> str:
         how = "recalled" if self.recalled else "computed"
-        return f"<CommandResult {self.argv!r}: exit code {self.exit_code}, {how}, {len(self.stdout):,} bytes>"
+        return f"<CommandResult {self.argv!r}: exit code {self.exit_code}, {how}, {counted(len(self.stdout), 'byte')}>"
 
 
 def run(

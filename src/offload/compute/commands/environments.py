@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from offload.compute.commands.code import project_code
+from offload.compute.commands.programs import search_path
 from offload.compute.commands.request import quoted
 from offload.compute.commands.software import installed, prefixes
 from offload.errors import UsageError
@@ -37,7 +38,7 @@ class NamedEnvironment:
 
     def variables(self, search: str | None = None) -> dict[str, str]:
         """Return what a command finds in its environment besides the usual; it does not count."""
-        path = f"{self.prefix}/bin{os.pathsep}{search or os.environ.get('PATH', os.defpath)}"
+        path = f"{self.prefix}/bin{os.pathsep}{search or search_path()}"
         return {"PATH": path, "CONDA_PREFIX" if self.is_conda else "VIRTUAL_ENV": self.prefix}
 
     def manifest(self, files: FileChecksums) -> list[str]:

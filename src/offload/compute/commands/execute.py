@@ -7,7 +7,7 @@ import signal
 import time
 
 from offload.compute.commands.guardian import guardian
-from offload.compute.commands.programs import NotExecutableError
+from offload.compute.commands.programs import NotExecutableError, search_path
 from offload.compute.commands.sessions import is_alive, send
 from offload.identity.commands import ENVIRONMENT
 from offload.storage.home import home_path
@@ -53,7 +53,7 @@ class Interrupted(KeyboardInterrupt):
 def environment(scratch: Scratch, variables: Mapping[str, str], search: str | None = None) -> dict[str, str]:
     """Return the whole environment of a command; `search` is its PATH, by default this process's."""
     return {
-        "PATH": search or os.environ.get("PATH", os.defpath),
+        "PATH": search or search_path(),
         "HOME": scratch.file("home"),
         "TMPDIR": scratch.file("tmp"),
         # What a command computes with offload in its turn is kept; its own home is gone after it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from offload.compute.commands.request import quoted
 from offload.errors import OffloadError
 
 
@@ -31,8 +32,18 @@ def own_program(name: str, path: str | None = None) -> str | None:
 
 
 def search_path() -> str:
-    """Return where programs are looked for: ``PATH``."""
-    return os.environ.get("PATH", os.defpath)
+    """Return where programs are looked for: ``PATH``, with the place of each directory that is relative to this one.
+
+    A command runs in another directory, where ``bin`` would be another place. What lies there itself comes first where
+    the current directory is named.
+    """
+    places: list[str] = []
+    for part in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        if part[:1] in ("", "/"):
+            places.append(part)
+        else:
+            places += [".", os.path.abspath(part)] if os.path.normpath(part) == "." else [os.path.abspath(part)]
+    return os.pathsep.join(places)
 
 
 def interpreter(program: str, path: str | None = None) -> tuple[str, str] | None:
@@ -55,14 +66,18 @@ def interpreter(program: str, path: str | None = None) -> tuple[str, str] | None
 
 
 _BUILTINS = frozenset(
-    ". [[ alias bg cd declare eval export fg let local set source type ulimit umask unset wait".split()
+    ". : [[ alias bg bind builtin case cd declare dirs disown eval exec exit export fg for function getopts hash help "
+    "history if jobs let local mapfile popd pushd read readonly return select set shift shopt source time times trap "
+    "typeset ulimit umask unalias unset until wait while".split()
 )
 
 
-def _shell_hint(name: str) -> str | None:
-    if name in _BUILTINS or any(letter in name for letter in " |;&<>$"):
-        return "a shell understands it: offload run -- sh -c TEXT"
-    return None
+def _shell_hint(name: str) -> str:
+    if any(letter in name for letter in " |;&<>$"):
+        return f"a shell understands it: offload run -- sh -c {quoted(name)}"
+    if name in _BUILTINS:
+        return f"{name} is a part of the shell: offload run -- sh -c '{name} ...'"
+    return "functions and aliases of your shell are known to it alone: write what it does, or a script"
 
 
 def resolve(name: str, path: str | None = None) -> str:

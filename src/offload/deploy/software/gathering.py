@@ -18,6 +18,7 @@ from offload.deploy.software.platforms import Platform, wheel_of
 from offload.deploy.software.sending import Wheel
 from offload.deploy.software.wanted import Wanted
 from offload.errors import OffloadError
+from offload.notices import counted
 
 FETCH_SECONDS, PIP_SECONDS = 2400.0, 600.0
 INDEX_FROM = 20_000_000
@@ -129,7 +130,7 @@ class Gathering:
         if wheel is None and not self._facts["pip"]:
             self._say("there is no pip, so no index is asked there")
             return missing
-        self._say(f"asking an index there for {len(asked)} wheels")
+        self._say(f"asking an index there for {counted(len(asked), 'wheel')}")
         request = {"do": "fetch", "home": self._home, "wanted": [str(one) for one in asked], "pip": wheel}
         answer = ask(self._site, self._python, request, FETCH_SECONDS)
         self._there = [*self._there, *answer["fetched"]]
@@ -168,7 +169,7 @@ class Gathering:
                 f"{_tags_of(fixed[0])}, there is {self._platform}",
                 "install it there, and name that Python: python:/path/of/python",
             )
-        self._say(f"downloading {len(elsewhere)} wheels for {self._platform} here")
+        self._say(f"downloading {counted(len(elsewhere), 'wheel')} for {self._platform} here")
         reason = download([str(one) for one in elsewhere], self._platform, folder)
         names = os.listdir(folder)
         lacking = []

@@ -14,6 +14,7 @@ from offload.deploy.software.pips import pip_wheel
 from offload.deploy.software.sending import Sending
 from offload.deploy.software.wanted import OWN, Needs
 from offload.errors import DiskFullError, OffloadError
+from offload.notices import counted
 
 FACTS_SECONDS = 60.0
 BUILD_SECONDS, SLOWEST = 2400.0, 20_000
@@ -114,16 +115,17 @@ def made(
         return Prepared(f"{looked.ready}/bin/python", environment=looked.ready, cached=len(wanted.wanted), **common)
     if looked.python is None:
         raise no_python(site, looked, chosen, "")
-    say(f"making an environment of {len(wanted.wanted)} distributions with {looked.python}")
+    say(f"making an environment of {counted(len(wanted.wanted), 'distribution')} with {looked.python}")
     facts = ask(site, looked.python, {"do": "facts", "home": looked.home}, FACTS_SECONDS)
     gathering = Gathering(site, looked.home, looked.python, facts, say)
     with gathering.sources(wanted.wanted, pip_wheel()) as found:
         _check_room(site, looked.home, found.size, facts["free"])
         if found.cached or found.fetched:
-            say(f"{found.cached} wheels are there, {found.fetched} have come from an index there")
+            fetched = counted(found.fetched, "has", "have")
+            say(f"{counted(found.cached, 'wheel is', 'wheels are')} there, {fetched} come from an index there")
         stream = Sending(found.to_send, say)
         if found.to_send:
-            say(f"sending {len(found.to_send)} wheels, {found.sending_text}")
+            say(f"sending {counted(len(found.to_send), 'wheel')}, {found.sending_text}")
         request = {
             "do": "build",
             "home": looked.home,

@@ -13,6 +13,7 @@ from typing import IO
 
 from offload.deploy.software.installed import Installed
 from offload.deploy.software.packing import pack
+from offload.notices import counted
 
 _AHEAD = 2
 _PIECE = 1 << 20
@@ -64,7 +65,7 @@ class Sending:
                         packed.result().close()
         yield json.dumps({"end": True}).encode() + b"\n"
         if self._wheels:
-            self._say(f"sent {self.count} of {len(self._wheels)} wheels, {_megabytes(self.size)}")
+            self._say(f"sent {self.count} of {counted(len(self._wheels), 'wheel')}, {_megabytes(self.size)}")
 
     def _framed(self, name: str, file: IO[bytes]) -> Iterator[bytes]:
         digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
@@ -76,7 +77,9 @@ class Sending:
             self.size += len(piece)
             if time.monotonic() - self._said > _SAY_EVERY:
                 self._said = time.monotonic()
-                self._say(f"sending {self.count + 1} of {len(self._wheels)} wheels, {_megabytes(self.size)} so far")
+                self._say(
+                    f"sending {self.count + 1} of {counted(len(self._wheels), 'wheel')}, {_megabytes(self.size)} so far"
+                )
 
 
 def _packed(source: Installed | str) -> IO[bytes]:
