@@ -30,6 +30,7 @@ from offload.deploy.told import announce, until_told, withdraw
 from offload.errors import OffloadError
 from offload.storage.service.listening import server_context
 from offload.storage.service.servicelog import calm, line_logger
+from offload.storage.service.software import explained
 
 CONNECT_SECONDS, PAUSE = 60.0, 0.2
 EXISTING_SECONDS = 600.0  # for a scheduler of others, which nobody here starts again
@@ -43,6 +44,16 @@ def connect(place: Place) -> DaskEngine:
     OffloadError
         If it does not come up in time.
     """
+    try:
+        return _connect(place)
+    except Exception as exc:  # of whatever module it has to load now
+        lost = explained(exc, place.name)
+        if lost is None:
+            raise
+        raise OffloadError(f"{place.name} cannot go on: {lost.message}", lost.hint) from exc
+
+
+def _connect(place: Place) -> DaskEngine:
     from distributed import Client
 
     from offload.deploy.daskside import security_of

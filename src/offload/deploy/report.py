@@ -147,7 +147,15 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
         words = said(told["services"][0]) if state == "dead" else ""
         return [OffloadError(f"the deployment {name} {what}{words}", hint.format(name=name))]
     logs = f"offload logs {name} --worker"
-    found = [
+    found = []
+    if told.get("gone"):
+        found.append(
+            OffloadError(
+                f"the environment {told['gone']} that {name} runs on is gone: nothing new can be started",
+                f"offload down {name}, then offload up {name}",
+            )
+        )
+    found += [
         OffloadError(
             f"the {service['name']} of {name} is {service['state']}{said(service)}",
             service.get("hint", f"{logs} {service['name']}"),

@@ -111,7 +111,8 @@ class Flights:
                 try:
                     self._carrier = self._start()
                 except Exception as exc:  # whatever it is, users see what they wait for, and it is tried again
-                    self.trouble = f"the scheduler is away: {exc.message if isinstance(exc, OffloadError) else exc}"
+                    said = f"{exc.message}; {exc.hint}" if isinstance(exc, OffloadError) and exc.hint else str(exc)
+                    self.trouble = f"the scheduler is away: {said}"
                     time.sleep(PAUSE)
                     return
                 self.workers = self._carrier.workers

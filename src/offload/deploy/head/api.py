@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from offload.deploy.head.asked import asked
 from offload.deploy.head.proxy import ADMITTED, DashboardProxy
 from offload.deploy.head.sharing import GRANT, Sharing
 from offload.deploy.head.supervisor import Head, log
@@ -16,8 +17,10 @@ from offload.deploy.spec import MOST_WORKERS, WORKER
 from offload.errors import OffloadError, RefusedError, StorageError, UsageError
 from offload.storage.service.admission import Admission, Grant
 from offload.storage.service.guard import unnamed
+from offload.storage.service.software import explained
 
 COOKIE = "offload"
+_LARGEST = 1 << 63
 _WATCHING = ("/v1/status", "/v1/contact", "/v1/logs", "/v1/certificate")  # whoever only watches keeps nothing alive
 
 
@@ -48,6 +51,11 @@ def application(head: Head, admission: Admission) -> web.Application:
             response: web.StreamResponse = await handler(request)
         except OffloadError as exc:
             return web.json_response({"error": exc.message, "hint": exc.hint}, status=400)
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception as exc:  # one that nobody foresaw: whoever asks is to understand the answer all the same
+            log(f"{request.method} {request.path}: {type(exc).__name__}: {exc}")
+            return web.json_response(_internal(head.place.name, exc), status=500)
         return response
 
     async def status(request: web.Request) -> web.Response:
@@ -61,7 +69,7 @@ def application(head: Head, admission: Admission) -> web.Application:
         return web.json_response(vars(head.contact))
 
     async def scale(request: web.Request) -> web.Response:
-        told = await request.json()
+        told = await asked(request)
         workers, group = told.get("workers"), told.get("group", WORKER)
         if type(workers) is not int or not 0 <= workers <= MOST_WORKERS:
             return web.json_response({"error": f"workers is a number from 0 to {MOST_WORKERS}"}, status=400)
@@ -69,7 +77,7 @@ def application(head: Head, admission: Admission) -> web.Application:
         return web.json_response(await head.status())
 
     async def adapt(request: web.Request) -> web.Response:
-        told = await request.json()
+        told = await asked(request)
         minimum, maximum = told.get("minimum"), told.get("maximum")
         if type(minimum) is not int or type(maximum) is not int or not 0 <= minimum <= maximum <= MOST_WORKERS:
             reason = f"minimum and maximum are numbers from 0 to {MOST_WORKERS}, the smaller one first"
@@ -78,7 +86,7 @@ def application(head: Head, admission: Admission) -> web.Application:
         return web.json_response(await head.status())
 
     async def logs(request: web.Request) -> web.Response:
-        told = await request.json()
+        told = await asked(request)
         read, lines, only = told.get("read"), told.get("lines", 0), told.get("only")
         if not (read is None or (isinstance(read, dict) and all(map(_is_position, read.values())))):
             return web.json_response({"error": "read is what an earlier answer gave"}, status=400)
@@ -111,8 +119,16 @@ def application(head: Head, admission: Admission) -> web.Application:
     return app
 
 
+def _internal(name: str, error: Exception) -> dict[str, str]:
+    """Return what is answered when a request could not be served."""
+    lost = explained(error, name)
+    if lost is not None:
+        return {"error": f"{name} cannot go on: {lost.message}", "hint": str(lost.hint)}
+    return {"error": f"internal error of the head of {name}: {type(error).__name__}: {error}", "hint": "offload logs"}
+
+
 def _is_position(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(type(number) is int and number >= 0 for number in value)
+    return isinstance(value, list) and len(value) == 2 and all(type(n) is int and 0 <= n < _LARGEST for n in value)
 
 
 def _who(request: web.Request, admission: Admission) -> Grant | None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
 
 from aiohttp import web
 
 from offload.compute.places import Place
 from offload.deploy import clientcerts, grants
+from offload.deploy.head.asked import asked
 from offload.errors import OffloadError, UsageError
 from offload.storage.service.admission import Grant, owner
 
 GRANT = "offload_grant"
 """The key of a request under which stands the grant of its sender; None for the owner."""
+
+LONGEST = 1e10
+"""Seconds: no invitation is for centuries."""
 
 
 class Sharing:
@@ -44,37 +47,29 @@ class Sharing:
 
     async def _give(self, request: web.Request) -> web.Response:
         self._check_owner(request)
-        told = await _told(request)
+        told = await asked(request)
         label, seconds = told.get("label", ""), told.get("seconds")
-        if not isinstance(label, str) or not (seconds is None or isinstance(seconds, int | float)):
-            raise UsageError("label is a text, and seconds are a number")
+        if not isinstance(label, str) or not label.isprintable():
+            raise UsageError("label is a line of text")
+        if not (seconds is None or (type(seconds) in (int, float) and 0 < seconds < LONGEST)):
+            raise UsageError("seconds are a number above 0")
         grant, token = await asyncio.to_thread(grants.give, self._place, label, seconds)
         return web.json_response({**grants.described(grant), "token": token, "owner": owner()})
 
     async def _revoke(self, request: web.Request) -> web.Response:
         self._check_owner(request)
-        ended = await asyncio.to_thread(grants.revoke, self._place, str((await _told(request)).get("grant")))
+        ended = await asyncio.to_thread(grants.revoke, self._place, str((await asked(request)).get("grant")))
         return web.json_response(grants.described(ended))
 
     async def _certificate(self, request: web.Request) -> web.Response:
-        asked = (await _told(request)).get("request")
-        if not isinstance(asked, str):
+        signed = (await asked(request)).get("request")
+        if not isinstance(signed, str):
             raise UsageError("request is the text of a request for a certificate")
         grant: Grant | None = request[GRANT]
         label, expires = ("owner", None) if grant is None else (grant.label, grant.expires)
-        certificate, end = await asyncio.to_thread(clientcerts.sign, self._place.keys, asked, label, expires)
+        certificate, end = await asyncio.to_thread(clientcerts.sign, self._place.keys, signed, label, expires)
         return web.json_response({"certificate": certificate, "seconds": end - time.time(), "expires": expires})
 
     def _check_owner(self, request: web.Request) -> None:
         if request[GRANT] is not None:
             raise OffloadError(f"only the owner of {self._place.name} invites", f"ask {owner()}")
-
-
-async def _told(request: web.Request) -> dict[str, Any]:
-    try:
-        told = await request.json()
-    except ValueError:
-        told = None
-    if not isinstance(told, dict):
-        raise UsageError("a JSON object is needed")
-    return told

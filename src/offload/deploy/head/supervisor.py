@@ -29,6 +29,7 @@ from offload.deploy.spec import LOCAL, WORKER, Spec, spec_of
 from offload.deploy.workers.groups import Group, Groups
 from offload.errors import OffloadError, StorageError, UsageError
 from offload.storage.filesystems import translated
+from offload.storage.service.software import gone
 
 FIRST_RESULT = 1.0  # seconds in which the first workers are connected, where they have a processor each
 
@@ -273,6 +274,7 @@ class Head:
             "overtime": self.groups.queue.overtime if self.groups.queue is not None else [],
             "services": services,
             "workers": workers,
+            "gone": gone(),  # the environment, where somebody has removed it
         }
 
     def _desired(self, group: Group) -> int:

@@ -11,6 +11,7 @@ from aiohttp import web
 from offload.errors import OffloadError, RefusedError, StorageError
 from offload.storage.service.failures import to_body
 from offload.storage.service.servicelog import log
+from offload.storage.service.software import explained
 from offload.storage.service.transfer import cut
 
 if TYPE_CHECKING:
@@ -120,6 +121,10 @@ class Guard:
             if self.stopping:
                 return self._goodbye()
             log(f"error: {request.method} {request.path}: {type(error).__name__}: {error}")
+            lost = explained(error)
+            if lost is not None:
+                self.trouble = time.time(), lost.message
+                return failure(500, "StorageError", f"the {self._what} cannot go on: {lost.message}", lost.hint)
             self.trouble = time.time(), f"{request.method} {request.path}: {type(error).__name__}: {error}"[:_LINE]
             return failure(500, "StorageError", f"internal error of the {self._what}: {type(error).__name__}: {error}")
         finally:
@@ -133,9 +138,9 @@ class Guard:
         return refused
 
 
-def failure(status: int, kind: str, message: str) -> web.Response:
+def failure(status: int, kind: str, message: str, hint: str | None = None) -> web.Response:
     """Give an answer that tells of an error."""
-    return web.json_response({"error": kind, "message": message, "hint": None}, status=status)
+    return web.json_response({"error": kind, "message": message, "hint": hint}, status=status)
 
 
 async def unnamed(_: web.Request, response: web.StreamResponse) -> None:
