@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import time
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ from offload.storage.remote.database import HttpDatabase
 from offload.storage.remote.store import HttpStore
 from offload.storage.rows import Usage
 from offload.storage.service import pipe, transfer
+from offload.storage.service.app import UPLOADS
 from offload.storage.service.listening import bind
 from offload.storage.service.serving import ServiceThread
 from offload.storage.sparse import SparseWriter
@@ -111,6 +113,23 @@ def test_slow_clients_hold_up_nobody(served: Served, store: HttpStore) -> None:
     assert store.get([checksum(b"quick")]) == [b"quick"]
     for connection in slow:
         connection.close()
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_uploads_that_stall_hold_up_no_small_ones(served: Served, store: HttpStore, large: bool) -> None:
+    count = 2 * BLOCK if large else 1000
+    head = f"POST /v1/buffers HTTP/1.1\r\n{HEAD}Content-Length: {count + 1}\r\n\r\n".encode()
+    slow = [send(served, head + bytes(count)) for _ in range(2 * UPLOADS)]
+    assert store.put([b"quick"]) == [checksum(b"quick")]
+    assert store.put_stream([b"stream"]) == checksum(b"stream")
+    assert store.put_stream([b"named"], checksum(b"named")) == checksum(b"named")
+    assert not select.select(slow, [], [], 0)[0]  # none has been given up meanwhile
+    for connection in slow:
+        connection.sendall(b"x")
+    for connection in slow:
+        assert b"201" in connection.recv(1000)
+        connection.close()
+    assert store.has([checksum(bytes(count) + b"x")]) == [True]
 
 
 def test_the_source_of_a_stream_fails(store: HttpStore, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ class Batches:
 
     async def put(self, request: web.Request) -> web.Response:
         """Keep many buffers that come as frames; gives their checksums."""
-        checksums = await through_thread(request, self._threads.uploads, lambda pipe: _take(self._store, pipe))
+        checksums = await through_thread(request, self._threads, lambda pipe: _take(self._store, pipe))
         return web.Response(body=wire.pack_checksums(checksums), content_type=wire.BINARY)
 
     async def lease(self, request: web.Request) -> web.Response:

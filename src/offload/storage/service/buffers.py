@@ -63,7 +63,7 @@ class Buffers:
                 self._written(name)
             return name
 
-        return web.Response(status=201, text=await through_thread(request, self._threads.uploads, work) + "\n")
+        return web.Response(status=201, text=await through_thread(request, self._threads, work) + "\n")
 
     def _written(self, checksum: str) -> None:
         """Remember that a file is good, because it was just written, or compared with what came."""

@@ -11,10 +11,11 @@ from offload.storage.service.wire import PIECE, FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from concurrent.futures import Executor
     from typing import TypeVar
 
     from aiohttp import web
+
+    from offload.storage.service.transfer import Threads
 
     T = TypeVar("T")
 
@@ -37,6 +38,7 @@ class Pipe:
         self._room = asyncio.Semaphore(AHEAD)
         self._queue: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
         self._ended = False
+        self._come: asyncio.Future[bool] = loop.create_future()
         self._buffer = b""
         self._position = 0
 
@@ -59,6 +61,8 @@ class Pipe:
                         await self._room.acquire()
                         self._queue.put(b"".join(waiting) if len(waiting) > 1 else waiting[0])
                         waiting, size = [], 0
+                        if data:
+                            self._tell(whole=False)
                     if not data:
                         break
             self._queue.put(b"")
@@ -69,6 +73,16 @@ class Pipe:
             raise error
         except Exception as error:  # whatever a broken connection or a malformed body makes aiohttp raise
             self._queue.put(BrokenOffError(f"{type(error).__name__}: {error}"))
+        finally:
+            self._tell(whole=True)
+
+    def _tell(self, whole: bool) -> None:
+        if not self._come.done():
+            self._come.set_result(whole)
+
+    async def is_small(self) -> bool:
+        """Wait for the first piece; tell whether that is all, so that whoever takes it waits for no client."""
+        return await asyncio.shield(self._come)
 
     # In the thread
 
@@ -120,12 +134,16 @@ class Pipe:
         return not self._buffer
 
 
-async def through_thread(request: web.Request, executor: Executor, work: Callable[[Pipe], T]) -> T:
-    """Let a thread work on the body of a request while it comes in."""
+async def through_thread(request: web.Request, threads: Threads, work: Callable[[Pipe], T]) -> T:
+    """Let a thread work on the body of a request: on a small one when it is there, on a large one while it comes in.
+
+    So only large bodies, whose clients may be slow, take the threads that are for uploads.
+    """
     loop = asyncio.get_running_loop()
     pipe = Pipe(loop)
     feeding = loop.create_task(pipe.feed(request))
     try:
+        executor = threads.calls if await pipe.is_small() else threads.uploads
         return await asyncio.shield(loop.run_in_executor(executor, work, pipe))
     except BrokenOffError as error:
         raise StorageError(f"the request broke off: {error}") from error

@@ -26,7 +26,7 @@ class Threads:
     Parameters
     ----------
     calls, uploads : Executor
-        Kept apart, so that slow uploads never hold up anything but uploads.
+        Kept apart, so that slow uploads never hold up anything but large uploads.
     """
 
     def __init__(self, calls: Executor, uploads: Executor) -> None:
