@@ -32,6 +32,7 @@ from tests.deploy.test_local import eventually
     [
         ("scheduler.idle-timeout", "8s", None),
         ("scheduler.no-workers-timeout", "1m", None),
+        ("scheduler.worker-ttl", "10s", None),
         ("worker.lifetime.duration", "1h", None),
         ("worker.multiprocessing-method", "fork", "spawn"),
         ("scheduler.pickle", False, True),

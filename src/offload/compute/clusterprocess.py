@@ -19,6 +19,8 @@ import distributed
 from distributed.security import Security
 
 from offload.compute import dasksettings
+from offload.compute.nanny import WatchingNanny
+from offload.compute.silence import Silence
 from offload.compute.workerstart import StartError, check_memory, plain
 
 TLS = ("tls_ca_file", "tls_client_cert", "tls_client_key")
@@ -34,6 +36,10 @@ class _NoHTTP:
 
 class Scheduler(_NoHTTP, distributed.Scheduler):
     """A scheduler without dashboard, metrics and health pages."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.silence = Silence(self)
 
 
 class Worker(_NoHTTP, distributed.Worker):
@@ -77,7 +83,7 @@ def serve(workers: int, contact: int) -> None:
     options = {**common, "nthreads": 1, "worker_class": Worker, "silence_logs": 40}
     with distributed.SpecCluster(
         scheduler={"cls": Scheduler, "options": {**common, "dashboard": False}},
-        workers={number: {"cls": distributed.Nanny, "options": options} for number in range(workers)},
+        workers={number: {"cls": WatchingNanny, "options": options} for number in range(workers)},
         security=security,
         silence_logs=40,
     ) as cluster:

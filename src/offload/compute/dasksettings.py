@@ -18,6 +18,7 @@ FAILURES = 3
 FIXED: dict[str, Any] = {
     "distributed.scheduler.idle-timeout": None,
     "distributed.scheduler.no-workers-timeout": None,
+    "distributed.scheduler.worker-ttl": None,  # see offload.compute.silence
     "distributed.scheduler.contact-address": None,
     "distributed.scheduler.blocked-handlers": [],
     "distributed.scheduler.pickle": True,
@@ -28,6 +29,9 @@ FIXED: dict[str, Any] = {
     "distributed.client.preload": [],
 }
 """What the user's configuration has no say in: how long all of this lives, and how its parts talk to each other."""
+
+DEFAULTS = {"distributed.scheduler.worker-ttl": "5 minutes"}
+"""What Dask itself says of these, where that is something else: it is nothing to remark."""
 
 
 class DaskConfigurationError(OffloadError):
@@ -124,7 +128,7 @@ def own_settings() -> tuple[dict[str, Any], list[str]]:
     settings, remarks = dict(FIXED), []
     for name, value in FIXED.items():
         given = dask.config.get(name, value)
-        if given != value:
+        if given not in (value, DEFAULTS.get(name, value)):
             remarks.append(f"Dask's setting {name}: {given} does not count here")
     for name, (works, default) in CHECKED.items():
         given = dask.config.get(name, None)

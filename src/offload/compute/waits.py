@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 SECONDS = 10.0
 """In which head and job service have to answer; nobody waits for it."""
 
+SILENT = "silent"
+"""The state of a worker that is connected, and of which nothing is heard."""
+
+ENGAGED = "it is in code that lets nothing else of it run"
+"""What a silent worker says that is at work."""
+
 
 def reason(place: Place, calls: int) -> str:
     """Return what some calls of this process wait for on a deployment; "" where they run, or nobody can tell.
@@ -89,12 +95,17 @@ def waiting(told: dict[str, Any], what: str, one: bool) -> list[str]:
         if service["state"] != "running":
             found.append(f"{what} {verb}: the {service['name']} is {service['state']}{said(service)}")
     workers = told["workers"]
-    if any(worker["state"] == "connected" for worker in workers):
+    if any(worker["state"] == "connected" or _is_engaged(worker) for worker in workers):
         return found + _waits_for_resources(told)
     if not workers:
         return [*found, f"{what} {verb}: there are no workers{' yet' if is_adaptive(told) else ''}"]
     reasons = "; ".join(not_connected(worker) for worker in workers[:3])
-    return [*found, f"{what} {verb}: no workers are connected: {reasons}"]
+    connected = "no worker answers" if any(one["state"] == SILENT for one in workers) else "no workers are connected"
+    return [*found, f"{what} {verb}: {connected}: {reasons}"]
+
+
+def _is_engaged(worker: dict[str, Any]) -> bool:
+    return worker["state"] == SILENT and worker.get("says") == ENGAGED
 
 
 def is_adaptive(told: dict[str, Any]) -> bool:
@@ -123,6 +134,8 @@ def _waits_for_resources(told: dict[str, Any]) -> list[str]:
 
 def not_connected(worker: dict[str, Any]) -> str:
     """Return how a worker is that is not connected."""
+    if worker["state"] == SILENT:
+        return f"{worker['name']} has not been heard of for {worker['seconds']:.0f} s{said(worker)}"
     ended = {0: f"is {worker['state']}", 1: "ended once"}.get(worker["restarts"], f"ended {worker['restarts']} times")
     return f"{worker['name']} {ended}{said(worker)}"
 

@@ -21,6 +21,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 
 from offload.compute.places import Place
+from offload.compute.silence import Silence
 from offload.compute.workerstart import plain
 from offload.deploy import credentials
 from offload.deploy.durations import Durations
@@ -74,6 +75,7 @@ class HeadScheduler(Scheduler):
         self.handlers["demand"] = self.demand
         self.end_reason = ""
         self.durations = Durations(self)
+        self.silence = Silence(self)
 
     async def close(self, timeout: float | None = None, reason: str = "unknown") -> None:
         """Close, and remember why."""

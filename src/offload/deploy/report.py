@@ -11,7 +11,7 @@ import psutil
 
 from offload.compute.contact import AWAY, ELSEWHERE, REFUSED, Contact
 from offload.compute.places import Place
-from offload.compute.waits import is_adaptive, not_connected, said, settle, waits
+from offload.compute.waits import SILENT, is_adaptive, not_connected, said, settle, waits
 from offload.deploy import launch
 from offload.deploy.processes import last_words
 from offload.deploy.quantities import duration_text
@@ -63,7 +63,7 @@ def report(place: Place) -> dict[str, Any]:
     told["services"] = [_service(place, contact, service) for service in services]
     settle(told["workers"])
     for worker in told["workers"]:
-        if worker["state"] != "connected":
+        if worker["state"] not in ("connected", SILENT):
             worker["says"] = worker["says"] or _last_line(place, worker["name"])
     told["worker_jobs"] = counted_jobs(told["workers"], told.get("desired", 0))
     told["waits"] = waits(told)
@@ -166,7 +166,7 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
     found += [
         OffloadError(not_connected(worker), f"{logs} {worker['name']}")
         for worker in told["workers"]
-        if worker["state"] == "lost" or (worker["state"] != "connected" and worker["restarts"])
+        if worker["state"] in ("lost", SILENT) or (worker["state"] != "connected" and worker["restarts"])
     ]
     if told["jobs"] is not None and told["jobs"].get("trouble"):
         found.append(OffloadError(f"the job service of {name} failed: {told['jobs']['trouble']}", f"{logs} jobs"))

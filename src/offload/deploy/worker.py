@@ -17,11 +17,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from distributed import Nanny
 from distributed.core import Status
 
 from offload.compute import dasksettings
 from offload.compute.contact import Contact
+from offload.compute.nanny import WatchingNanny
 from offload.compute.places import Place
 from offload.compute.resources import PLAIN, Resources, parse_resources
 from offload.compute.workerstart import StartError, check_memory, plain
@@ -151,7 +151,7 @@ async def _running(
         ports = ports_for_workers(whole.ports, contact.addresses())
         options |= dict.fromkeys(("port", "worker_port") if watched else ("port",), ports)
     if watched:
-        made: Any = Nanny(contact.scheduler, worker_class=QuietWorker, **options)
+        made: Any = WatchingNanny(contact.scheduler, worker_class=QuietWorker, **options)
     else:
         made = QuietWorker(contact.scheduler, **options)
     try:

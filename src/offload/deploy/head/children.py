@@ -110,6 +110,12 @@ class Child(Member):
             await self._end_process(process)
         self.state = "ended"
 
+    def kill(self) -> None:
+        """End it by force, with its worker; it is started again."""
+        if self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+
     async def _end_process(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None
         process.stdin.close()

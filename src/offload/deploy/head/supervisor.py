@@ -19,6 +19,7 @@ from offload.deploy import envfile
 from offload.deploy.head.adaptive import Adaptive
 from offload.deploy.head.children import Child
 from offload.deploy.head.container import end_with_it
+from offload.deploy.head.frozen import end_frozen
 from offload.deploy.head.idle import Idle, of_scheduler, of_service
 from offload.deploy.head.link import SchedulerLink, ServiceLink
 from offload.deploy.head.services import Services
@@ -85,6 +86,7 @@ class Head:
         self._used: asyncio.Task[None] | None = None
         self._contained: asyncio.Task[None] | None = None
         self._there: asyncio.Task[None] | None = None
+        self._frozen: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> list[Child]:
@@ -119,6 +121,8 @@ class Head:
                 free -= min(group.spec.least(), free)
         for service in self.running:
             await service.first_ready()
+        if own:
+            self._frozen = asyncio.create_task(end_frozen(self.link, self.groups, log), name="frozen")
         for group in self.groups if own else ():
             group.workers.grow(group.spec.least(), after=FIRST_RESULT)
             if group.spec.maximum is not None:
@@ -196,7 +200,7 @@ class Head:
 
     async def _bring_down(self) -> None:
         """Bring everything down, workers first."""
-        for task in (self.starting, self._idle, None if self._moves else self._move):
+        for task in (self.starting, self._frozen, self._idle, None if self._moves else self._move):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)

@@ -90,6 +90,10 @@ class Workers:
     def __contains__(self, name: str) -> bool:
         return any(name in child.names for child in self._children.values())
 
+    def member(self, name: str) -> Member | None:
+        """Return the one of a name, if it is one of these."""
+        return self._children.get(name)
+
     async def scale(self, count: int) -> None:
         """Have so many workers; those that go hand over what they hold, idle ones first.
 

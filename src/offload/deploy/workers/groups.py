@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from offload.compute.places import Place
 from offload.compute.resources import PLAIN, Resources, parse_resources
+from offload.compute.waits import SILENT
 from offload.deploy.head.link import SchedulerLink
 from offload.deploy.spec import LOCAL, Spec
 from offload.deploy.workers.base import Workers
@@ -15,6 +17,10 @@ from offload.deploy.workers.local import local_workers
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.deploy.workers.queued import Queue
+
+
+TOLD_AFTER = 15.0
+"""Seconds without a word from a worker, after which that is told."""
 
 
 class Group:
@@ -63,6 +69,7 @@ class Groups:
 
     def __init__(self, place: Place, spec: Spec, link: SchedulerLink, say: Callable[[str], None]) -> None:
         self._link = link
+        self._own = spec.scheduler is None
         self.queue: Queue | None = None
         self.reached = False
         if spec.systems():
@@ -115,8 +122,25 @@ class Groups:
         return found + [{"pid": None, "restarts": 0, "joined": True, **worker} for worker in known.values()]
 
     async def connected(self) -> dict[str, dict[str, Any]]:
-        """Return by their names the workers that the scheduler knows."""
+        """Return by their names the workers that the scheduler knows.
+
+        One of which nothing has been heard for a while is ``silent``, for so many ``seconds``.
+        """
         identity = await self._link.call("identity")
+        known = self._described(identity)
+        now = time.time()
+        silent = {
+            str(worker["name"]): now - worker["last_seen"]
+            for worker in identity["workers"].values()
+            if self._own and now - worker["last_seen"] > TOLD_AFTER
+        }
+        if silent:
+            reasons = (await self._link.call("silence"))["silent"]
+            for name, seconds in silent.items():
+                known[name] |= {"state": SILENT, "seconds": seconds, "reason": reasons.get(name, "")}
+        return known
+
+    def _described(self, identity: dict[str, Any]) -> dict[str, dict[str, Any]]:
         return {
             str(worker["name"]): {
                 "name": str(worker["name"]),
