@@ -46,6 +46,14 @@ def length(values):
 def coordinate(point):
     return point.x
 
+@offload.task(ignore=["log"])
+def quiet(x, log):
+    return x
+
+@offload.task(environ=["SOME_RATE"])
+def rated(x):
+    return x * int(os.environ.get("SOME_RATE", 2))
+
 @offload.task
 def late(x):
     import verified_helper
@@ -283,3 +291,15 @@ def test_interrupted(home: Path, command: Path, tmp_path: Path) -> None:
     assert b"interrupted" in out
     with pytest.raises(ProcessLookupError):
         os.kill(int(flag.read_text()), 0)
+
+
+def test_a_call_with_an_ignored_argument(project: Project, inside: Inside) -> None:
+    project.run("quiet(1, 'small'); quiet(2, (x for x in [1]))")
+    code, told = verified(inside)
+    assert (code, told["same"], len(told["not_run"])) == (0, 1, 1), told
+
+
+def test_a_call_of_a_function_with_declarations(project: Project, inside: Inside) -> None:
+    project.run("rated(2)")
+    code, told = verified(inside)
+    assert (code, told["same"]) == (0, 1), told

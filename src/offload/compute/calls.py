@@ -82,8 +82,10 @@ class Call:
         """
         from offload.identity.filled import is_unchanged
 
-        for (name, checksum), (_, value) in zip(self.arguments, self.bound, strict=True):
-            if type(value) in _IMMUTABLE:
+        checksums = dict(self.arguments)
+        for name, value in self.bound:
+            checksum = checksums.get(name)
+            if checksum is None or type(value) in _IMMUTABLE:
                 continue
             try:
                 if not is_unchanged(value, checksum):
@@ -114,7 +116,7 @@ class Call:
     def details(self, where: dict[str, object], parts: str) -> bytes:
         """Return what is kept of a run: where it was, the arguments in short, and as far as they are small, whole."""
         checksums = dict(self.arguments)
-        arguments = [[n, checksums[n], type(v).__qualname__, summary(v)] for n, v in self.bound]
+        arguments = [[n, checksums.get(n, ""), type(v).__qualname__, summary(v)] for n, v in self.bound]
         more = {"files": [[file.path, checksum] for file, checksum in self.files]} if self.files else {}
         return encode({**where, "parts": parts, "arguments": arguments, "values": self.keep(), **more})
 

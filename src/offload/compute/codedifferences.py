@@ -87,7 +87,7 @@ def _node_differences(before: Node, after: Node) -> list[Difference]:
     kind, label, old, old_source, old_shown = before
     _, _, new, new_source, new_shown = after
     if kind in DECLARED:
-        return [Difference(f"{kind} {label}", *(short(side[0]) for side in (old, new)))]
+        return [Difference(f"{kind} {label}", *(short(side[0], kind) for side in (old, new)))]
     found: list[Difference] = []
     if kind == "function":
         reads = [{name: what for _, name, what in side[3]} for side in (old, new)]

@@ -24,6 +24,7 @@ def task(
     environ: Sequence[str] = (),
     depends_on: Sequence[Any] = (),
     version: str | None = None,
+    ignore: Sequence[str] = (),
     resources: Mapping[str, float] | None = None,
 ) -> Any:
     """Make a function's results recorded, and recalled when the same work is asked for again.
@@ -50,6 +51,10 @@ def task(
     version : str
         Counts instead of all code that the function reaches, and instead of the versions of the libraries in it.
         Whoever changes what it computes changes the version.
+    ignore : list of str
+        Parameters, and variables of the function's module, that you vouch for: whatever they hold changes no result.
+        They do not count, and are not looked into, so they may be what has no identity: a connection, a registry that
+        fills itself. They still reach the function, also on workers, if they can be pickled.
     resources : mapping of str to float
         What a call needs of its worker on a deployment, beside a thread: ``{"GPU": 1}``. Only workers that have it take
         the call, and no more calls at once than it is enough for. It does not count: a result is recalled whatever
@@ -93,6 +98,7 @@ def task(
             environ=environ,
             depends_on=depends_on,
             version=version,
+            ignore=ignore,
             resources=resources,
         )
     if isinstance(function, (staticmethod, classmethod)):
@@ -102,8 +108,8 @@ def task(
             f"write @{kind} above @offload.task",
         )
     root: Any = None
-    if environ or depends_on or version is not None:
+    if environ or depends_on or version is not None or ignore:
         from offload.identity.declared import Declared
 
-        root = Declared(function, environ, depends_on, version)
+        root = Declared(function, environ, depends_on, version, ignore=ignore)
     return Task(function, scratch, effects, root, needed)

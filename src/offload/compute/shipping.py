@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import sys
 import threading
@@ -52,9 +53,13 @@ def pickled(
         puts = [(owner, name, vars(owner)[name]) for owner, name in reached.puts]
         return dumps((function, parts(graph), _imported(reached), declared, puts), reached, limit)
     except Exception as exc:  # whatever the parts of the function may raise
+        inner = getattr(function, "function", function)
+        hint = "call it directly, or create what cannot be pickled inside it"
+        if graph.ignored:
+            hint = "call it directly, or define what is ignored in a module of its own that workers can import"
         raise IdentityError(
-            f"the function {getattr(function, '__qualname__', function)!s} cannot be sent to a worker: {exc}",
-            "call it directly, or create what cannot be pickled inside it",
+            f"the function {getattr(inner, '__qualname__', inner)!s} cannot be sent to a worker: {exc}",
+            hint,
         ) from exc
 
 
@@ -63,6 +68,8 @@ def _all_reached(function: Callable[..., Any], graph: Graph) -> Graph:
     if not isinstance(function, Declared) or function.version is None:
         return graph
     try:
+        if function.ignore:
+            return Graph(Declared(function.function, ignore=function.ignore))
         return closure(function.function)
     except IdentityError:
         return graph
@@ -153,6 +160,28 @@ def _code(make: Callable[..., CodeType], arguments: tuple[Any, ...], file: str) 
     return make(*arguments).replace(co_filename=file)
 
 
+def _can_be_pickled(value: object) -> bool:
+    try:
+        cloudpickle.dumps(value, protocol=5)
+    except Exception:  # whatever its parts may raise
+        return False
+    return True
+
+
+def _place(first: object, name: str, value: object) -> str | None:
+    """Return a module that can be imported and has a value under a name, or None."""
+    for module in (first, type(value).__module__, *list(sys.modules)):
+        held = getattr(sys.modules.get(module), "__dict__", {}) if isinstance(module, str) else {}
+        if module != "__main__" and held.get(name, MISSING) is value:
+            return str(module)
+    return None
+
+
+def _taken(module: str, name: str) -> Any:
+    """Return what stands under a name in a module that is imported here."""
+    return getattr(importlib.import_module(module), name)
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Pickles the project's functions and classes by value, and of its modules just what was looked up in them."""
 
@@ -160,13 +189,18 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         super().__init__(file, protocol=5)
         self.registered: list[ModuleType] = []
         self._looked_up: dict[int, dict[Any, object]] = {}
+        self._by_name: dict[int, tuple[str, str]] = {}  # what is ignored and cannot be pickled
         self._noted: set[int] = set()  # what the noted graphs have looked at; it is being pickled, so it lives
 
     def note(self, graph: Graph) -> None:
         """Take note of what a graph has looked up in modules."""
-        for names, name, found in graph._names:
+        for names, name, found in (*graph._names, *graph.passed):
             if found is not MISSING:
                 self._looked_up.setdefault(id(names), {})[name] = found
+        for names, name, found in graph.passed:
+            place = _place(names.get("__name__"), str(name), found)
+            if place is not None and not _can_be_pickled(found):
+                self._by_name[id(found)] = place, str(name)
         self._noted.update(id(node.subject) for node in graph.nodes)
 
     def _dynamic_function_reduce(self, function: FunctionType) -> Any:
@@ -181,6 +215,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reducer_override(self, value: Any) -> Any:
         """Return the parts of a value, as :mod:`pickle` asks for them."""
+        if (place := self._by_name.get(id(value))) is not None:
+            return _taken, place
         if is_a(value, Task):
             return Task, value.made_of
         if type(value) is CodeType:

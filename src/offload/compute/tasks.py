@@ -18,6 +18,7 @@ from offload.errors import DecodeError, EncodeError, NotRecordedWarning, Offload
 from offload.identity.calls import Recorder, bind
 from offload.identity.functions import remember
 from offload.identity.graph import Graph
+from offload.identity.ignored import ignored_parameters
 from offload.identity.objects import register
 from offload.identity.settings import Kept
 
@@ -49,6 +50,8 @@ class Task:
         What is identified, and run by workers: the function, or a :class:`offload.identity.declared.Declared` of it.
     resources : Resources
         What each call needs of its worker.
+    ignored : frozenset of str
+        Parameters that do not count.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Task:
         self.scratch = scratch
         self.watched = effects == "watch"
         self.resources = resources
+        self.ignored = ignored_parameters(function, getattr(root, "ignore", ()))
         self._files: Sequence[tuple[File, str]] = ()
         self._asynchronous = code is not None and bool(code.co_flags & _COROUTINE)
         self._graph: Graph | None = None
@@ -156,8 +160,9 @@ class Task:
             if len(kwargs) > 1:  # in one order, whatever order they were given in: a function can see it in **kwargs
                 kwargs = dict(sorted(kwargs.items()))
             bound = bind(self.function, args, kwargs)
+            counted = [one for one in bound if one[0] not in self.ignored] if self.ignored else bound
             with noting() as met:
-                identified = recorder.record(bound)
+                identified = recorder.record(counted)
             call = Call(self.label, recorder.function, identified, bound, args, kwargs, self.scratch)
             call.files = met
             calls.append(call)

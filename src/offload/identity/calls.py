@@ -177,4 +177,6 @@ def _identify(name: str, value: Any, modules: set[str]) -> str:
     try:
         return identify(value, modules)
     except EncodeError as exc:
-        raise EncodeError(f"argument {name}: {exc.message}", exc.hint) from exc
+        hint = exc.hint or "pass something else"
+        vouch = f"or, if it never changes a result, let it not count: @offload.task(ignore=[{name!r}])"
+        raise EncodeError(f"argument {name}: {exc.message}", f"{hint}; {vouch}") from None

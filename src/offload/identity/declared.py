@@ -14,8 +14,11 @@ from types import CoroutineType, FunctionType, ModuleType
 from typing import Any
 
 from offload.errors import EncodeError, IdentityError, UsageError
+from offload.identity.distributions import owner
 from offload.identity.encoding import identify
 from offload.identity.graph import DESCRIBERS, Graph
+from offload.identity.ignored import ignored_values
+from offload.identity.quiet import module_of
 
 # Of a declaration: its kind, name, and what counts of it.
 Part = tuple[str, str, str | None]
@@ -36,6 +39,8 @@ class Declared:
         Functions, classes, modules, files or values that count besides.
     version : str, optional
         Counts instead of the code that the function reaches.
+    ignore : sequence of str
+        Names of parameters and of variables that do not count.
     found : list of Part, optional
         What was found where the call was identified. By default it is looked up.
 
@@ -52,7 +57,10 @@ class Declared:
         depends_on: Any = (),
         version: str | None = None,
         found: list[Part] | None = None,
+        ignore: Any = (),
     ) -> None:
+        if isinstance(ignore, str) or not all(isinstance(name, str) and name for name in ignore):
+            raise UsageError("ignore takes a list of names", 'write ignore=["ureg"]')
         if isinstance(environ, str) or not all(isinstance(name, str) for name in environ):
             raise UsageError("environ takes a list of names of environment variables", 'write environ=["NAME"]')
         if not isinstance(depends_on, (list, tuple)):
@@ -63,10 +71,11 @@ class Declared:
         self.environ = tuple(dict.fromkeys(environ))
         self.depends_on = tuple(_absolute(one) for one in depends_on)
         self.version = version
+        self.ignore = tuple(dict.fromkeys(ignore))
         self._found = found
 
     def __reduce__(self) -> Any:
-        return Declared, (self.function, self.environ, (), self.version, self.parts())
+        return Declared, (self.function, self.environ, (), self.version, self.parts(), self.ignore)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, in the environment that it was identified with."""
@@ -99,7 +108,7 @@ class Declared:
         found: list[Part] = [("variable", name, os.environ.get(name)) for name in self.environ]
         for dependency in self.depends_on:
             found.append(("dependency", _name(dependency), _digest(dependency)))
-        return found
+        return found + [("ignored", name, None) for name in self.ignore]
 
     def modules(self) -> set[str]:
         """Return the modules of installed distributions that the dependencies reach."""
@@ -146,6 +155,11 @@ def _set(variables: dict[str, str | None]) -> None:
 
 
 def _describe(graph: Graph, declared: Declared, where: str) -> object:
+    values = ignored_values(declared.function, declared.ignore)
+    if declared is graph.root:  # who vouches for a task within another one does not do so for that
+        graph.ignored = values
+        for value in values.values():
+            owner(graph, module_of(type(value)))  # the version of its library counts all the same
     found = graph.ask(declared.parts)
     graph.modules |= declared.modules()
     if declared.version is None:

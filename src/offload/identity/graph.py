@@ -16,6 +16,7 @@ from offload.errors import CycleError, EncodeError, IdentityError
 from offload.identity.cbor import head
 from offload.identity.checks import MISSING, no_collection
 from offload.identity.encoding import Encoder, encode, no_endless_recursion
+from offload.identity.ignored import IGNORED, is_ignored, name_to_ignore
 from offload.identity.opaque import library_name
 from offload.identity.quiet import attributes as attributes_of
 from offload.identity.quiet import is_a
@@ -25,7 +26,7 @@ from offload.identity.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), BuiltinFunctionType)
@@ -143,6 +144,8 @@ class Graph(Watched):
         self.unfollowed: dict[str, list[str]] = {}
         self.puts: list[tuple[type | ModuleType, str]] = []  # what counts in the classes and modules of libraries
         self.texts: list[tuple[Node, FunctionType, list[str]]] = []  # strings of functions' code and values
+        self.ignored: dict[str, object] = {}  # what the user vouches for, by name
+        self.passed: list[tuple[Mapping[Any, Any], object, object]] = []  # where that was found
         self.imports = False  # whether following the code has loaded a module, which may change what was seen before
         self._numbers: dict[int, int] = {}
         self._queue: deque[Node] = deque()
@@ -202,6 +205,8 @@ class Graph(Watched):
         """
         if value is MISSING:
             return ["missing"]
+        if self.ignored and is_ignored(self, value):
+            return IGNORED
         known = DESCRIBERS.get(type(value))
         if known is not None:
             return known(self, value, where)
@@ -275,7 +280,8 @@ class Graph(Watched):
             raise IdentityError(
                 f"{where or 'the function'} reaches a {type(value).__module__}.{type(value).__qualname__} "
                 f"that has no identity: {exc.message}",
-                "pass it as an argument, or create it inside the function",
+                "pass it as an argument, or create it inside the function; or, if it never changes a result, let it "
+                f"not count: @offload.task(ignore=[{name_to_ignore(self, where)}])",
             ) from exc
         if not _is_immutable(value):
             self._digests[id(value)] = digest

@@ -13,6 +13,7 @@ from offload.identity.classes import class_contents, is_made_here, is_of_project
 from offload.identity.codes import Read, inspect_code
 from offload.identity.distributions import PROJECT, origin, owner
 from offload.identity.graph import Graph, Node
+from offload.identity.ignored import IGNORED, is_ignored_read
 from offload.identity.patches import is_assigned
 from offload.identity.quiet import is_a, module_of
 from offload.identity.rewritten import rewrites_itself, source_contents
@@ -151,6 +152,8 @@ def _read(
     graph: Graph, function: FunctionType, cells: dict[str, Any], read: Read, where: str, values: list[object]
 ) -> object:
     """Return what stands for what a read finds, following attributes through the project's modules and functions."""
+    if graph.ignored and is_ignored_read(graph, function, cells, read):
+        return IGNORED
     if read.kind == "free":
         value = graph.look_in(cells[read.name])
     elif read.kind == "global":

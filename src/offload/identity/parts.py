@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 
 # The kinds of nodes that stand for what was declared: their content is one value.
-DECLARED = ("variable", "dependency", "version")
+DECLARED = ("variable", "dependency", "version", "ignored")
 
 
-def short(content: object) -> str:
+def short(content: object, kind: str = "") -> str:
     """Return a short text for what a declaration counts as."""
+    if kind == "ignored":
+        return "does not count"
     if content is None:
         return "not set"
     is_checksum = isinstance(content, str) and len(content) == 64 and content.isalnum()

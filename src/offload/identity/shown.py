@@ -131,7 +131,7 @@ def identity(subject: Callable[..., Any]) -> Identity:
 
 def _part(node: Node, labels: list[str]) -> Part:
     if node.kind in DECLARED:
-        return Part(node.kind, node.label, short(node.content[0]), [])
+        return Part(node.kind, node.label, short(node.content[0], node.kind), [])
     content = named(node.content, labels)
     reads: list[tuple[str, str]] = []
     if node.kind == "function":

@@ -147,7 +147,7 @@ def _values(session: Session, record: dict[str, Any], details: dict[str, Any]) -
     for name, data in zip(absent, session.store.get([record["arguments"][n] for n in absent]), strict=True):
         if data is not None:
             values[name] = "buffer", data
-    missing = [name for name in absent if name not in values]
+    missing = [name for name in dict.fromkeys((*absent, *names)) if name not in values]
     if missing:
         names_text = ", ".join(missing)
         raise CannotRunError(

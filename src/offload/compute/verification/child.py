@@ -105,12 +105,14 @@ def _run_in(job: Job, here: Environment) -> Answer:
     from offload.compute.shipped import ShippedFunction
     from offload.compute.shipping import dumps
     from offload.compute.worker import Batch, load, run_batch
+    from offload.identity.declared import Declared
     from offload.storage.home import Home
 
     batch = Batch(Home(os.environ["OFFLOAD_HOME"]), ShippedFunction(job.function, job.code, job.main, here), [])
     function, graph, _ = load(batch, "the process that runs it again")
-    args, kwargs = _arguments(function, job.values)
-    _check_identity(job, function, graph, args, kwargs)
+    plain = function.function if isinstance(function, Declared) else function
+    args, kwargs = _arguments(plain, job.values)
+    _check_identity(job, plain, graph, args, kwargs)
     batch.calls.append(dumps((args, kwargs)))
     (outcome,) = run_batch(batch, "the process that runs it again")
     if outcome.error is not None:
@@ -175,10 +177,12 @@ def _arguments(function: Any, values: dict[str, tuple[str, Any]]) -> tuple[tuple
 def _check_identity(job: Job, function: Any, graph: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     from offload.identity.calls import Recorder, bind
 
-    transformation, _, arguments, *_ = Recorder(graph.checksum, graph.modules).record(bind(function, args, kwargs))
+    before = job.record["arguments"]
+    ignored = getattr(graph.root, "ignore", ())
+    bound = [(name, value) for name, value in bind(function, args, kwargs) if name not in ignored]
+    transformation, _, arguments, *_ = Recorder(graph.checksum, graph.modules).record(bound)
     if transformation == job.transformation:
         return
-    before = job.record["arguments"]
     for name, checksum in arguments:
         if before.get(name) != checksum:
             raise CannotRunError(f"its argument {name} is not what it was (a file with other content?)")
