@@ -396,3 +396,60 @@ def test_a_relative_directory_on_the_search_path(runs: Runs, work: Path, words: 
     assert runs("--", *words, env=env) == ("1", True)
     tool.write_text("#!/bin/sh\necho 2\n")
     assert runs("--", *words, env=env) == ("2", False)
+
+
+SCRIPT = "#!/bin/sh\n# other\nif true; then tool from script; fi\n"
+WAYS = {
+    "a script": (["bash", "-e", "run.sh"], []),
+    "a program": (["./run.sh"], []),
+    "behind a launcher": (["nice", "./run.sh"], []),
+    "its absolute path": (["bash", "{work}/run.sh"], []),
+    "a program on PATH": (["runs"], []),
+    "sourced": (["sh", "-c", ". ./run.sh"], ["--input", "run.sh"]),
+    "within a directory": (["sh", "-c", "sh run.sh"], ["--input", "."]),
+    "make": (["make", "-s"], ["--input", "Makefile"]),
+    "make in a directory": (["make", "-s"], ["--input", "."]),
+}
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_programs_that_scripts_start(runs: Runs, work: Path, tmp_path: Path, way: str) -> None:
+    """The user's own count, wherever the script that names them is given."""
+    command, options = WAYS[way]
+    requires_program("make" if "make" in command else "sh")
+    place = tmp_path / "bin"
+    place.mkdir()
+    for path, text in (
+        (work / "run.sh", SCRIPT),
+        (place / "runs", SCRIPT),
+        (place / "tool", "#!/bin/sh\necho 1 $@\n"),
+        (place / "other", "#!/bin/sh\n"),
+    ):
+        path.write_text(text)
+        path.chmod(0o755)
+    (work / "Makefile").write_text("all:\n\t@tool from script\n")
+    env = {"PATH": f"{place}:{os.environ['PATH']}"}
+    words = [*options, "--", *(word.format(work=work) for word in command)]
+    assert runs(*words, env=env) == ("1 from script", False)
+    assert runs(*words, env=env) == ("1 from script", True)
+    (place / "other").write_text("#!/bin/sh\necho changed\n")
+    assert runs(*words, env=env) == ("1 from script", True)
+    (place / "tool").write_text("#!/bin/sh\necho 2 $@\n")
+    assert runs(*words, env=env) == ("2 from script", False)
+
+
+def test_make_within_a_script(runs: Runs, work: Path) -> None:
+    """The order of the files counts, since it goes by that."""
+    requires_program("make")
+    (work / "build.sh").write_text("cd . && make -s made\ncp made result\n")
+    (work / "Makefile").write_text("made: source\n\tcp source made\n")
+    (work / "source").write_text("1")
+    (work / "made").write_text("0")
+    os.utime("made", (1_000_000_000, 1_000_000_000))
+    words = ("--input", ".", "--output", "result", "--", "bash", "build.sh")
+    runs(*words)
+    assert (work / "result").read_text() == "1"
+    os.utime("made")
+    os.utime("source", (1_000_000_000, 1_000_000_000))
+    assert not runs(*words)[1]
+    assert (work / "result").read_text() == "0"

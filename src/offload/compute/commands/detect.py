@@ -77,10 +77,15 @@ def absent_paths(argv: Sequence[str]) -> list[str]:
 
 def shell_names(argv: Sequence[str]) -> list[str]:
     """Return the words of program texts (``sh -c TEXT``), and of launchers, that may be names of programs."""
-    words = [word for position in _scripts(argv) for word in argv[position].translate(_BREAKS).split()]
+    words = [word for position in _scripts(argv) for word in words_of_text(argv[position])]
     if argv[0].rpartition("/")[2] in LAUNCHERS:
         words += [word for word in argv[1:] if word and " " not in word]
     return [word for word in dict.fromkeys(words) if "/" not in word and word[0] not in "-0123456789"]
+
+
+def words_of_text(text: str) -> list[str]:
+    """Return the words of a program text, without what a shell takes for signs."""
+    return text.translate(_BREAKS).split()
 
 
 def _is_output(path: str, outputs: Collection[str]) -> bool:

@@ -7,15 +7,17 @@ import os
 from offload.compute.commands.code import code_beside, is_python, project_code
 from offload.compute.commands.detect import shell_names
 from offload.compute.commands.inplace import environment_of
-from offload.compute.commands.programs import interpreter, own_program, resolve
+from offload.compute.commands.programs import interpreter, own_program, resolve, search_path
+from offload.compute.commands.scripts import Scripts
 from offload.compute.commands.software import installed, prefixes
+from offload.compute.commands.times import GO_BY_TIMES, goes_by_times
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from offload.compute.commands.environments import NamedEnvironment
-    from offload.compute.commands.plan import Plan
+    from offload.compute.commands.plan import Plan, PlannedInput
     from offload.storage.filecache import FileChecksums
 
 
@@ -37,6 +39,7 @@ class Programs:
         self._environments: dict[str, NamedEnvironment] = {}
         self._manifests: dict[str, list[str]] = {}
         self._projects: dict[str, list[str]] = {}
+        self._scripts = Scripts()
 
     def environment(self, name: str | None) -> NamedEnvironment | None:
         """Return the environment of a name; None for none."""
@@ -55,22 +58,35 @@ class Programs:
             program = self._programs[name, path] = resolve(name, path)
         return program
 
-    def named(self, argv: Sequence[str], program: str, path: str | None) -> dict[str, str]:
-        """Return what else a command names: programs of the user's in a program text, and what runs scripts."""
-        found = {}
-        for word in shell_names(argv):
+    def named(
+        self, argv: Sequence[str], program: str, path: str | None, inputs: Sequence[PlannedInput] = ()
+    ) -> dict[str, str]:
+        """Return what else a command names: programs of the user's in program texts and scripts, what runs scripts."""
+        found: dict[str, str] = {}
+        runner = self._interpreter(program, path)
+        words = self._scripts.names(argv, program, runner[1] if runner else "", inputs, path or search_path())
+        for word in [*shell_names(argv), *words]:
             if (word, path) not in self._own:
                 self._own[word, path] = own_program(word, path)
             place = self._own[word, path]
             if place is not None:
                 found[word] = place
         for script in (program, *found.values()):
-            if (script, path) not in self._interpreters:
-                self._interpreters[script, path] = interpreter(script, path)
-            running = self._interpreters[script, path]
+            running = self._interpreter(script, path)
             if running is not None:
                 found.setdefault(*running)
         return found
+
+    def goes_by_times(self, plan: Plan) -> bool:
+        """Return whether a command, or a script of it, starts a program that compares the times of files."""
+        if goes_by_times(plan.request.argv):
+            return True
+        return self._scripts.starts(plan, self._runner(plan), GO_BY_TIMES)
+
+    def _interpreter(self, script: str, path: str | None) -> tuple[str, str] | None:
+        if (script, path) not in self._interpreters:
+            self._interpreters[script, path] = interpreter(script, path)
+        return self._interpreters[script, path]
 
     def _code(self, plan: Plan) -> list[str]:
         """Return what counts of the code that the programs of a command import from where it lies."""

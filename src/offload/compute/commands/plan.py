@@ -10,7 +10,7 @@ from offload.compute.commands.detect import detect
 from offload.compute.commands.found import Programs
 from offload.compute.commands.request import quoted
 from offload.compute.commands.software import software_checksum
-from offload.compute.commands.times import goes_by_times, modification_order, modification_times, order_checksum
+from offload.compute.commands.times import modification_order, modification_times, order_checksum
 from offload.errors import UsageError
 from offload.identity.commands import CommandInput, command_record, identify
 from offload.identity.trees import TreeLimitError, scan
@@ -202,7 +202,7 @@ class Planner:
         inputs = {id(item): item for plan in plans for item in plan.inputs if not item.checksum}.values()
         self._hash(inputs, plans)
         for plan in plans:
-            if goes_by_times(plan.request.argv):
+            if self.programs.goes_by_times(plan):
                 plan.order = modification_order(plan.inputs)
             plan.identify(stdin.identity)
         return plans
@@ -223,8 +223,9 @@ class Planner:
                 self._add(found, word, "detected", request)
             for word in detect(["env", *_named(request.variables)], request.output_paths):
                 self._add(found, word, "detected", request)
-        programs = self.programs.named(request.argv, program, path)
-        plan = Plan(request, program, list(found.values()), stdin, programs)
+        inputs = list(found.values())
+        programs = self.programs.named(request.argv, program, path, inputs)
+        plan = Plan(request, program, inputs, stdin, programs)
         plan.environment = environment
         return plan
 

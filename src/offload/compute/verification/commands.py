@@ -132,7 +132,7 @@ def _planned(session: Session, found: Transformation, scratch: Scratch) -> tuple
     path = None if named is None else named.variables()["PATH"]
     executable = _program(session, record, details, inputs)
     script = next((item.source for item in inputs if item.path == os.path.normpath(executable)), executable)
-    programs = finder.named(request.argv, script, path)
+    programs = finder.named(request.argv, script, path, inputs)
     for name in record["programs"].keys() | programs.keys():
         if name not in programs or session.files.checksum(programs[name]) != record["programs"].get(name):
             raise CannotRunError(f"the program {name} is not the one that it used")
