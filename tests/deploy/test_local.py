@@ -25,6 +25,7 @@ from offload.deploy.client import client
 from offload.deploy.endpoints import is_free
 from offload.deploy.headclient import ask
 from offload.deploy.processes import family, wait_until_gone
+from offload.deploy.remote.link import Link
 from offload.deploy.spec import Spec
 from offload.errors import OffloadError
 from tests.conftest import Offload
@@ -241,6 +242,33 @@ def test_what_does_not_come_up_says_why(offload: Offload) -> None:
     few = offload("up", "--ports", "60001-60007", "--workers", "2")
     assert few.returncode == 2
     assert b"60001-60007 are too few ports: up to 8 are needed" in few.stderr
+
+
+def test_what_is_down_already_is_no_error(offload: Offload, registry: Registry) -> None:
+    done = offload("down", "x")
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert b"x is down already: there is no deployment of this name" in done.stderr
+    left = Path(registry.create("x", "{}").spec)
+    left.unlink()  # as after an `offload up` that has failed
+    assert offload("down", "x").returncode == 0
+    assert not left.parent.exists()
+
+
+def test_all_are_brought_down_and_one_that_fails_stops_no_other(
+    offload: Offload, registry: Registry, tmp_path: Path
+) -> None:
+    names = ("a", "b", "c")
+    for name in names:
+        launch.up(registry, Spec(name=name, storage_only=True), print)
+    away = Link("ssh://nobody@127.0.0.1:1", runtime=str(tmp_path), python="/usr/bin/python3")
+    registry.create("away", Spec(name="away", link=away).to_json())
+    done = offload("down", "--all", timeout=SECONDS)
+    said = done.stderr.decode()
+    for name in names:
+        assert f"offload: {name} is down" in said
+    assert done.returncode == 1
+    assert "nothing listens for SSH at 127.0.0.1" in said
+    assert registry.names() == ["away"], said  # it may still run there
 
 
 def test_workers_are_as_they_were_asked_for(offload: Offload, registry: Registry, tmp_path: Path) -> None:

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from offload.compute.contact import Contact
-    from offload.compute.places import Registry
+    from offload.compute.places import Place, Registry
     from offload.deploy.foreground import Foreground
     from offload.deploy.spec import Spec
 
 OTHERS_SECONDS, POLL = 30.0, 0.1
+AT_ONCE = 8
+"""So many deployments are brought down at the same time."""
 
 UP_EPILOG = """\b
 Examples:
@@ -267,11 +269,50 @@ def down(name: str | None, there: str | None, everything: bool, python: str) -> 
         raise UsageError(f"{name!r} is no machine", "write it as ssh://user@host")
     if everything and name:
         raise UsageError("give a name or --all, not both")
-    places = [registry.place(n) for n in registry.names()] if everything else [registry.only(name)]
-    for place in places:
-        bring_down(registry, place, say)
-        say(f"{place.name} is down")
+    if everything:
+        return _down_all(registry)
+    if name is not None and name not in registry.names():
+        return _down_already(registry, name)
+    place = registry.only(name)
+    bring_down(registry, place, say)
+    say(f"{place.name} is down")
     return 0
+
+
+def _down_already(registry: Registry, name: str) -> int:
+    """Say that there is nothing to bring down; what an `offload up` that has failed has left is removed."""
+    from offload.deploy.launch import down as bring_down
+
+    if os.path.isdir(registry.place(name).path):
+        bring_down(registry, registry.place(name), keep_quiet)
+    others = ", ".join(registry.names())
+    say(f"{name} is down already: there is no deployment of this name{f'; there are: {others}' if others else ''}")
+    return 0
+
+
+def _down_all(registry: Registry) -> int:
+    """Bring all deployments down: those of this machine at once, then those for which ``ssh`` may ask something."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from offload.deploy.launch import down as bring_down
+    from offload.deploy.launch import link_of
+
+    places = [registry.place(name) for name in registry.names()]
+    here = [place for place in places if link_of(place) is None]
+    code = 0
+
+    def end(place: Place) -> int:
+        try:
+            bring_down(registry, place, lambda text: say(f"{place.name}: {text}"))
+        except OffloadError as exc:  # the others end all the same
+            print_error(exc)
+            return exc.exit_code
+        say(f"{place.name} is down")
+        return 0
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        code = max([code, *threads.map(end, here)])
+    return max([code, *(end(place) for place in places if place not in here)])
 
 
 def _down_elsewhere(registry: Registry, target: str, name: str | None, everything: bool, python: str) -> int:
