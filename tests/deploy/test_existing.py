@@ -28,6 +28,7 @@ from offload.errors import OffloadError, UsageError
 from offload.storage.home import Home
 from tests.conftest import Offload
 from tests.deploy.test_local import eventually, free_range
+from tests.requirements import requires_root
 
 SECONDS = 60.0
 
@@ -45,7 +46,7 @@ class Cluster:
             self.options += ["--tls-cert", own.certificate, "--tls-key", own.key]
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, what: str) -> None:
+    def start(self, what: str, *around: str) -> None:
         where = ["--host", "127.0.0.1", *self.options]
         if what == "scheduler":
             words = ["--port", str(self.port), "--no-dashboard", *where]
@@ -54,7 +55,7 @@ class Cluster:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("OFFLOAD_")}
         with open(self.directory / f"{what}.log", "ab") as log:
             self.processes[what] = subprocess.Popen(
-                [sys.executable, "-m", "distributed.cli.dask_" + what.partition("-")[0], *words],
+                [*around, sys.executable, "-m", "distributed.cli.dask_" + what.partition("-")[0], *words],
                 cwd=self.directory,
                 env=environment,
                 stdout=log,
@@ -194,6 +195,41 @@ def test_what_makes_no_sense_there(offload: Offload, words: list[str]) -> None:
     refused = offload("up", "tcp://127.0.0.1:1", *words)
     assert refused.returncode == 2
     assert words[0].encode() in refused.stderr
+
+
+@pytest.mark.real
+def test_commands_go_to_the_worker_that_sees_the_home(home: Path, tmp_path: Path, offload: Offload) -> None:
+    requires_root()
+    home.mkdir()
+    cluster = Cluster(tmp_path, None)
+    try:
+        cluster.start("scheduler")
+        eventually(lambda: b"Scheduler at" in (tmp_path / "scheduler.log").read_bytes())
+        hidden = "unshare", "-m", "sh", "-c", f'mount -t tmpfs none {home} && exec "$@"', "sh"
+        cluster.start("worker-blind", *hidden)
+        eventually(lambda: b"Registered to" in (tmp_path / "worker-blind.log").read_bytes())
+        up = offload("up", cluster.address)
+        assert up.returncode == 0, up.stderr
+        words = "run", "--on", "existing", "--"
+        with subprocess.Popen(
+            [sys.executable, "-m", "offload", *words, "echo", "waited"], stderr=subprocess.PIPE
+        ) as run:
+            assert run.stderr is not None
+            told = b""
+            while b"the worker that is connected does not see" not in told:
+                line = run.stderr.readline()
+                assert line, told
+                told += line
+            cluster.start("worker-seeing")
+            run.communicate(timeout=SECONDS)
+        assert run.returncode == 0
+        for number in range(8):
+            done = offload(*words, "sh", "-c", f"echo {number}")
+            assert done.stdout == b"%d\n" % number, done.stderr
+            assert b"does not see" not in done.stderr
+    finally:
+        offload("down", "existing")
+        cluster.end()
 
 
 def test_a_worker_that_does_not_see_the_deployment_runs_no_commands(tmp_path: Path) -> None:

@@ -106,6 +106,42 @@ def test_a_worker_joins_a_deployment(place: Place, start: Start, tmp_path: Path,
 
 
 @pytest.mark.real
+def test_commands_go_to_workers_that_see_the_files(
+    place: Place, start: Start, tmp_path: Path, offload: Offload
+) -> None:
+    """One that has joined from another machine does not: it gets calls, and no commands."""
+    keys = Path(shutil.copytree(place.keys, tmp_path / "copy"))
+    (keys / "ca.pem").write_text((keys / "ca.pem").read_text() + "\n")  # for this one, the place is another's
+    url = contact_of(place).head["url"]
+    words = "worker", "--contact", url, "--credentials", str(keys), "--threads", "2", "--name", "far"
+    start(*words, OFFLOAD_HOME=str(tmp_path / "nowhere"))
+    eventually(lambda: named(place, "far"))
+    with client("test") as dask:
+        assert dask.submit(abs, -42).result(SECONDS) == 42
+    waiting = start("run", "--on", "test", "--", "echo", "waited")
+    eventually(lambda: b"the worker that is connected does not see" in (tmp_path / "run.err").read_bytes())
+    assert waiting.poll() is None
+    start("worker", "--contact", place.contact, "--name", "near")
+    assert waiting.wait(SECONDS) == 0
+    eventually(lambda: named(place, "near"))
+    many = "".join(f"{number}\n" for number in range(30)).encode()
+    done = offload("run", "--on", "test", "--each", "-", "--", "echo", "{}", input=many, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert b"does not see" not in done.stderr
+    assert len(done.stdout.split()) == 30
+    # One by URL that sees the files all the same runs commands.
+    own = "worker", "--contact", url, "--credentials", place.keys, "--name", "by-url"
+    start(*own)
+    told = eventually(lambda: named(place, "by-url"))
+    with client("test") as dask:
+        found = dask.scheduler_info(n_workers=-1)["workers"].values()
+        assert {w["name"]: "offload.commands" in w["resources"] for w in found} == {
+            "far": False, "near": True, "by-url": True,
+        }  # fmt: skip
+    assert told
+
+
+@pytest.mark.real
 def test_parts_of_a_deployment_by_hand(start: Start, home: Path, offload: Offload) -> None:
     scheduler = start("scheduler", "parts")
     assert scheduler.stdout is not None

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
 from typing import Any
 
-from offload.compute.engine import AGAIN, Engine, EngineLostError, WorkerLostError
+from offload.compute.engine import AGAIN, Engine, EngineLostError, UnseenError, WorkerLostError
 from offload.compute.outcome import Outcome
 from offload.compute.raised import CarriedError, Raised
-from offload.compute.resources import Resources, Supply
+from offload.compute.resources import COMMANDS, Resources, Supply
 from offload.compute.visible import Mark
 from offload.compute.worker import Batch, run_batch
 from offload.errors import OffloadError
@@ -21,6 +21,8 @@ from offload.errors import OffloadError
 END_DEADLINE = 10.0
 LARGE_CALL = 1024 * 1024
 SLOTS_FRESH = 1.0
+UNSEEN_SECONDS = 60.0
+"""For how long a worker that did not see the deployment's files is given none of its commands."""
 
 
 class DaskEngine(Engine):
@@ -36,17 +38,26 @@ class DaskEngine(Engine):
         By which workers see whether they see the home; None where all do.
     supply : Supply, optional
         Knows which resources workers have; None where they are not asked for.
+    declared : bool
+        Whether workers that see the deployment's files say so, as those of offload do.
     """
 
     def __init__(
-        self, client: Any, resumes: bool = False, home: Mark | None = None, supply: Supply | None = None
+        self,
+        client: Any,
+        resumes: bool = False,
+        home: Mark | None = None,
+        supply: Supply | None = None,
+        declared: bool = True,
     ) -> None:
         self._client = client
         self._pending: set[PlainFuture[Any]] = set()
         self._started: dict[PlainFuture[Any], Any] = {}
         self._lock = threading.Lock()
         self._slots = (0.0, 1)
-        self._seen: tuple[float, list[dict[str, Any]]] = (0.0, [])
+        self._seen: tuple[float, dict[str, dict[str, Any]]] = (0.0, {})
+        self.declared = declared
+        self._unseeing: dict[str, float] = {}  # addresses of workers that do not see the files, until when that counts
         self.resumes = resumes
         self._home = home
         self._supply = supply
@@ -62,13 +73,39 @@ class DaskEngine(Engine):
             return slots
         return max(1, self._supply.slots(resources, self._connected(SLOTS_FRESH)))
 
-    def _connected(self, fresh: float = 0.0) -> list[dict[str, Any]]:
+    def _by_address(self, fresh: float = 0.0) -> dict[str, dict[str, Any]]:
         """Return the workers, as the scheduler has known them within so many seconds."""
         asked, workers = self._seen
         if time.monotonic() - asked > fresh:
-            workers = list(self._client.scheduler_info(n_workers=-1)["workers"].values())
+            workers = self._client.scheduler_info(n_workers=-1)["workers"]
             self._seen = time.monotonic(), workers
         return workers
+
+    def _connected(self, fresh: float = 0.0) -> list[dict[str, Any]]:
+        return list(self._by_address(fresh).values())
+
+    # Workers that see the deployment's files, and others that have joined
+
+    def unseeing(self) -> tuple[int, int]:
+        """Return how many workers do not see the deployment's files, and how many there are."""
+        workers, now = self._by_address(SLOTS_FRESH), time.monotonic()
+        if self.declared:
+            return sum(COMMANDS not in worker["resources"] for worker in workers.values()), len(workers)
+        return sum(self._unseeing.get(address, 0.0) > now for address in workers), len(workers)
+
+    def _where_seen(self, asked: dict[str, float] | None) -> dict[str, Any]:
+        """Return what to tell Dask so that it chooses a worker that sees the files."""
+        unseeing, _ = self.unseeing()
+        if not unseeing:
+            return {"resources": asked}
+        if self.declared:
+            return {"resources": {**(asked or {}), COMMANDS: 0.0}}
+        able = [address for address in self._by_address(SLOTS_FRESH) if address not in self._unseeing]
+        return {
+            "resources": asked,
+            "workers": able,
+            "allow_other_workers": True,
+        }  # should these go, it runs nowhere else
 
     @property
     def threads(self) -> int:
@@ -129,7 +166,9 @@ class DaskEngine(Engine):
     def start(
         self, function: Callable[..., Any], *arguments: Any, name: str, resources: Resources = ()
     ) -> PlainFuture[Any]:
-        """Have a worker that has such resources call a function, as a task of its own that `name` begins the key of.
+        """Have a worker that has such resources, and sees the deployment's files, call a function.
+
+        It is a task of its own that `name` begins the key of.
 
         The future tells only that it has ended, or how it has failed.
 
@@ -148,7 +187,7 @@ class DaskEngine(Engine):
             self._pending.add(future)
         key = f"{name}-{secrets.token_hex(4)}"
         try:
-            remote = self._client.submit(function, *arguments, key=key, pure=False, resources=asked)
+            remote = self._client.submit(function, *arguments, key=key, pure=False, **self._where_seen(asked))
         except Exception as exc:  # as above
             with self._lock:
                 self._pending.discard(future)
@@ -194,6 +233,8 @@ class DaskEngine(Engine):
             error = EngineLostError("Dask's scheduler is gone", AGAIN)
         except BaseException as exc:
             error = exc
+        if isinstance(error, UnseenError):
+            self._unseeing[error.worker] = time.monotonic() + UNSEEN_SECONDS
         return self.settle(future, outcomes, error)
 
     def settle(self, future: PlainFuture[Any], outcomes: Any, error: BaseException | None) -> None:

@@ -23,6 +23,25 @@ class WorkerLostError(OffloadError):
     exit_code = 4
 
 
+class UnseenError(OffloadError):
+    """A worker does not see the files of its deployment, as workers for commands must.
+
+    Parameters
+    ----------
+    message : str
+        Which one.
+    worker : str
+        Its address.
+    """
+
+    def __init__(self, message: str, worker: str = "") -> None:
+        super().__init__(message)
+        self.worker = worker
+
+    def __reduce__(self) -> tuple[type[UnseenError], tuple[str, str]]:
+        return type(self), (self.message, self.worker)
+
+
 class EngineLostError(OffloadError):
     """The engine is gone, with everything that it was running."""
 

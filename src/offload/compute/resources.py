@@ -21,6 +21,12 @@ Resources = tuple[tuple[str, float], ...]
 PLAIN = "plain"
 """A resource of all workers of a deployment with groups that take calls that ask for nothing; they need 0 of it."""
 
+COMMANDS = "offload.commands"
+"""A resource of workers that see the deployment's files, as commands need; they need 0 of it."""
+
+HIDDEN = frozenset((PLAIN, COMMANDS))
+"""Resources that are no user's."""
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
 
@@ -66,7 +72,7 @@ def parse_resources(given: str | Mapping[str, float] | None) -> Resources:
             number = float(amount)
         except (TypeError, ValueError):
             raise wrong from None
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or name == PLAIN or not 0 < number < float("inf"):
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in HIDDEN or not 0 < number < float("inf"):
             raise wrong
         found[name] = number
     return tuple(sorted(found.items()))
@@ -129,7 +135,8 @@ class Supply:
         known = [*groups, *(worker["resources"] for worker in workers)]
         if not resources or any(times(dict(resources), one, 1) for one in known):
             return None
-        there = {resources_text(tuple(sorted((n, a) for n, a in one.items() if n != PLAIN))) for one in known} - {""}
+        shown = [sorted((name, amount) for name, amount in one.items() if name not in HIDDEN) for one in known]
+        there = {resources_text(tuple(one)) for one in shown} - {""}
         others = f"there are workers with {', or '.join(sorted(there))}" if there else "none has any resources"
         return UnmetError(f"no worker has {resources_text(resources)}: {others}", UNMET)
 

@@ -68,7 +68,9 @@ def _connect(place: Place) -> DaskEngine:
                 raise OSError("it is not up yet")
             client = Client(contact.scheduler, security=security_of(place), set_as_default=False, timeout=5)
             # Anybody with the credentials may have joined, from wherever: each worker finds out what it sees.
-            return DaskEngine(client, resumes=True, home=mark(place.authority), supply=_supply(spec_of(place)))
+            spec = spec_of(place)
+            own = spec.scheduler is None
+            return DaskEngine(client, resumes=True, home=mark(place.authority), supply=_supply(spec), declared=own)
         except (OSError, TimeoutError) as exc:
             if time.monotonic() > deadline:
                 raise OffloadError(f"the scheduler of {place.name} cannot be reached: {exc}", "offload logs") from exc

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 
 from offload.compute.contact import WORKERS_SIDE, Contact
 from offload.compute.places import Place
+from offload.compute.visible import mark
 from offload.deploy import credentials
 from offload.deploy.enrolled import enrolled
 from offload.deploy.headclient import request
@@ -24,9 +25,12 @@ class Whereabouts(ABC):
     ----------
     keys : str
         The directory with certificates and token.
+    sees_files : bool
+        Whether the deployment's files are seen here, as workers need for commands.
     """
 
     keys: str
+    sees_files = False
 
     @abstractmethod
     def contact(self) -> Contact | None:
@@ -59,6 +63,8 @@ class InPlace(Whereabouts):
     place : Place
         Its place.
     """
+
+    sees_files = True
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -109,8 +115,19 @@ class AtHead(Whereabouts):
     def contact(self) -> Contact | None:
         """Ask the head."""
         told = Contact(**request(self._url, self.keys, "GET", "/v1/contact"))
+        self.sees_files = self._is_seen(told.head.get("place"))
         host = self._url.partition("://")[2].rpartition(":")[0]
         return told.for_workers() if host == told.head.get("workers_host") else told
+
+    def _is_seen(self, path: str | None) -> bool:
+        """Tell whether a place, as its head calls it, is seen here, too: the same path may lead to another one."""
+        if path is None:
+            return False
+        try:
+            found = mark(Place(path).authority)[1]
+        except OSError:
+            return False
+        return found == mark(credentials.authority(self.keys))[1]
 
     def join(self) -> Spec:
         """Return the defaults: the deployment's home is out of sight."""

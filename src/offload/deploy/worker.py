@@ -23,7 +23,7 @@ from offload.compute import dasksettings
 from offload.compute.contact import Contact
 from offload.compute.nanny import WatchingNanny
 from offload.compute.places import Place
-from offload.compute.resources import PLAIN, Resources, parse_resources
+from offload.compute.resources import COMMANDS, PLAIN, Resources, parse_resources
 from offload.compute.workerstart import StartError, check_memory, plain
 from offload.deploy.daskside import QuietWorker, dask_security
 from offload.deploy.endpoints import listening_address, ports_for_workers
@@ -144,7 +144,7 @@ async def _running(
         "host": settings.host or listening_address(spec, contact.head["host"]),
         "protocol": "tls",
         "death_timeout": CONNECT_SECONDS,
-        "resources": _resources(whole, settings),
+        "resources": _resources(whole, settings) | ({COMMANDS: 1.0} if known.sees_files else {}),
     }
     watched = spec.nanny if settings.nanny is None else settings.nanny
     if whole.ports is not None:

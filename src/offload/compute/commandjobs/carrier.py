@@ -29,6 +29,16 @@ class Carrier(ABC):
             If the carrier is gone.
         """
 
+    @property
+    def obstacle(self) -> str:
+        """Why none of the workers that are there can run a command; "" where one can, or there are none."""
+        return ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is to be carried as long as there is such an obstacle."""
+        return False
+
     @abstractmethod
     def carry(self, job: int, resources: Resources = ()) -> PlainFuture[Any]:
         """Have a job run, by a worker that has such resources.
@@ -73,6 +83,20 @@ class DaskCarrier(Carrier):
     def workers(self) -> int:
         """The number of threads of all workers."""
         return self._engine.threads
+
+    @property
+    def obstacle(self) -> str:
+        """None of them sees the deployment's files."""
+        unseeing, workers = self._engine.unseeing()
+        if not workers or unseeing < workers:
+            return ""
+        which = "the worker that is connected does not see" if workers == 1 else f"none of {workers} workers sees"
+        return f"{which} {self._place} on its machine, as workers for commands must; calls run there"
+
+    @property
+    def holds(self) -> bool:
+        """Whether Dask would give it to one of these all the same."""
+        return not self._engine.declared
 
     def carry(self, job: int, resources: Resources = ()) -> PlainFuture[Any]:
         """Submit a task."""

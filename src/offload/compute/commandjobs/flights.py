@@ -11,12 +11,13 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from offload.compute.commandjobs.carrier import Carrier
-from offload.compute.engine import EngineLostError, WorkerLostError
+from offload.compute.engine import EngineLostError, UnseenError, WorkerLostError
 from offload.compute.resources import Resources, UnmetError
 from offload.errors import OffloadError
 
-RETURNED, LOST, GONE, REFUSED, FAILED = "returned", "lost", "gone", "refused", "failed"
-"""How a flight ends: its worker is through; its worker ended; the carrier is gone; no worker for it; our fault."""
+RETURNED, LOST, GONE, REFUSED, UNSEEN, FAILED = "returned", "lost", "gone", "refused", "unseen", "failed"
+"""How a flight ends: its worker is through; its worker ended; the carrier is gone; no worker for it; its worker is one
+that cannot; our fault."""
 
 Landed = Callable[[int, str, str], None]
 LOOK_EVERY, PAUSE, END_SECONDS = 1.0, 0.5, 20.0
@@ -36,6 +37,8 @@ class Flights:
     ----------
     trouble : str
         Why no job can be given to workers now, for the user; "" when they can.
+    obstacle : str
+        Why none of the workers that there are can run commands; "" where one can.
     workers : int
         How many commands can run at the same time, when that was last looked at.
     """
@@ -53,6 +56,7 @@ class Flights:
         self._closed = False
         self._looked = 0.0
         self.trouble = ""
+        self.obstacle = ""
         self.workers = 0
 
     def launch(self, job: int, resources: Resources = ()) -> None:
@@ -101,8 +105,9 @@ class Flights:
 
     def _look(self) -> None:
         self._looked = time.monotonic()
-        if self._carrier is not None and self._flying:
+        if self._carrier is not None and (self._flying or self._waiting):
             self.workers = self._carrier.workers
+            self.obstacle = self._carrier.obstacle
 
     def _advance(self) -> None:
         """Give to the carrier what waits for it."""
@@ -117,6 +122,9 @@ class Flights:
                     return
                 self.workers = self._carrier.workers
                 self.trouble = ""
+            if self._carrier.holds and (found := self._carrier.obstacle):
+                self.obstacle = found
+                return
             self._carry(self._carrier, self._waiting[0])
             del self._needs[self._waiting.popleft()]
 
@@ -138,6 +146,8 @@ class Flights:
         elif isinstance(error, EngineLostError):
             self._tell(job, GONE, "")
             self._lose()
+        elif isinstance(error, UnseenError):
+            self._tell(job, UNSEEN, error.message)
         elif isinstance(error, UnmetError):
             self._tell(job, REFUSED, error.message)
         else:

@@ -39,7 +39,7 @@ def reasons(service: CommandService) -> dict[int, str]:
     """Return for each job under way what it waits for, or what has happened to it."""
     flights, found = service.flights, {}
     ahead = Counter[Resources]()  # those that need something else take no turn from it
-    common = flights.trouble or ("" if flights.workers else NO_WORKERS)
+    common = flights.trouble or (flights.obstacle if flights.workers else NO_WORKERS)
     for job in service.jobs.values():
         if job.cancelled:
             found[job.id] = CANCELLING

@@ -20,6 +20,7 @@ from offload.compute.commands.outputs import find
 from offload.compute.commands.recall import planner_for
 from offload.compute.commands.single import changed_in_place, entry_of, stored
 from offload.compute.commands.stage import Scratch
+from offload.compute.engine import UnseenError
 from offload.compute.places import Place
 from offload.compute.session import Session, session_at_home
 from offload.errors import EnvironmentDiffersError, OffloadError
@@ -58,7 +59,9 @@ def run(place: str, job: int, home: Key, scratch: str | None = None) -> str:
     """
     if not os.path.exists(Place(place).spec):
         # A worker that others have started, or that has joined from another machine.
-        raise OffloadError(f"{_name()} on {os.uname().nodename} does not see {place}, as workers for commands must")
+        raise UnseenError(
+            f"{_name()} on {os.uname().nodename} does not see {place}, as workers for commands must", _address()
+        )
     service = _service(place)
     try:
         begun = service.ask("/v1/attempts/begin", Begin(job, _name(), os.uname().nodename, os.getpid()))
@@ -204,6 +207,15 @@ def _name() -> str:
         return str(get_worker().name)
     except ValueError:
         return f"process {os.getpid()}"
+
+
+def _address() -> str:
+    from distributed import get_worker
+
+    try:
+        return str(get_worker().address)
+    except ValueError:
+        return ""
 
 
 def _keep_quiet(text: str) -> None:

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 
 from offload.compute.commandjobs.carrier import Carrier
-from offload.compute.commandjobs.flights import FAILED, GONE, LOST, REFUSED, RETURNED, Flights
+from offload.compute.commandjobs.flights import FAILED, GONE, LOST, REFUSED, RETURNED, UNSEEN, Flights
 from offload.compute.commandjobs.job import Job
 from offload.compute.commandjobs.ledger import Ledger
 from offload.compute.commandjobs.messages import (
@@ -258,6 +258,9 @@ class CommandService:
         self._land(job)
         if how == REFUSED:
             self._end(job, Outcome(error=UnmetError(said, UNMET)))
+        elif how == UNSEEN:
+            job.note = said
+            self._again(job)
         elif how == FAILED:
             self._end(job, Outcome(error=OffloadError(f"the worker could not run it: {said}", "offload logs")))
         elif how == LOST:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from offload.compute.resources import PLAIN, parse_resources, times
+from offload.compute.resources import HIDDEN, parse_resources, times
 
 WORTH = 0.5
 """So many seconds of work are worth a thread: what Dask takes a task for of which nothing is known."""
@@ -43,9 +43,9 @@ class Supplier:
 
     def slots(self, needed: Mapping[str, float], special: bool) -> int:
         """Return how many calls each worker runs at once; `special`: it takes only calls that ask for what it has."""
-        if special and self.resources and not set(needed) - {PLAIN}:
+        if special and self.resources and not set(needed) - HIDDEN:
             return 0
-        return times({name: n for name, n in needed.items() if name != PLAIN}, self.resources, self.threads)
+        return times({name: n for name, n in needed.items() if name not in HIDDEN}, self.resources, self.threads)
 
 
 def wanted_workers(

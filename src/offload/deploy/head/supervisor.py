@@ -65,6 +65,7 @@ class Head:
         self.socket = os.path.join(self._runtime.name, "dashboard")
         pid = os.getpid()
         own = {"pid": pid, "started": started(pid), "host": socket.gethostname(), "url": url}
+        own["place"] = place.path
         own |= {"job": job} if job is not None else {}
         own |= {"workers_host": self.spec.workers_host} if self.spec.workers_host is not None else {}
         self.contact = Contact("starting", {**own, "runtime": self._runtime.name, "scratch": self._scratch.name})

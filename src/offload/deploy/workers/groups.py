@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from offload.compute.places import Place
-from offload.compute.resources import PLAIN, Resources, parse_resources
+from offload.compute.resources import HIDDEN, Resources, parse_resources
 from offload.compute.waits import SILENT
 from offload.deploy.head.link import SchedulerLink
 from offload.deploy.spec import LOCAL, Spec
@@ -149,7 +149,7 @@ class Groups:
                 "threads": worker["nthreads"],
                 "memory": worker.get("metrics", {}).get("memory"),
                 "memory_limit": worker.get("memory_limit"),
-                "resources": {name: n for name, n in worker.get("resources", {}).items() if name != PLAIN},
+                "resources": {name: n for name, n in worker.get("resources", {}).items() if name not in HIDDEN},
                 "executing": worker.get("metrics", {}).get("task_counts", {}).get("executing", 0),
             }
             for address, worker in identity["workers"].items()
