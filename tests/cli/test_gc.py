@@ -17,6 +17,7 @@ from dask.utils import parse_bytes
 from offload.cli.quantities import parse_size
 from offload.compute.session import current
 from offload.errors import UsageError
+from offload.identity.checksums import checksum
 from tests.cli.conftest import Inside
 from tests.conftest import Offload
 
@@ -113,6 +114,43 @@ def test_a_terminal_is_not_asked_when_told_so(home: Path, command: Path) -> None
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, b"removed 2 buffers, 3.0 kB")
 
 
+def made_old(home: Path, label: str) -> None:
+    statement = f"UPDATE run SET started = 0 WHERE number = (SELECT number FROM transformation WHERE label = '{label}')"
+    execute(home / "database.sqlite", statement)
+
+
+def test_the_history_is_made_shorter(inside: Inside, home: Path) -> None:
+    for word in ("old", "lost", "new"):
+        inside("run", "--", "echo", word)
+    for word in ("old", "lost"):
+        made_old(home, f"echo {word}")
+    result = json.loads(inside("history", "--text", "lost", "--json").stdout)[0]["result"]
+    current().store.delete([result])
+    told = b"1 run of the history and 1 result that could not be recalled\n"
+    assert inside("gc", "--history", "30d", "--dry-run").stdout.endswith(b"would remove " + told)
+    report = json.loads(inside("gc", "--history", "30d", "--dry-run", "--json").stdout)
+    assert (report["runs"], report["results"]) == (1, 1)
+    assert inside("gc", "--history", "30d").stdout.endswith(b"removed " + told)
+    assert [run["label"] for run in json.loads(inside("history", "--json").stdout)] == ["echo new", "echo old"]
+    assert b"recalled" in inside("run", "--", "echo", "old").stderr
+    assert b"computed" in inside("run", "--", "echo", "lost").stderr
+    assert inside("gc", "--history", "soon").returncode == 2
+
+
+def test_a_database_shrinks(home: Path) -> None:
+    from offload.storage.results import SqliteDatabase
+    from offload.storage.rows import Entry
+
+    with SqliteDatabase(str(home / "database.sqlite")) as database:
+        records = [b"%d" % number * 1000 for number in range(1000)]
+        database.record([Entry(checksum(one), "python", "m:f", None, one, checksum(one)) for one in records])
+    before = (home / "database.sqlite").stat().st_size
+    with SqliteDatabase(str(home / "database.sqlite")) as database:
+        assert database.prune(1.0, lambda checksums: [False] * len(checksums)).runs == 999
+    assert before > 2_000_000
+    assert (home / "database.sqlite").stat().st_size < 200_000
+
+
 def test_leased_buffers_stay(inside: Inside, home: Path) -> None:
     checksums = put(1000, 2000)
     with current().store.lease(checksums[:1]):
@@ -156,30 +194,30 @@ def test_leftovers_are_counted(home: Path) -> None:
 
 
 def test_buffers_that_the_index_lost_are_taken_in_again(inside: Inside, home: Path) -> None:
-    [checksum] = put(100_000)
+    [name] = put(100_000)
     execute(home / "store" / "index.sqlite", "DELETE FROM buffer")
     said = b"1 buffer in again, which the index did not know any more\n"
     assert b"would take " + said in inside("gc", "--dry-run").stdout
-    assert inside("get", checksum).returncode == 1
+    assert inside("get", name).returncode == 1
     assert b"took " + said in inside("gc").stdout
-    assert len(inside("get", checksum).stdout) == 100_000
+    assert len(inside("get", name).stdout) == 100_000
 
 
 def test_a_disk_that_is_away_changes_nothing(inside: Inside, home: Path) -> None:
-    [checksum] = put(100_000)
+    [name] = put(100_000)
     command = ("run", "--", "sh", "-c", "yes | head -c 100000")
     given = inside(*command).stdout
     buffers = home / "store" / "buffers"
     os.rename(buffers, home / "aside")
     buffers.symlink_to("/nonexistent")
-    for words in (("get", checksum), ("gc", "--max-size", "0"), ("gc",)):
+    for words in (("get", name), ("gc", "--max-size", "0"), ("gc",)):
         done = inside(*words)
         assert (done.returncode, str(buffers).encode() in done.stderr) == (3, True)
     done = inside(*command)
     assert (done.returncode, done.stdout, str(buffers).encode() in done.stderr) == (125, b"", True)
     buffers.unlink()
     os.rename(home / "aside", buffers)
-    assert len(inside("get", checksum).stdout) == 100_000
+    assert len(inside("get", name).stdout) == 100_000
     done = inside(*command)
     assert (done.stdout, b"recalled" in done.stderr) == (given, True)
 

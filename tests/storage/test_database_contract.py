@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from offload.errors import ChecksumMismatchError, UsageError
 from offload.identity.checksums import checksum
-from offload.storage.database import Database, Entry, Result, Transformation
+from offload.storage.database import Database, Entry, Pruned, Result, Transformation
 from tests.storage.conftest import Clock
+from tests.storage.service.serving import ServedDatabase
 
 ABSENT = checksum(b"absent")
 
@@ -70,6 +72,68 @@ def test_empty_batches(database: Database) -> None:
     assert database.results([]) == []
     assert database.producers([]) == []
     assert database.forget([]) == 0
+
+
+def prepared(database: Database) -> None:
+    """Record runs of days 0 to 5; of 1 and 2 there are two; 3 is forgotten, 4 has no buffers, 0 is not complete."""
+    for number, day in ((0, 0), (1, 0), (2, 0), (3, 1), (4, 1), (1, 2), (2, 4), (5, 5)):
+        status = "scratch" if number == 0 else "complete"
+        database.record([entry(number, f"result {number}", status, started=float(day))])
+    database.forget([name(3)])
+    keep(database, *(f"result {number}" for number in (0, 1, 2, 3, 5)))
+
+
+def keep(database: Database, *results: str) -> None:
+    """Put what results consist of where a service looks for it, which has a store of its own."""
+    if isinstance(database, ServedDatabase):
+        database.served.store.put([result.encode() for result in results])
+
+
+def kept(checksums: Sequence[str]) -> list[bool]:
+    return [one != checksum(b"result 4") for one in checksums]
+
+
+def test_old_runs_go_and_results_that_can_be_recalled_stay(database: Database) -> None:
+    prepared(database)
+    everything = list(map(name, range(6)))
+    before = database.lookup(everything), database.runs()
+    assert database.prune(3.0, kept, dry_run=True) == Pruned(5, 3)
+    assert (database.lookup(everything), database.runs()) == before
+    assert database.prune(3.0, kept) == Pruned(5, 3)
+    results = [None, *(checksum(b"result %d" % number) for number in (1, 2)), None, None, checksum(b"result 5")]
+    assert database.lookup(everything) == results
+    assert [(run.transformation, run.started) for run in database.runs()] == [
+        (name(5), 5.0),
+        (name(2), 4.0),
+        (name(1), 2.0),
+    ]
+    assert [database.transformation(one) is not None for one in everything] == [False, True, True, False, False, True]
+    assert database.statistics()["transformations"] == 3
+    assert database.prune(3.0, kept) == Pruned(0, 0)
+    assert database.record([entry(3, "result 3"), entry(1, "other")]) == ["recorded", "irreproducible"]
+    assert len({run.id for run in database.runs()}) == 5
+
+
+def test_the_run_that_gave_the_result_stays_with_it(database: Database) -> None:
+    database.record([entry(1, "first", started=1.0)])
+    database.record([entry(1, "first", started=2.0)])
+    database.record([entry(1, "other", started=3.0)])
+    database.record([entry(2, started=9.0)])
+    keep(database, "first")
+    database.prune(5.0, kept)
+    assert [run.started for run in database.runs(transformation=name(1))] == [3.0, 2.0]
+
+
+def test_the_newest_stays_whatever_it_is(database: Database) -> None:
+    database.record([entry(1, started=1.0), entry(2, started=1.0)])
+    database.forget([name(1), name(2)])
+    assert database.prune(5.0, kept) == Pruned(1, 1)
+    assert [run.transformation for run in database.runs()] == [name(2)]
+    assert database.prune(5.0, kept) == Pruned(0, 0)
+
+
+def test_of_no_history_nothing_is_pruned(database: Database) -> None:
+    assert database.prune(5.0, kept) == Pruned(0, 0)
 
 
 def test_the_same_result_again(database: Database) -> None:

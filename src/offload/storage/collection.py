@@ -9,6 +9,7 @@ from offload.storage.adoption import adopt, is_known
 from offload.storage.eviction import chosen, largest
 from offload.storage.filesystems import translated
 from offload.storage.leases import Lease, may_live, this_process
+from offload.storage.pruning import shrink
 from offload.storage.rows import Collected
 
 TYPE_CHECKING = False
@@ -123,7 +124,7 @@ def _collect(index: Index, max_size: int, dry_run: bool, costs: Costs | None, ti
     freed = sum(kept.pop(checksum) for checksum in removed)
     leftovers = _sweep(index, strangers, dry_run)
     if not dry_run:
-        _shrink(index, _FEW if tight else _BATCH)
+        shrink(index.file, _FEW if tight else _BATCH)
     return Collected(len(removed), freed, len(kept), before - freed, spared, leftovers, adopted, shown)
 
 
@@ -139,7 +140,7 @@ def _remove_all(index: Index, candidates: list[tuple[str, float]], sizes: Mappin
         removed += _remove(index, candidates[start : start + count])
         start += count
         if tight:
-            _shrink(index, _FEW)
+            shrink(index.file, _FEW)
     return removed
 
 
@@ -188,13 +189,3 @@ def _is_older(path: str, before: float) -> bool:
         return False
     except OSError as error:
         raise translated(error, path) from error
-
-
-def _shrink(index: Index, pages: int) -> None:
-    """Give the index's free pages back to the file system, so many at a time."""
-    while index.file.query("PRAGMA freelist_count")[0][0] > 0:
-        with index.file.writing() as connection:
-            connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
-        if pages < _BATCH:
-            index.file.query("PRAGMA wal_checkpoint(TRUNCATE)")
-    index.file.query("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 
 from offload.errors import ChecksumMismatchError
 from offload.identity.checksums import checksum
-from offload.storage.rows import Entry, Result, Run, Transformation
+from offload.storage.rows import Entry, Pruned, Result, Run, Transformation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Database", "Entry", "Result", "Run", "Transformation", "check_record", "judge"]
+    from offload.storage.pruning import Kept
+
+__all__ = ["Database", "Entry", "Pruned", "Result", "Run", "Transformation", "check_record", "judge"]
 
 
 class Database(ABC):
@@ -135,6 +137,23 @@ class Database(ABC):
     def costs(self) -> Mapping[str, float]:
         """Give the seconds that buffers took to compute, by checksum; nothing where that is not known here."""
         return {}
+
+    @abstractmethod
+    def prune(self, before: float, kept: Kept, dry_run: bool = False) -> Pruned:
+        """Make the history shorter, and give the room back.
+
+        Runs that began before a time go. A result that can be recalled stays, with its last run. Any other, whose
+        buffers are gone or which was forgotten, goes with its last run: then nothing is known of that computation.
+
+        Parameters
+        ----------
+        before : float
+            Unix time.
+        kept : callable
+            Tells of buffers whether they are in the store. A service asks its own store instead.
+        dry_run : bool
+            Only tell what would be removed.
+        """
 
     @abstractmethod
     def statistics(self) -> dict[str, int]:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from offload.storage.eviction import Costs
     from offload.storage.leases import Lease
+    from offload.storage.pruning import Kept
     from offload.storage.reader import Reader
-    from offload.storage.rows import Collected, Entry, Result, Run, Transformation, Usage
+    from offload.storage.rows import Collected, Entry, Pruned, Result, Run, Transformation, Usage
     from offload.storage.store import Data
 
     L = TypeVar("L", Store, Database)
@@ -176,6 +177,9 @@ class LayeredDatabase(Database):
 
     def costs(self) -> Mapping[str, float]:
         return self._own.costs()
+
+    def prune(self, before: float, kept: Kept, dry_run: bool = False) -> Pruned:
+        return self._own.prune(before, kept, dry_run)
 
     def statistics(self) -> dict[str, int]:
         return self._own.statistics()

@@ -10,6 +10,7 @@ from offload.identity.checksums import checksum as checksum_of
 from offload.storage.database import (
     Database,
     Entry,
+    Pruned,
     Result,
     Run,
     Transformation,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from offload.storage.eviction import Costs
+    from offload.storage.pruning import Kept
     from offload.storage.store import Data
 
 
@@ -180,7 +182,7 @@ class MemoryDatabase(Database):
         )
         self._runs.append(
             Run(
-                len(self._runs) + 1,
+                self._runs[-1].id + 1 if self._runs else 1,
                 entry.transformation,
                 entry.kind,
                 entry.label,
@@ -277,6 +279,29 @@ class MemoryDatabase(Database):
                 for checksum in (run.result, *(made(run.details) if run.kind == "command" else ())):
                     found[checksum] = max(run.seconds, found.get(checksum, 0.0))
         return found
+
+    def prune(self, before: float, kept: Kept, dry_run: bool = False) -> Pruned:
+        with self._lock:
+            old: set[int] = set()
+            dead: list[str] = []
+            for key in self._transformations:
+                own = [run for run in self._runs if run.transformation == key]
+                result = self._results.get(key)
+                alive = result is not None and result.status == "complete" and kept([result.result])[0]
+                young = any(run.started >= before or run is self._runs[-1] for run in own)
+                if not alive and not young and key != next(reversed(self._transformations)):
+                    old.update(run.id for run in own)
+                    dead.append(key)
+                    continue
+                given = [run.id for run in own if result is not None and run.result == result.result]
+                stay = {own[-1].id, *given[-1:]} if own else set()
+                old.update(run.id for run in own if run.started < before and run.id not in stay)
+            if not dry_run:
+                self._runs = [run for run in self._runs if run.id not in old]
+                for key in dead:
+                    del self._transformations[key]
+                    self._results.pop(key, None)
+        return Pruned(len(old), len(dead))
 
     def statistics(self) -> dict[str, int]:
         with self._lock:

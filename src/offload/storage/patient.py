@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from offload.storage.eviction import Costs
     from offload.storage.leases import Lease
+    from offload.storage.pruning import Kept as KeptBuffers
     from offload.storage.reader import Reader
-    from offload.storage.rows import Collected, Entry, Result, Run, Transformation, Usage
+    from offload.storage.rows import Collected, Entry, Pruned, Result, Run, Transformation, Usage
     from offload.storage.store import Data
 
 PATIENCE, PAUSE, TELL_AFTER = 120.0, 0.3, 2.0
@@ -344,6 +345,10 @@ class PatientDatabase(Database):
 
     def costs(self) -> Mapping[str, float]:
         answer: Mapping[str, float] = self._kept.ask("costs")
+        return answer
+
+    def prune(self, before: float, kept: KeptBuffers, dry_run: bool = False) -> Pruned:
+        answer: Pruned = self._kept.ask("prune", before, kept, dry_run)
         return answer
 
     def statistics(self) -> dict[str, int]:

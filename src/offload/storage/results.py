@@ -11,6 +11,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from offload.storage.pruning import Kept
+    from offload.storage.rows import Pruned
+
 # Checksums come in random order, so each index on them costs a page per new row. Only two are: `result`, the hot path,
 # has one small row for every transformation ever run; all else hangs on its `number`, which grows.
 _MIGRATIONS = (
@@ -258,6 +261,11 @@ class SqliteDatabase(Database):
             for checksum in made(details):
                 found[checksum] = max(seconds, found.get(checksum, 0.0))
         return found
+
+    def prune(self, before: float, kept: Kept, dry_run: bool = False) -> Pruned:
+        from offload.storage.pruning import prune
+
+        return prune(self._file, before, kept, dry_run)
 
     def statistics(self) -> dict[str, int]:
         counts = dict.fromkeys(("transformations", "complete", "scratch", "foreign", "runs", "irreproducible"), 0)

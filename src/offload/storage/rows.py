@@ -70,6 +70,16 @@ class Collected(Row):
         self.largest = list(largest)
 
 
+class Pruned(Row):
+    """What a database dropped: runs of its history, and transformations whose results could not be recalled."""
+
+    __slots__ = ("results", "runs")
+
+    def __init__(self, runs: int, results: int) -> None:
+        self.runs = runs
+        self.results = results
+
+
 class Entry(Row):
     """One execution of a transformation, to be recorded.
 

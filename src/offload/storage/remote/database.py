@@ -5,13 +5,15 @@ from __future__ import annotations
 from offload.errors import UsageError
 from offload.storage.database import Database
 from offload.storage.remote.client import Client
-from offload.storage.rows import Entry, Result, Run, Transformation
+from offload.storage.rows import Entry, Pruned, Result, Run, Transformation
 from offload.storage.service import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+    from offload.storage.pruning import Kept
 
 ASKED = 100_000
 """Checksums of one request; more are asked for in several."""
@@ -97,6 +99,10 @@ class HttpDatabase(Database):
     def find(self, kind: str | None = None, label: str | None = None, text: str | None = None) -> list[str]:
         found: list[str] = self._call("find", kind, label, text)
         return found
+
+    def prune(self, before: float, kept: Kept, dry_run: bool = False) -> Pruned:
+        pruned: Pruned = _row(Pruned, self._call("prune", before, dry_run))
+        return pruned
 
     def statistics(self) -> dict[str, int]:
         counts: dict[str, int] = self._call("statistics")

@@ -65,7 +65,7 @@ def make_app(store: Store | None, database: Database | None, token: str | Admiss
         buffers = Buffers(store, threads, leases)
         routes += [*buffers.routes(), *Batches(store, threads, leases, buffers, database).routes()]
     if database is not None:
-        routes += Results(database, threads).routes()
+        routes += Results(database, threads, store).routes()
     for route in routes:
         route.kwargs["expect_handler"] = guard.expectation
     app.add_routes(routes)

@@ -14,9 +14,10 @@ from offload.storage.service.rows import pack, row, unpack
 from offload.storage.service.transfer import whole_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from offload.storage.service.transfer import Threads
+    from offload.storage.store import Store
 
 _HUGE = 2**63
 
@@ -24,9 +25,10 @@ _HUGE = 2**63
 class Results:
     """Answers requests to the database."""
 
-    def __init__(self, database: Database, threads: Threads) -> None:
+    def __init__(self, database: Database, threads: Threads, store: Store | None) -> None:
         self._database = database
         self._threads = threads
+        self._store = store
 
     def routes(self) -> list[web.RouteDef]:
         """Give the requests that are answered here."""
@@ -52,9 +54,28 @@ class Results:
             arguments = unpack(body)
             if not isinstance(arguments, list) or len(arguments) != len(wanted):
                 raise UsageError(f"{name} takes {len(wanted)} arguments")
-            return pack(method(*(check(value) for check, value in zip(wanted, arguments, strict=True))))
+            checked = [check(value) for check, value in zip(wanted, arguments, strict=True)]
+            if name == "prune":
+                checked.insert(1, self._kept)
+            return pack(method(*checked))
 
         return web.Response(body=await self._threads.run(work), content_type=wire.ROWS)
+
+    def _kept(self, checksums: Sequence[str]) -> list[bool]:
+        """Tell which buffers there are; all, where another service has them."""
+        return [True] * len(checksums) if self._store is None else self._store.has(checksums)
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise UsageError("yes or no is needed")
+
+
+def _time(value: Any) -> float:
+    if isinstance(value, int | float):
+        return value
+    raise UsageError("a time is needed")
 
 
 def _checksums(value: Any) -> list[str]:
@@ -118,5 +139,6 @@ _METHODS: dict[str, tuple[Callable[[Any], Any], ...]] = {
     ),
     "forget": (_checksums,),
     "find": (_text_or_none, _text_or_none, _text_or_none),
+    "prune": (_time, _truth),
     "statistics": (),
 }
