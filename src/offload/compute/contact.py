@@ -20,6 +20,8 @@ WORKERS_SIDE = "OFFLOAD_WORKERS_SIDE"
 """The variable that is set where a worker runs, and in all that it starts: they use the addresses for workers."""
 REFUSED = "refused"
 """The state of a deployment that was joined and does not let in any more."""
+DOWN = "down"
+"""The state of a deployment on another machine that has been brought down there, or has ended: it is to stay so."""
 ELSEWHERE = "elsewhere"
 """The state of a deployment that runs in another container of this machine, and cannot be reached from here."""
 
@@ -30,8 +32,8 @@ class Contact:
     Attributes
     ----------
     state : str
-        ``"starting"``, ``"running"`` or ``"stopping"``; of one on another machine also `AWAY`, `REFUSED`, or
-        ``"dead"`` when its head there has died.
+        ``"starting"``, ``"running"`` or ``"stopping"``; of one on another machine also `AWAY`, `REFUSED`,
+        `DOWN`, or ``"dead"`` when its head there has died.
     head : dict
         ``pid``, ``started`` (the process's start time, which tells it from a later one with the same id), ``host``,
         ``url``, ``runtime`` (a directory for sockets) and ``scratch`` (one for temporary files of workers), both to be

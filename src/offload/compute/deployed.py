@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from offload.compute.contact import REFUSED, Contact
+from offload.compute.contact import DOWN, REFUSED, Contact
 from offload.compute.liveness import is_locked
 from offload.compute.places import Place, Registry
 from offload.compute.revival import revive
@@ -34,6 +34,11 @@ def elsewhere(place: Place) -> OffloadError:
     )
 
 
+def ended(place: Place, contact: Contact) -> NotFoundError:
+    """Return the error that says that a deployment on another machine has been brought down there, and stays so."""
+    return NotFoundError(f"the deployment {place.name} is down: {contact.reason}", f"offload up {place.name}")
+
+
 def connect(place: Place, service: str = "jobs") -> Client:
     """Return a client of a service of a deployment, where it is now.
 
@@ -56,6 +61,8 @@ def connect(place: Place, service: str = "jobs") -> Client:
     except DamagedError:  # a crash has cut it off
         contact = revive(place)
     _met.add(place.path)
+    if contact.state == DOWN:
+        raise ended(place, contact)
     if contact.state == "dead" or not contact.head_lives():
         contact = revive(place)
     elif contact.is_elsewhere():

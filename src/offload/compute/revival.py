@@ -10,7 +10,7 @@ import tempfile
 import time
 from _thread import allocate_lock
 
-from offload.compute.contact import Contact
+from offload.compute.contact import DOWN, Contact
 from offload.errors import DamagedError, NotFoundError
 from offload.storage.patient import NotUpError
 
@@ -80,6 +80,10 @@ class _Revival:
             contact = _contact(self._place)
             if code == 0 and contact is not None:
                 return contact
+            if contact is not None and contact.state == DOWN:
+                raise NotFoundError(
+                    f"the deployment {self._place.name} is down: {contact.reason}", f"offload up {self._place.name}"
+                )
             if not os.path.exists(self._place.spec):
                 raise NotFoundError(f"the deployment {self._place.name} has been brought down")
             if code < 0:

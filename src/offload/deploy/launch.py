@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from offload.compute.contact import AWAY, ELSEWHERE, REFUSED, Contact
+from offload.compute.contact import AWAY, DOWN, ELSEWHERE, REFUSED, Contact
 from offload.compute.dasksettings import loaded
 from offload.compute.deployed import elsewhere
 from offload.compute.liveness import is_alive, is_locked, started
@@ -60,6 +60,8 @@ def state(place: Place) -> str:
             return headjob.described(place)
         reason = place.end_reason()
         return f"ended: {reason}" if reason else "down"
+    if contact.state == DOWN:
+        return DOWN
     if contact.head_lives():
         return ELSEWHERE if contact.is_elsewhere() else contact.state
     if has_head_job(place):
@@ -381,6 +383,10 @@ def status(place: Place) -> dict[str, Any]:
         from offload.deploy.parts import look
 
         return look(place, contact)
+    if contact.state in (DOWN, "dead"):  # on another machine, as whoever keeps the connection has found out
+        return {
+            "name": place.name, "state": contact.state, "reason": contact.reason, "services": [], "workers": [],
+        }  # fmt: skip
     if contact.is_elsewhere():
         return {"name": place.name, "state": ELSEWHERE, "services": [], "workers": []}
     try:

@@ -144,7 +144,8 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
         what, hint = _NEXT.get(state, (f"has {state}", _NEXT["down"][1]))
         if state.startswith("pending"):  # its head, in the words of the batch system
             what, hint = f"is {state}", "wait for it: offload up {name}; or take it back: offload down {name}"
-        words = said(told["services"][0]) if state == "dead" else ""
+        words = f": {told['reason']}" if told.get("reason") else ""
+        words = words or (said(told["services"][0]) if state == "dead" else "")
         return [OffloadError(f"the deployment {name} {what}{words}", hint.format(name=name))]
     logs = f"offload logs {name} --worker"
     found = []

@@ -92,7 +92,7 @@ def test_one_that_was_brought_down_there(contained: Lab) -> None:
     other = {"OFFLOAD_HOME": str(lab.home / "other")}
     done = lab.offload("down", "ssh://alice@h1", "h1", env=other, timeout=120)
     assert done.returncode == 0, done.stderr
-    wait_for(lambda: json.loads(lab.offload("list", "--json").stdout)[0]["state"] == "dead", "what became of it")
+    wait_for(lambda: json.loads(lab.offload("list", "--json").stdout)[0]["state"] == "down", "what became of it")
     wait_for(lambda: containers(lab) == [], "the end of the container")
     down = lab.offload("down", "h1", timeout=120)
     assert down.returncode == 0, down.stderr

@@ -115,14 +115,38 @@ def test_a_machine_that_cannot_be_reached_is_not_forgotten(ready: Lab) -> None:
     wait_for(lambda: not ready.host("h1").processes("alice"), "the end of all processes there")
 
 
+def stays_down(lab: Lab) -> None:
+    """See that who needs it is told, and brings nothing up."""
+    told = lab.offload("run", "--on", "h1", "echo", "hello", timeout=120)
+    assert told.returncode != 0
+    assert "brought down" in told.stderr, told.stderr
+    assert "offload up h1" in told.stderr, told.stderr
+    status = lab.offload("status", "h1")
+    assert status.returncode == 1
+    assert "brought down" in status.stderr
+    assert not [one for one in lab.host("h1").processes("alice") if "deploy.head" in one.command]
+
+
+def keeper(lab: Lab) -> int:
+    place = lab.home / ".local/share/offload/deployments/h1/contact.json"
+    return int(json.loads(place.read_text())["head"]["pid"])
+
+
 def test_what_somebody_else_has_brought_down(ready: Lab) -> None:
     up(ready)
     there = "/shared/venv/bin/offload down h1"
     assert ready.ssh("alice@h1", there).returncode == 0
-    wait_for(lambda: state(ready) == "dead", "the news")
-    told = ready.offload("run", "--on", "h1", "echo", "hello", timeout=120)
-    assert told.stdout == "hello\n", told.stderr  # brought up again, as it was asked for
-    assert state(ready) == "running"
+    wait_for(lambda: state(ready) == "down", "the news")
+    stays_down(ready)
+    assert ready.offload("up", "h1", timeout=120).returncode == 0
+    assert ready.offload("run", "--on", "h1", "echo", "hello", timeout=120).stdout == "hello\n"
+    # while nobody keeps the connection here, nobody is told
+    ready.run(f"kill -9 {keeper(ready)}", check=True)
+    assert ready.ssh("alice@h1", there).returncode == 0
+    assert state(ready) == "disconnected"
+    stays_down(ready)
+    assert state(ready) == "down"
+    assert ready.offload("down", "h1", timeout=120).returncode == 0
 
 
 def test_a_full_disk_there(ready: Lab) -> None:

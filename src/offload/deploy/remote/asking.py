@@ -8,7 +8,7 @@ from typing import Any
 
 from offload.deploy.remote.mark import ANSWER, STEP
 from offload.deploy.sites.base import Done, Site
-from offload.errors import OffloadError
+from offload.errors import NotFoundError, OffloadError
 
 SECONDS = 200.0
 NOT_THERE = 127  # what a shell ends with when there is no such program
@@ -57,7 +57,8 @@ def ask(
         kind = PythonGoneError if done.code == NOT_THERE else OffloadError
         raise kind(f"{python} on {site.name} does not run offload: {done.said}", f"try it: {site.shown(words)}")
     if "error" in answer:
-        raise OffloadError(f"{site.name}: {answer['error']}", answer["hint"])
+        kind = NotFoundError if answer.get("kind") == "NotFoundError" else OffloadError
+        raise kind(f"{site.name}: {answer['error']}", answer["hint"])
     return answer
 
 

@@ -15,7 +15,7 @@ import threading
 import time
 from typing import Any
 
-from offload.compute.contact import AWAY, REFUSED, Contact
+from offload.compute.contact import AWAY, DOWN, REFUSED, Contact
 from offload.compute.liveness import started
 from offload.compute.places import Place, is_unwanted
 from offload.deploy import clientcerts, envfile
@@ -98,8 +98,10 @@ class Keeper:
             if state != "running":
                 return dict(told)
             raise OffloadError(f"the head runs on {self._link.site}, but does not answer at {self._head}")
-        reason = {"dead": "its head has died", "down": "it has been brought down"}.get(state, f"it has {state}")
-        self._write(Contact("dead", self._contact.head, reason=f"{reason} on {self._link.site}"))
+        is_over = state.startswith("ended") or not answer.get("known", True)
+        reason = "it has been brought down" if is_over and state == "down" else f"it has {state}" if is_over else ""
+        reason = f"{reason or 'its head has died'} on {self._link.site}"
+        self._write(Contact(DOWN if is_over else "dead", self._contact.head | self._own(), reason=reason))
         return None
 
     def _ask_there(self, site: Ssh) -> dict[str, Any]:
@@ -108,7 +110,7 @@ class Keeper:
             return asking.ask(site, self._link.python, "contact", {"name": self._place.name}, seconds=3 * ASK_SECONDS)
         except asking.PythonGoneError:
             if is_image(self._link.environment):  # it goes when somebody brings the deployment down
-                return {"contact": None, "state": "down"}
+                return {"contact": None, "state": "down", "known": False}
             raise
 
     def _renew(self, url: str) -> None:

@@ -33,7 +33,7 @@ CHOICES = "choices.json"
 """The file in a deployment's place that keeps what it was brought up with."""
 
 
-def up(registry: Registry, name: str, route: str, choices: dict[str, Any]) -> dict[str, Any]:
+def up(registry: Registry, name: str, route: str, choices: dict[str, Any], again: bool = False) -> dict[str, Any]:
     """Bring a deployment up, unless it is, and tell all that is needed to use it.
 
     Parameters
@@ -46,7 +46,12 @@ def up(registry: Registry, name: str, route: str, choices: dict[str, Any]) -> di
         How it will be reached.
     choices : dict
         Attributes of its spec, as they were asked for.
+    again : bool
+        Whether it is to be there already: one that somebody has brought down stays down.
     """
+    reason = registry.place(name).end_reason()
+    if again and (reason is not None or name not in registry.names()):
+        raise NotFoundError(f"{name} has ended: {reason}" if reason else f"{name} has been brought down")
     place, asked = registry.place(name), choices
     if _asked_before(place) == asked:
         choices = {}  # it is as it was, with the number of workers that it was given since
@@ -107,7 +112,7 @@ def contact(registry: Registry, name: str) -> dict[str, Any]:
     """Tell how a deployment is, and where."""
     place = registry.place(name)
     if name not in registry.names():
-        return {"state": "down", "contact": None}
+        return {"state": "down", "contact": None, "known": False}
     told: Contact | None = known(place)
     return {"state": state(place), "contact": None if told is None else vars(told)}
 

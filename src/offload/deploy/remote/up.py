@@ -9,7 +9,7 @@ import signal
 import time
 from typing import Any
 
-from offload.compute.contact import REFUSED, Contact
+from offload.compute.contact import DOWN, REFUSED, Contact
 from offload.compute.deployed import elsewhere
 from offload.compute.liveness import started
 from offload.compute.places import Place, Registry
@@ -78,7 +78,7 @@ def up(registry: Registry, spec: Spec, say: Say, again: bool = False) -> tuple[C
                 site.open()
             return connect(place, say), False
         try:
-            begun = _begin_there(registry, dataclasses.replace(spec, link=link), link, site, say)
+            begun = _begin_there(registry, dataclasses.replace(spec, link=link), link, site, say, again)
         except BaseException:
             if not os.path.exists(place.spec):  # then nobody else knows of the connection
                 site.close()
@@ -93,7 +93,7 @@ def with_what_is_known(place: Place, link: Link) -> Link:
     return dataclasses.replace(link, runtime=mirror.runtime_of(place), ssh=ssh)
 
 
-def _begin_there(registry: Registry, spec: Spec, link: Link, site: Ssh, say: Say) -> bool:
+def _begin_there(registry: Registry, spec: Spec, link: Link, site: Ssh, say: Say, again: bool) -> bool:
     """Bring the deployment up on its machine, and keep here what is needed to use it."""
     say(f"connecting to {site.name}")
     site.open()
@@ -104,9 +104,16 @@ def _begin_there(registry: Registry, spec: Spec, link: Link, site: Ssh, say: Say
     seen += (os.path.dirname(choices.get("database", "")),)
     mounted = Mounted(spec.name, paths=tuple(path for path in seen if path))
     interpreter = prepare(site, link.environment, "", say, mounted=mounted).python
-    request = {"name": spec.name, "route": link.route, "choices": choices}
+    request = {"name": spec.name, "route": link.route, "choices": choices} | ({"again": True} if again else {})
     waits = link.choices.get("keep", PROCESS) != PROCESS  # a job may be pending for long, which it tells
-    answer = ask(site, interpreter, "up", request, say, PENDING_SECONDS if waits else SECONDS)
+    try:
+        answer = ask(site, interpreter, "up", request, say, PENDING_SECONDS if waits else SECONDS)
+    except NotFoundError as exc:
+        place = registry.place(spec.name)
+        before = known(place)
+        if again and before is not None:  # it stays down: who needs it finds that here
+            Contact(DOWN, before.head, reason=exc.message).write(place.contact)
+        raise
     if answer["differences"]:
         what, has, asked = answer["differences"][0]
         say(f"{spec.name} is up there already: {what.replace('_', ' ')} is {has}, not {asked}")
