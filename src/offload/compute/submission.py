@@ -116,7 +116,7 @@ def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[
                 future.set_result(value)
     if missing:
         if task.watched:
-            tell_reached(task.label, graph, stacklevel=4)
+            tell_reached(task.label, graph, stacklevel=4, inputs=any(task._inputs(call) for call, _ in missing))
         if inside():
             # A call made by a call: there is no other worker to wait for.
             nested = Batcher(InlineEngine, here=True)

@@ -219,7 +219,7 @@ class Task:
         graph = self.graph()
         call.keep()
         if self.watched:
-            tell_reached(self.label, graph)
+            tell_reached(self.label, graph, inputs=bool(self._inputs(call)))
         outcome = Outcome(time.time())
         began = time.perf_counter()
         watch = Watch(self._inputs(call), ignores=not self.watched)
@@ -244,7 +244,7 @@ class Task:
         graph = self.graph()
         call.keep()
         if self.watched:
-            tell_reached(self.label, graph, stacklevel=3)
+            tell_reached(self.label, graph, stacklevel=3, inputs=bool(self._inputs(call)))
         outcome = Outcome(time.time())
         began = time.perf_counter()
         watch = Watch(self._inputs(call), ignores=not self.watched)

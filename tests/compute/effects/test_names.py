@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 import warnings
 from collections.abc import Callable
 from datetime import datetime
+from os.path import isfile
+from pathlib import Path
 from time import time as now
 from typing import Any
 
@@ -81,6 +84,30 @@ def reads_environment() -> str:
     return os.environ.get("OFFLOAD_TEST_A", "") + os.getenv("OFFLOAD_TEST_B", "")
 
 
+def looks_at_files() -> int:
+    return os.path.exists("x") + len(os.fspath("x")) * 0
+
+
+def looks_by_another_name() -> bool:
+    return isfile("x")
+
+
+def measures_a_file() -> int:
+    return os.stat(os.sep).st_size * 0
+
+
+def here() -> str:
+    return os.getcwd()[:0]
+
+
+def hashes() -> int:
+    return hash("x") * 0
+
+
+def lies_at() -> int:
+    return id("x") * 0
+
+
 @pytest.mark.parametrize(
     ("function", "names"),
     [
@@ -93,6 +120,12 @@ def reads_environment() -> str:
         (drawn_by_numpy, ["numpy.random.rand is random"]),
         (drawn_without_seed, ["numpy.random.default_rng is random"]),
         (named_at_random, ["uuid.uuid4 is random"]),
+        (looks_at_files, ["os.path.exists() asks about a file"]),
+        (looks_by_another_name, ["os.path.isfile() asks about a file"]),
+        (measures_a_file, ["os.stat() asks about a file"]),
+        (here, ["os.getcwd() is another one in each process"]),
+        (hashes, ["hash() is another one in each process"]),
+        (lies_at, ["id() is another one in each process"]),
         (reads_environment, ["variable OFFLOAD_TEST_A does", "variable OFFLOAD_TEST_B does"]),
     ],
 )
@@ -124,11 +157,30 @@ def seeds_first() -> float:
     return random.random()
 
 
+class Hashed:
+    def __hash__(self) -> int:
+        return hash(("x", id(Hashed)))
+
+
+def holds_what_is_hashed() -> int:
+    return len({Hashed(): 1})
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_asks_about_its_own_inputs(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("12")
+    task = offload.task(lambda file: os.path.getsize(file))
+    assert task(offload.File(path)) == task.submit(offload.File(path)).result(60) == 2
+
+
 def only_names_them() -> str:
     return "time.time random.random"
 
 
-@pytest.mark.parametrize("function", [measures, tells_a_given_time, drawn_with_seed, seeds_first, only_names_them])
+@pytest.mark.parametrize(
+    "function", [measures, tells_a_given_time, drawn_with_seed, seeds_first, only_names_them, holds_what_is_hashed]
+)
 def test_not_told(function: Callable[[], Any]) -> None:
     assert told(function) == []
 

@@ -5,7 +5,7 @@ Clocks that only measure how long something takes are not among them.
 
 from __future__ import annotations
 
-CLOCK, RANDOM, ENVIRONMENT, READER = "clock", "random", "environment", "reader"
+CLOCK, RANDOM, ENVIRONMENT, READER, LOOK, PROCESS = "clock", "random", "environment", "reader", "look", "process"
 
 _CLOCKS = {
     "time": {"time", "time_ns"},
@@ -35,6 +35,18 @@ _GENERATORS = {
 }
 # Where one of these is called with a seed, what is drawn from the module's own generator is no accident.
 SEEDS = {"random": "random.seed", "numpy": "numpy.random.seed", "torch": "torch.manual_seed"}
+
+# They ask about a file without opening it, of which no audit event tells.
+_LOOKS = {"exists", "getatime", "getctime", "getmtime", "getsize", "isdir", "isfile", "islink", "ismount", "lexists"}
+_LOOKS_OF_OS = {"access", "lstat", "readlink", "stat"}
+_PATHS = {"genericpath", "posixpath", "ntpath"}
+# Another answer in each process: where it runs, where an object lies, the hash of a text.
+_OF_PROCESS = {"os": {"getcwd", "getcwdb"}, "builtins": {"hash", "id"}}
+# In these, nothing of it shows in a result: what they give only tells objects apart.
+TELL_APART = {"__eq__", "__hash__", "__repr__", "__str__"}
+
+# As people write them.
+SHOWN = {"posixpath": "os.path", "genericpath": "os.path", "ntpath": "os.path", "posix": "os", "builtins": ""}
 
 # They read in native code, of which no audit event tells, or remember what they have read.
 _READERS = {
@@ -96,6 +108,10 @@ def kind_of(name: str, arguments: int | None) -> str | None:
         return RANDOM
     if first == "numpy" and rest[0] == "random" and len(rest) > 1 and last[0].islower():
         return RANDOM if last not in _NO_DRAW | _GENERATORS["numpy"] else None
+    if (first in _PATHS and last in _LOOKS) or (first in ("os", "posix") and last in _LOOKS_OF_OS | _LOOKS):
+        return LOOK
+    if last in _OF_PROCESS.get("os" if first == "posix" else first, ()) and len(rest) == 1:
+        return PROCESS
     if not _READERS.get(first, set()).isdisjoint(rest) or (first == "polars" and _reads(last)):
         return READER
     return None

@@ -7,7 +7,7 @@ import dis
 from types import CodeType, FunctionType, ModuleType
 from weakref import WeakKeyDictionary
 
-from offload.compute.effects.names import ENVIRONMENT, READER, SEEDS, kind_of
+from offload.compute.effects.names import ENVIRONMENT, LOOK, PROCESS, READER, SEEDS, SHOWN, TELL_APART, kind_of
 from offload.identity.codes import inspect_code
 from offload.identity.quiet import attribute, is_a
 
@@ -87,6 +87,10 @@ def _found_in(function: FunctionType, seeded: set[str] | None = None) -> Found:
         if kind == ENVIRONMENT:
             for variable in list(_texts_after(function.__code__, last)) or [name]:
                 found[variable] = kind
+        elif kind in (LOOK, PROCESS):
+            first, _, rest = name.partition(".")
+            if function.__name__ not in TELL_APART:
+                found[f"{SHOWN.get(first, first)}.{rest}".lstrip(".") + "()"] = kind
         elif kind is not None:
             found[name] = kind
         first = name.partition(".")[0]

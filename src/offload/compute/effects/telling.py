@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 
-from offload.compute.effects.names import CLOCK, ENVIRONMENT, RANDOM
+from offload.compute.effects.names import CLOCK, ENVIRONMENT, LOOK, PROCESS, RANDOM
 from offload.compute.effects.reached import chain, reached
 from offload.errors import EffectWarning, NotRecordedWarning
 
@@ -46,6 +46,9 @@ _REACHED = {
     "draw from a generator with a seed that is an argument",
     ENVIRONMENT: "the environment variable {0} does not count, so its change goes unnoticed; "
     "declare it by its name: @offload.task(environ=[...])",
+    LOOK: "{0} asks about a file that is no input, so its change goes unnoticed; pass offload.File(...) as an argument",
+    PROCESS: "{0} is another one in each process, so a recalled result may differ from what running it now would give; "
+    "pass what it gives as an argument, or do without",
 }
 
 MOST_TOLD = 4
@@ -102,13 +105,16 @@ def tell_once(label: str, effects: Effects) -> None:
     tell(label, new)
 
 
-def tell_reached(label: str, graph: Graph, stacklevel: int = 2) -> None:
-    """Warn once of the clocks, random generators and environment variables that a function's code reaches.
+def tell_reached(label: str, graph: Graph, stacklevel: int = 2, inputs: bool = False) -> None:
+    """Warn once of clocks, random generators, environment variables and the like that a function's code reaches.
 
-    Each has a line of its own, unless most of them are only somewhere in a large library.
+    With files among its `inputs`, it may well be these that it asks about. Each has a line of its own, unless most of
+    them are only somewhere in a large library.
     """
     new: list[tuple[str, str]] = []
     for name, kind in reached(graph).items():
+        if (inputs and kind == LOOK) or (kind in (LOOK, PROCESS) and len(graph.nodes) > LARGE):
+            continue
         if kind in _REACHED and _is_new(label, kind, name) and not (kind == ENVIRONMENT and _is_declared(graph, name)):
             new.append((name, _REACHED[kind].format(name)))
     texts = [text for _, text in new]
@@ -116,8 +122,9 @@ def tell_reached(label: str, graph: Graph, stacklevel: int = 2) -> None:
         name = min((name for name, _ in new), key=lambda name: len(chain(graph, name)))
         path = " -> ".join([*(one.rpartition(":")[2] for one in chain(graph, name)), name])
         text = (
-            f"its code reaches {len(new)} clocks, random generators and undeclared environment variables, the nearest "
-            f"by {path}; where one of them counts, a recalled result may differ from what running it now would give"
+            f"its code reaches {len(new)} clocks, random generators, undeclared environment variables and the like, "
+            f"the nearest by {path}; where one of them counts, a recalled result may differ from what running it now "
+            "would give"
         )
         texts = [text]
     for text in texts:
