@@ -276,6 +276,8 @@ def test_a_command_that_ends_its_workers_is_given_up(client: Asker, place: Place
     (ticket,) = client.submit(shell("echo on; kill -9 $PPID; sleep 1000"))
     outcome, _ = client.follow(ticket.job)
     assert outcome is not None and isinstance(outcome.error, WorkerLostError)
+    assert "worker-0 was ended by signal 9 (SIGKILL)" in outcome.error.message
+    assert outcome.error.hint == "offload logs --worker worker-0"
     assert "3 times" in outcome.error.message
     assert client.follow(client.submit(shell("echo fine"))[0].job)[1] == b"fine\n"
 

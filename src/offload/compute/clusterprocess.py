@@ -25,8 +25,12 @@ from offload.compute.workerstart import StartError, check_memory, plain
 
 TLS = ("tls_ca_file", "tls_client_cert", "tls_client_key")
 
-FAILURES = {"distributed.scheduler.allowed-failures": 1}
-"""A call that ends its worker is tried on one more; then it is the call's fault."""
+OWN = {
+    "distributed.scheduler.allowed-failures": 1,
+    "distributed.deploy.lost-worker-timeout": "1000 days",
+}
+"""A call that ends its worker is tried on one more; then it is the call's fault. And a worker that is away stays one of
+the cluster's: its nanny starts it again, how often so ever calls end it."""
 
 
 class _NoHTTP:
@@ -77,7 +81,7 @@ def serve(workers: int, contact: int) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    dasksettings.apply(FAILURES)
+    dasksettings.apply(OWN)
     security = Security.temporary()
     common = {"host": "127.0.0.1", "port": 0, "security": security}
     options = {**common, "nthreads": 1, "worker_class": Worker, "silence_logs": 40}

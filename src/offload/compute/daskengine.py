@@ -18,7 +18,12 @@ from offload.compute.visible import Mark
 from offload.compute.worker import Batch, run_batch
 from offload.errors import OffloadError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.compute.deaths import Deaths
+
 END_DEADLINE = 10.0
+TOLD_WITHIN = 2.0  # the news that a worker is gone may come before its nanny tells why
 LARGE_CALL = 1024 * 1024
 SLOTS_FRESH = 1.0
 UNSEEN_SECONDS = 60.0
@@ -40,6 +45,8 @@ class DaskEngine(Engine):
         Knows which resources workers have; None where they are not asked for.
     declared : bool
         Whether workers that see the deployment's files say so, as those of offload do.
+    deployment : str, optional
+        Which has the logs of the workers.
     """
 
     def __init__(
@@ -49,8 +56,13 @@ class DaskEngine(Engine):
         home: Mark | None = None,
         supply: Supply | None = None,
         declared: bool = True,
+        deployment: str | None = None,
     ) -> None:
         self._client = client
+        self._deployment = deployment
+        self._deaths: Deaths | None = None
+        if client is not None:
+            self._know_deaths()
         self._pending: set[PlainFuture[Any]] = set()
         self._started: dict[PlainFuture[Any], Any] = {}
         self._lock = threading.Lock()
@@ -62,6 +74,23 @@ class DaskEngine(Engine):
         self._home = home
         self._supply = supply
         self.ending = False
+
+    def _know_deaths(self) -> None:
+        from offload.compute.deaths import Deaths
+
+        self._deaths = Deaths(self._client)
+
+    def death_of(self, name: str, address: str = "", seconds: float = 0.0) -> str:
+        """Return how a worker has ended lately, waited for some seconds; "" where nobody knows."""
+        return self._deaths.of(address, name, seconds) if self._deaths is not None else ""
+
+    def _killed(self, error: Any) -> WorkerLostError:
+        """Return the error for what Dask has given up because each worker that ran it ended."""
+        last = error.last_worker
+        why = self.death_of(str(last.name), last.address, TOLD_WITHIN) or "nobody has told why"
+        hint = f"offload logs {self._deployment} --worker {last.name}" if self._deployment is not None else None
+        times = error.allowed_failures + 1
+        return WorkerLostError(f"the worker that ran it ended, {times} times in a row: {why}", hint)
 
     def slots(self, resources: Resources = ()) -> int:
         """Return the number of threads of all workers that have what calls need; one while there are none yet."""
@@ -227,8 +256,8 @@ class DaskEngine(Engine):
                 error = CarriedError(answer)
             else:
                 outcomes = answer
-        except KilledWorker:
-            error = WorkerLostError("the worker that ran it ended, and so did the next one")
+        except KilledWorker as exc:
+            error = self._killed(exc)
         except CommClosedError:  # between the news of the result and the result itself
             error = EngineLostError("Dask's scheduler is gone", AGAIN)
         except BaseException as exc:

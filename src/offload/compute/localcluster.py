@@ -110,6 +110,7 @@ class LocalCluster(DaskEngine):
         address = contact.pop("address")
         security = Security(require_encryption=True, **contact)
         self._client = Client(address, security=security, set_as_default=False, timeout=START_DEADLINE)
+        self._know_deaths()
 
     def slots(self, resources: Resources = ()) -> int:
         """Return the number of workers: all are this machine, whatever resources it has."""

@@ -70,7 +70,15 @@ def _connect(place: Place) -> DaskEngine:
             # Anybody with the credentials may have joined, from wherever: each worker finds out what it sees.
             spec = spec_of(place)
             own = spec.scheduler is None
-            return DaskEngine(client, resumes=True, home=mark(place.authority), supply=_supply(spec), declared=own)
+            name = place.name if own else None
+            return DaskEngine(
+                client,
+                resumes=True,
+                home=mark(place.authority),
+                supply=_supply(spec),
+                declared=own,
+                deployment=name,
+            )
         except (OSError, TimeoutError) as exc:
             if time.monotonic() > deadline:
                 raise OffloadError(f"the scheduler of {place.name} cannot be reached: {exc}", "offload logs") from exc

@@ -162,6 +162,8 @@ async def _running(
         pid = made.pid if watched else os.getpid()
         check_memory(settings.name, pid, made.memory_manager.memory_limit, watched)
         yield made.finished
+        if watched and made.failure is not None:
+            raise plain(settings.name, made.failure)
     finally:
         if made.status not in (Status.closed, Status.failed):
             # A nanny refuses to close while its worker starts, by an assertion; that worker ends with this process.

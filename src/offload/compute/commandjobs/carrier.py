@@ -53,6 +53,10 @@ class Carrier(ABC):
     def drop(self, future: PlainFuture[Any]) -> None:
         """Let go of a job that is not to be run, or has ended."""
 
+    def death_of(self, worker: str) -> str:
+        """Return how a worker has ended; "" where nobody knows."""
+        return ""
+
     @abstractmethod
     def close(self) -> None:
         """Let go of everything, waiting for nothing."""
@@ -108,6 +112,10 @@ class DaskCarrier(Carrier):
     def drop(self, future: PlainFuture[Any]) -> None:
         """Release the task."""
         self._engine.release(future)
+
+    def death_of(self, worker: str) -> str:
+        """Return what its nanny has told."""
+        return self._engine.death_of(worker)
 
     def close(self) -> None:
         """Close the engine."""

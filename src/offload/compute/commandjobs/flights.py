@@ -72,6 +72,11 @@ class Flights:
         """Let go of a job; nobody is told of the end of its flight."""
         self._events.put(lambda: self._drop(job))
 
+    def death_of(self, worker: str) -> str:
+        """Return how a worker has ended; "" where nobody knows."""
+        carrier = self._carrier
+        return carrier.death_of(worker) if carrier is not None else ""
+
     def close(self) -> None:
         """End the thread and the carrier."""
         with self._starting:  # a job that comes now must not start another

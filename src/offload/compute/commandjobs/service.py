@@ -280,15 +280,17 @@ class CommandService:
 
     def _lose(self, job: Job, note: str = AGAIN) -> None:
         """Take back a job whose attempt has come to nothing."""
-        job.state, job.begun_by, job.note = WAITING, None, note
+        name = job.worker.partition(" on ")[0]
+        why = self.flights.death_of(name)
+        job.state, job.begun_by, job.note = WAITING, None, f"{why}; running again" if why and note == AGAIN else note
         if not job.excused:
             job.lost += 1
         if job.cancelled:
             self._end(job, Outcome(cancelled=True))
         elif job.lost >= ATTEMPTS:
-            what = f"its worker was lost {job.lost} times"
-            cause = "it takes more memory than there is, or ends other processes than its own"
-            self._end(job, Outcome(error=WorkerLostError(f"{what}: maybe {cause}", "offload logs")))
+            cause = why or "maybe it takes more memory than there is, or ends other processes than its own"
+            what = f"its worker was lost {job.lost} times: {cause}"
+            self._end(job, Outcome(error=WorkerLostError(what, f"offload logs --worker {name}")))
         else:
             self._again(job)
             self.ledger.save(job)
