@@ -90,3 +90,15 @@ def test_a_notebook_in_a_kernel(home: Path, tmp_path: Path) -> None:
 
     assert run() == ["3 False", "5 False"]
     assert run() == ["3 True", "5 True"]
+
+
+def test_commands_and_magics_in_a_task(cells: Cells) -> None:
+    command = "@offload.task\ndef g(x):\n    found = !echo found\n    return [x, *found]"
+    assert cells(*BEFORE, "import warnings\nwarnings.simplefilter('ignore')", command, "print(g(1))") == [
+        "[1, 'found']"
+    ]
+    magic = "@offload.task\ndef g(x):\n    %pwd\n    return x"
+    told = "import warnings\nwith warnings.catch_warnings(record=True) as found:\n    warnings.simplefilter('always')\n"
+    told += "    g(1)"
+    lines = cells(*BEFORE, magic, told, "print(*[one.message for one in found], sep='\\n')")
+    assert any("uses a magic command of IPython" in line for line in lines)

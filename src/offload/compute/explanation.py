@@ -99,7 +99,7 @@ class Explanation:
             lines += [f"  {line}" for difference in self.differences for line in difference.lines()]
         return "\n".join(lines)
 
-    __str__ = text
+    __str__ = __repr__ = text
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values, for JSON."""

@@ -7,14 +7,22 @@ import sys
 import time
 import warnings
 from hashlib import sha256
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MethodType
 
 from offload.compute.calls import Call, explain
 from offload.compute.effects.doers import runs_calls
 from offload.compute.inputs import noting
 from offload.compute.session import Session, current
 from offload.compute.values import from_buffer
-from offload.errors import DecodeError, EncodeError, NotRecordedWarning, OffloadError, StorageError, UsageError
+from offload.errors import (
+    DecodeError,
+    EncodeError,
+    IdentityError,
+    NotRecordedWarning,
+    OffloadError,
+    StorageError,
+    UsageError,
+)
 from offload.identity.calls import Recorder, bind
 from offload.identity.functions import remember
 from offload.identity.graph import Graph
@@ -81,6 +89,8 @@ class Task:
         self.ignored = ignored_parameters(function, getattr(root, "ignore", ()))
         self._files: Sequence[tuple[File, str]] = ()
         self._asynchronous = code is not None and bool(code.co_flags & _COROUTINE)
+        if self._asynchronous:
+            _mark_asynchronous(self, function)
         self._graph: Graph | None = None
         self._recorder: Recorder | None = None
         self._payload: tuple[str, bytes] | None = None
@@ -152,6 +162,15 @@ class Task:
 
     def identify_many(self, rows: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Call]:
         """Return the identities of many calls, looking once at what the function reaches; see :meth:`identify`."""
+        try:
+            return self._identified(rows)
+        except (
+            EncodeError,
+            IdentityError,
+        ) as exc:  # which says all that the way there would
+            raise exc.with_traceback(None) from None
+
+    def _identified(self, rows: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Call]:
         self.graph()
         recorder = self._recorder
         assert recorder is not None
@@ -337,6 +356,24 @@ def _changed_argument(call: Call) -> str | None:
         return None
 
 
+# What is asked of a function, also to know whether it is one of a coroutine.
+_OF_METHODS = {
+    *("__annotations__", "__code__", "__defaults__", "__kwdefaults__", "__name__", "__qualname__"),
+    *("_is_coroutine_mark",),
+}
+
+
+def _mark_asynchronous(task: Task, function: Any) -> None:
+    """Have a task known as a coroutine function."""
+    import inspect
+
+    mark = getattr(inspect, "markcoroutinefunction", None)
+    if mark is not None:
+        mark(task)
+    elif isinstance(function, FunctionType):  # before Python 3.12, by what functions have
+        vars(task).update({name: getattr(function, name) for name in ("__code__", "__defaults__", "__kwdefaults__")})
+
+
 class MethodTask:
     """A task that was taken from an instance, as methods are."""
 
@@ -345,6 +382,16 @@ class MethodTask:
     def __init__(self, task: Task, instance: object) -> None:
         self.task = task
         self.__self__ = instance
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__wrapped__":  # so that the signature is that of the method
+            return MethodType(self.task.function, self.__self__)
+        if name in _OF_METHODS:
+            return getattr(self.task, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        return f"<offload.task {self.task.label} of a {type(self.__self__).__qualname__}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the result, recalled or computed; the instance is the first argument."""

@@ -18,7 +18,7 @@ from offload.identity.patches import is_assigned
 from offload.identity.quiet import is_a, module_of
 from offload.identity.rewritten import rewrites_itself, source_contents
 from offload.identity.texts import looks_up, strings_in
-from offload.identity.unfollowed import external_path, imports_by_name, unfollowed
+from offload.identity.unfollowed import external_path, imports_by_name, magic, unfollowed
 from offload.identity.watched import Held
 
 TYPE_CHECKING = False
@@ -120,6 +120,8 @@ def _function_contents(graph: Graph, function: FunctionType, label: str) -> list
     for read in code.reads:
         name = ".".join((read.name, *read.attributes))
         found = _read(graph, function, cells, read, f"{label}: {name}", values)
+        if (what := magic(code, read)) is not None:
+            graph.unfollowed.setdefault(label, []).append(what)
         path = external_path(read, found)
         if path is not None:
             graph.note_external(path)

@@ -24,6 +24,10 @@ _SILENT = {
     ("logging", "Logger"),
     ("logging", "RootLogger"),
     ("os", "_Environ"),
+    ("IPython.core.interactiveshell", "InteractiveShell"),  # by which `!command` in a cell runs the command
+    ("IPython.terminal.interactiveshell", "TerminalInteractiveShell"),
+    ("ipykernel.zmqshell", "ZMQInteractiveShell"),
+    ("google.colab._shell", "Shell"),
 }
 
 

@@ -73,6 +73,12 @@ def unfollowed(code: Code, read: Read, path: list[str]) -> str | None:
     return None
 
 
+def magic(code: Code, read: Read) -> str | None:
+    """Return that a read gets hold of IPython to run text as code, or None."""
+    runs = read.name == "get_ipython" and not code.names.isdisjoint(("run_cell", "run_cell_magic", "run_line_magic"))
+    return "a magic command of IPython" if runs else None
+
+
 MOST_TOLD = 3
 """Functions of which each is told in a line of its own."""
 
