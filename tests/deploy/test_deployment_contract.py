@@ -125,6 +125,12 @@ def test_its_status(make: Make) -> None:
             assert set(worker) >= {"address", "pid", "restarts", "memory", "memory_limit", "executing"}
 
 
+def test_its_clients_are_shown(make: Make) -> None:
+    with make() as deployment, deployment.get_client() as client:
+        assert (client.dashboard_link is None) is deployment.here
+        assert "Client-" in client._repr_html_()
+
+
 def test_scaling(make: Make) -> None:
     with make() as deployment:
         deployment.scale(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -96,6 +97,43 @@ def test_without_certificates_nobody_joins(place: Place, tmp_path: Path) -> None
     )  # fmt: skip
     assert done.returncode != 0
     assert "stranger" not in [w["name"] for w in connected(place)]
+
+
+PLAIN = """
+from distributed import Client, get_client
+with Client() as client:
+    print(client.dashboard_link)
+    assert client.dashboard_link in client._repr_html_()
+    print(client.submit(lambda: get_client().dashboard_link).result().rpartition(":")[2])
+"""
+
+
+def test_every_client_knows_where_the_dashboard_is(place: Place) -> None:
+    contact = contact_of(place)
+    link = f"{contact.head['url']}/status"
+    port = contact.head["url"].rpartition(":")[2]
+    with client("test") as ours:
+        assert ours.dashboard_link == link
+        assert link in ours._repr_html_()
+        assert repr(ours).startswith("<Client: 'tls://")
+
+    async def awaited() -> tuple[str, str]:
+        async with client("test", asynchronous=True) as ours:
+            return ours.dashboard_link, ours._repr_html_()
+
+    found, shown = asyncio.run(awaited())
+    assert found == link
+    assert link in shown
+    environment = variables(place, contact)
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == [link, f"{port}/status"], done.stderr
+    del environment["DASK_DISTRIBUTED__DASHBOARD__LINK"]  # who has not typed the lines of `offload env`
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == [f"http://127.0.0.1:{port}/status", f"{port}/status"], done.stderr
 
 
 @pytest.fixture

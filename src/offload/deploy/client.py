@@ -8,7 +8,9 @@ from offload.compute.choices import here
 from offload.compute.contact import Contact
 from offload.compute.dasksettings import loaded
 from offload.compute.places import Registry
+from offload.deploy.environment import dashboard_link
 from offload.deploy.launch import state
+from offload.deploy.spec import spec_of
 from offload.errors import OffloadError
 from offload.storage.home import checked_home
 
@@ -34,7 +36,8 @@ def client(name: str | None = None, **options: Any) -> Any:
     OffloadError
         If the deployment is not up.
     """
-    client_class = loaded("distributed").Client
+    loaded("distributed")
+    from offload.deploy.daskclient import DeploymentClient
     from offload.deploy.daskside import security_of
 
     choice = here(name)
@@ -46,4 +49,5 @@ def client(name: str | None = None, **options: Any) -> Any:
         raise OffloadError(f"the deployment {place.name} is {state(place)}", f"offload up {place.name}")
     if contact.scheduler is None:
         raise OffloadError(f"the deployment {place.name} is storage only: it has no scheduler", "offload list")
-    return client_class(contact.scheduler, security=security_of(place), **options)
+    link = dashboard_link(contact) if spec_of(place).scheduler is None else ""
+    return DeploymentClient(link, contact.scheduler, security=security_of(place), **options)

@@ -20,6 +20,7 @@ from distributed.security import Security
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 
+from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.compute.silence import Silence
 from offload.compute.workerstart import plain
@@ -65,17 +66,30 @@ class HeadScheduler(Scheduler):
     ----------
     socket : str
         The socket's path, in a directory that only the owner may enter.
+    place : Place
+        The deployment, whose head gives the dashboard to browsers.
     **kwargs
         As for Dask's scheduler.
     """
 
-    def __init__(self, socket: str, **kwargs: Any) -> None:
+    def __init__(self, socket: str, place: Place, **kwargs: Any) -> None:
         self._dashboard_socket = socket
+        self._place = place
+        self._head_port = 0
         super().__init__(dashboard=True, **kwargs)
         self.handlers["demand"] = self.demand
         self.end_reason = ""
         self.durations = Durations(self)
         self.silence = Silence(self)
+
+    def identity(self, n_workers: int = -1) -> dict[str, Any]:
+        """Return what Dask tells clients, with the port at which the dashboard is: that of the head."""
+        if not self._head_port:
+            contact = Contact.read(self._place.contact)
+            url = contact.head["url"] if contact is not None else ""
+            self._head_port = int(url.rpartition(":")[2] or 0)
+        told: dict[str, Any] = super().identity(n_workers)
+        return {**told, "services": {**told["services"], "dashboard": self._head_port}}
 
     async def close(self, timeout: float | None = None, reason: str = "unknown") -> None:
         """Close, and remember why."""

@@ -30,7 +30,13 @@ def variables(place: Place, contact: Contact) -> dict[str, str]:
     for party in ("CLIENT", "WORKER", "SCHEDULER"):
         found[f"DASK_DISTRIBUTED__COMM__TLS__{party}__CERT"] = own.certificate
         found[f"DASK_DISTRIBUTED__COMM__TLS__{party}__KEY"] = own.key
-    return found
+    link = dashboard_link(contact)
+    return {**found, "DASK_DISTRIBUTED__DASHBOARD__LINK": link} if link else found
+
+
+def dashboard_link(contact: Contact) -> str | None:
+    """Return where the dashboard is, for a browser that has logged in by ``offload dashboard``; None without a head."""
+    return f"{contact.head['url']}/status" if contact.has_head() else None
 
 
 def _of_existing(spec: Spec) -> dict[str, str]:

@@ -142,11 +142,10 @@ class InProcess(Cluster):
 
     def client(self, **options: Any) -> Any:
         """Return a client that shares this process's memory with them."""
-        from distributed import Client
+        from offload.deploy.daskclient import DeploymentClient
 
-        if options.get("asynchronous"):
-            return Client(self.scheduler_address(), **options)
-        return Client(self._cluster, **options)
+        to = self.scheduler_address() if options.get("asynchronous") else self._cluster
+        return DeploymentClient(None, to, **options)
 
     def engine(self) -> Engine:
         """Return an engine on it."""

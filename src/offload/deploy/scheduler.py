@@ -47,6 +47,7 @@ async def serve(place: Place, socket: str, port: int | None, attached: bool) -> 
         port = free_port(spec.host, spec.port, spec.ports, PREFERRED)
     scheduler = HeadScheduler(
         socket,
+        place,
         host=spec.host,
         port=port,
         protocol="tls",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from distributed import Client, Worker
 
+from offload.compute.places import Place
 from offload.deploy.batch import JobState, Phase
 from offload.deploy.daskside import HeadScheduler
 from offload.deploy.durations import COMMAND
@@ -37,7 +38,9 @@ def test_how_long_before_its_end_a_worker_goes(tmp_path: Path, whole: int, longe
 
 async def worked(path: Path, whole: float, ends: bool) -> tuple[list[list[float]], BaseException | None]:
     """Have workers lost under a task, one after the other; what is known after the first time, and its error."""
-    async with HeadScheduler(str(path / "socket"), host="127.0.0.1", dashboard_address=None) as scheduler:
+    async with HeadScheduler(
+        str(path / "socket"), Place(str(path)), host="127.0.0.1", dashboard_address=None
+    ) as scheduler:
         durations = scheduler.durations
         async with Client(scheduler.address, asynchronous=True) as client:
             task = client.submit(time.sleep, 1.5, key="call", pure=False)
@@ -74,7 +77,9 @@ def test_a_worker_that_is_lost_before_its_walltime_does_not_count(tmp_path: Path
 def test_a_command_is_known_by_its_number(tmp_path: Path) -> None:
     async def main() -> BaseException | None:
         async with (
-            HeadScheduler(str(tmp_path / "socket"), host="127.0.0.1", dashboard_address=None) as scheduler,
+            HeadScheduler(
+                str(tmp_path / "socket"), Place(str(tmp_path)), host="127.0.0.1", dashboard_address=None
+            ) as scheduler,
             Client(scheduler.address, asynchronous=True) as client,
             Worker(scheduler.address, name="worker-0", nthreads=1),
         ):

@@ -43,7 +43,7 @@ def application(head: Head, admission: Admission) -> web.Application:
         try:
             request[GRANT] = _who(request, admission)
         except StorageError as exc:
-            return _refused(exc)
+            return _refused(exc, None if request.path.startswith("/v1/") else "in a browser: offload dashboard")
         request[ADMITTED] = lambda: _is_admitted(request, admission)
         if request.path not in _WATCHING:
             head.asked = time.monotonic()
@@ -156,12 +156,12 @@ def _is_admitted(request: web.Request, admission: Admission) -> bool:
     return True
 
 
-def _refused(error: StorageError) -> web.Response:
+def _refused(error: StorageError, hint: str | None = None) -> web.Response:
     if not isinstance(error, RefusedError):
         log(error.message)  # what is wrong in here is for the owner to know
         error = RefusedError("a token is needed")
     message = error.message if error.hint else "this needs the deployment's token"
-    return web.json_response({"error": message, "hint": error.hint}, status=401)
+    return web.json_response({"error": message, "hint": error.hint or hint}, status=401)
 
 
 def _log_in(request: web.Request, admission: Admission) -> web.Response:
