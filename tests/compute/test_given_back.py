@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -130,22 +129,6 @@ def test_what_is_equal_comes_back(log: Log, name: str) -> None:
     for _ in range(2):
         make(log.path, name)
     assert log.runs == 1
-
-
-@offload.task
-def make_file(folder: str, kind: str) -> Any:
-    path = Path(folder, "made.txt")
-    path.write_text("x")
-    file = offload.File(path)
-    shared = [file]
-    return {"alone": file, "shared": [shared, shared], "directory": offload.Directory(folder)}[kind]
-
-
-@pytest.mark.parametrize("kind", ["alone", "shared", "directory"])
-def test_a_file_is_returned_and_not_recorded(tmp_path: Path, kind: str) -> None:
-    for _ in range(2):
-        with pytest.warns(NotRecordedWarning, match="an argument, not a result"):
-            assert make_file(str(tmp_path), kind)
 
 
 SENTINELS = """

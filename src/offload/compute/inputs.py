@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from offload.compute import returned as returned
 from offload.compute.session import current
 from offload.identity import files
 from offload.identity.files import Directory, File, noting

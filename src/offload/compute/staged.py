@@ -138,7 +138,7 @@ def _put(one: Sent, store: Store, directory: str) -> str:
     path = os.path.join(folder, name or "root")
     try:
         if is_directory:
-            _put_tree(path, checksum, store)
+            put_tree(path, checksum, store)
         else:
             store.extract(checksum, path, 0o444)
     except BufferMissingError as exc:
@@ -146,7 +146,8 @@ def _put(one: Sent, store: Store, directory: str) -> str:
     return path
 
 
-def _put_tree(path: str, checksum: str, store: Store) -> None:
+def put_tree(path: str, checksum: str, store: Store, writable: bool = False) -> None:
+    """Write a directory that is kept in a store, where there is none."""
     from offload.identity.trees import decode_manifest
 
     (data,) = store.get([checksum])
@@ -155,11 +156,22 @@ def _put_tree(path: str, checksum: str, store: Store) -> None:
         target = os.path.join(path, entry.name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         if entry.kind == "file":
-            store.extract(entry.value, target, 0o555 if entry.executable else 0o444)
+            mode = 0o555 if entry.executable else 0o444
+            store.extract(entry.value, target, mode | (0o200 if writable else 0))
         elif entry.kind == "symlink":
             os.symlink(entry.value, target)
         else:
             os.makedirs(target, exist_ok=True)
+
+
+def remove(path: str) -> None:
+    """Remove a file or a directory with all in it."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        import shutil
+
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
 
 
 def _state(path: str) -> tuple[int, ...]:

@@ -305,11 +305,13 @@ class Task:
     def _keep(self, session: Session, graph: Graph, call: Call, outcome: Outcome, result: object) -> None:
         """Store and record a result; where that fails, say so."""
         from offload.compute.recording import record
+        from offload.compute.returned import kept_in, returned
         from offload.compute.values import to_buffer
 
         if outcome.effects is not None:
             from offload.compute.effects.telling import tell
 
+            outcome.effects.gives_back(returned(result))
             tell(self.label, outcome.effects, stacklevel=4)
             if outcome.effects.undeclared:
                 return
@@ -322,7 +324,8 @@ class Task:
             tell_changed(self.label, name, stacklevel=4)
             return
         try:
-            chunks, difference = to_buffer(result, graph)
+            with kept_in(lambda: session.store):
+                chunks, difference = to_buffer(result, graph)
             if difference is not None:
                 raise EncodeError(difference, "give its class a __reduce__ that tells all, or use offload.register")
             if call.scratch:

@@ -276,11 +276,16 @@ def _place(batch: Batch, met: Sequence[tuple[File, str]], files: Sequence[Sent])
 
 def _keep(outcome: Outcome, batch: Batch, graph: Graph, result: object) -> None:
     """Turn the result into a buffer, and put a large one into the store."""
+    from offload.compute.returned import kept_in, returned
     from offload.compute.session import session_at_home
     from offload.compute.values import to_buffer
 
+    if outcome.effects is not None and outcome.effects.written:
+        outcome.effects.gives_back(returned(result))
+
     try:
-        chunks, outcome.difference = to_buffer(result, graph)
+        with kept_in((lambda: session_at_home(batch.storage).store) if batch.at_home else None):
+            chunks, outcome.difference = to_buffer(result, graph)
     except EncodeError as exc:
         outcome.fail(exc)
         return

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from offload.errors import DecodeError, EncodeError, UsageError
 from offload.identity.checksums import checksum_of_chunks
-from offload.identity.objects import register
+from offload.identity.objects import register, register_layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,11 +117,33 @@ class Directory(File):
         return checksum(tree.manifest(dict(zip(paths, hasher(paths), strict=True))))
 
 
-def _not_a_result(state: Any) -> Any:
-    raise DecodeError(
-        "a File or Directory is an argument, not a result: the file may be gone when it is recalled",
-        "return the file's content, or make the file by a command with offload.run(..., output=[...])",
-    )
+def _cannot_keep(file: File, checksum: str) -> None:
+    raise EncodeError(f"{file} stands in a result, and there is no storage here to keep it")
+
+
+def _cannot_bring(cls: type[File], path: str, checksum: str, executable: bool) -> File:
+    raise DecodeError(f"{path} stands in a result, and there is no storage here to take it from")
+
+
+# How files in results are kept, and brought back. Storage, which this package must not know, puts its own here.
+keep: Callable[[File, str], None] = _cannot_keep
+bring: Callable[[type[File], str, str, bool], File] = _cannot_bring
+
+
+def made(file: File) -> None:
+    """Say that a file is there by the doing of the call that is running, if any."""
+    sys.audit("offload.made", file.path)
+
+
+def _place(file: File) -> list[object]:
+    """Return where a file in a result lies, which does not count; its content is kept."""
+    checksum = file.checksum()
+    keep(file, checksum)
+    return [file.path, os.access(file.path, os.X_OK)]
+
+
+def _put(cls: type[File]) -> Callable[[Any, Any], File]:
+    return lambda state, place: bring(cls, place[0], state[1], place[1])
 
 
 _noting = threading.local()
@@ -184,4 +206,5 @@ def _state(file: File) -> list[str]:
 
 
 for _cls in (File, Directory):
-    register(_cls, encode=_state, decode=_not_a_result, name=f"offload.{_cls.__name__}")
+    register(_cls, encode=_state, decode=list, name=f"offload.{_cls.__name__}")
+    register_layout(f"offload.{_cls.__name__}", _place, _put(_cls))

@@ -29,7 +29,7 @@ Key = tuple[str, str, str, str]
 DEPLOYMENT = "offload://"
 """Begins the address of a deployment's storage, before its name."""
 
-BESIDE = frozenset(("deployments", "environments"))
+BESIDE = frozenset(("deployments", "environments", "returned"))
 """What may be in its directory before the home is: software that was brought from another machine, or runs there."""
 
 _PREFIX = "offload home "

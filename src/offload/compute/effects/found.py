@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 MOST = 3
 
 
@@ -30,6 +32,11 @@ class Effects:
         """Note something that was not declared."""
         if len(self.undeclared) < MOST and (kind, what) not in self.undeclared:
             self.undeclared.append((kind, what))
+
+    def gives_back(self, paths: set[str]) -> None:
+        """Forget that files were written which the call returns: they are there again when it is recalled."""
+        folders = tuple(os.path.join(path, "") for path in paths)
+        self.written = [path for path in self.written if path not in paths and not path.startswith(folders)]
 
     def wrote(self, path: str) -> None:
         """Note a file that was written."""
