@@ -377,16 +377,16 @@ def _members(place: Place, others: dict[int, str] | None = None) -> dict[int, st
 def status(place: Place) -> dict[str, Any]:
     """Return what the head says of its deployment, or what can be said without one."""
     contact = known(place)
+    if contact is not None and contact.state in (DOWN, "dead"):  # on another machine: who kept the connection knows
+        return {
+            "name": place.name, "state": contact.state, "reason": contact.reason, "services": [], "workers": [],
+        }  # fmt: skip
     if contact is None or not contact.head_lives():
         return {"name": place.name, "state": state(place), "services": [], "workers": []}
     if not contact.has_head():
         from offload.deploy.parts import look
 
         return look(place, contact)
-    if contact.state in (DOWN, "dead"):  # on another machine, as whoever keeps the connection has found out
-        return {
-            "name": place.name, "state": contact.state, "reason": contact.reason, "services": [], "workers": [],
-        }  # fmt: skip
     if contact.is_elsewhere():
         return {"name": place.name, "state": ELSEWHERE, "services": [], "workers": []}
     try:
