@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import Any
 
@@ -12,6 +13,7 @@ from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.deploy import credentials
 from offload.errors import OffloadError, RefusedError
+from offload.storage.remote.clocks import of_clocks
 
 SECONDS = 60.0
 UNAUTHORIZED = 401
@@ -83,7 +85,12 @@ def request(
             refusal.get("error", f"the head answered {exc.code}: {exc.reason}"), refusal.get("hint", "offload logs")
         ) from exc
     except (OSError, ValueError) as exc:
-        if isinstance(getattr(exc, "reason", None), ssl.SSLCertVerificationError):
+        reason = getattr(exc, "reason", None)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            there = urllib.parse.urlsplit(url)
+            wrong = of_clocks(reason, f"the head at {url}", str(there.hostname), int(there.port or 443))
+            if wrong is not None:
+                raise wrong from exc
             raise OtherHeadError(f"{url}: {exc.reason}") from exc  # type: ignore[union-attr]
         raise HeadGoneError(f"{url}: {getattr(exc, 'reason', exc)}") from exc
 

@@ -29,6 +29,7 @@ from offload.errors import DamagedError, DiskFullError, NotFoundError, NotWritab
 from offload.notices import counted
 from offload.storage.filesystems import check_room, translated
 from offload.storage.home import DEPLOYMENT, Home
+from offload.storage.remote.clocks import ClockError
 
 UP_SECONDS, DOWN_SECONDS, KILL_SECONDS = 90.0, 40.0, 5.0
 INTERVAL = 0.05
@@ -393,7 +394,7 @@ def status(place: Place) -> dict[str, Any]:
         if contact.state == AWAY:  # as whoever keeps the connection has found out
             raise HeadGoneError(contact.reason)
         return ask(place, contact, "GET", "/v1/status", seconds=STATUS_SECONDS)
-    except (HeadGoneError, RefusedError) as exc:
+    except (HeadGoneError, RefusedError, ClockError) as exc:
         contact = known(place) or contact
         how = contact.state if contact.state in (AWAY, REFUSED) else "silent"
         how = REFUSED if isinstance(exc, RefusedError) else how

@@ -189,6 +189,11 @@ class Client:
             return Connection(self.host, self.port, self._context, self._name, *self._deadlines)
         except OSError as error:
             if type(error).__name__ == "SSLCertVerificationError":
+                from offload.storage.remote.clocks import of_clocks
+
+                wrong = of_clocks(error, f"the service at {self.where}", self.host, self.port)  # type: ignore[arg-type]
+                if wrong is not None:
+                    raise wrong from error
                 raise StorageError(
                     f"the storage service at {self.where} is not the one of this deployment: {error}",
                     "something else answers there, or the deployment was made anew: join it again",
