@@ -235,3 +235,18 @@ def test_dry_run_prints_every_script(cluster: Cluster) -> None:
     assert told.count("#SBATCH -J offload.slurm.") == 2
     assert "#SBATCH -t 00:20:00" in told and "#SBATCH -p main" in told and "\nmodule load x\n" in told
     assert cluster.slurm.jobs() == []
+
+
+def test_who_waits_for_jobs_that_slurm_refuses_is_told_its_words(cluster: Cluster) -> None:
+    cluster.up(*JOBS, "--workers", "1", "--directive", "--nonsense=1")
+    words = [str(cluster.lab.laptop_venv / "bin/offload"), "run", "--on", "login", "--", "hostname"]
+    with (cluster.lab.home / "told").open("w") as told:
+        process = cluster.lab.start(words, stdout=told, stderr=told)
+        try:
+            wait_for(lambda: "sbatch" in (cluster.lab.home / "told").read_text(), "Slurm's words", 60)
+        finally:
+            process.kill()
+            process.wait()
+    said = (cluster.lab.home / "told").read_text()
+    assert "unrecognized option '--nonsense=1'" in said, said
+    cluster.down()
