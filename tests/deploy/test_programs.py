@@ -23,7 +23,7 @@ from offload.deploy.spec import Spec
 from offload.deploy.whereabouts import whereabouts
 from offload.errors import NotFoundError, UsageError
 from tests.conftest import Offload
-from tests.deploy.test_local import connected, contact_of, eventually
+from tests.deploy.test_local import connected, contact_of, eventually, free_range
 
 SECONDS = 60.0
 
@@ -113,11 +113,15 @@ def test_commands_go_to_workers_that_see_the_files(
     keys = Path(shutil.copytree(place.keys, tmp_path / "copy"))
     (keys / "ca.pem").write_text((keys / "ca.pem").read_text() + "\n")  # for this one, the place is another's
     url = contact_of(place).head["url"]
-    words = "worker", "--contact", url, "--credentials", str(keys), "--threads", "2", "--name", "far"
+    first, last = free_range(8)
+    ports = "--ports", f"{first}-{last}"
+    words = "worker", "--contact", url, "--credentials", str(keys), "--threads", "2", "--name", "far", *ports
     start(*words, OFFLOAD_HOME=str(tmp_path / "nowhere"))
     eventually(lambda: named(place, "far"))
     with client("test") as dask:
         assert dask.submit(abs, -42).result(SECONDS) == 42
+        (address,) = dask.scheduler_info(n_workers=-1)["workers"]
+        assert first <= int(address.rpartition(":")[2]) <= last
     waiting = start("run", "--on", "test", "--", "echo", "waited")
     eventually(lambda: b"the worker that is connected does not see" in (tmp_path / "run.err").read_bytes())
     assert waiting.poll() is None

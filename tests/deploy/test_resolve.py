@@ -315,3 +315,11 @@ def test_addresses_for_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert read.addresses() == ["https://10.1.0.1:1", "tls://10.1.0.1:2", "https://10.1.0.1:3"]
     assert read.storage is None and read.directory == str(tmp_path)
     assert Contact("running", {"pid": 1, "url": "https://h:1"}).for_workers().head["url"] == "https://h:1"
+
+
+@pytest.mark.parametrize("target", ["ec2://x", "kubernetes://cluster", "hosts://a,b"])
+def test_places_that_offload_does_not_know(home: Path, target: str) -> None:
+    with pytest.raises(NotFoundError, match=f"does not know how to deploy to {target.partition('/')[0]}") as caught:
+        resolve(Registry(str(home)), target, None, {})
+    assert caught.value.hint is not None
+    assert all(known in caught.value.hint for known in ("local", "ssh://", "slurm://", "sge://", "tls://"))

@@ -204,6 +204,26 @@ def test_a_head_that_is_cancelled_is_brought_up_by_who_needs_it(cluster: Cluster
     cluster.down()
 
 
+def test_a_head_that_is_cancelled_while_it_is_brought_up_again(cluster: Cluster) -> None:
+    """Two heads in a row end: whoever waits has a third one brought up, and is told why in one line."""
+    cluster.up(*JOBS, *HEAD, "--workers", "2")
+    cluster.wait_for_workers(2)
+    running = Mapping(cluster.lab, "login")
+
+    def heads() -> list[int]:
+        return [job for job in cluster.slurm.jobs() if "head" in cluster.slurm.run(f"squeue -h -j {job} -o %j")]
+
+    (first,) = heads()
+    cluster.slurm.run(f"scancel {first}")
+    wait_for(lambda: [job for job in heads() if job != first], "the next head", 120)
+    (second,) = [job for job in heads() if job != first]
+    cluster.slurm.run(f"scancel {second}")
+    said = running.end(280)
+    assert "Traceback" not in said
+    assert "its head has died" in said, said
+    cluster.down()
+
+
 def test_a_head_hands_over_before_its_walltime(cluster: Cluster) -> None:
     cluster.up(*JOBS, *HEAD[:-1], "1m", "--workers", "1")
     cluster.wait_for_workers(1)

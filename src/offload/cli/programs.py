@@ -33,6 +33,7 @@ Example:
 @click.option("--no-nanny", is_flag=True, help="Run without a nanny that starts the worker again.")
 @click.option("--scratch", metavar="DIR", help="Where to keep temporary files.")
 @click.option("--host", metavar="ADDRESS", help="The address to listen on, for scheduler and other workers.")
+@click.option("--ports", metavar="A-B", help="Listen on ports of this range: one, and one for a nanny.")
 @click.option("--resources", metavar="TEXT", help="What it has for calls that ask for it: GPU=1.")
 def worker(
     contact: str,
@@ -43,6 +44,7 @@ def worker(
     no_nanny: bool,
     scratch: str | None,
     host: str | None,
+    ports: str | None,
     resources: str | None,
 ) -> int:
     """Run a Dask worker that joins a deployment, until Ctrl-C or SIGTERM.
@@ -55,6 +57,7 @@ def worker(
     from importlib.machinery import ModuleSpec
 
     from offload.compute.resources import parse_resources
+    from offload.deploy.quantities import parse_ports
     from offload.deploy.whereabouts import whereabouts
     from offload.deploy.worker import Settings, work
 
@@ -66,6 +69,7 @@ def worker(
         nanny=False if no_nanny else None,
         scratch=scratch,
         host=host,
+        ports=None if ports is None else parse_ports(ports),
         resources=parse_resources(resources),
     )
     # A nanny's worker would run the installed command once more; this name of ``python -m offload`` it leaves alone.

@@ -130,6 +130,9 @@ def up(
 
         show(resolved, registry, as_json)
         return 0
+    scheduler = os.environ.get("DASK_SCHEDULER_ADDRESS")
+    if scheduler and spec.scheduler is None and not as_json:
+        say(f"DASK_SCHEDULER_ADDRESS is for plain Dask; to use that scheduler: offload up {scheduler}")
     for path in resolved.files() if not as_json else []:
         say(f"{spec.name} is to be as {path} says")
     from offload.deploy.foreground import Foreground
@@ -155,8 +158,7 @@ def up(
         report = {"name": spec.name, "started": started, "seconds": seconds, **vars(contact)}
         write_json(report if started else {**report, "differs": [what for what, _, _ in differences]})
     else:
-        own = spec.scheduler is None and not spec.storage_only and (spec.minimum if spec.maximum else spec.workers)
-        coming = "; its workers are starting" if own else ""
+        coming = "; its workers are starting" if _has_workers(spec) else ""
         say(f"{spec.name} is up, after {duration(seconds)}{coming}" if started else f"{spec.name} is up already")
         _tell_rounded(spec)
         _show(spec.name, contact, spec.scheduler is not None)
@@ -175,6 +177,14 @@ def up(
     if not started:
         raise OffloadError(f"{spec.name} runs in the background", f"end it first: offload down {spec.name}")
     return _stay(registry, spec.name, attached)
+
+
+def _has_workers(spec: Spec) -> bool:
+    """Tell whether workers are started with a deployment, wherever it is."""
+    from offload.deploy.resolve import spec_there
+
+    there = spec if spec.link is None else spec_there(spec.name, spec.link)
+    return there.scheduler is None and not there.storage_only and bool(there.least())
 
 
 def _tell_rounded(spec: Spec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -90,8 +91,15 @@ def instructions(invitation: Invitation) -> list[str]:
     ]
 
 
+_SUBMITTED_ON = ("SLURM_SUBMIT_HOST", "PBS_O_HOST", "SGE_O_HOST", "LSB_SUB_HOST")
+
+
 def _by_ssh(invitation: Invitation) -> str:
-    return f"offload join --ssh {invitation.owner}"
+    """Return what to type for a tunnel; of a job, through where it was submitted: nodes let nobody in."""
+    user, _, host = invitation.owner.rpartition("@")
+    if not is_loopback(parts(invitation.addresses[0])[1]):
+        host = next(filter(None, map(os.environ.get, _SUBMITTED_ON)), host)
+    return f"offload join --ssh {user}@{host}"
 
 
 def _not_direct() -> list[str]:

@@ -129,6 +129,9 @@ def find(name: str, refused: list[NotTrustedError] | None = None) -> tuple[dict[
     return None
 
 
+SITES = ", ".join([SCHEME, *(f"{name}://" for name in SYSTEMS), "tls://", "tcp://"])
+
+
 def get(name: str, refused: list[NotTrustedError] | None = None) -> tuple[dict[str, Any], str]:
     """Return what `find` does.
 
@@ -141,6 +144,9 @@ def get(name: str, refused: list[NotTrustedError] | None = None) -> tuple[dict[s
     found = find(name, refused)
     if found is not None:
         return found
+    scheme, separator, _ = name.partition("://")
+    if separator:
+        raise NotFoundError(f"offload does not know how to deploy to {scheme}://", f"it knows: local, {SITES}")
     known = list(dict.fromkeys(["local", *sorted({known for path in files() for known in _tables(path)})]))
     near = difflib.get_close_matches(name, known, 1)
     if refused:

@@ -74,6 +74,7 @@ class Settings:
     scratch: str | None = None
     host: str | None = None
     resources: Resources = ()
+    ports: tuple[int, int] | None = None
 
 
 async def work(known: Whereabouts, settings: Settings, attached: bool = False) -> None:
@@ -147,8 +148,9 @@ async def _running(
         "resources": _resources(whole, settings) | ({COMMANDS: 1.0} if known.sees_files else {}),
     }
     watched = spec.nanny if settings.nanny is None else settings.nanny
-    if whole.ports is not None:
-        ports = ports_for_workers(whole.ports, contact.addresses())
+    allowed = settings.ports or whole.ports
+    if allowed is not None:
+        ports = ports_for_workers(allowed, contact.addresses())
         options |= dict.fromkeys(("port", "worker_port") if watched else ("port",), ports)
     if watched:
         made: Any = WatchingNanny(contact.scheduler, worker_class=QuietWorker, **options)
