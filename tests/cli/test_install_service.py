@@ -14,6 +14,7 @@ import pytest
 from offload.compute.places import Registry
 from offload.deploy.launch import state
 from tests.conftest import Offload
+from tests.deploy.test_local import free_range
 from tests.requirements import requires_program
 
 NEXT = """\
@@ -125,3 +126,23 @@ def test_choices_that_cannot_be_are_refused_now(offload: Offload) -> None:
         refused = offload("install-service", "big", "--print", "--", *words)
         assert refused.returncode in (1, 2), words
         assert not refused.stdout
+
+
+@pytest.mark.real
+def test_one_that_is_up_keeps_its_options(offload: Offload, units: Path, home: Path, tmp_path: Path) -> None:
+    options = "--workers 1 --memory-limit 1GB --no-nanny --ports {}-{} --scratch {} --idle 600 --resources GPU=1"
+    first, last = free_range(12)
+    words = options.format(first, last, tmp_path / "scratch").split()
+    (tmp_path / "scratch").mkdir()
+    assert offload("up", "--name", "big", *words).returncode == 0
+    try:
+        shown = offload("install-service", "big", "--print")
+        given = offload("install-service", "big", "--print", "--", "--workers", "2")
+    finally:
+        assert offload("down", "big").returncode == 0
+    assert b"with the options that big has: --workers 1 " in shown.stderr
+    (line,) = [line for line in shown.stdout.decode().splitlines() if line.startswith("ExecStart=")]
+    found = shlex.split(line.removeprefix("ExecStart="))[5:]
+    assert sorted(found) == sorted(words)
+    assert b'"big" "--workers" "2"\n' in given.stdout
+    assert b'"--name" "big"\n' in offload("install-service", "big", "--print").stdout

@@ -29,7 +29,8 @@ def install_service(name: str, options: tuple[str, ...], only_print: bool, take_
     """Let systemd keep a deployment up, from log-in or boot on, and start it again when it dies.
 
     Writes a unit for your own systemd, which runs `offload up --foreground` of this installation; what follows `--` are
-    more options of `offload up`. Nothing is started: the commands that do so are shown.
+    more options of `offload up`. Without any, one that is up keeps those that it has. Nothing is started: the commands
+    that do so are shown.
     """
     from offload.deploy import systemd
 
@@ -40,6 +41,7 @@ def install_service(name: str, options: tuple[str, ...], only_print: bool, take_
         say(f"removed {path}; what runs goes on until:")
         write_line(f"systemctl --user stop {systemd.unit_name(name)}; systemctl --user daemon-reload")
         return 0
+    options = options or _present(name)
     _check(name, options)
     known = {key: value for key, value in os.environ.items() if key in ("OFFLOAD_HOME", "XDG_DATA_HOME")}
     text = systemd.unit(
@@ -56,6 +58,26 @@ def install_service(name: str, options: tuple[str, ...], only_print: bool, take_
     if not os.path.isdir("/run/systemd/system"):
         say("this machine does not run systemd: the unit is of no use here")
     return 0
+
+
+def _present(name: str) -> tuple[str, ...]:
+    """Return the options of a deployment that there is, and say which."""
+    from offload.compute.places import Registry
+    from offload.deploy.spec import spec_of
+    from offload.deploy.systemd import options_of
+    from offload.storage.home import Home
+
+    registry = Registry(Home().path)
+    if name not in registry.names():
+        return ()
+    found = options_of(spec_of(registry.place(name)))
+    if found is None:
+        say(f"the options of {name} are not taken over: it has groups, or is on other machines; give them after --")
+    elif found:
+        from offload.compute.commands.request import quote
+
+        say(f"with the options that {name} has: {quote(found)}")
+    return tuple(found or ())
 
 
 def _check(name: str, options: tuple[str, ...]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 
 from offload.compute.places import check_name, write_atomically
+from offload.deploy.spec import Spec
 from offload.errors import NotFoundError, OffloadError
 from offload.storage.filesystems import translated
 
@@ -28,6 +30,47 @@ TimeoutStopSec=60
 [Install]
 WantedBy=default.target
 """
+
+
+_WORDS = {
+    "workers": "--workers", "minimum": "--minimum", "maximum": "--maximum", "threads": "--threads",
+    "memory_limit": "--memory-limit", "port": "--port", "host": "--host", "interface": "--interface",
+    "advertise": "--contact", "workers_host": "--workers-host", "environment": "--environment", "scratch": "--scratch",
+    "buffers": "--buffers", "database": "--database", "idle": "--idle",
+}  # fmt: skip
+"""The options of ``offload up`` for attributes of a spec whose values are written as they are."""
+
+
+def options_of(spec: Spec) -> list[str] | None:
+    """Return the options of ``offload up`` by which a deployment becomes what it is; None where that takes more.
+
+    Examples
+    --------
+    >>> options_of(Spec(name="big", workers=3, ports=(9000, 9020), nanny=False, mounts=("/data", "/ref")))
+    ['--workers', '3', '--no-nanny', '--ports', '9000-9020', '--mount', '/data', '--mount', '/ref']
+    """
+    usual, words = Spec(name=spec.name), []
+    for field in dataclasses.fields(Spec):
+        name, value = field.name, getattr(spec, field.name)
+        if value == getattr(usual, name) or (name == "workers" and spec.maximum is not None):
+            continue
+        if name in _WORDS:
+            words += [_WORDS[name], f"{value:g}" if isinstance(value, float) else str(value)]
+        elif name == "ports":
+            words += ["--ports", f"{value[0]}-{value[1]}"]
+        elif name == "resources":
+            words += ["--resources", ",".join(f"{kind}={count:g}" for kind, count in value.items())]
+        elif name == "mounts":
+            words += [word for directory in value for word in ("--mount", directory)]
+        elif name == "also":
+            words += ["--also", ",".join(value)]
+        elif name == "nanny":
+            words.append("--no-nanny")
+        elif name == "storage_only":
+            words.append("--storage-only")
+        else:
+            return None
+    return words
 
 
 def unit_name(name: str) -> str:
