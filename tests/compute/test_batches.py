@@ -19,7 +19,8 @@ from offload.compute.engine import Engine, EngineLostError, InlineEngine, Worker
 from offload.compute.lanes import LARGEST, Lane
 from offload.compute.outcome import Outcome
 from offload.compute.resources import Resources
-from offload.compute.shipped import OwnFunction
+from offload.compute.shipped import OwnFunction, Ways
+from offload.compute.sources import Sources
 from offload.compute.worker import Batch, run_batch
 from offload.errors import NotRecordedWarning, OffloadError, StorageError, WorkFailedError
 from tests.compute.conftest import Log
@@ -99,7 +100,7 @@ def _with(engine: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def lane(waiting: int = 0) -> Lane:
-    made = Lane(session.current(), OwnFunction(add.graph(), b""))
+    made = Lane(session.current(), OwnFunction(add.graph(), Ways(None, Sources(), b"")))
     made.waiting.extend([None] * waiting)  # type: ignore[list-item]
     return made
 

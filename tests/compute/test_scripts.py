@@ -107,7 +107,7 @@ def test_what_is_under_way_at_the_end_is_recorded(script: Script, log: Log) -> N
 def test_a_long_wait_at_the_end_is_announced(script: Script, log: Log) -> None:
     done = script.run(TASKS + "slow.submit(1, 4)\n", log.path)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "offload: waiting for 1 calls to finish and be recorded (Ctrl-C ends them)\n"
+    assert done.stderr == "offload: waiting for 1 call to finish and be recorded (Ctrl-C ends them)\n"
 
 
 def test_an_exception_ends_the_script(script: Script, log: Log) -> None:

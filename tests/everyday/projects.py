@@ -246,7 +246,6 @@ def modelled(x):
         Edit("src/climate/table.txt", "0.5 1.5", "2.5 1.5", {"modelled": 5.5}, "modelled"),
     ),
     is_installed=True,
-    on_workers=False,
 )
 
 ANALYSIS = Project(
@@ -383,7 +382,6 @@ def render(order, name):
         Edit("shop/models.py", ".strip().lower()", ".strip().upper()", {"names": "PEAR, FIG"}, "total names"),
         Edit("shop/reports.py", '", ".join', '" and ".join', {"names": "PEAR and FIG"}, "names"),
     ),
-    on_workers=False,
 )
 
 PROJECTS = {one.name: one for one in (FOLDER, PACKAGE, ANALYSIS, APPLICATION)}

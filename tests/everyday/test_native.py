@@ -101,3 +101,34 @@ def test_a_package_with_a_c_extension(tmp_path: Path) -> None:
         expected |= change.results
         assert run() == (expected, change.executed.split())
     assert run() == (expected, [])
+
+
+def test_on_a_deployment(tmp_path: Path) -> None:
+    """Workers load it from its file; built again, they say that they cannot exchange it, and a new worker has it."""
+    requires_program("cc")
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    requires(header.exists(), f"needs Python's C headers ({header})")
+    workshop = Workshop.make(tmp_path)
+    place = SIGNAL.write(tmp_path, str(workshop.log))
+    workshop.install("-e", place)
+
+    def run() -> dict[str, object]:
+        return answers(workshop.run("main.py", "map", cwd=place, OFFLOAD_DEPLOYMENT="native"))
+
+    workshop.offload("up", "--name", "native", "--workers", "1")
+    try:
+        expected = dict(SIGNAL.results)
+        assert run() == expected
+        pure, native = SIGNAL.edits
+        edit(place / pure.file, pure.old, pure.new)
+        expected |= pure.results
+        assert run() == expected
+        edit(place / native.file, native.old, native.new)
+        workshop.install("-e", place)
+        with pytest.raises(AssertionError, match="_fast has been built anew since it was loaded"):
+            run()
+        workshop.offload("down", "native")
+        workshop.offload("up", "--name", "native", "--workers", "1")
+        assert run() == expected | native.results
+    finally:
+        workshop.offload("down", "native")

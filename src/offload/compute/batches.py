@@ -22,7 +22,7 @@ from offload.compute.recording import record
 from offload.compute.resources import Resources
 from offload.compute.runner import Runner
 from offload.compute.session import Session
-from offload.compute.shipped import ShippedFunction
+from offload.compute.shipped import ShippedFunction, Ways
 from offload.compute.worker import Batch, Packed
 from offload.errors import EncodeError, OffloadError, StorageError
 from offload.storage.claims import UNKNOWN
@@ -257,7 +257,7 @@ class Batcher(Runner):
                 lane.aside.append(work)
             elif self._begin(lane, work):
                 works.append(work)
-                size += len(work.arguments) if isinstance(work.arguments, bytes) else 0
+                size += len(work.arguments) if isinstance(work.arguments, (bytes, Ways)) else 0
         lane.waiting.extendleft(reversed(taken))
         if works:
             works = self._without_recorded(lane, works)

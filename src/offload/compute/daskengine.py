@@ -14,6 +14,7 @@ from offload.compute.engine import AGAIN, Engine, EngineLostError, UnseenError, 
 from offload.compute.outcome import Outcome
 from offload.compute.raised import CarriedError, Raised
 from offload.compute.resources import COMMANDS, Resources, Supply
+from offload.compute.shipped import Ways
 from offload.compute.visible import Mark
 from offload.compute.worker import Batch, run_batch
 from offload.errors import OffloadError
@@ -179,7 +180,9 @@ class DaskEngine(Engine):
             self._pending.add(future)
         try:
             # Dask's scheduler is not made for large arguments: they go to a worker by themselves.
-            large = [i for i, call in enumerate(batch.calls) if isinstance(call, bytes) and len(call) > LARGE_CALL]
+            large = [
+                i for i, call in enumerate(batch.calls) if isinstance(call, (bytes, Ways)) and len(call) > LARGE_CALL
+            ]
             data = [self._client.scatter(batch.calls[i], hash=False) for i in large]
             for i in large:
                 batch.calls[i] = b""

@@ -50,7 +50,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(value, (type, FunctionType, BuiltinFunctionType, ModuleType)):
             name, module = reference_name(value)
             own = not isinstance(value, (BuiltinFunctionType, ModuleType)) and origin(module) == PROJECT
-            if own and find(name, load=False) is not value:
+            if own and (module == "__main__" or find(name, load=False) is not value):
                 with contextlib.suppress(IdentityError):  # then it goes by value, and comes back as another
                     return located, (name, closure(value).checksum, by_value(value))
             return super().reducer_override(value)

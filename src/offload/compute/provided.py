@@ -35,6 +35,14 @@ def provide(modules: dict[str, ModuleType]) -> None:
                     setattr(here, member, value)
 
 
+def withdraw() -> None:
+    """Let the modules themselves be imported from now on."""
+    with _lock:
+        for name in _provided:
+            sys.modules.pop(name, None)
+        _provided.clear()
+
+
 def _module(name: str) -> ModuleType:
     """Return a module, with its package above it; a new and empty one where there is none."""
     module = sys.modules.get(name)

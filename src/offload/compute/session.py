@@ -132,6 +132,8 @@ class Session:
         self.database.close()
         if self._files is not None:
             self._files.close()
+        if self._claims is not None:
+            self._claims.rest()
 
 
 _sessions: dict[tuple[str, Kept], Session] = {}

@@ -9,10 +9,48 @@ if TYPE_CHECKING:
     from offload.compute.outcome import Outcome
     from offload.compute.resources import Resources
     from offload.compute.session import Session
+    from offload.compute.sources import Sources
     from offload.compute.staged import Sent
     from offload.identity.environment import Environment
     from offload.identity.files import File
     from offload.identity.graph import Graph
+
+
+class Ways:
+    """Something in the two forms in which it travels.
+
+    Attributes
+    ----------
+    by_name : bytes or None
+        Pickled; what lies in modules with files goes by its name there. None where that cannot be done.
+    sources : Sources
+        The files that a worker needs to see for that.
+    by_value : bytes or None
+        Pickled, with the code of the project. None where that cannot be done.
+    refused : str
+        Why not.
+    named : dict
+        The checksums of what goes by name, where nothing else tells whether it is the same elsewhere.
+    """
+
+    __slots__ = ("by_name", "by_value", "named", "refused", "sources")
+
+    def __init__(
+        self,
+        by_name: bytes | None,
+        sources: Sources,
+        by_value: bytes | None,
+        refused: str = "",
+        named: dict[tuple[str, str], str] | None = None,
+    ) -> None:
+        self.by_name = by_name
+        self.sources = sources
+        self.by_value = by_value
+        self.refused = refused
+        self.named = named or {}
+
+    def __len__(self) -> int:
+        return len(self.by_name or b"") + len(self.by_value or b"")
 
 
 class ShippedFunction:
@@ -22,7 +60,7 @@ class ShippedFunction:
     ----------
     checksum : str
         Of its graph.
-    payload : bytes
+    payload : Ways
         Pickled, with its parts.
     main : str
         What ``__main__`` goes by where it comes from.
@@ -39,9 +77,7 @@ class ShippedFunction:
     files: Sequence[Sent] = ()
     resources: Resources = ()
 
-    def __init__(
-        self, checksum: str, payload: bytes, main: str, environment: Environment, watched: bool = True
-    ) -> None:
+    def __init__(self, checksum: str, payload: Ways, main: str, environment: Environment, watched: bool = True) -> None:
         self.checksum = checksum
         self.payload = payload
         self.main = main
@@ -62,7 +98,7 @@ class OwnFunction(ShippedFunction):
     def __init__(
         self,
         graph: Graph,
-        payload: bytes,
+        payload: Ways,
         modules: Iterable[str] = (),
         watched: bool = True,
         reached: Sequence[tuple[File, str]] = (),

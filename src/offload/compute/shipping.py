@@ -13,6 +13,9 @@ from typing import Any
 import cloudpickle
 from cloudpickle.cloudpickle import list_registry_pickle_by_value
 
+from offload.compute.imported import attribute, undecorated
+from offload.compute.shipped import Ways
+from offload.compute.sources import Found, found_at
 from offload.compute.tasks import Task
 from offload.errors import EncodeError, IdentityError
 from offload.identity.checks import MISSING
@@ -34,6 +37,53 @@ LARGE = 64 * 1024
 Arguments = tuple[Any, dict[str, Any]]
 
 
+def ways_of(function: Callable[..., Any], graph: Graph, declared: Sequence[str] = ()) -> Ways:
+    """Return a function as it travels to workers: by name for those that see its files, and by value.
+
+    Raises
+    ------
+    IdentityError
+        If it can go by neither.
+    """
+    found, by_name, by_value, refused = Found(), None, None, None
+    try:
+        reached = _all_reached(function, graph)
+        puts = [(owner, name, vars(owner)[name]) for owner, name in reached.puts]
+        by_name = dumps((function, parts(graph), {}, declared, puts), reached, found=found)
+        for module in {_module_of(node.subject) for node in reached.nodes}:
+            found.takes(module)  # what goes by name brings these along
+    except Exception as exc:  # whatever the parts of the function may raise
+        refused = _cannot_be_sent(function, exc, graph)
+    if by_name is not None and not found.sources:
+        return Ways(by_name, found.sources, pickled(function, graph, declared=declared))
+    try:
+        by_value = pickled(function, graph, declared=declared)
+    except IdentityError as exc:
+        refused = exc
+        if by_name is None:
+            raise
+    return Ways(by_name, found.sources, by_value, refused.message if refused is not None else "")
+
+
+def _module_of(subject: object) -> str:
+    name = subject.__name__ if is_a(subject, ModuleType) else module_of(type(subject))
+    if is_a(subject, type):
+        name = module_of(subject)
+    elif is_a(subject, FunctionType):
+        name = subject.__module__
+    return name if isinstance(name, str) else ""
+
+
+def _cannot_be_sent(function: Callable[..., Any], reason: Exception, graph: Graph) -> IdentityError:
+    inner = getattr(function, "function", function)
+    hint = "call it directly, or create what cannot be pickled inside it"
+    if graph.ignored:
+        hint = "call it directly, or define what is ignored in a module of its own that workers can import"
+    return IdentityError(
+        f"the function {getattr(inner, '__qualname__', inner)!s} cannot be sent to a worker: {reason}", hint
+    )
+
+
 def pickled(
     function: Callable[..., Any], graph: Graph, limit: int | None = None, declared: Sequence[str] = ()
 ) -> bytes:
@@ -53,14 +103,7 @@ def pickled(
         puts = [(owner, name, vars(owner)[name]) for owner, name in reached.puts]
         return dumps((function, parts(graph), _imported(reached), declared, puts), reached, limit)
     except Exception as exc:  # whatever the parts of the function may raise
-        inner = getattr(function, "function", function)
-        hint = "call it directly, or create what cannot be pickled inside it"
-        if graph.ignored:
-            hint = "call it directly, or define what is ignored in a module of its own that workers can import"
-        raise IdentityError(
-            f"the function {getattr(inner, '__qualname__', inner)!s} cannot be sent to a worker: {exc}",
-            hint,
-        ) from exc
+        raise _cannot_be_sent(function, exc, graph) from exc
 
 
 def _all_reached(function: Callable[..., Any], graph: Graph) -> Graph:
@@ -94,7 +137,9 @@ class _Accompanied:
         return arrived_with, self._parts
 
 
-def packed(args: Any, kwargs: dict[str, Any], implied: Sequence[tuple[type[File], str, str]] = ()) -> Arguments | bytes:
+def packed(
+    args: Any, kwargs: dict[str, Any], implied: Sequence[tuple[type[File], str, str]] = ()
+) -> Arguments | bytes | Ways:
     """Return the arguments of a call in the form in which they travel.
 
     Each call's by themselves: calls of one batch must not share a list that one of them may change. Of the files that
@@ -108,12 +153,20 @@ def packed(args: Any, kwargs: dict[str, Any], implied: Sequence[tuple[type[File]
     values = (*args, *kwargs.values()) if kwargs else args
     if _ATOMS.issuperset(map(type, values)) and not any(type(v) in (str, bytes) and len(v) > LARGE for v in values):
         return args, kwargs
+    found = Found(checked=True)
     try:
-        return dumps(_Accompanied(args, kwargs, implied) if implied else (args, kwargs))
+        arguments = _Accompanied(args, kwargs, implied) if implied else (args, kwargs)
+        by_name = dumps(arguments, found=found)
     except Exception as exc:  # whatever the parts of the arguments may raise
         raise EncodeError(
             f"the arguments cannot be sent to a worker: {exc}", "call the function directly, or pass plainer values"
         ) from exc
+    if not found.sources:
+        return by_name
+    try:
+        return Ways(by_name, found.sources, dumps(arguments), named=found.named)
+    except Exception as exc:  # as above
+        return Ways(by_name, found.sources, None, f"the arguments cannot be sent to a worker: {exc}", found.named)
 
 
 class _Bounded(io.BytesIO):
@@ -131,7 +184,7 @@ class _Bounded(io.BytesIO):
         return written
 
 
-def dumps(value: object, graph: Graph | None = None, limit: int | None = None) -> bytes:
+def dumps(value: object, graph: Graph | None = None, limit: int | None = None, found: Found | None = None) -> bytes:
     """Return a pickled value; code of the project in it goes by value.
 
     Parameters
@@ -142,9 +195,11 @@ def dumps(value: object, graph: Graph | None = None, limit: int | None = None) -
         Says what of the project's modules has been looked up.
     limit : int, optional
         Give up, with an EncodeError, where it takes more bytes.
+    found : Found, optional
+        Let what can go by name do so, and gather here which files that takes.
     """
     with _lock, _Bounded(limit) as file:
-        pickler = _Pickler(file)
+        pickler = _Pickler(file, found)
         if graph is not None:
             pickler.note(graph)
         try:
@@ -153,6 +208,32 @@ def dumps(value: object, graph: Graph | None = None, limit: int | None = None) -
             for module in pickler.registered:
                 cloudpickle.unregister_pickle_by_value(module)
         return file.getvalue()
+
+
+def _named(value: Any, found: Found) -> Any:
+    """Return how to find a class, function, task or module by its name, where that can be done; else None."""
+    if is_a(value, ModuleType):
+        name = value.__name__
+        return (attribute, (name, "")) if sys.modules.get(name) is value and found.takes(name) else None
+    if is_a(value, Task):
+        module, path = (getattr(value.function, n, None) or "" for n in ("__module__", "__qualname__"))
+        return (
+            (attribute, (module, path))
+            if found_at(module, path) is value and found.notes(value, module, path)
+            else None
+        )
+    if is_a(value, type):
+        module, path = module_of(value) or "", value.__qualname__
+    elif is_a(value, FunctionType):
+        module, path = value.__module__ or "", value.__qualname__
+    else:
+        return None
+    held = found_at(module, path)
+    if held is value and found.notes(value, module, path):
+        return attribute, (module, path)
+    if type(held) is Task and held.function is value and found.notes(held, module, path):
+        return undecorated, (module, path)
+    return None
 
 
 def _code(make: Callable[..., CodeType], arguments: tuple[Any, ...], file: str) -> CodeType:
@@ -185,8 +266,9 @@ def _taken(module: str, name: str) -> Any:
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Pickles the project's functions and classes by value, and of its modules just what was looked up in them."""
 
-    def __init__(self, file: io.BytesIO) -> None:
+    def __init__(self, file: io.BytesIO, found: Found | None = None) -> None:
         super().__init__(file, protocol=5)
+        self._found = found
         self.registered: list[ModuleType] = []
         self._looked_up: dict[int, dict[Any, object]] = {}
         self._by_name: dict[int, tuple[str, str]] = {}  # what is ignored and cannot be pickled
@@ -217,6 +299,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Return the parts of a value, as :mod:`pickle` asks for them."""
         if (place := self._by_name.get(id(value))) is not None:
             return _taken, place
+        if self._found is not None and (named := _named(value, self._found)) is not None:
+            return named
         if is_a(value, Task):
             return Task, value.made_of
         if type(value) is CodeType:

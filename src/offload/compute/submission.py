@@ -18,15 +18,15 @@ from offload.compute.choices import Choice, innermost
 from offload.compute.effects.telling import tell_reached
 from offload.compute.engine import Engine, InlineEngine
 from offload.compute.futures import Future
+from offload.compute.imported import is_importing
 from offload.compute.places import Place, Registry
 from offload.compute.runner import Runner
 from offload.compute.session import Session, current, session_there
 from offload.compute.shipped import OwnFunction
-from offload.compute.switch import is_off
 from offload.compute.tasks import Task
 from offload.compute.values import from_buffer
-from offload.compute.worker import execute, inside
-from offload.errors import DecodeError, IdentityError
+from offload.compute.worker import inside
+from offload.errors import DecodeError, IdentityError, UsageError
 from offload.notices import counted
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -61,8 +61,6 @@ def submit_many(task: Task, rows: Sequence[Arguments]) -> list[Future[Any]]:
         If a call cannot be identified; none is begun then. With futures among its arguments that shows later, in its
         own future.
     """
-    if is_off():
-        return [_done_at_once(task, args, kwargs) for args, kwargs in rows]
     futures: list[Future[Any]] = [Future() for _ in rows]
     ready = []
     kinds = {type(a) for args, kwargs in rows for a in (*args, *kwargs.values())}
@@ -76,18 +74,6 @@ def submit_many(task: Task, rows: Sequence[Arguments]) -> list[Future[Any]]:
     with _collector_at_rest(len(rows)):
         _start(task, ready)
     return futures
-
-
-def _done_at_once(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
-    """Make a call here and now, of which nothing is recorded."""
-    future: Future[Any] = Future()
-    future.set_running_or_notify_cancel()
-    future.recalled = False
-    try:
-        future.set_result(execute(task.function, resolved(args), resolved(kwargs)))
-    except Exception as exc:
-        future.set_exception(exc)
-    return future
 
 
 @contextlib.contextmanager
@@ -212,8 +198,16 @@ def _resume(task: Task, future: Future[Any], args: tuple[Any, ...], kwargs: dict
 
 
 def runner(session: Session) -> Runner:
-    """Return where this process's calls go now: the active deployment, or else a cluster of its own."""
+    """Return where this process's calls go now: the active deployment, or else a cluster of its own.
+
+    Raises
+    ------
+    UsageError
+        For a module that is being imported on a worker: each worker would begin that work.
+    """
     global _registered
+    if is_importing():
+        raise UsageError("a module that workers import begins calls", 'begin them below if __name__ == "__main__"')
     choice = innermost()
     place = Registry(session.home.path).active()
     key = choice if choice is not None and choice.here else place.path if place is not None else None

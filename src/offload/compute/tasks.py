@@ -13,7 +13,6 @@ from offload.compute.calls import Call, explain
 from offload.compute.effects.doers import runs_calls
 from offload.compute.inputs import noting
 from offload.compute.session import Session, current
-from offload.compute.switch import is_off
 from offload.compute.values import from_buffer
 from offload.errors import (
     DecodeError,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from offload.compute.futures import Future
     from offload.compute.outcome import Outcome
     from offload.compute.resources import Resources
+    from offload.compute.shipped import Ways
     from offload.identity.files import File
 
 _GENERATORS = 0x20 | 0x200  # CO_GENERATOR, CO_ASYNC_GENERATOR
@@ -94,7 +94,7 @@ class Task:
             _mark_asynchronous(self, function)
         self._graph: Graph | None = None
         self._recorder: Recorder | None = None
-        self._payload: tuple[str, bytes] | None = None
+        self._payload: tuple[str, Ways] | None = None
         module = getattr(function, "__module__", None) or "builtins"
         self.label = f"{module}:{getattr(function, '__qualname__', type(function).__qualname__)}"
 
@@ -125,8 +125,6 @@ class Task:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the result, recalled or computed; of a coroutine function, a coroutine that does."""
-        if is_off():
-            return self.function(*args, **kwargs)
         if self._asynchronous:
             return self._awaited(args, kwargs)
         session = current()
@@ -140,23 +138,6 @@ class Task:
             if recorded:
                 found, value = self._recall(session, call)
             return value if found else self._compute(session, call)
-
-    def fresh(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute a call in this process, even where its result is recorded; of a coroutine function, a coroutine.
-
-        A result that differs from the recorded one is returned, noted in the history as irreproducible, and does not
-        replace it.
-        """
-        if is_off():
-            return self.function(*args, **kwargs)
-        if self._asynchronous:
-            return self._awaited(args, kwargs, fresh=True)
-        from offload.compute.claiming import claimed
-
-        session = current()
-        call = self.identify(args, kwargs)
-        with claimed(session, call.transformation, self.label, waits=False):
-            return self._compute(session, call)
 
     def _recall(self, session: Session, call: Call) -> tuple[bool, Any]:
         """Return whether the result of a call is recorded, and the result."""
@@ -236,16 +217,15 @@ class Task:
     def _inputs(self, call: Call) -> Sequence[File]:
         return [file for file, _ in (*self._files, *call.files)]
 
-    async def _awaited(self, args: tuple[Any, ...], kwargs: dict[str, Any], fresh: bool = False) -> Any:
+    async def _awaited(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         session = current()
         call = self.identify(args, kwargs)
-        found, value = (False, None) if fresh else self._recall(session, call)
+        found, value = self._recall(session, call)
         if found:
             return value
         from offload.compute.claiming import claimed_async
 
-        waits = not call.scratch and not fresh
-        async with claimed_async(session, call.transformation, self.label, waits=waits) as recorded:
+        async with claimed_async(session, call.transformation, self.label, waits=not call.scratch) as recorded:
             if recorded:
                 found, value = self._recall(session, call)
             return value if found else await self._compute_async(session, call)
@@ -351,31 +331,25 @@ class Task:
 
         return submit(self, args, kwargs)
 
-    def map(self, *iterables: Iterable[Any], **constant: Any) -> list[Future[Any]]:
+    def map(self, *iterables: Iterable[Any]) -> list[Future[Any]]:
         """Begin a call for each item of an iterable, or for each row of several, which must be equally long.
-
-        Keyword arguments are the same in each call: ``simulate.map(seeds, steps=1000)``.
 
         Returns
         -------
         list of Future
             In the order of the items. Recorded results are looked up, and new ones computed, in batches.
         """
-        return self.starmap(zip(*iterables, strict=True), **constant)
-
-    def starmap(self, rows: Iterable[Iterable[Any]], **constant: Any) -> list[Future[Any]]:
-        """Begin a call for each row of positional arguments, as :meth:`map` does: ``distance.starmap(pairs)``."""
         from offload.compute.submission import submit_many
 
-        return submit_many(self, [(tuple(row), constant) for row in rows])
+        return submit_many(self, [(row, {}) for row in zip(*iterables, strict=True)])
 
-    def payload(self) -> bytes:
-        """Return the pickled function, code of the project by value: workers run what was identified here."""
+    def payload(self) -> Ways:
+        """Return the pickled function: workers run what was identified here."""
         checksum = self.graph().checksum
         if self._payload is None or self._payload[0] != checksum:
-            from offload.compute.shipping import pickled
+            from offload.compute.shipping import ways_of
 
-            self._payload = checksum, pickled(self.root, self.graph(), declared=self.declared())
+            self._payload = checksum, ways_of(self.root, self.graph(), self.declared())
         return self._payload[1]
 
 
@@ -431,17 +405,10 @@ class MethodTask:
         """Begin a call; see :meth:`Task.submit`."""
         return self.task.submit(self.__self__, *args, **kwargs)
 
-    def map(self, *iterables: Iterable[Any], **constant: Any) -> list[Future[Any]]:
+    def map(self, *iterables: Iterable[Any]) -> list[Future[Any]]:
         """Begin a call for each row; see :meth:`Task.map`."""
-        return self.starmap(zip(*iterables, strict=True), **constant)
-
-    def starmap(self, rows: Iterable[Iterable[Any]], **constant: Any) -> list[Future[Any]]:
-        """Begin a call for each row of arguments; see :meth:`Task.starmap`."""
-        return self.task.starmap(((self.__self__, *row) for row in rows), **constant)
-
-    def fresh(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute a call even where its result is recorded; see :meth:`Task.fresh`."""
-        return self.task.fresh(self.__self__, *args, **kwargs)
+        rows = zip(*iterables, strict=True)
+        return self.task.map(*zip(*((self.__self__, *row) for row in rows), strict=True))
 
 
 def _code(function: Any) -> CodeType | None:

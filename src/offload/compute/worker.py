@@ -21,7 +21,10 @@ from offload.compute import staged
 from offload.compute.athome import at_home, seen_here
 from offload.compute.effects.doers import runs_calls
 from offload.compute.effects.watch import Watch
+from offload.compute.imported import using, when_dropped
 from offload.compute.outcome import Outcome
+from offload.compute.shipped import Ways
+from offload.compute.sources import Sources, all_of
 from offload.compute.visible import is_visible
 from offload.errors import EncodeError, IdentityError, OffloadError, StorageError
 from offload.identity.graph import Graph
@@ -37,15 +40,39 @@ if TYPE_CHECKING:
     from offload.storage.home import Home, Key
 
 Arguments = tuple[Any, dict[str, Any]]
-Packed = Arguments | bytes | staged.Staged
+Packed = Arguments | bytes | Ways | staged.Staged
 
 # Results of more bytes are put into the store by the worker; smaller ones travel with the batch.
 LARGE = 64 * 1024
 
 
 _state = threading.local()
-_functions: dict[str, tuple[Callable[..., Any], Graph, Sequence[Any]]] = {}
+_functions: dict[tuple[str, bool], Loaded] = {}
 _present: set[Environment] = set()  # found to be what this process has
+
+
+class Loaded:
+    """A function that can be called here.
+
+    Attributes
+    ----------
+    function : callable
+        The function.
+    graph : Graph
+        Of it, as it was identified.
+    declared : sequence
+        The files that it may read.
+    by_name : bool
+        Whether its modules were imported; so then are those of its arguments.
+    """
+
+    __slots__ = ("by_name", "declared", "function", "graph")
+
+    def __init__(self, function: Callable[..., Any], graph: Graph, declared: Sequence[Any], by_name: bool) -> None:
+        self.function = function
+        self.graph = graph
+        self.declared = declared
+        self.by_name = by_name
 
 
 class Batch:
@@ -87,6 +114,23 @@ class Batch:
         self.calls = calls
         self.scratch = scratch
         self.mark: Mark | None = None
+
+    @property
+    def ways(self) -> list[Ways]:
+        """What goes by name where its files are seen: the function, and arguments with parts of the project."""
+        arguments = (call.arguments if isinstance(call, staged.Staged) else call for call in self.calls)
+        return [self.payload, *(each for each in arguments if isinstance(each, Ways))]
+
+    @property
+    def sources(self) -> Sources:
+        """The files that this process needs to see for all of that; none where something cannot go by name."""
+        ways = self.ways
+        return all_of(way.sources for way in ways) if all(way.by_name is not None for way in ways) else Sources()
+
+    @property
+    def named(self) -> dict[tuple[str, str], str]:
+        """The checksums of classes and functions among the arguments that go by name."""
+        return {name: digest for way in self.ways for name, digest in way.named.items()}
 
     @property
     def at_home(self) -> bool:
@@ -137,12 +181,13 @@ def run_batch(batch: Batch, where: str = "the worker") -> list[Outcome]:
         was identified. Nothing has run then.
     """
     _check_environment(batch.environment, where)
+    named = batch.named
     try:
         # Calls that the function makes are recorded there, too; on a machine without it, in the home of that machine.
         home = at_home(batch.storage) if batch.at_home else contextlib.nullcontext()
-        with home, applied(batch.environment.settings):
+        with home, applied(batch.environment.settings), using(batch.sources) as reason:
             # Loaded anew where an earlier call has changed what the function reaches.
-            return [_run(*load(batch, where), batch, call) for call in batch.calls]
+            return [_run(load(batch, where, reason, named), batch, call) for call in batch.calls]
     finally:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
@@ -172,21 +217,93 @@ def _check_environment(needed: Environment, where: str) -> None:
     _present.add(needed)
 
 
-def load(batch: Batch, where: str) -> tuple[Callable[..., Any], Graph, Sequence[Any]]:
-    """Return a batch's function, its graph, which is the one that was identified, and the files that it may read."""
+def load(
+    batch: Batch,
+    where: str,
+    reason: str = "it is not looked for",
+    named: dict[tuple[str, str], str] | None = None,
+) -> Loaded:
+    """Return a batch's function, which is the one that was identified.
+
+    Parameters
+    ----------
+    batch : Batch
+        The batch.
+    where : str
+        What this process is called in messages.
+    reason : str
+        Why its modules cannot be imported here. Where they can, and that gives another function, as it does where the
+        program has changed them since, it goes by value.
+    named : mapping, optional
+        The checksums of classes and functions among the arguments that go by name.
+    """
+    if not reason:
+        loaded, reason = _by_name(batch, where, named or {})
+        if loaded is not None:
+            return loaded
+    if batch.payload.by_value is None:
+        raise IdentityError(
+            f"{batch.payload.refused}; nor is it to be had by its name: {reason}",
+            "call it directly, or create what cannot be pickled inside it",
+        )
+    key = batch.function, False
+    known = _functions.get(key)
+    if known is None or not known.graph.is_current():
+        if batch.main != main_name():
+            # What the user's script defines is called here as it is there.
+            sys.modules["__main__"].__spec__ = ModuleSpec(batch.main, None)
+        known = _functions[key] = _loaded(batch, where, batch.payload.by_value, by_name=False)
+    return known
+
+
+_unnamed: dict[str, str] = {}  # functions that are others by their names, and why
+
+
+def _by_name(batch: Batch, where: str, named: dict[tuple[str, str], str]) -> tuple[Loaded | None, str]:
+    """Return a function by its name, or why it cannot be had so."""
+    from offload.compute import imported
+
+    known = _functions.get((batch.function, True))
+    if known is not None:
+        if known.graph.is_current():
+            other = imported.differing(named)
+            return (None, other) if other else (known, "")
+        if not imported.renew():  # a call has changed what it reaches
+            return None, "another call has changed what it reaches"
+    elif (reason := _unnamed.get(batch.function)) is not None:
+        return None, reason
+    assert batch.payload.by_name is not None
+    try:
+        imported.prepare(batch.sources, batch.main)
+        with imported.importing():
+            known = _loaded(batch, where, batch.payload.by_name, by_name=True)
+            other = imported.differing(named)
+            if other:
+                return None, other
+    except Exception as exc:  # whatever modules raise where they are imported
+        reason = exc.message if isinstance(exc, OffloadError) else f"{type(exc).__name__}: {exc}"
+        _unnamed[batch.function] = reason
+        return None, reason
+    _functions[batch.function, True] = known
+    return known, ""
+
+
+@when_dropped
+def _forget_names() -> None:
+    _unnamed.clear()
+    for key in [key for key in _functions if key[1]]:
+        _functions.pop(key, None)
+
+
+def _loaded(batch: Batch, where: str, data: bytes, by_name: bool) -> Loaded:
+    """Unpickle a function, and see whether it is the one that was identified."""
     import pickle
 
     from offload.identity.files import noting
 
-    known = _functions.get(batch.function)
-    if known is not None and known[1].is_current():
-        return known
-    if batch.main != main_name():
-        # What the user's script defines is called here as it is there.
-        sys.modules["__main__"].__spec__ = ModuleSpec(batch.main, None)
     function: Callable[..., Any]
     with noting() as met:
-        function, theirs, modules, declared, puts = pickle.loads(batch.payload)
+        function, theirs, modules, declared, puts = pickle.loads(data)
     if batch.files:
         _place(batch, met, batch.files)
         declared = [*declared, *(file.path for file, _ in met)]
@@ -208,18 +325,18 @@ def load(batch: Batch, where: str) -> tuple[Callable[..., Any], Graph, Sequence[
             f"{differences or 'what it reaches has another order there'}",
             "a module may have been changed after its import: restart Python, and bring the deployment up again",
         )
-    _functions[batch.function] = function, graph, declared
-    return function, graph, declared
+    return Loaded(function, graph, declared, by_name)
 
 
-def _run(function: Callable[..., Any], graph: Graph, declared: Sequence[Any], batch: Batch, call: Packed) -> Outcome:
+def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
+    function, graph, declared = loaded.function, loaded.graph, loaded.declared
     outcome = Outcome(time.time())
     began = time.perf_counter()
     used: list[Sent] = []
     nested, _state.busy = inside(), True
     try:
         if not isinstance(call, tuple):
-            (args, kwargs), files, used = _unpacked(call, batch)
+            (args, kwargs), files, used = _unpacked(call, batch, loaded.by_name)
             declared = [*declared, *files]
         else:
             args, kwargs = call
@@ -247,13 +364,18 @@ def _run(function: Callable[..., Any], graph: Graph, declared: Sequence[Any], ba
     return outcome
 
 
-def _unpacked(call: bytes | staged.Staged, batch: Batch) -> tuple[Any, list[File], list[Sent]]:
+def _unpacked(call: bytes | Ways | staged.Staged, batch: Batch, by_name: bool) -> tuple[Any, list[File], list[Sent]]:
     """Return the arguments of a call, the files among them, and which of these were sent along."""
     import pickle
 
     from offload.identity.files import noting
 
     arguments = call.arguments if isinstance(call, staged.Staged) else call
+    if isinstance(arguments, Ways):
+        ways = arguments
+        arguments = ways.by_name if by_name else ways.by_value
+        if arguments is None:
+            raise EncodeError(ways.refused, "call the function directly, or pass plainer values")
     with noting() as met:
         unpacked = pickle.loads(arguments)
     used = _place(batch, met, call.files) if isinstance(call, staged.Staged) else []

@@ -8,6 +8,7 @@ import sys
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
 from offload.errors import IdentityError
+from offload.identity import extensions
 from offload.identity.checks import MISSING
 from offload.identity.classes import class_contents, is_made_here, is_of_project, strangers
 from offload.identity.codes import Read, inspect_code
@@ -33,7 +34,6 @@ _MODULE_NOISE = {
 }  # fmt: skip
 _TEXTS = (str, list, tuple, dict)  # in which names may stand
 _MODULE = re.compile(r"\.*[^\W\d]\w*(?:[.:][^\W\d]\w*)*").fullmatch
-_EXTENSIONS = (".so", ".pyd", ".dylib")
 
 
 def reference(graph: Graph, value: object) -> object:
@@ -252,9 +252,10 @@ def _module_reference(graph: Graph, module: ModuleType) -> object:
 
 def _module_contents(graph: Graph, module: ModuleType) -> list[object]:
     file = getattr(module, "__file__", None)
-    if file and file.endswith(_EXTENSIONS):
+    if file and file.endswith(extensions.SUFFIXES):
         from offload.identity.files import file_checksum
 
+        extensions.check(module.__name__, file)
         return ["extension", file_checksum(file)]
     members: list[object] = []
     graph.measure_members(module)

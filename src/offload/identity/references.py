@@ -109,6 +109,8 @@ def named_objects() -> dict[int, str]:
     found: dict[int, str] = {}
     for module_name, module in list(sys.modules.items()):
         names = getattr(module, "__dict__", None)
+        if module_name == "__mp_main__":  # as multiprocessing calls the program, too
+            continue
         for name, held in list(names.items()) if isinstance(module, ModuleType) and names else ():
             if type(held) is object:
                 full = f"{_importable(module_name)}:{name}"

@@ -97,6 +97,14 @@ class Claims:
                 return None
             return None if kind == fcntl.F_UNLCK else max(process, UNKNOWN)
 
+    def rest(self) -> None:
+        """Close the file while nothing is claimed: an open file keeps its file system from being taken away."""
+        with self._lock:
+            if not self._held and self._descriptor is not None:
+                if self._descriptor >= 0:
+                    os.close(self._descriptor)
+                self._descriptor = None
+
     def forget(self) -> None:
         """Begin anew in a child of this process, to which no lock of its parent belongs."""
         self._held = set()

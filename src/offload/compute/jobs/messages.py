@@ -13,7 +13,7 @@ from offload.compute.raised import Raised
 from offload.compute.shipped import ShippedFunction
 from offload.errors import UsageError
 
-VERSION = 3
+VERSION = 4
 
 
 class SentCall:
@@ -25,7 +25,7 @@ class SentCall:
         Its checksum.
     record, details : bytes
         What the database is to keep of it.
-    arguments : bytes, tuple or Staged
+    arguments : bytes, tuple, Ways or Staged
         As :func:`offload.compute.shipping.packed` gives them; with files that were sent along, `Staged`.
     """
 

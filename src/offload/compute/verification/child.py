@@ -102,14 +102,17 @@ def _run(job: Job) -> Answer:
 
 
 def _run_in(job: Job, here: Environment) -> Answer:
-    from offload.compute.shipped import ShippedFunction
+    from offload.compute.shipped import ShippedFunction, Ways
     from offload.compute.shipping import dumps
+    from offload.compute.sources import Sources
     from offload.compute.worker import Batch, load, run_batch
     from offload.identity.declared import Declared
     from offload.storage.home import Home
 
-    batch = Batch(Home(os.environ["OFFLOAD_HOME"]), ShippedFunction(job.function, job.code, job.main, here), [])
-    function, graph, _ = load(batch, "the process that runs it again")
+    code = Ways(None, Sources(), job.code)
+    batch = Batch(Home(os.environ["OFFLOAD_HOME"]), ShippedFunction(job.function, code, job.main, here), [])
+    loaded = load(batch, "the process that runs it again")
+    function, graph = loaded.function, loaded.graph
     plain = function.function if isinstance(function, Declared) else function
     args, kwargs = _arguments(plain, job.values)
     _check_identity(job, plain, graph, args, kwargs)

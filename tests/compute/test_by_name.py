@@ -1,0 +1,278 @@
+"""Modules of a project that workers see are imported there: classes are themselves, and what a module holds works."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from offload.compute import imported
+from offload.compute.imported import differing, using
+from offload.compute.sources import Found, Sources, checksum_of, found_at
+from tests.compute.conftest import Script
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("home")]
+
+KINDS = """
+import collections, contextvars, dataclasses, enum, functools, threading, typing
+
+LOCK = threading.RLock()
+EVENT = threading.Event()
+LOCAL = threading.local()
+DEPTH = contextvars.ContextVar("depth", default=3)
+NAMES = collections.defaultdict(lambda: 5)
+
+@dataclasses.dataclass(slots=True, frozen=True, order=True)
+class Point:
+    x: int
+
+class Planet(enum.Enum):
+    EARTH = (5.97, 6.37)
+    def __init__(self, mass, radius):
+        self.mass = mass
+
+class Flag(enum.Flag):
+    A = enum.auto()
+    B = enum.auto()
+
+class Pair(typing.NamedTuple):
+    left: int
+    right: int
+
+class Trouble(Exception):
+    def __init__(self, code, *, detail):
+        super().__init__(code)
+        self.detail = detail
+
+class Meta(type):
+    registry = {}
+    def __new__(mcs, name, bases, space):
+        made = super().__new__(mcs, name, bases, space)
+        mcs.registry[name] = made
+        return made
+
+class Base(metaclass=Meta):
+    def __init_subclass__(cls): cls.tag = cls.__name__.lower()
+
+class Child(Base):
+    def whoami(self): return super().__repr__.__name__ + self.tag + str(len(Meta.registry))
+
+class Square:
+    __slots__ = ("side", "__dict__")
+    def __init__(self, side): self.side = side
+    @functools.cached_property
+    def area(self): return self.side ** 2
+    @functools.singledispatchmethod
+    def times(self, n): return "other"
+    @times.register
+    def _(self, n: int): return n * self.side
+
+@functools.lru_cache
+def table(n): return n * 2
+
+@functools.singledispatch
+def kind(x): return "other"
+
+@kind.register
+def _(x: int): return "int"
+
+def guarded(n):
+    with LOCK:
+        return getattr(LOCAL, "n", n) + DEPTH.get() + NAMES.default_factory()
+
+def fail(n): raise Trouble(n, detail="as it was")
+"""
+
+PROGRAM = """
+import offload, lib, sys
+from lib import Point, Planet, Flag, Pair, Trouble, Child, Square
+
+class Own:
+    __slots__ = ("x",)
+    def __init__(self, x): self.x = x
+    def __eq__(self, other): return isinstance(other, Own) and self.x == other.x
+
+@offload.task
+def points(n, p): return [Point(n), p, p == Point(1), isinstance(p, Point), max(p, Point(n))]
+@offload.task
+def members(planet, flag): return [planet, planet is Planet.EARTH, planet.mass, flag, flag & Flag.A == Flag.A]
+@offload.task
+def pairs(pair): return Pair(*reversed(pair))
+@offload.task
+def caches(n): return [lib.table(n), Square(n).area, Square(n).times(3), lib.kind(n), lib.guarded(n), Child().whoami()]
+@offload.task
+def matched(p):
+    match p:
+        case Point(x=1): return "one"
+        case _: return "another"
+@offload.task
+def owned(own): return [own, isinstance(own, Own), type(own) is Own]
+@offload.task
+def failing(n): return lib.fail(n)
+
+def main():
+    p, own = Point(1), Own(4)
+    found = offload.gather([points.submit(2, p), members.submit(Planet.EARTH, Flag.A | Flag.B),
+        pairs.submit(Pair(1, 2)), caches.submit(2), matched.submit(p), owned.submit(own)])
+    assert found == [[Point(2), p, True, True, Point(2)], [Planet.EARTH, True, 5.97, Flag.A | Flag.B, True],
+        Pair(2, 1), [4, 4, 6, "int", 10, "__repr__child2"], "one", [own, True, True]], found
+    assert all(type(q) is Point for q in found[0][:2]) and found[1][0] is Planet.EARTH and type(found[2]) is Pair
+    assert type(found[5][0]) is Own
+    try:
+        failing.submit(3).result()
+    except Trouble as error:
+        print("caught", error.args, error.detail)
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_kinds_on_a_cluster_of_ones_own(script: Script) -> None:
+    script.write("lib.py", KINDS)
+    for _ in range(2):
+        assert script.output(PROGRAM) == "caught (3,) as it was\n"
+
+
+@pytest.fixture
+def deployment(offload: object, monkeypatch: pytest.MonkeyPatch) -> object:
+    done = offload("up", "--name", "one", "--workers", "1")  # type: ignore[operator]
+    assert done.returncode == 0, done.stderr
+    monkeypatch.setenv("OFFLOAD_DEPLOYMENT", "one")
+    yield
+    monkeypatch.delenv("OFFLOAD_DEPLOYMENT")
+    assert offload("down", "one").returncode == 0  # type: ignore[operator]
+
+
+def test_kinds_on_a_deployment_through_edits(script: Script, deployment: object) -> None:
+    script.write("lib.py", KINDS)
+    for _ in range(2):
+        assert script.output(PROGRAM) == "caught (3,) as it was\n"
+    script.write("lib.py", KINDS.replace("return n * 2", "return n + 2 + n"))
+    assert "assert found ==" in script.run(PROGRAM).stderr
+    script.write("lib.py", KINDS)
+    assert script.output(PROGRAM) == "caught (3,) as it was\n"
+
+
+def test_two_projects_of_one_name_take_turns(script: Script, deployment: object) -> None:
+    text = (
+        "import offload, lib\nif __name__ == '__main__': print(offload.gather(offload.task(lib.f).map(range(3, {}))))"
+    )
+    other = Script(script.path / "other")
+    other.path.mkdir()
+    for each, factor in ((script, 2), (other, 3)):
+        each.write(
+            "lib.py",
+            f"import threading\nLOCK = threading.Lock()\ndef f(n):\n    with LOCK: return n * {factor}\n",
+        )
+    for end in (5, 6):
+        assert script.output(text.format(end)) == f"{[n * 2 for n in range(3, end)]}\n"
+        assert other.output(text.format(end)) == f"{[n * 3 for n in range(3, end)]}\n"
+
+
+def test_what_the_program_changed_after_the_import_goes_by_value(script: Script, deployment: object) -> None:
+    script.write("lib.py", "K = 1\ndef f(n): return n * K\n")
+    text = """
+import offload, lib
+if __name__ == "__main__":
+    lib.K = 5
+    print(offload.task(lib.f).submit(3).result())
+    lib.f = lambda n: -n
+    print(offload.task(lib.f).submit(3).result())
+"""
+    assert script.output(text) == "15\n-3\n"
+
+
+def test_a_program_without_a_guard_is_not_run_by_workers(script: Script) -> None:
+    script.write("lib.py", "import threading\nLOCK = threading.Lock()\ndef f(n):\n    with LOCK: return n + 1\n")
+    text = """
+import offload, lib
+print("started")
+class Here:
+    def __init__(self, x): self.x = lib.f(x)
+@offload.task
+def g(n): return Here(n)
+found = g.submit(3).result()
+print(found.x, isinstance(found, Here))
+"""
+    for _ in range(2):
+        assert script.output(text) == "started\n4 True\n"
+
+
+def test_a_module_that_begins_calls_is_not_imported_by_workers(script: Script) -> None:
+    script.write(
+        "lib.py",
+        "import offload\n@offload.task\ndef f(n): return n + 1\nTABLE = offload.gather(f.map(range(3)))\n",
+    )
+    text = "import lib\nprint(lib.TABLE)\nif __name__ == '__main__': print(lib.f.submit(7).result())"
+    assert script.output(text) == "[1, 2, 3]\n8\n"
+
+
+def test_a_package_with_data_and_relative_imports(script: Script) -> None:
+    (script.path / "pkg" / "deep").mkdir(parents=True)
+    script.write("pkg/__init__.py", "")
+    script.write("pkg/table.txt", "7")
+    script.write("pkg/deep/__init__.py", "from ..sub import V\n")
+    script.write("pkg/sub.py", "V = 3\n")
+    script.write(
+        "pkg/run.py",
+        """
+import importlib, importlib.resources, pkgutil
+import offload
+from .deep import V
+@offload.task
+def all_of_it():
+    text = importlib.resources.files("pkg").joinpath("table.txt").read_text()
+    return [int(text), int(pkgutil.get_data("pkg", "table.txt")), importlib.import_module(".sub", __package__).V, V]
+if __name__ == "__main__":
+    print(all_of_it.submit().result())
+""",
+    )
+    text = "import runpy, sys\nfrom pkg.run import all_of_it\nprint(all_of_it.submit().result())"
+    done = script.run(text)
+    assert (done.returncode, done.stdout) == (0, "[7, 7, 3, 3]\n"), done.stderr
+    done = script.run("import runpy\nrunpy.run_module('pkg.run', run_name='__main__', alter_sys=True)")
+    assert (done.returncode, done.stdout) == (0, "[7, 7, 3, 3]\n"), done.stderr
+
+
+def test_which_files_a_worker_needs() -> None:
+    found = Found(checked=True)
+    assert found.notes(Script, Script.__module__, "Script")
+    assert list(found.sources.files) == [found_at(Script.__module__, "__file__")]
+    assert found.sources.roots == (str(Path(__file__).parent.parent.parent),)
+    assert not found.takes("json")
+    assert not found.takes("no_such_module")
+    assert list(found.named) == [(Script.__module__, "Script")]
+    assert differing(found.named) == ""
+    assert differing({(Script.__module__, "Script"): "0" * 64}).endswith("is another one there")
+
+
+def test_files_that_are_others_are_not_imported(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text("X = 1\n")
+    digest = checksum_of(str(path))
+    assert digest is not None
+    sources = Sources((str(tmp_path),), {str(path): digest})
+    with using(sources) as reason:
+        assert reason == ""
+    path.write_text("X = 22\n")
+    with using(sources) as reason:
+        assert reason == f"{path} is another file there"
+    os.unlink(path)
+    with using(sources) as reason:
+        assert reason == f"{path} is not there"
+    with using(Sources()) as reason:
+        assert reason
+
+
+def test_nothing_is_begun_by_what_is_imported() -> None:
+    with imported.importing():
+        assert imported.is_importing()
+        other: list[bool] = []
+        thread = threading.Thread(target=lambda: other.append(imported.is_importing()))
+        thread.start()
+        thread.join()
+        assert other == [False]
+    assert not imported.is_importing()
