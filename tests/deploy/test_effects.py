@@ -9,7 +9,7 @@ import pytest
 
 import offload
 from offload.compute.effects import telling
-from offload.errors import NotRecordedWarning
+from offload.errors import NotRecordedWarning, StorageError
 from tests.deploy.test_jobs import place
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("place")]
@@ -43,3 +43,24 @@ def test_what_the_user_vouches_for(tmp_path: Path) -> None:
     for recalled in (False, True):
         future = vouched.submit(str(path))
         assert (future.result(60), future.recalled) == ("text", recalled)
+
+
+@offload.task
+def large(letter: str) -> str:
+    return letter * 200_000
+
+
+def test_what_cannot_be_stored_is_told(home: Path) -> None:
+    assert large.submit("a").result(60) == "a" * 200_000
+    buffers = home / "store" / "buffers"
+    buffers.rename(home / "aside")
+    buffers.symlink_to("/nonexistent")  # its disk is away
+    with pytest.warns(NotRecordedWarning, match=f"returned but not recorded: .*{buffers}"):
+        assert large.submit("b").result(60) == "b" * 200_000
+    with pytest.raises(StorageError, match=str(buffers)):
+        large.submit("a").result(60)
+    buffers.unlink()
+    (home / "aside").rename(buffers)
+    for letter, recalled in (("a", True), ("b", False), ("b", True)):
+        future = large.submit(letter)
+        assert (future.result(60), future.recalled) == (letter * 200_000, recalled)

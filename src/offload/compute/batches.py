@@ -352,7 +352,8 @@ class Batcher(Runner):
             self._forget(lane, work)
             futures = [f for f in work.futures if f.running() or f.set_running_or_notify_cancel()]
         for future in futures:
-            future.effects = outcome.effects if outcome is not None else None
+            if outcome is not None:
+                future.effects, future.unrecorded = outcome.effects, outcome.unrecorded
             if isinstance(error, CarriedError):
                 future.set_raised(error.raised)
             elif error is not None:

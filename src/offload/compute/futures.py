@@ -31,6 +31,8 @@ class Future(concurrent.futures.Future[T], Generic[T]):
         Whether the result was on record; None while that is not known.
     effects : Effects or None
         What the call did besides computing.
+    unrecorded : str or None
+        Why the result is not recorded, where that went wrong.
     """
 
     def __init__(self) -> None:
@@ -38,6 +40,7 @@ class Future(concurrent.futures.Future[T], Generic[T]):
         self.transformation: str | None = None
         self.recalled: bool | None = None
         self.effects: Effects | None = None
+        self.unrecorded: str | None = None
 
     def __reduce__(self) -> Any:
         raise EncodeError(

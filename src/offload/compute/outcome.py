@@ -27,9 +27,13 @@ class Outcome:
         That what is rebuilt from the result is another, so that nothing is to be recorded.
     effects : Effects or None
         What it did besides computing.
+    unrecorded : str or None
+        Why the result is not recorded, in words for the user.
     """
 
-    __slots__ = ("buffer", "changed", "checksum", "difference", "effects", "error", "seconds", "started")
+    __slots__ = (
+        "buffer", "changed", "checksum", "difference", "effects", "error", "seconds", "started", "unrecorded",
+    )  # fmt: skip
 
     def __init__(self, started: float) -> None:
         self.checksum: str | None = None
@@ -38,6 +42,7 @@ class Outcome:
         self.changed: str | None = None
         self.difference: str | None = None
         self.effects: Effects | None = None
+        self.unrecorded: str | None = None
         self.started = started
         self.seconds = 0.0
 

@@ -34,15 +34,15 @@ def _all_stood_still(call: Call, outcome: Outcome) -> bool:
     except OffloadError as exc:  # it is gone, or cannot be read any more
         changed = exc.message
     if changed is not None:
-        text = f"{call.label}: not recorded: {changed} changed while it was used{hint}"
-        warnings.warn(NotRecordedWarning(text), stacklevel=users_level())
+        outcome.unrecorded = f"{call.label}: not recorded: {changed} changed while it was used{hint}"
+        warnings.warn(NotRecordedWarning(outcome.unrecorded), stacklevel=users_level())
     return changed is None
 
 
 def _is_recorded(call: Call, outcome: Outcome) -> bool:
     if outcome.difference is not None:
-        text = f"{call.label}: not recorded: {outcome.difference}"
-        warnings.warn(NotRecordedWarning(text), stacklevel=users_level())
+        outcome.unrecorded = f"{call.label}: not recorded: {outcome.difference}"
+        warnings.warn(NotRecordedWarning(outcome.unrecorded), stacklevel=users_level())
         return False
     # What has been seen besides is told where the result is given back.
     return not (outcome.effects and outcome.effects.undeclared) and _all_stood_still(call, outcome)
@@ -69,4 +69,7 @@ def record(session: Session, explain: Callable[[Session], str], done: list[tuple
         parts, place = explain(session), where()
         session.record([call.entry(o.checksum or "", o.started, o.seconds, place, parts) for call, o in done])
     except (StorageError, EncodeError) as exc:
-        warnings.warn(NotRecordedWarning(f"results are returned but not recorded: {exc}"), stacklevel=2)
+        text = f"results are returned but not recorded: {exc}"
+        for _, outcome in done:
+            outcome.unrecorded = text
+        warnings.warn(NotRecordedWarning(text), stacklevel=2)

@@ -6,6 +6,7 @@ import functools
 import secrets
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
@@ -20,7 +21,8 @@ from offload.compute.progress import tell
 from offload.compute.runner import Runner
 from offload.compute.session import Session
 from offload.compute.shipped import OwnFunction, ShippedFunction
-from offload.errors import BasketGoneError, EncodeError, OffloadError, StorageError
+from offload.errors import BasketGoneError, EncodeError, NotRecordedWarning, OffloadError, StorageError
+from offload.notices import users_level
 from offload.storage.patient import Patience
 from offload.storage.remote.client import Client
 
@@ -62,6 +64,7 @@ class Jobs(Runner):
         self._unsent = 0
         self._threads: list[threading.Thread] = []
         self._closed = False
+        self._told: set[str] = set()
         self._watch = Watch(why, tell)
 
     def add(self, session: Session, function: ShippedFunction, calls: list[tuple[Call, Future[Any]]]) -> None:
@@ -220,15 +223,18 @@ class Jobs(Runner):
             self._idle.notify_all()
         if delivery.error is not None:
             error = delivery.error.rebuilt()
-        if delivery.effects is not None and submission is not None:
-            try:
+        try:
+            if delivery.effects is not None and submission is not None:
                 tell_once(submission.label, delivery.effects)
-            except Warning as exc:  # where the user has made errors of them
-                error = exc
+            if delivery.unrecorded is not None and delivery.unrecorded not in self._told:
+                self._told.add(delivery.unrecorded)
+                warnings.warn(NotRecordedWarning(delivery.unrecorded), stacklevel=users_level())
+        except Warning as exc:  # where the user has made errors of them
+            error = exc
         for future in futures:
             if not (future.running() or future.set_running_or_notify_cancel()):
                 continue
-            future.effects = delivery.effects
+            future.effects, future.unrecorded = delivery.effects, delivery.unrecorded
             if error is not None or delivery.data is None:
                 future.set_exception(error or OffloadError("the job service gave no result"))
             else:

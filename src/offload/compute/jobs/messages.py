@@ -80,17 +80,25 @@ class Delivery:
         What was raised, which the service passes on as it is.
     effects : Effects or None
         What it did besides computing.
+    unrecorded : str or None
+        Why the result is not recorded, where that went wrong.
     """
 
-    __slots__ = ("data", "effects", "error", "transformation")
+    __slots__ = ("data", "effects", "error", "transformation", "unrecorded")
 
     def __init__(
-        self, transformation: str, data: bytes | None, error: Raised | None, effects: Effects | None = None
+        self,
+        transformation: str,
+        data: bytes | None,
+        error: Raised | None,
+        effects: Effects | None = None,
+        unrecorded: str | None = None,
     ) -> None:
         self.transformation = transformation
         self.data = data
         self.error = error
         self.effects = effects
+        self.unrecorded = unrecorded
 
 
 def dump(message: object) -> bytes:

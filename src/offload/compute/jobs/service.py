@@ -225,7 +225,8 @@ def _delivery(done: Any) -> Delivery:
     error, raised = done.exception(), done.raised
     if error is not None and raised is None:
         raised = Raised(error)
-    return Delivery(done.transformation or "", None if error is not None else done.result(), raised, done.effects)
+    data = None if error is not None else done.result()
+    return Delivery(done.transformation or "", data, raised, done.effects, done.unrecorded)
 
 
 def application(service: JobService, admission: Admission) -> web.Application:
