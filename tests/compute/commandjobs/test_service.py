@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+from pathlib import Path
 
 import pytest
 
 import offload
 from offload.compute.commandjobs import service as module
-from offload.compute.commandjobs import watching
+from offload.compute.commandjobs import spools, watching
 from offload.compute.commandjobs.job import Job
 from offload.compute.commandjobs.messages import ENDED, RUNNING, WAITING, Begin, Leave, Outcome, Ticket
 from offload.compute.commandjobs.overview import clients, counts, listed, needed, reasons
@@ -20,7 +22,7 @@ from offload.compute.commands.stdin import Stdin
 from offload.compute.engine import EngineLostError, WorkerLostError
 from offload.compute.resources import parse_resources
 from offload.compute.session import current
-from offload.errors import NotFoundError, StorageError, UsageError
+from offload.errors import NotFoundError, OffloadError, StorageError, UsageError
 from offload.identity.encoding import encode
 from offload.storage.rows import Entry
 from tests.compute.commandjobs.conftest import Deployed, Play, plan_of, until
@@ -155,6 +157,57 @@ def test_a_cancelled_job_is_told_so_to_its_worker(play: Play) -> None:
             assert news is not None and news.outcome is not None and news.outcome.cancelled
             assert news.stdout == out
         assert [info.job for info in it.service.cancel([1, 7])] == [1]
+
+    play(scenario)
+
+
+def test_output_without_end_is_bounded_and_told(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spools, "MOST", 10)
+
+    async def scenario(it: Deployed) -> None:
+        await it.submit(plan_of("yes"))
+        it.begin(1)
+        assert await it.report(1, 1, 0, b"y\n" * 5)
+        assert not await it.report(1, 1, 10, b"y\n")  # its worker ends it
+        news = await it.news(1)
+        assert news is not None and news.state == ENDED and news.outcome is not None
+        assert isinstance(news.outcome.error, OffloadError)
+        assert news.outcome.error.message.startswith("it writes more than ")
+        assert "write what is large to a file" in str(news.outcome.error.hint)
+        assert os.listdir(os.path.dirname(it.service.spools.path(1, 0))) == []
+
+    play(scenario)
+
+
+def test_output_leaves_room_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spools, "LOOK_EVERY", 10)
+    kept = spools.Spools(str(tmp_path))
+    kept.write(1, 0, 0, b"y" * 20)
+    room = os.statvfs(tmp_path)
+    monkeypatch.setattr(spools, "RESERVE", room.f_blocks * room.f_frsize)
+    monkeypatch.setattr(spools, "SHARE", 1)
+    kept.write(2, 0, 0, b"y" * 5)  # little output is nobody's trouble
+    with pytest.raises(spools.TooMuchOutputError, match=f"fills the disk of {tmp_path}"):
+        kept.write(1, 0, 20, b"y")
+
+
+def test_what_a_cancelled_command_has_written_goes_with_who_waited_for_it(play: Play) -> None:
+    async def scenario(it: Deployed) -> None:
+        await it.submit(plan_of("yes"))
+        it.begin(1)
+        assert await it.report(1, 1, 0, b"y\n" * 5)
+        it.service.leave(Leave("me", [1]))
+        assert not await it.report(1, 1, 10, b"y\n")
+        assert it.service.spools.size(1, 0) == 12
+        watched = await it.news(1, (0, 0))  # its last words
+        assert watched is not None and len(watched.stdout) == 12
+        assert await it.report(1, 1, 12, b"bye", Outcome(cancelled=True))
+        assert it.service.spools.size(1, 0) == 15
+        last = await it.news(1, (12, 0))
+        assert last is not None and last.state == ENDED and last.stdout == b"bye"
+        assert it.service.spools.size(1, 0) == 0
+        again = await it.news(1, (12, 0))  # the answer was lost
+        assert again is not None and again.state == ENDED
 
     play(scenario)
 

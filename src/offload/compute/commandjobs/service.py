@@ -28,7 +28,7 @@ from offload.compute.commandjobs.messages import (
 )
 from offload.compute.commandjobs.overview import infos
 from offload.compute.commandjobs.recalled import recalled
-from offload.compute.commandjobs.spools import SpoolGapError, Spools
+from offload.compute.commandjobs.spools import SpoolGapError, Spools, TooMuchOutputError
 from offload.compute.engine import WorkerLostError
 from offload.compute.resources import UNMET, Resources, UnmetError
 from offload.compute.session import Session
@@ -134,6 +134,14 @@ class CommandService:
             else:
                 self._cancel(job)
 
+    def let_go(self, job: Job, client: str) -> None:
+        """Keep what a cancelled command has written no longer than for those who have waited for it."""
+        if client in job.clients:
+            job.clients.remove(client)
+            self.ledger.save(job)
+        if not job.clients:
+            self.spools.remove(job.id)
+
     def cancel(self, numbers: Sequence[int] | None) -> list[JobInfo]:
         """Cancel jobs, or all; return how they are now."""
         chosen = list(self.jobs) if numbers is None else list(dict.fromkeys(numbers))
@@ -207,6 +215,10 @@ class CommandService:
             return False
         except StorageError as exc:
             self._end(job, Outcome(error=exc))
+            return False
+        except TooMuchOutputError as exc:
+            self._end(job, Outcome(error=OffloadError(exc.message, exc.hint)))
+            self.spools.remove(job.id)
             return False
         if job.lost == 0 and not job.cancelled:
             job.note = ""
@@ -310,6 +322,8 @@ class CommandService:
             raise
         del self.jobs[job.id]
         del self.by_transformation[job.transformation]
+        if outcome.cancelled and not job.clients:
+            self.spools.remove(job.id)
         if outcome.outcome:
             for meanwhile in self._lookups:
                 meanwhile.add(job.transformation)

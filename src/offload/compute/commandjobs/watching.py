@@ -74,6 +74,8 @@ def _of(
         sizes = service.spools.size(job.id, 0), service.spools.size(job.id, 1)
         whole = sizes[0] <= had[0] + len(out) and sizes[1] <= had[1] + len(err)
     if job.state == ENDED and whole:
+        if job.cancelled:
+            service.let_go(job, client)
         return News(ENDED, "", job.worker, out, err, job.outcome)
     # Until a client has all of its output, a job that has ended is to it as one that runs.
     state = RUNNING if job.state == ENDED else job.state
