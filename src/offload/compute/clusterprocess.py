@@ -18,7 +18,7 @@ import dask
 import distributed
 from distributed.security import Security
 
-from offload.compute import dasksettings
+from offload.compute import dasksettings, ownprocesses
 from offload.compute.nanny import WatchingNanny
 from offload.compute.silence import Silence
 from offload.compute.workerstart import StartError, check_memory, plain
@@ -50,6 +50,11 @@ class Worker(_NoHTTP, distributed.Worker):
     """A worker without them."""
 
     _beating: asyncio.Task[None] | None = None
+
+    def __init__(self, *args: Any, nanny: Any = None, **kwargs: Any) -> None:
+        if nanny is not None:
+            ownprocesses.allow()
+        super().__init__(*args, nanny=nanny, **kwargs)
 
     async def heartbeat(self) -> None:
         """Tell the scheduler how things are, unless the worker closes meanwhile."""

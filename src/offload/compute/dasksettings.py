@@ -25,12 +25,13 @@ FIXED: dict[str, Any] = {
     "distributed.worker.blocked-handlers": [],
     "distributed.worker.lifetime.duration": None,
     "distributed.worker.multiprocessing-method": "spawn",
+    "distributed.worker.daemon": False,  # calls may have processes of their own
     "distributed.client.direct-to-workers": None,
     "distributed.client.preload": [],
 }
 """What the user's configuration has no say in: how long all of this lives, and how its parts talk to each other."""
 
-DEFAULTS = {"distributed.scheduler.worker-ttl": "5 minutes"}
+DEFAULTS: dict[str, Any] = {"distributed.scheduler.worker-ttl": "5 minutes", "distributed.worker.daemon": True}
 """What Dask itself says of these, where that is something else: it is nothing to remark."""
 
 

@@ -148,10 +148,16 @@ class LocalCluster(DaskEngine):
         self.ending = True
         if self._client is not None:
             self._client.close(timeout=1)  # first, or it would complain about the loss
-        try:
+        import psutil
+
+        try:  # its workers have sessions of their own
+            members = psutil.Process(self._process.pid).children(recursive=True)
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it has ended by itself
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            members = []  # it has ended by itself
+        for member in members:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
         self._process.wait()
         shutil.rmtree(self._scratch, ignore_errors=True)
         assert self._process.stdin is not None

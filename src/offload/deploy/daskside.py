@@ -20,6 +20,7 @@ from distributed.security import Security
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 
+from offload.compute import ownprocesses
 from offload.compute.contact import Contact
 from offload.compute.places import Place
 from offload.compute.silence import Silence
@@ -138,6 +139,11 @@ class HeadScheduler(Scheduler):
 
 class QuietWorker(Worker):
     """A worker without an HTTP server, that ends the commands that it runs when it is told to close."""
+
+    def __init__(self, *args: Any, nanny: Any = None, **kwargs: Any) -> None:
+        if nanny is not None:
+            ownprocesses.allow()
+        super().__init__(*args, nanny=nanny, **kwargs)
 
     async def __aenter__(self) -> Any:
         """Start, as a nanny has it do; what goes wrong is told in a form that arrives at the nanny whole."""

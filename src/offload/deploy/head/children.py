@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from offload.deploy.processes import last_words
+from offload.deploy.processes import family, kill, last_words
 from offload.deploy.workers.base import Member
 from offload.errors import DiskFullError, OffloadError, StorageError
 from offload.storage.filesystems import translated
@@ -113,8 +113,7 @@ class Child(Member):
     def kill(self) -> None:
         """End it by force, with its worker; it is started again."""
         if self.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+            _kill(self.pid)
 
     async def _end_process(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None
@@ -122,9 +121,7 @@ class Child(Member):
         try:
             await asyncio.wait_for(process.wait(), END_SECONDS)
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                # Its group: a nanny's worker must not be left over.
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill(process.pid)
             await process.wait()
 
     async def _keep_alive(self, after: float) -> None:
@@ -172,3 +169,11 @@ class Child(Member):
         self.ready.set()
         await process.wait()
         self.pid = None
+
+
+def _kill(pid: int) -> None:
+    """End a process with all that descends from it, such as a nanny's worker, which has a session of its own."""
+    members = family(pid)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+    kill(members, signal.SIGKILL)
