@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from offload.deploy import launch
-from tests.cli.deployed import Deployed, eventually, line, told
+from tests.cli.deployed import NAME, Deployed, eventually, line, told
 
 if TYPE_CHECKING:
     from tests.conftest import Offload
@@ -235,3 +235,18 @@ def test_a_limit_is_for_those_who_wait(demo: Deployed) -> None:
     done = demo("run", "-d", "-j", "2", "--", "echo", ":::", "a")
     assert done.returncode == 125
     assert b"-j is for commands that are waited for" in done.stderr
+
+
+def test_a_page_explains_each_key_of_status(demo: Deployed) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "status.md").read_text()
+    detach(demo, "--", "sleep", "300")
+
+    def keys(found: object) -> set[str]:
+        if isinstance(found, dict):
+            return set(found).union(*map(keys, found.values()))
+        return set().union(*map(keys, found)) if isinstance(found, list) else set()
+
+    state = json.loads(demo("status", NAME, "--json").stdout)
+    state["jobs"].update(needed={}, calls={}, demand={})  # whose keys are the user's names
+    missing = {key for key in keys(state) | keys(json.loads(demo("status", "--json").stdout)) if f"`{key}`" not in page}
+    assert not missing
