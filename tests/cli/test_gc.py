@@ -210,7 +210,7 @@ def test_a_disk_that_is_away_changes_nothing(inside: Inside, home: Path) -> None
     buffers = home / "store" / "buffers"
     os.rename(buffers, home / "aside")
     buffers.symlink_to("/nonexistent")
-    for words in (("get", name), ("gc", "--max-size", "0"), ("gc",)):
+    for words in (("get", name), ("gc", "--max-size", "0"), ("gc",), ("status",)):
         done = inside(*words)
         assert (done.returncode, str(buffers).encode() in done.stderr) == (3, True)
     done = inside(*command)

@@ -95,7 +95,7 @@ def command(
             from offload.storage.directory import DirectoryStore
 
             store = DirectoryStore(buffers or Home().store, sync=not no_sync)
-            store.usage()  # what is wrong with it is to be known now
+            store.has([])  # what is wrong with it is to be known now; a disk that is away may come back
         if what != "store":
             from offload.storage.results import SqliteDatabase
 

@@ -221,6 +221,7 @@ class DirectoryStore(Store):
     def usage(self) -> Usage:
         from offload.storage.rows import Usage
 
+        self._index.files.make_sure()
         buffers, size = self._index.file.query("SELECT count(*), coalesce(sum(size), 0) FROM buffer")[0]
         try:
             corrupt = len(os.listdir(self._index.corrupt))

@@ -137,7 +137,13 @@ class Store(ABC):
 
     @abstractmethod
     def usage(self) -> Usage:
-        """Count buffers and their bytes."""
+        """Count buffers and their bytes.
+
+        Raises
+        ------
+        StorageError
+            They are out of reach.
+        """
 
     @abstractmethod
     def collect(self, max_size: int, dry_run: bool = False, costs: Costs | None = None) -> Collected:

@@ -15,6 +15,7 @@ import pytest
 
 from offload.errors import StorageError
 from offload.identity.checksums import BLOCK, checksum
+from offload.storage.directory import DirectoryStore
 from offload.storage.remote.store import HttpStore
 from tests.conftest import Offload
 from tests.storage.service.serving import ServiceProcess, raw
@@ -174,3 +175,15 @@ def test_one_line_for_whatever_comes(tmp_path: Path) -> None:
         lines = service.stderr.read_text().splitlines()
         assert all(line.startswith("offload serve: ") and len(line) < 600 for line in lines), lines
         assert len(lines) <= 6, lines
+
+
+def test_a_store_whose_disk_is_away_is_served_when_it_is_back(tmp_path: Path) -> None:
+    data = bytes(BLOCK)
+    with DirectoryStore(str(tmp_path / "store")) as store:
+        [name] = store.put([data])
+    os.rename(tmp_path / "store" / "buffers", tmp_path / "aside")
+    with ServiceProcess(tmp_path) as process, HttpStore(process.client()) as remote:
+        with pytest.raises(StorageError, match="cannot be reached"):
+            remote.get([name])
+        os.rename(tmp_path / "aside", tmp_path / "store" / "buffers")
+        assert remote.get([name]) == [data]
