@@ -15,8 +15,10 @@ import pytest
 
 from offload.errors import DamagedError, NotWritableError, StorageError
 from offload.storage import sqliteschema
+from offload.storage.pruning import shrink
 from offload.storage.results import SqliteDatabase
 from offload.storage.sqlitefile import SqliteFile
+from offload.storage.transactions import Writing
 from tests.storage.test_database_contract import entry, name
 
 FIRST = "CREATE TABLE word (text TEXT PRIMARY KEY); INSERT INTO word VALUES ('one')"
@@ -340,3 +342,24 @@ def test_the_file_and_its_logs_are_for_their_owner_only(tmp_path: Path) -> None:
         os.umask(mask)
     assert modes == {"x.sqlite": 0o600, "x.sqlite-wal": 0o600, "x.sqlite-shm": 0o600}
     made.close()
+
+
+def test_pages_are_given_back_many_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[None] = []
+    file = SqliteFile(str(tmp_path / "file"), ("CREATE TABLE one (data BLOB);",), "the file", "nothing")
+    with file.writing() as connection:
+        connection.executemany("INSERT INTO one VALUES (?)", ((bytes(4000),) for _ in range(2500)))
+    with file.writing() as connection:
+        connection.execute("DELETE FROM one")
+    start = Writing.__enter__
+
+    def count(self: Writing) -> sqlite3.Connection:
+        begun.append(None)
+        return start(self)
+
+    monkeypatch.setattr(Writing, "__enter__", count)
+    shrink(file)
+    assert file.query("PRAGMA freelist_count") == [(0,)]
+    assert len(begun) == 3
+    file.close()
+    assert (tmp_path / "file").stat().st_size < 20_000

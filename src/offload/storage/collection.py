@@ -9,8 +9,9 @@ from offload.storage.adoption import adopt, is_known
 from offload.storage.eviction import chosen, largest
 from offload.storage.filesystems import translated
 from offload.storage.leases import Lease, may_live, this_process
-from offload.storage.pruning import shrink
+from offload.storage.pruning import BATCH, shrink
 from offload.storage.rows import Collected
+from offload.storage.store import PACKED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
     from offload.storage.eviction import Costs
     from offload.storage.index import Index
 
-_BATCH = 1000  # buffers removed in one transaction, so that writers never wait long
+_FILES, _SMALL = 100, 20_000  # removed in one transaction, so that writers do not wait long
 _FEW = 10  # buffers, or pages, of one transaction where there is hardly room for its log
+_FREE = (
+    "SELECT checksum, used, packed FROM buffer WHERE checksum IN ({})"
+    " AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.checksum = buffer.checksum)"
+)
 _STALE = 86400.0  # seconds after which a temp file, or a file without a row, belongs to nobody
 _EVIDENCE = 30 * 86400.0  # seconds for which corrupt buffers are kept
 
@@ -60,30 +65,30 @@ def _end_dead_leases(connection: sqlite3.Connection, now: float) -> None:
 def delete(index: Index, checksums: Sequence[str]) -> int:
     """Remove buffers, except leased ones. Gives the number removed."""
     removed = 0
-    for start in range(0, len(checksums), _BATCH):
-        removed += len(_remove(index, [(checksum, None) for checksum in checksums[start : start + _BATCH]]))
+    for start in range(0, len(checksums), _FILES):
+        removed += len(_remove(index, [(checksum, None) for checksum in checksums[start : start + _FILES]]))
     return removed
 
 
 def _remove(index: Index, candidates: Sequence[tuple[str, float | None]]) -> list[str]:
     """Remove buffers that are not leased and, where a time is given, have not been used since."""
-    removed = []
+    unused = dict(candidates)
     with index.file.writing() as connection:
         _end_dead_leases(connection, index.clock())
-        for checksum, last in candidates:
-            row = connection.execute(
-                "SELECT used, packed FROM buffer WHERE checksum = ?1"
-                " AND NOT EXISTS (SELECT 1 FROM lease WHERE checksum = ?1)",
-                (checksum,),
-            ).fetchone()
-            if row is None or (last is not None and row[0] != last):
-                continue
-            index.drop(connection, checksum)
-            # Before the commit: after it, another process may have put the same buffer again.
-            if row[1] is None:
-                index.files.remove(checksum)
-            removed.append(checksum)
-    return removed
+        rows = {
+            checksum: packed
+            for checksum, used, packed in index.file.select_keys(connection, _FREE, list(unused))
+            if unused[checksum] is None or unused[checksum] == used
+        }
+        files = [(checksum,) for checksum, packed in rows.items() if packed is None]
+        connection.executemany("DELETE FROM buffer WHERE checksum = ?", ((checksum,) for checksum in rows))
+        connection.executemany("DELETE FROM digests WHERE checksum = ?", files)
+        packed = sorted(number for number in rows.values() if number is not None)
+        connection.executemany("DELETE FROM packed WHERE id = ?", ((number,) for number in packed))
+        # Before the commit: after it, another process may have put the same buffer again.
+        for (checksum,) in files:
+            index.files.remove(checksum)
+    return list(rows)
 
 
 def collect(index: Index, max_size: int, dry_run: bool, costs: Costs | None) -> Collected:
@@ -110,37 +115,48 @@ def _collect(index: Index, max_size: int, dry_run: bool, costs: Costs | None, ti
     adopted, strangers = adopt(index, dry_run)
     with index.file.writing() as connection:
         _end_dead_leases(connection, index.clock())
-    leased = {row[0] for row in index.file.query("SELECT DISTINCT checksum FROM lease")}
-    rows = index.file.query("SELECT checksum, size, used FROM buffer")
-    candidates, spared = chosen(rows, leased, max_size, index.clock(), costs)
-    kept = {checksum: size for checksum, size, _ in rows}
-    before = sum(kept.values())
+    buffers, before = index.file.query("SELECT count(*), coalesce(sum(size), 0) FROM buffer")[0]
+    candidates, sizes, spared = _candidates(index, max_size, costs) if before > max_size else ([], {}, 0)
     if dry_run:
         removed = [checksum for checksum, _ in candidates]
     else:
-        removed = _remove_all(index, candidates, kept, tight)
+        removed = _remove_all(index, candidates, sizes, tight)
         spared += len(candidates) - len(removed)
-    shown = largest(removed, kept) if dry_run else []
-    freed = sum(kept.pop(checksum) for checksum in removed)
+    freed = sum(sizes[checksum] for checksum in removed)
     leftovers = _sweep(index, strangers, dry_run)
     if not dry_run:
-        shrink(index.file, _FEW if tight else _BATCH)
-    return Collected(len(removed), freed, len(kept), before - freed, spared, leftovers, adopted, shown)
+        shrink(index.file, _FEW if tight else BATCH)
+    shown = largest(removed, sizes) if dry_run else []
+    left = buffers - len(removed), before - freed
+    return Collected(len(removed), freed, *left, spared, leftovers, adopted, shown)
+
+
+def _candidates(
+    index: Index, max_size: int, costs: Costs | None
+) -> tuple[list[tuple[str, float]], dict[str, int], int]:
+    """Choose what to remove; give that, the sizes of all buffers, and how many stay only because they are leased."""
+    leased = {row[0] for row in index.file.query("SELECT DISTINCT checksum FROM lease")}
+    rows = index.file.query("SELECT checksum, size, used FROM buffer")
+    candidates, spared = chosen(rows, leased, max_size, index.clock(), costs)
+    return candidates, {checksum: size for checksum, size, _ in rows}, spared
 
 
 def _remove_all(index: Index, candidates: list[tuple[str, float]], sizes: Mapping[str, int], tight: bool) -> list[str]:
-    """Remove buffers; where there is no room, the largest first and few at a time, each of which makes some."""
+    """Remove buffers, files first; where there is no room, few at a time, each of which makes some."""
     removed: list[str] = []
-    if tight:
-        candidates.sort(key=lambda candidate: sizes[candidate[0]], reverse=True)
-    start = 0
-    while start < len(candidates):
-        tight = tight and index.reserve.is_needed()
-        count = _FEW if tight else _BATCH
-        removed += _remove(index, candidates[start : start + count])
-        start += count
-        if tight:
-            shrink(index.file, _FEW)
+    files = [one for one in candidates if sizes[one[0]] >= PACKED]
+    files.sort(key=lambda candidate: sizes[candidate[0]], reverse=True)
+    # Neighbours share pages of the index, which are written at the end of each transaction.
+    small = sorted(one for one in candidates if sizes[one[0]] < PACKED)
+    for part, most in ((files, _FILES), (small, _SMALL)):
+        start = 0
+        while start < len(part):
+            tight = tight and index.reserve.is_needed()
+            count = _FEW if tight else most
+            removed += _remove(index, part[start : start + count])
+            start += count
+            if tight:
+                shrink(index.file, _FEW)
     return removed
 
 

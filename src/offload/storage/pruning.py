@@ -83,9 +83,11 @@ def _old(
 
 def shrink(file: SqliteFile, pages: int = BATCH) -> None:
     """Give the free pages of a SQLite file back to the file system, so many at a time."""
-    while file.query("PRAGMA freelist_count")[0][0] > 0:
+    while free := file.query("PRAGMA freelist_count")[0][0]:
         with file.writing() as connection:
-            connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            for _ in range(min(free, pages)):
+                # Python takes one step of a statement without columns: with a larger number, too, this is one page.
+                connection.execute("PRAGMA incremental_vacuum(1)")
         if pages < BATCH:
             file.query("PRAGMA wal_checkpoint(TRUNCATE)")
     file.query("PRAGMA wal_checkpoint(TRUNCATE)")
