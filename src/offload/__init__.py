@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from offload.compute.commands.api import CommandResult, run
     from offload.compute.decorator import task
     from offload.compute.engine import EngineLostError, WorkerLostError
-    from offload.compute.futures import Future, gather
+    from offload.compute.futures import Future, as_completed, gather
     from offload.compute.inputs import Directory, File
+    from offload.compute.switch import off
     from offload.compute.tasks import Task
     from offload.compute.why import why
     from offload.deploy.client import client
@@ -60,10 +61,12 @@ _WHERE = {
     "Task": "offload.compute.tasks",
     "UsageError": "offload.errors",
     "WorkerLostError": "offload.compute.engine",
+    "as_completed": "offload.compute.futures",
     "client": "offload.deploy.client",
     "connect": "offload.deploy.connection",
     "gather": "offload.compute.futures",
     "identity": "offload.identity",
+    "off": "offload.compute.switch",
     "register": "offload.identity.objects",
     "run": "offload.compute.commands.api",
     "task": "offload.compute.decorator",
@@ -90,10 +93,12 @@ __all__ = [
     "UsageError",
     "WorkerLostError",
     "__version__",
+    "as_completed",
     "client",
     "connect",
     "gather",
     "identity",
+    "off",
     "register",
     "run",
     "task",

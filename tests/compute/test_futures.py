@@ -133,3 +133,31 @@ def test_awaited_calls_are_cancelled_both_ways() -> None:
 
 async def _value(future: Future[int]) -> int:
     return await future
+
+
+def test_gather_gives_exceptions_in_place_of_results() -> None:
+    error, last = ValueError("no"), Future[object]()
+    cancelled = Future[object]()
+    cancelled.cancel()
+    cancelled.set_running_or_notify_cancel()
+    threading.Timer(0.05, lambda: last.set_buffer(encode(3), False)).start()
+    found = offload.gather([done(1), failed(error), cancelled, last], return_exceptions=True)
+    assert found[:2] == [1, error]
+    assert isinstance(found[2], concurrent.futures.CancelledError)
+    assert found[3] == 3
+    with pytest.raises(KeyboardInterrupt):
+        offload.gather([failed(KeyboardInterrupt())], return_exceptions=True)
+
+
+def test_futures_as_they_are_done() -> None:
+    late = Future[object]()
+    given = offload.as_completed([late, done(1, recalled=True)])
+    assert next(given).result() == 1
+    late.set_buffer(encode(2), False)
+    assert [future.result() for future in given] == [2]
+    with pytest.raises(TimeoutError):
+        next(offload.as_completed([Future[object]()], timeout=0.01))
+    with pytest.raises(offload.UsageError, match="as_completed takes futures, not a int"):
+        offload.as_completed([1])  # type: ignore[arg-type]
+    with pytest.raises(offload.UsageError, match="as_completed takes a list"):
+        offload.as_completed(late)  # type: ignore[arg-type]

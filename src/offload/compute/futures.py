@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-from collections.abc import Generator, Iterable
-from typing import Any, Generic, TypeVar
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any, Generic, Literal, TypeVar, overload
 
 from offload.compute.values import from_buffer
 from offload.errors import EncodeError, UsageError
@@ -102,7 +102,33 @@ class Future(concurrent.futures.Future[T], Generic[T]):
         return self.result()
 
 
-def gather(futures: Iterable[Future[T]], *, progress: bool | None = None, timeout: float | None = None) -> list[T]:
+@overload
+def gather(
+    futures: Iterable[Future[T]],
+    *,
+    progress: bool | None = ...,
+    timeout: float | None = ...,
+    return_exceptions: Literal[False] = ...,
+) -> list[T]: ...
+
+
+@overload
+def gather(
+    futures: Iterable[Future[T]],
+    *,
+    progress: bool | None = ...,
+    timeout: float | None = ...,
+    return_exceptions: bool,
+) -> list[T | BaseException]: ...
+
+
+def gather(
+    futures: Iterable[Future[T]],
+    *,
+    progress: bool | None = None,
+    timeout: float | None = None,
+    return_exceptions: bool = False,
+) -> list[Any]:
     """Wait for futures and return their results, in order.
 
     Parameters
@@ -113,6 +139,8 @@ def gather(futures: Iterable[Future[T]], *, progress: bool | None = None, timeou
         Whether to show how far it is, on standard error. By default only in a terminal.
     timeout : float, optional
         Seconds to wait at most. By default as long as it takes.
+    return_exceptions : bool
+        Give what a failed call raised in place of its result, and wait for the others.
 
     Returns
     -------
@@ -128,26 +156,61 @@ def gather(futures: Iterable[Future[T]], *, progress: bool | None = None, timeou
     """
     from offload.compute.progress import following
 
+    found = _checked(futures, "gather")
+    if not all(map(concurrent.futures.Future.done, found)):  # else all are recalled: nothing to wait for
+        try:
+            with following(found, progress):
+                until = concurrent.futures.ALL_COMPLETED if return_exceptions else concurrent.futures.FIRST_EXCEPTION
+                done, pending = concurrent.futures.wait(found, timeout=timeout, return_when=until)
+            if not return_exceptions:
+                for future in found:
+                    if future in done:
+                        future.result()
+        except BaseException:
+            for future in found:
+                future.cancel()
+            raise
+        if pending:
+            raise TimeoutError(f"{len(pending)} of {len(found)} results are not there after {timeout} s")
+    return [_result_or_error(future) for future in found] if return_exceptions else [f.result() for f in found]
+
+
+def as_completed(futures: Iterable[Future[T]], *, timeout: float | None = None) -> Iterator[Future[T]]:
+    """Give futures one by one as they are done: each result can be used while others are computed.
+
+    Parameters
+    ----------
+    futures : iterable of Future
+        What :meth:`Task.map` or several :meth:`Task.submit` returned.
+    timeout : float, optional
+        Seconds to wait at most for the last of them.
+
+    Returns
+    -------
+    iterator of Future
+        Each is done; those that were recalled come first.
+
+    Raises
+    ------
+    TimeoutError
+        If they are not all done in time; those under way go on.
+    """
+    found = concurrent.futures.as_completed(_checked(futures, "as_completed"), timeout)
+    return (future for future in found if isinstance(future, Future))
+
+
+def _checked(futures: Iterable[Future[T]], what: str) -> list[Future[T]]:
     if isinstance(futures, concurrent.futures.Future):
-        raise UsageError("gather takes a list of futures", "gather([future]), or future.result()")
-    futures = list(futures)
-    wrong = next((f for f in futures if not isinstance(f, concurrent.futures.Future)), None)
+        raise UsageError(f"{what} takes a list of futures", f"{what}([future]), or future.result()")
+    found = list(futures)
+    wrong = next((f for f in found if not isinstance(f, concurrent.futures.Future)), None)
     if wrong is not None:
-        raise UsageError(f"gather takes futures, not a {type(wrong).__name__}", "what submit and map return")
-    if all(map(concurrent.futures.Future.done, futures)):  # all recalled: nothing to wait for
-        return [future.result() for future in futures]
+        raise UsageError(f"{what} takes futures, not a {type(wrong).__name__}", "what submit and map return")
+    return found
+
+
+def _result_or_error(future: Future[T]) -> T | BaseException:
     try:
-        with following(futures, progress):
-            done, pending = concurrent.futures.wait(
-                futures, timeout=timeout, return_when=concurrent.futures.FIRST_EXCEPTION
-            )
-        for future in futures:
-            if future in done:
-                future.result()
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        raise
-    if pending:
-        raise TimeoutError(f"{len(pending)} of {len(futures)} results are not there after {timeout} s")
-    return [future.result() for future in futures]
+        return future.result()
+    except (Exception, concurrent.futures.CancelledError) as error:
+        return error

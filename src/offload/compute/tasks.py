@@ -13,6 +13,7 @@ from offload.compute.calls import Call, explain
 from offload.compute.effects.doers import runs_calls
 from offload.compute.inputs import noting
 from offload.compute.session import Session, current
+from offload.compute.switch import is_off
 from offload.compute.values import from_buffer
 from offload.errors import (
     DecodeError,
@@ -125,6 +126,8 @@ class Task:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the result, recalled or computed; of a coroutine function, a coroutine that does."""
+        if is_off():
+            return self.function(*args, **kwargs)
         if self._asynchronous:
             return self._awaited(args, kwargs)
         session = current()
@@ -138,6 +141,23 @@ class Task:
             if recorded:
                 found, value = self._recall(session, call)
             return value if found else self._compute(session, call)
+
+    def fresh(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute a call in this process, even where its result is recorded; of a coroutine function, a coroutine.
+
+        A result that differs from the recorded one is returned, noted in the history as irreproducible, and does not
+        replace it.
+        """
+        if is_off():
+            return self.function(*args, **kwargs)
+        if self._asynchronous:
+            return self._awaited(args, kwargs, fresh=True)
+        from offload.compute.claiming import claimed
+
+        session = current()
+        call = self.identify(args, kwargs)
+        with claimed(session, call.transformation, self.label, waits=False):
+            return self._compute(session, call)
 
     def _recall(self, session: Session, call: Call) -> tuple[bool, Any]:
         """Return whether the result of a call is recorded, and the result."""
@@ -217,15 +237,16 @@ class Task:
     def _inputs(self, call: Call) -> Sequence[File]:
         return [file for file, _ in (*self._files, *call.files)]
 
-    async def _awaited(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def _awaited(self, args: tuple[Any, ...], kwargs: dict[str, Any], fresh: bool = False) -> Any:
         session = current()
         call = self.identify(args, kwargs)
-        found, value = self._recall(session, call)
+        found, value = (False, None) if fresh else self._recall(session, call)
         if found:
             return value
         from offload.compute.claiming import claimed_async
 
-        async with claimed_async(session, call.transformation, self.label, waits=not call.scratch) as recorded:
+        waits = not call.scratch and not fresh
+        async with claimed_async(session, call.transformation, self.label, waits=waits) as recorded:
             if recorded:
                 found, value = self._recall(session, call)
             return value if found else await self._compute_async(session, call)
@@ -331,17 +352,23 @@ class Task:
 
         return submit(self, args, kwargs)
 
-    def map(self, *iterables: Iterable[Any]) -> list[Future[Any]]:
+    def map(self, *iterables: Iterable[Any], **constant: Any) -> list[Future[Any]]:
         """Begin a call for each item of an iterable, or for each row of several, which must be equally long.
+
+        Keyword arguments are the same in each call: ``simulate.map(seeds, steps=1000)``.
 
         Returns
         -------
         list of Future
             In the order of the items. Recorded results are looked up, and new ones computed, in batches.
         """
+        return self.starmap(zip(*iterables, strict=True), **constant)
+
+    def starmap(self, rows: Iterable[Iterable[Any]], **constant: Any) -> list[Future[Any]]:
+        """Begin a call for each row of positional arguments, as :meth:`map` does: ``distance.starmap(pairs)``."""
         from offload.compute.submission import submit_many
 
-        return submit_many(self, [(row, {}) for row in zip(*iterables, strict=True)])
+        return submit_many(self, [(tuple(row), constant) for row in rows])
 
     def payload(self) -> Ways:
         """Return the pickled function: workers run what was identified here."""
@@ -405,10 +432,17 @@ class MethodTask:
         """Begin a call; see :meth:`Task.submit`."""
         return self.task.submit(self.__self__, *args, **kwargs)
 
-    def map(self, *iterables: Iterable[Any]) -> list[Future[Any]]:
+    def map(self, *iterables: Iterable[Any], **constant: Any) -> list[Future[Any]]:
         """Begin a call for each row; see :meth:`Task.map`."""
-        rows = zip(*iterables, strict=True)
-        return self.task.map(*zip(*((self.__self__, *row) for row in rows), strict=True))
+        return self.starmap(zip(*iterables, strict=True), **constant)
+
+    def starmap(self, rows: Iterable[Iterable[Any]], **constant: Any) -> list[Future[Any]]:
+        """Begin a call for each row of arguments; see :meth:`Task.starmap`."""
+        return self.task.starmap(((self.__self__, *row) for row in rows), **constant)
+
+    def fresh(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute a call even where its result is recorded; see :meth:`Task.fresh`."""
+        return self.task.fresh(self.__self__, *args, **kwargs)
 
 
 def _code(function: Any) -> CodeType | None:
