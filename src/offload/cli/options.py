@@ -84,6 +84,7 @@ OPTIONS = (
     Option("detect", ("--no-detect",), None, "Do not take the words of the command for inputs.", value=False),
     Option("scratch", ("--scratch",), "DIR", "Where to make the scratch directory (default: $TMPDIR or /tmp)."),
     Option("on", ("--on",), "NAME", "The deployment to run on; `none`: run here."),
+    Option("there", ("--there",), None, "Have it find the workers' programs; their machine and prologue count."),
     Option("resources", ("--resources",), "TEXT", "What it needs of its worker there, such as GPU=1; does not count."),
     Option("detach", ("-d", "--detach"), None, "Print the number of the job on the deployment, and do not wait."),
     Option("each", ("--each",), "FILE", "Run the command once per line of FILE (`-`: standard input)."),
@@ -110,7 +111,7 @@ class Parsed:
     __slots__ = (
         "colsep", "command", "detach", "detect", "dry_run", "each", "env", "fail_fast", "fresh", "input", "joblog",
         "jobs", "json", "null", "on", "output", "quiet", "resources", "retries", "scratch", "stdin", "timeout",
-        "trace", "var", "why",
+        "there", "trace", "var", "why",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -136,6 +137,7 @@ class Parsed:
         self.fresh = False
         self.dry_run = False
         self.why = False
+        self.there = False
         self.trace = False
         self.json = False
         self.quiet = False

@@ -12,7 +12,7 @@ from offload.errors import OffloadError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import click
 
@@ -125,6 +125,8 @@ def run_one(parsed: Parsed, request: Request, tell: Say) -> int:
 
     session, place = session_and_place(parsed)
     scratch = Scratch(request.scratch)
+    if place is not None or parsed.there:
+        have_programs([request], place, parsed, tell)
     try:
         planner, plan = plan_one(request, session, scratch, tell)
         if plan.stdin.size and (text := stdin_note(plan.stdin, request.stdin, request.argv, len(plan.inputs))):
@@ -161,6 +163,7 @@ def run_one(parsed: Parsed, request: Request, tell: Say) -> int:
                     tell,
                     lambda: describe_unseen(plan),
                     parsed.timeout is not None,
+                    place is not None and request.there is None,
                 )
             record = recall_recorded(plan, session)
         whole = replay(record, session, sink_to(1), sink_to(2))
@@ -169,6 +172,15 @@ def run_one(parsed: Parsed, request: Request, tell: Say) -> int:
         return 0 if whole else PIPE_CLOSED
     finally:
         scratch.remove()
+
+
+def have_programs(requests: Sequence[Request], place: Place | None, parsed: Parsed, tell: Say) -> None:
+    """Have programs that are not here looked for where the workers of a deployment are."""
+    if place is None:
+        raise UsageError("--there needs a deployment, whose programs are meant", _how_to_have_one())
+    from offload.compute.commands.there import look_there
+
+    look_there(requests, place, parsed.there, tell)
 
 
 def session_and_place(parsed: Parsed) -> tuple[Session, Place | None]:

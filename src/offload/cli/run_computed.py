@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
 
+NOT_FOUND = (126, 127)
+"""What a shell says of a program that is not there, or not to be executed."""
+
 MOST_SCRIPT = 1024 * 1024
 
 
@@ -55,6 +58,7 @@ def report_computed(
     tell: Say,
     unseen: Callable[[], list[str]] | None = None,
     limited: bool = False,
+    others: bool = False,
 ) -> int:
     """Say what came of a command, and return its exit code.
 
@@ -76,6 +80,8 @@ def report_computed(
         Finds what of this directory the command may have missed without failing.
     limited : bool
         Whether its time was limited.
+    others : bool
+        Whether the workers may have programs that it was not let find.
     """
     execution = computed.execution
     code = execution.exit_code
@@ -106,6 +112,8 @@ def report_computed(
     if code:
         if not execution.refused:
             tell(f"{describe_exit(code, limited)} after {took}; not recorded")
+            if code in NOT_FOUND and others:
+                tell("a command finds the programs that this machine has; those of the workers: offload run --there")
         for path in map(quoted, hints):
             tell(f"{path} exists here but is not an input: add --input {path}")
     elif computed.problem is not None:

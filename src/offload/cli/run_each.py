@@ -10,7 +10,7 @@ from offload.cli.joblog import JobLog
 from offload.cli.options import Parsed
 from offload.cli.output import keep_quiet, print_line, report_json, say
 from offload.cli.progress import Progress
-from offload.cli.run import FAILED, PIPE_CLOSED, described, exit_code_of, session_and_place
+from offload.cli.run import FAILED, PIPE_CLOSED, described, exit_code_of, have_programs, session_and_place
 from offload.cli.run_computed import describe_exit, describe_strays
 from offload.cli.run_lists import requests_of, rows_of, unmatched
 from offload.cli.signals import interruptible
@@ -47,6 +47,8 @@ def run_each(parsed: Parsed) -> int:
     quiet = parsed.quiet or parsed.json
     tell = keep_quiet if quiet else say
     session, place = session_and_place(parsed)
+    if place is not None or parsed.there:
+        have_programs(requests, place, parsed, tell)
     progress = Progress(len(rows), shown=not quiet)
     executor = _executor(parsed, session, place, tell)
     commands = ManyCommands(requests, session, _stdin(parsed, session), executor, parsed.fail_fast, _retries(parsed))

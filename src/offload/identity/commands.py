@@ -62,6 +62,7 @@ def command_record(
     outputs: Iterable[str] = (),
     variables: Mapping[str, str] | None = None,
     order: str | None = None,
+    there: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
     """Return the record of a command.
 
@@ -83,9 +84,10 @@ def command_record(
         Normalised paths of the declared outputs, in any order.
     variables : mapping, optional
         Environment variables that were declared to count.
-
     order : str, optional
         Checksum of the order in which the inputs were modified, where the command goes by that.
+    there : mapping, optional
+        What is known of the machine whose programs it uses by their names.
 
     Returns
     -------
@@ -106,7 +108,8 @@ def command_record(
         "variables": {name: variables[name] for name in sorted(variables)},
         "environment": ENVIRONMENT,
     }
-    return record if order is None else {**record, "order": order}
+    more = {"order": order, "there": there}
+    return {**record, **{name: value for name, value in more.items() if value is not None}}
 
 
 def identify(record: dict[str, object]) -> tuple[str, bytes]:

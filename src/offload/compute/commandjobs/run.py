@@ -20,6 +20,7 @@ from offload.compute.commands.outputs import find
 from offload.compute.commands.recall import planner_for
 from offload.compute.commands.single import changed_in_place, entry_of, stored
 from offload.compute.commands.stage import Scratch
+from offload.compute.commands.there import around
 from offload.compute.engine import UnseenError
 from offload.compute.places import Place
 from offload.compute.session import Session, session_at_home
@@ -148,14 +149,17 @@ class Attempt:
         plan: Plan = pickle.loads(self._begun.plan)
         place_at(plan, self._begun.directory)
         planner = planner_for(self._session)
-        check(plan, planner, self._begun.path)
+        path = self._begun.path
+        if plan.request.there is not None:
+            plan.around, path = around(), f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{path}"
+        check(plan, planner, path)
         copy = copy_from(self._session.store)
         scratch = Scratch(plan.request.scratch or self._scratch)
         try:
             plan.stdin = stdin_at(plan.stdin, scratch, copy)
             stager = prepare(plan, scratch, copy)
             sinks = (lambda data: reporter.write(0, data)), (lambda data: reporter.write(1, data))
-            execution = execute(plan, scratch, sinks, _keep_quiet, self._begun.path, self._running)
+            execution = execute(plan, scratch, sinks, _keep_quiet, path, self._running)
             outcome = Outcome(execution.exit_code, execution.started, execution.seconds)
             if not execution.exit_code and not self._running.stopping:
                 self._take_in(plan, planner, execution, scratch, stager, outcome)

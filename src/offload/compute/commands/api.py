@@ -230,6 +230,10 @@ def _run(
     from offload.compute.commands.recall import planner_for, recall, recall_recorded
     from offload.compute.commands.result import chunks
 
+    if place is not None:
+        from offload.compute.commands.there import look_there
+
+        look_there([request], place, False, _keep_quiet)
     planner = planner_for(session)
     plan = planner.plan([request], stdin)[0]
     known = [item.path for item in plan.inputs]

@@ -53,7 +53,8 @@ def differences(plan: Plan, planner: Planner, path: str) -> list[Difference]:
         The ``PATH`` that the command will have.
     """
     expected = {program: plan.program_checksums[name] for name, program in plan.programs.items()}
-    if plan.executable.startswith("/"):  # what a relative path leads to is copied
+    anything = plan.request.there is not None  # the programs of this machine are meant, whichever these are
+    if plan.executable.startswith("/") and not anything:  # what a relative path leads to is copied
         expected[plan.executable] = plan.executable_checksum
     there = planner.present(list(expected))
     found = [
@@ -63,13 +64,13 @@ def differences(plan: Plan, planner: Planner, path: str) -> list[Difference]:
     ]
     if plan.environment is not None:
         path = plan.environment.variables(path)["PATH"]
-    for name in sorted(shell_names(plan.request.argv)):
+    for name in sorted(shell_names(plan.request.argv)) if not anything else ():
         before, now = plan.programs.get(name), own_program(name, path)
         if now is None and before is not None and is_system(before):
             continue  # it is there because it runs a script
         if before != now and before not in {difference.path for difference in found}:
             found.append(Difference(f"the program {name}", before or SYSTEM, now or SYSTEM))
-    if not found and (software := planner.software(plan)) != plan.software:
+    if not found and not anything and (software := planner.software(plan)) != plan.software:
         found.append(Difference(f"the packages in {_places(plan)}", _short(plan.software), _short(software)))
     for item in plan.in_place():
         if not planner.is_unchanged(item):

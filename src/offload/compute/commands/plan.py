@@ -101,13 +101,15 @@ class Plan:
 
     Attributes
     ----------
+    around : dict
+        Variables of the worker that runs it, which its programs need there; they do not count.
     order : dict
         The places of the inputs' files in the order in which they were modified, where the command goes by that.
     """
 
     __slots__ = (
-        "data", "environment", "executable", "executable_checksum", "inputs", "installed", "order", "program_checksums",
-        "programs", "record", "request", "software", "stdin", "transformation",
+        "around", "data", "environment", "executable", "executable_checksum", "inputs", "installed", "order",
+        "program_checksums", "programs", "record", "request", "software", "stdin", "transformation",
     )  # fmt: skip
 
     def __init__(
@@ -124,6 +126,7 @@ class Plan:
         self.inputs = inputs
         self.stdin = stdin
         self.order: dict[str, int] = {}
+        self.around: dict[str, str] = {}
         self.record: dict[str, object] = {}
         self.data = b""
         self.transformation = ""
@@ -140,13 +143,14 @@ class Plan:
             outputs=self.request.output_paths,
             variables=self.request.variables,
             order=order_checksum(self.inputs, self.order) if self.order else None,
+            there=self.request.there,
         )
         self.transformation, self.data = identify(self.record)
 
     def variables(self, search: str | None = None) -> dict[str, str]:
         """Return what is set for the command besides what every command finds; `search` is the usual ``PATH``."""
         named = {} if self.environment is None else self.environment.variables(search)
-        return {**named, **self.request.variables}
+        return {**self.around, **named, **self.request.variables}
 
     def newest(self) -> int:
         """Return when the newest of the inputs was modified, in nanoseconds; 0 where there is none."""

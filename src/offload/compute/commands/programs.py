@@ -72,8 +72,16 @@ _BUILTINS = frozenset(
 )
 
 
+def is_for_shells(name: str) -> bool:
+    """Tell whether a shell alone would understand a command's first word."""
+    return any(letter in name for letter in _SIGNS) or name in _BUILTINS
+
+
+_SIGNS = " |;&<>$"
+
+
 def _shell_hint(name: str) -> str:
-    if any(letter in name for letter in " |;&<>$"):
+    if any(letter in name for letter in _SIGNS):
         return f"a shell understands it: offload run -- sh -c {quoted(name)}"
     if name in _BUILTINS:
         return f"{name} is a part of the shell: offload run -- sh -c '{name} ...'"
@@ -90,7 +98,7 @@ def resolve(name: str, path: str | None = None) -> str:
     """
     if "/" in name:
         if not os.path.exists(name):
-            raise CommandNotFoundError(f"command not found: {name}")
+            raise CommandNotFoundError(f"command not found on this machine: {name}", _ELSEWHERE)
         if os.path.isdir(name) or not os.access(name, os.X_OK):
             raise NotExecutableError(f"{name} is not executable", None if os.path.isdir(name) else f"chmod +x {name}")
         return name
@@ -106,3 +114,6 @@ def resolve(name: str, path: str | None = None) -> str:
         raise NotExecutableError(f"{refused} is not executable", f"chmod +x {refused}")
     hint = f"a file of that name is here: ./{name}" if os.path.isfile(name) else _shell_hint(name)
     raise CommandNotFoundError(f"command not found: {name}", hint)
+
+
+_ELSEWHERE = "programs of another machine: offload run --on NAME, where it is, or was brought up with --prologue"

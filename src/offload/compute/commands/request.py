@@ -9,6 +9,7 @@ from offload.errors import UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
     from offload.compute.resources import Resources
 
@@ -43,6 +44,11 @@ class Request:
     timeout : float, optional
         Seconds after which it is ended, and has failed.
 
+    Attributes
+    ----------
+    there : dict or None
+        What counts of the machine whose programs it uses, where they are not those of this one.
+
     Raises
     ------
     UsageError
@@ -51,7 +57,7 @@ class Request:
 
     __slots__ = (
         "argv", "detect", "environment", "fresh", "inputs", "output_paths", "outputs", "resources", "scratch", "stdin",
-        "timeout", "variables",
+        "there", "timeout", "variables",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +86,7 @@ class Request:
         self.environment = environment
         self.resources = resources
         self.timeout = timeout
+        self.there: dict[str, Any] | None = None
         if not self.argv or not self.argv[0]:
             raise UsageError("no command to run", "offload run -- COMMAND [ARG...]")
         for word in self.argv:

@@ -102,7 +102,18 @@ def compare(earlier: Record, now: Record) -> list[Difference]:
             for what in ("stdin", "executable", "software", "version")
             if earlier[what] != now[what]
         ),
+        *_machine(earlier.get("there"), now.get("there")),
     ]
+
+
+def _machine(earlier: object, now: object) -> list[Difference]:
+    """Return whether the programs of another machine are meant, or of one that was prepared in another way."""
+    if earlier == now:
+        return []
+    import json
+
+    texts = [json.dumps(one) if one is not None else "this one" for one in (earlier, now)]
+    return [{"what": "machine of its programs", "earlier": texts[0], "now": texts[1]}]
 
 
 def name_packages(differences: list[Difference], session: Session, now: bytes | None = None) -> None:

@@ -114,6 +114,8 @@ def _planned(session: Session, found: Transformation, scratch: Scratch) -> tuple
     details: Record = decode(runs[0].details) if runs else {}
     if record["environment"] != ENVIRONMENT:
         raise CannotRunError("it ran in an environment that this version of offload does not give to commands")
+    if "there" in record:
+        raise CannotRunError(f"it ran a program of another machine: {record['there']['machine'] or 'a cluster'}")
     outputs = details["outputs"] if "outputs" in details else record["outputs"]
     environment = details.get("environment")
     request = Request(
