@@ -16,6 +16,7 @@ import pytest
 
 import offload as api
 from offload.compute import submission
+from offload.compute.commands import leftovers
 from offload.compute.contact import Contact
 from offload.compute.places import Place, Registry
 from offload.deploy import credentials, launch
@@ -121,6 +122,26 @@ def test_down_ends_the_one_in_the_foreground(foreground: Started, tmp_path: Path
 def slow(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
+
+
+@pytest.mark.real
+def test_what_a_head_leaves_that_was_killed_is_known_for_what_it_is(home: Path) -> None:
+    registry = Registry(str(home))
+    launch.up(registry, Spec(name="t", storage_only=True), print)
+    place = registry.get("t")
+    try:
+        head = contact_of(place).head
+        assert leftovers.abandoned(os.path.dirname(head["runtime"])).count(head["runtime"]) == 0
+        members = family(head["pid"])
+        os.kill(head["pid"], signal.SIGKILL)
+        assert wait_until_gone(members, 30) == {}
+        assert os.path.isdir(head["runtime"])
+        past = time.time() - 100
+        os.utime(head["runtime"], (past, past))
+        os.unlink(place.contact)  # else `down` knows it from there
+    finally:
+        launch.down(registry, place, print)
+    assert not os.path.exists(head["runtime"])
 
 
 def idle_place(home: Path, **choices: Any) -> Place:

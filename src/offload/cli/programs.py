@@ -88,13 +88,13 @@ def scheduler(name: str | None) -> int:
     it. The deployment is made when it does not exist.
     """
     import asyncio
-    import tempfile
 
+    from offload.compute.commands.leftovers import temporary
     from offload.deploy.enrolled import enrolled
     from offload.deploy.scheduler import serve
 
     place = prepared(name)
-    with enrolled(place), tempfile.TemporaryDirectory(prefix="offload-") as runtime:
+    with enrolled(place), temporary() as runtime:
         asyncio.run(serve(place, os.path.join(runtime, "dashboard"), None, attached=False))
     return 0
 

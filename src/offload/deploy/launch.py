@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from offload.compute.commands.leftovers import sweep
 from offload.compute.contact import AWAY, DOWN, ELSEWHERE, REFUSED, Contact
 from offload.compute.dasksettings import loaded
 from offload.compute.deployed import elsewhere
@@ -278,6 +279,7 @@ def down(registry: Registry, place: Place, say: Say) -> None:
         _end_jobs(place, say)
         with contained.ended(place):
             registry.remove(place.name)
+        sweep(tempfile.gettempdir())
 
 
 def end_elsewhere(place: Place) -> None:

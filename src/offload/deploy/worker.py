@@ -12,7 +12,6 @@ import dataclasses
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 from distributed.core import Status
 
 from offload.compute import dasksettings
+from offload.compute.commands.leftovers import temporary
 from offload.compute.contact import Contact
 from offload.compute.nanny import WatchingNanny
 from offload.compute.places import Place
@@ -235,7 +235,7 @@ def main(arguments: list[str]) -> int:
         if not more:
             asyncio.run(work(known, Settings(name), attached=True))
             return 0
-        with tempfile.TemporaryDirectory(prefix="offload-") as scratch:  # below TMPDIR, which is the job's
+        with temporary() as scratch:  # below TMPDIR, which is the job's
             asyncio.run(work(known, Settings(name, scratch=scratch), attached="--node" in more))
     except StartError as exc:
         sys.stderr.write(f"{exc.message}\n")

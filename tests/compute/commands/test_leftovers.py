@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -62,3 +63,27 @@ def test_what_a_killed_run_leaves_is_removed_by_the_next(tmp_path: Path, home: P
 def test_sweeping_an_unreadable_place_is_told_as_any_other(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot make a scratch directory"):
         assert Scratch(str(tmp_path / "missing")).path
+
+
+MADE = """
+import sys
+from offload.compute.commands import leftovers
+made = leftovers.temporary(sys.argv[1])
+print(made.name, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_killed_worker_or_head_leaves_is_removed_by_the_next(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", MADE, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        left = other.stdout.readline().strip()
+        with leftovers.temporary(str(tmp_path)) as mine:
+            assert sorted(os.listdir(tmp_path)) == sorted(map(os.path.basename, (left, mine)))  # both are in use
+            other.kill()
+            other.wait()
+            leftovers.sweep(str(tmp_path))
+            assert os.listdir(tmp_path) == [os.path.basename(mine)]
+    assert os.listdir(tmp_path) == []

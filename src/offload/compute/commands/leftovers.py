@@ -1,4 +1,4 @@
-"""Scratch directories of runs that were killed: told from those in use by a lock, and removed by the next run.
+"""Temporary directories of what was killed: told from those in use by a lock, and removed by who comes next.
 
 A lock, and not a process id, because two containers may share the directory and not each other's processes.
 """
@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import os
 import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import tempfile
 
 PREFIX = "offload-"
 _LOCK = "lock"
@@ -34,6 +38,30 @@ def abandoned(parent: str) -> list[str]:
         except FileNotFoundError:
             continue  # removed meanwhile by its owner, or by another run
     return found
+
+
+def temporary(parent: str | None = None) -> tempfile.TemporaryDirectory[str]:
+    """Return a temporary directory of this process, held until it ends, and remove those of processes that were killed.
+
+    Parameters
+    ----------
+    parent : str, optional
+        Where to make it; default ``$TMPDIR``, else ``/tmp``.
+    """
+    import tempfile
+
+    sweep(parent or tempfile.gettempdir())
+    made = tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent, ignore_cleanup_errors=True)
+    hold(made.name)
+    return made
+
+
+def sweep(parent: str) -> None:
+    """Remove what processes of this user that were killed have left in a directory."""
+    import shutil
+
+    for left in abandoned(parent):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _is_free(directory: str) -> bool:

@@ -11,6 +11,7 @@ import tempfile
 import time
 from typing import Any
 
+from offload.compute.commands.leftovers import temporary
 from offload.compute.contact import Contact
 from offload.compute.liveness import started
 from offload.compute.places import Place, is_unwanted, write_atomically
@@ -59,7 +60,7 @@ class Head:
         self.spec = spec_of(place)
         # Short, whatever the home is called: the path of a Unix socket has room for 107 bytes.
         long = len(tempfile.gettempdir()) > LONGEST
-        self._runtime = tempfile.TemporaryDirectory(prefix="offload-", dir="/tmp" if long else None)
+        self._runtime = temporary("/tmp" if long else None)
         scratch = tempfile.gettempdir() if long and self.spec.scratch is None else self.spec.scratch
         self._scratch = self._runtime if scratch is None else _directory_in(scratch)
         self.socket = os.path.join(self._runtime.name, "dashboard")
@@ -307,7 +308,7 @@ def _directory_in(scratch: str) -> tempfile.TemporaryDirectory[str]:
     """Return a directory for temporary files of workers: what Dask leaves there goes with the head."""
     try:
         os.makedirs(scratch, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix="offload-", dir=scratch, ignore_cleanup_errors=True)
+        return temporary(scratch)
     except OSError as exc:
         raise translated(exc, scratch) from exc
 
