@@ -27,6 +27,7 @@ from offload.identity.graph import Graph
 from offload.identity.leftout import whole
 from offload.identity.parts import parts
 from offload.identity.quiet import is_a, module_of
+from offload.identity.references import name_of_sentinel, stand_in
 
 _lock = threading.RLock()  # cloudpickle keeps one list of modules for all threads
 _ATOMS = {type(None), bool, int, float, complex, str, bytes}
@@ -313,6 +314,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             module = sys.modules.get((module_of(value) if is_a(value, type) else value.__module__) or "")
             if module is not None and origin(module.__name__) == PROJECT:
                 self._by_value(value, module)
+        elif (name := name_of_sentinel(value)) is not None:
+            return stand_in, (name, type(value))
         else:
             parts = whole(value)
             return NotImplemented if parts is None else parts

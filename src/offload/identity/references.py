@@ -7,6 +7,9 @@ import sys
 from types import MethodType, ModuleType
 
 from offload.errors import DecodeError, EncodeError
+from offload.identity.distributions import PROJECT, origin
+from offload.identity.pieces import is_plain
+from offload.identity.quiet import attributes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,16 +108,46 @@ def bound_method(function: Callable[..., Any], instance: Any) -> Any:
 
 
 def named_objects() -> dict[int, str]:
-    """Return the names of the bare objects, made by ``object()``, that modules hold, by their ids."""
-    found: dict[int, str] = {}
+    """Return the names of the bare objects, made by ``object()``, that modules and their classes hold, by their ids."""
+    found = {id(one): name for name, one in _stand_ins.items() if type(one) is object}
     for module_name, module in list(sys.modules.items()):
         names = getattr(module, "__dict__", None)
-        if module_name == "__mp_main__":  # as multiprocessing calls the program, too
-            continue
-        for name, held in list(names.items()) if isinstance(module, ModuleType) and names else ():
+        if not isinstance(module, ModuleType) or not names or names.get("__name__") != module_name:
+            continue  # a second name, such as `__mp_main__`, as multiprocessing calls the program, too
+        for name, held in list(names.items()):
+            full = f"{_importable(module_name)}:{name}"
             if type(held) is object:
-                full = f"{_importable(module_name)}:{name}"
                 found[id(held)] = min(full, found.get(id(held), full))
+            elif type(held) is type and held.__module__ == module_name:
+                for inner, one in list(vars(held).items()):
+                    if type(one) is object:
+                        found.setdefault(id(one), f"{full}.{inner}")
+    return found
+
+
+_stand_ins: dict[str, object] = {}  # for objects of another process, which are nothing but themselves
+
+
+def name_of_sentinel(value: Any) -> str | None:
+    """Return the name of an object of which nothing counts but which one it is, or None."""
+    cls = type(value)
+    if cls is object:
+        return named_objects().get(id(value))
+    equality: Any = cls.__eq__
+    if equality is not object.__eq__ or not is_plain(cls) or attributes(value):
+        return None
+    module = str(cls.__module__)
+    held = getattr(sys.modules.get(module), "__dict__", {})
+    return next((f"{_importable(module)}:{name}" for name, one in list(held.items()) if one is value), None)
+
+
+def stand_in(name: str, cls: Any = object) -> Any:
+    """Return what a name stands for in another process: the same here, or always the same one in its place."""
+    found = _stand_ins.get(name)
+    if found is None:
+        found = find(name, load=cls is not object and origin(cls.__module__) != PROJECT)
+        if type(found) is not cls:
+            found = _stand_ins[name] = cls.__new__(cls)
     return found
 
 
@@ -142,7 +175,10 @@ class Names:
             self._modules.add(module)
             for name, held in list(vars(sys.modules.get(module) or object).items()):
                 self._found.setdefault(id(held), f"{_importable(module)}:{name}")
-        return self._found.get(id(value))
+        found = self._found.get(id(value))
+        if found is None and type(value) is object:
+            return named_objects().get(id(value))
+        return found or next((name for name, one in _stand_ins.items() if one is value), None)
 
     def _look(self, graph: Graph) -> None:
         for names, name, held in graph._names:
@@ -160,7 +196,7 @@ def standing(name: str, value: Any) -> Any:
     """Return the global of a name where it is the same as a value that was found there, else that value."""
     from offload.identity.encoding import encode
 
-    found = find(name, load=False)
+    found = _stand_ins.get(name) or find(name, load=False)
     try:
         return found if type(found) is type(value) and encode(found) == encode(value) else value
     except EncodeError:  # it leads back to itself, or holds what has no encoding
