@@ -19,6 +19,7 @@ import distributed
 from distributed.security import Security
 
 from offload.compute import dasksettings, ownprocesses
+from offload.compute.heartbeats import shorten
 from offload.compute.nanny import WatchingNanny
 from offload.compute.silence import Silence
 from offload.compute.workerstart import StartError, check_memory, plain
@@ -54,6 +55,7 @@ class Worker(_NoHTTP, distributed.Worker):
     def __init__(self, *args: Any, nanny: Any = None, **kwargs: Any) -> None:
         if nanny is not None:
             ownprocesses.allow()
+            shorten(tell=False)
         super().__init__(*args, nanny=nanny, **kwargs)
 
     async def heartbeat(self) -> None:

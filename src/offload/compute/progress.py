@@ -12,6 +12,11 @@ from typing import Any
 from offload.compute.futures import Future
 
 DELAY, INTERVAL, PLAIN_INTERVAL = 0.3, 0.2, 10.0
+LONG = 10.0
+"""Seconds after which a start that takes long is told to who sees no progress."""
+
+_starting: set[object] = set()
+_shown: set[object] = set()
 
 
 def tell(text: str) -> None:
@@ -19,6 +24,26 @@ def tell(text: str) -> None:
     over = "\r\x1b[K" if sys.stderr.isatty() else ""
     sys.stderr.write(f"{over}offload: {text}\n")
     sys.stderr.flush()
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Say that workers are starting while the block runs: with the progress, or, when it takes long, on its own."""
+    mark = object()
+
+    def tell_once() -> None:
+        if mark in _starting and not _shown:
+            tell("starting workers")
+
+    timer = threading.Timer(LONG, tell_once)
+    timer.daemon = True
+    _starting.add(mark)
+    timer.start()
+    try:
+        yield
+    finally:
+        _starting.discard(mark)
+        timer.cancel()
 
 
 @contextmanager
@@ -43,6 +68,14 @@ def _show(futures: Sequence[Future[Any]], stop: threading.Event) -> None:
     began, terminal = time.monotonic(), sys.stderr.isatty()
     if stop.wait(DELAY):
         return
+    _shown.add(stop)
+    try:
+        _show_until(futures, stop, began, terminal)
+    finally:
+        _shown.discard(stop)
+
+
+def _show_until(futures: Sequence[Future[Any]], stop: threading.Event, began: float, terminal: bool) -> None:
     while True:
         stopped = stop.wait(INTERVAL if terminal else PLAIN_INTERVAL)
         line = _line(futures, time.monotonic() - began)
@@ -59,4 +92,5 @@ def _line(futures: Sequence[Future[Any]], seconds: float) -> str:
     recalled = sum(1 for f in futures if f.recalled and f.done())
     width, total = 24, len(futures)
     filled = width * done // total
-    return f"[{'#' * filled}{'.' * (width - filled)}] {done}/{total}, {recalled} recalled, {seconds:.1f} s"
+    doing = ", starting workers" if _starting and done < total else ""
+    return f"[{'#' * filled}{'.' * (width - filled)}] {done}/{total}, {recalled} recalled, {seconds:.1f} s{doing}"

@@ -249,8 +249,10 @@ def _new_runner(key: str | Choice | None, place: Place | None) -> Runner:
 
 def _start_cluster() -> Engine:
     from offload.compute.localcluster import LocalCluster
+    from offload.compute.progress import starting
 
-    return LocalCluster()
+    with starting():
+        return LocalCluster()
 
 
 def _jobs_of(place: Place) -> Runner:

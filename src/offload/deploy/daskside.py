@@ -22,6 +22,7 @@ from tornado.netutil import bind_unix_socket
 
 from offload.compute import ownprocesses
 from offload.compute.contact import Contact
+from offload.compute.heartbeats import shorten
 from offload.compute.places import Place
 from offload.compute.silence import Silence
 from offload.compute.workerstart import plain
@@ -143,6 +144,7 @@ class QuietWorker(Worker):
     def __init__(self, *args: Any, nanny: Any = None, **kwargs: Any) -> None:
         if nanny is not None:
             ownprocesses.allow()
+        shorten(tell=True)
         super().__init__(*args, nanny=nanny, **kwargs)
 
     async def __aenter__(self) -> Any:

@@ -1,0 +1,82 @@
+"""What is shown of calls while they are waited for, and what is not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+
+import pytest
+
+from offload.compute import progress
+from offload.compute.clusterprocess import Scheduler, Worker
+from offload.compute.futures import Future, gather
+from offload.compute.heartbeats import Brief
+
+
+def later(future: Future[int], seconds: float) -> None:
+    timer = threading.Timer(seconds, future.set_result, [1])
+    timer.start()
+
+
+def test_that_workers_start_stands_beside_the_progress(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, seconds in (("DELAY", 0.0), ("INTERVAL", 0.01), ("PLAIN_INTERVAL", 0.01), ("LONG", 0.05)):
+        monkeypatch.setattr(progress, name, seconds)
+    future: Future[int] = Future()
+    with progress.starting():
+        later(future, 0.3)
+        assert gather([future], progress=True) == [1]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("[........................] 0/1, 0 recalled, ")
+    assert lines[0].endswith(" s, starting workers")
+    assert lines[-1].startswith("[########################] 1/1, 0 recalled, ")
+    assert lines[-1].endswith(" s")
+    assert "offload: starting workers" not in lines
+    other: Future[int] = Future()
+    later(other, 0.1)
+    gather([other], progress=True)
+    assert "starting" not in capsys.readouterr().err
+
+
+def test_a_start_that_takes_long_is_told_without_progress(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LONG", 0.01)
+    with progress.starting():
+        time.sleep(0.3)
+    assert capsys.readouterr().err == "offload: starting workers\n"
+    monkeypatch.setattr(progress, "LONG", 0.2)
+    with progress.starting():
+        pass
+    time.sleep(0.4)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("tell", [True, False])
+def test_a_missed_heartbeat_is_a_line_at_most(tell: bool, caplog: pytest.LogCaptureFixture) -> None:
+    async def miss() -> None:
+        async with (
+            Scheduler(protocol="inproc", dashboard=False) as scheduler,
+            Worker(scheduler.address) as worker,
+        ):
+
+            async def gone(**kwargs: object) -> None:
+                raise OSError("it is gone")
+
+            worker.scheduler.__dict__["heartbeat_worker"] = gone
+            await worker.heartbeat()
+            del worker.scheduler.__dict__["heartbeat_worker"]
+
+    logger = logging.getLogger("distributed.worker")
+    brief = Brief(tell)
+    logger.addFilter(brief)
+    try:
+        asyncio.run(miss())
+    finally:
+        logger.removeFilter(brief)
+    found = [record for record in caplog.records if "during heartbeat" in record.getMessage()]
+    assert len(found) == int(tell)
+    assert all(record.exc_info is None for record in found)
