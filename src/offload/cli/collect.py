@@ -53,7 +53,8 @@ def collect(max_size: str | None, history: str | None, dry_run: bool, yes: bool,
     from offload.compute.session import current
 
     session = current()
-    asked = not (dry_run or yes or as_json) and os.isatty(0) and os.isatty(2)
+    anything = max_size is not None or history is not None
+    asked = anything and not (dry_run or yes or as_json) and os.isatty(0) and os.isatty(2)
     if asked and not _agreed(session, limit, before):
         say("nothing was removed")
         return 1

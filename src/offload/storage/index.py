@@ -10,9 +10,7 @@ import os
 import time
 
 from offload.errors import StorageError
-from offload.storage.bufferfiles import BufferFiles
 from offload.storage.filesystems import sync_directory, translated
-from offload.storage.reserve import Reserve
 from offload.storage.sqlitefile import SqliteFile
 from offload.storage.store import TOUCH
 
@@ -21,7 +19,9 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from offload.storage.bufferfiles import BufferFiles
     from offload.storage.incoming import Incoming
+    from offload.storage.reserve import Reserve
 
 # Blobs stand apart, so that look-ups, counting and collecting touch few pages. A row without `packed` is a file.
 _MIGRATIONS = (
@@ -63,12 +63,6 @@ class Index:
     sync : bool
         Whether names of files are made durable.
 
-    Attributes
-    ----------
-    files : BufferFiles
-        The files of large buffers.
-    reserve : Reserve
-        Room that is let go of when the disk is full.
     """
 
     def __init__(self, path: str, clock: Callable[[], float] = time.time, sync: bool = True) -> None:
@@ -82,9 +76,29 @@ class Index:
             "the store's index",
             "results whose buffers are lost are computed again",
         )
-        self.files = BufferFiles(os.path.join(path, "buffers"), self.file, sync)
-        self.reserve = Reserve(os.path.join(path, "reserve"), self.file.path)
         self._sync = sync
+        self._files: BufferFiles | None = None
+        self._reserve: Reserve | None = None
+
+    # What a recalled small result does not need is imported where it is used.
+
+    @property
+    def files(self) -> BufferFiles:
+        """The files of large buffers."""
+        if self._files is None:
+            from offload.storage.bufferfiles import BufferFiles
+
+            self._files = BufferFiles(os.path.join(self.path, "buffers"), self.file, self._sync)
+        return self._files
+
+    @property
+    def reserve(self) -> Reserve:
+        """Room that is let go of when the disk is full."""
+        if self._reserve is None:
+            from offload.storage.reserve import Reserve
+
+            self._reserve = Reserve(os.path.join(self.path, "reserve"), self.file.path)
+        return self._reserve
 
     def present(self, checksums: Sequence[str]) -> dict[str, int]:
         """Give the sizes of those buffers that are there; a row whose file is gone, or has another size, is dropped."""
