@@ -80,6 +80,39 @@ def test_a_head_that_is_killed_is_brought_up_by_who_needs_it(ready: Lab, start_m
     assert len(json.loads(ready.offload("status", "h1", "--json").stdout)["workers"]) == 2  # as many as it had
 
 
+LOOP = """
+import offload, sys, time
+
+@offload.task
+def tenfold(k, n):
+    return 10 * n
+
+futures, end = [], time.monotonic() + 20
+while time.monotonic() < end:
+    futures.append(tenfold.submit(sys.argv[1], len(futures)))
+assert offload.gather(futures) == [10 * n for n in range(len(futures))]
+print("all there")
+"""
+
+
+def test_services_that_are_told_to_stop_again_and_again(ready: Lab) -> None:
+    """They say so over connections that are open, in the middle of anything; programs wait for the next ones."""
+    up(ready, "--workers", "1")
+    (ready.home / "loop.py").write_text(LOOP)
+    pipe, python = subprocess.PIPE, str(ready.laptop_venv / "bin/python")
+    programs = [
+        ready.start([python, "loop.py", name], env={"OFFLOAD_DEPLOYMENT": "h1"}, stdout=pipe, stderr=pipe, text=True)
+        for name in "abc"
+    ]
+    for number in range(10):
+        time.sleep(1.7)
+        service = "storage" if number % 3 else "jobs"
+        ready.host("h1").exec(f"pkill -TERM -u alice -f offload.deploy.{service}", check=False)
+    for program in programs:
+        out, err = program.communicate(timeout=200)
+        assert out == "all there\n", err
+
+
 def test_a_killed_keeper_and_a_laptop_that_was_restarted(ready: Lab) -> None:
     up(ready)
     os.kill(contact(ready)["head"]["pid"], signal.SIGKILL)
