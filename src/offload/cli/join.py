@@ -95,11 +95,14 @@ def _text(file: str | None) -> str:
 @click.argument("name")
 def leave(name: str) -> int:
     """Forget a deployment elsewhere, which goes on."""
+    from offload.deploy.launch import state
     from offload.deploy.remote.up import leave as forget
 
     known = registry()
-    forget(known, known.get(name), say)
-    say(f"{name} is not known here any more; it goes on where it is")
+    place = known.get(name)
+    found = state(place)
+    forget(known, place, say)
+    say(f"{name} is not known here any more{'; it goes on where it is' if found == 'running' else ''}")
     return 0
 
 

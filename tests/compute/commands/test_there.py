@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from offload.compute.commands import api
 from offload.compute.commands.plan import Planner
 from offload.compute.commands.programs import CommandNotFoundError
 from offload.compute.commands.request import Request
@@ -15,6 +16,7 @@ from offload.compute.commands.stdin import Stdin
 from offload.compute.commands.there import around, described, look_there
 from offload.compute.commands.why import compare
 from offload.compute.places import Place, Registry
+from offload.errors import EffectWarning
 from offload.storage.filecache import FileChecksums
 
 LINK = {"site": "ssh://me@login", "environment": "sync", "choices": {"prologue": ["module load tool/1.2"]}}
@@ -78,6 +80,11 @@ def test_what_counts(registry: Registry, tmp_path: Path) -> None:
     plain = Planner(files).plan([Request(["sh", "-c", "true"])], Stdin())[0]
     assert "there" not in plain.record
     files.close()
+
+
+def test_a_program_that_runs_one_is_warned(registry: Registry) -> None:
+    with pytest.warns(EffectWarning, match="mytool is looked for on the workers of hpc"):
+        look_there([Request(["mytool", "3"])], place(registry, link=LINK), False, api._warn)
 
 
 def test_what_it_finds_around_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,6 +140,25 @@ def test_two_laptops_of_two_people_at_once(ready: Lab) -> None:
     theirs.uses("alices")
 
 
+@pytest.mark.parametrize("ssh", [[], ["--ssh", "alice@h1"]], ids=["direct", "tunnel"])
+def test_the_owner_brings_it_down(ready: Lab, ssh: list[str]) -> None:
+    """Whoever has joined is told whom to ask, and waits for nothing once that is known."""
+    laptop = Laptop(ready)
+    assert laptop.join(string(up(ready, "--host", "10.77.0.11")), *ssh).returncode == 0
+    laptop.uses()
+    assert ready.ssh("alice@h1", f"{OFFLOAD} down hpc").returncode == 0
+    eventually(lambda: laptop.state() in ("down", "away"))
+    if laptop.state() == "down":
+        refused = laptop.run("offload run --on hpc --fresh -- hostname")
+        assert refused.returncode == 125
+        assert "hpc is down: it was brought down where it is; ask alice@h1" in refused.stderr
+    else:  # its last words were not heard
+        assert "ask alice@h1 whether it is still up" in laptop.run("offload status hpc").stdout
+    left = laptop.run("offload leave hpc")
+    assert left.returncode == 0
+    assert "goes on" not in left.stderr
+
+
 def test_the_owner_invites_from_elsewhere(ready: Lab) -> None:
     owner, guest = Laptop(ready, "owner"), Laptop(ready, "guest")
     done = owner.run("offload up ssh://alice@h1 --name hpc --workers 1 --environment python:/shared/venv/bin/python")

@@ -213,6 +213,16 @@ def run(
     return result
 
 
+def _warn(text: str) -> None:
+    """Tell what counts by its name alone."""
+    import warnings
+
+    from offload.errors import EffectWarning
+    from offload.notices import users_level
+
+    warnings.warn(EffectWarning(text), stacklevel=users_level())
+
+
 def _stdin_of(stdin: bytes | Path | None, session: Session, scratch: Scratch) -> Stdin:
     from offload.compute.commands.stdin import Stdin, find, of_bytes
 
@@ -233,7 +243,7 @@ def _run(
     if place is not None:
         from offload.compute.commands.there import look_there
 
-        look_there([request], place, False, _keep_quiet)
+        look_there([request], place, False, _warn)
     planner = planner_for(session)
     plan = planner.plan([request], stdin)[0]
     known = [item.path for item in plan.inputs]

@@ -148,6 +148,12 @@ class Keeper:
         if known.state == "starting" and not known.head.get("url"):
             self._write(Contact("starting", self._own(), reason=reason))
             return
+        if self._link.grant and known.state in ("stopping", DOWN):  # it was about to end when last heard of
+            reason = f"it was brought down where it is; ask {self._link.owner}"
+            self._write(Contact(DOWN, known.head | self._own(), reason=reason))
+            return
+        if self._link.grant:  # nobody else can be asked what has become of it
+            reason = f"{reason}; if that lasts, ask {self._link.owner} whether it is still up"
         self._write(Contact(AWAY, known.head | self._own(), known.scheduler, known.jobs, known.storage, reason))
 
     def _own(self) -> dict[str, Any]:
