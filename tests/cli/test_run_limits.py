@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from tests.conftest import Offload
 
 HEAVY = {
-    "asyncio", "cbor2", "click", "cloudpickle", "concurrent.futures", "dask", "dataclasses", "distributed", "enum",
-    "inspect", "json", "logging", "pathlib", "platformdirs", "re", "rich", "shutil", "subprocess", "tempfile", "typing",
-    "warnings",
+    "asyncio", "cbor2", "click", "cloudpickle", "concurrent.futures", "contextlib", "dask", "dataclasses",
+    "distributed", "enum", "inspect", "json", "logging", "pathlib", "platformdirs", "re", "rich", "shutil",
+    "subprocess", "tempfile", "typing", "warnings",
 }  # fmt: skip
 
 

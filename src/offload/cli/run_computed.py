@@ -86,10 +86,12 @@ def report_computed(
     execution = computed.execution
     code = execution.exit_code
     hints: list[str] = []
+    unset: str | None = None
     if code and not execution.refused and known is not None:
-        from offload.compute.commands.hints import TAIL, missing_inputs
+        from offload.compute.commands.hints import TAIL, missing_inputs, not_passed_on
 
-        hints = missing_inputs(execution.stderr.tail(TAIL), known)
+        tail = execution.stderr.tail(TAIL)
+        hints, unset = missing_inputs(tail, known), not_passed_on(tail)
     if as_json:
         reason = f"exit code {code}" if code else computed.unrecorded or None
         where = {} if name is None else {"deployment": name, "worker": computed.worker, "job": computed.job}
@@ -116,6 +118,8 @@ def report_computed(
                 tell("a command finds the programs that this machine has; those of the workers: offload run --there")
         for path in map(quoted, hints):
             tell(f"{path} exists here but is not an input: add --input {path}")
+        if unset is not None:
+            tell(unset)
     elif computed.problem is not None:
         error = computed.problem
         print_error(type(error)(f"the command ended well, but its result is not recorded: {error.message}", error.hint))

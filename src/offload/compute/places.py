@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from offload.compute.choices import EMBEDDED, innermost
@@ -264,6 +263,8 @@ def write_atomically(path: str, text: str) -> None:
             file.write(text)
         os.replace(temporary, path)
     except OSError as exc:
+        import contextlib
+
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise translated(exc, path) from exc

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.commands.hints import missing_inputs
+from offload.compute.commands.hints import missing_inputs, not_passed_on
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +66,17 @@ def test_modules_beside_the_script(work: Path) -> None:
 )
 def test_what_a_package_lacks(text: str) -> None:
     assert missing_inputs(text.encode(), ["pkg/__init__.py"]) == ["pkg"]
+
+
+def test_a_module_on_the_path_of_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lib dir").mkdir()
+    (tmp_path / "lib dir" / "mine.py").touch()
+    (tmp_path / "in").mkdir()
+    told = b"  File \"x.py\", line 1, in <module>\nModuleNotFoundError: No module named 'mine.sub'\n"
+    assert missing_inputs(told, []) == []
+    assert not_passed_on(told) is None
+    monkeypatch.setenv("PYTHONPATH", f"lib dir:{tmp_path}/other")
+    value = f"PYTHONPATH='{tmp_path}/lib dir:{tmp_path}/other'"
+    assert not_passed_on(told) == "PYTHONPATH, which leads to mine here, is not passed on: add --var " + value
+    assert not_passed_on(told.replace(b"mine", b"yours")) is None

@@ -7,7 +7,6 @@ from _thread import allocate_lock
 
 from offload.errors import OffloadError
 from offload.storage.filesystems import reflink
-from offload.storage.sparse import SparseWriter
 
 # One moment for all staged files (2000-01-01 UTC): when a copy was made is no property of the input.
 MOMENT = 946_684_800 * 10**9
@@ -27,6 +26,8 @@ def copy_verified(source: str, target: str, checksum: str, executable: bool) -> 
         When it has not: the source changed since its checksum was taken.
     """
     from hashlib import sha256
+
+    from offload.storage.sparse import SparseWriter
 
     digest = sha256()
     reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC)

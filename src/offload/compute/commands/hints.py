@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from offload.compute.commands.request import quoted
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -20,6 +22,7 @@ _OPEN, _CLOSE = "'\"`\u2018\u201c", "'\"`\u2019\u201d"
 _NAME = re.compile(rf"[^\s{_OPEN}{_CLOSE}:;,()\[\]{{}}<>|=]+")
 _MODULE = re.compile(r"""No module named ['"]?([\w.]+)""")
 _MEMBER = re.compile(r"""cannot import name ['"](\w+)['"] from (?:partially initialized module )?['"]([\w.]+)['"]""")
+_FRAME = re.compile(r' *File "[^"]*", line [0-9]+, in ')  # of a traceback: "in" is no file
 _QUOTED = re.compile(rf"[{_OPEN}]([^{_CLOSE}\n]+)[{_CLOSE}]")
 
 
@@ -45,6 +48,17 @@ def missing_inputs(stderr: bytes, known: Collection[str]) -> list[str]:
         if len(found) == MOST:
             break
     return list(found)
+
+
+def not_passed_on(stderr: bytes) -> str | None:
+    """Return what to say of a module that a command did not find, and that ``PYTHONPATH`` leads to here."""
+    places = [os.path.abspath(place) for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    for module in _MODULE.findall(os.fsdecode(stderr[-TAIL:])):
+        top = module.partition(".")[0]
+        if any(os.path.exists(f"{place}/{top}{kind}") for place in places for kind in (".py", "/__init__.py", "")):
+            value = quoted(os.pathsep.join(places))
+            return f"PYTHONPATH, which leads to {top} here, is not passed on: add --var PYTHONPATH={value}"
+    return None
 
 
 def named_by_scripts(inputs: Collection[str], scripts: Iterable[str], outputs: Collection[str] = ()) -> list[str]:
@@ -100,7 +114,7 @@ def _candidates(text: str, known: Collection[str]) -> Iterator[str]:
         top, dot, _ = module.partition(".")
         for place in places:
             yield from (os.path.join(place, name) for name in ((top,) if dot else (f"{top}.py", top)))
-    lines = text.splitlines()
+    lines = [line for line in text.splitlines() if not _FRAME.match(line)]
     missing = [line for line in lines if "No such file" in line or "not found" in line or "annot open" in line]
     for line in missing or lines:
         yield from _QUOTED.findall(line)
