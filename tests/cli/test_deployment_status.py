@@ -17,6 +17,7 @@ from offload.compute.liveness import started
 from offload.compute.places import Place, Registry
 from offload.deploy import credentials, launch
 from offload.deploy.processes import wait_until_gone
+from offload.deploy.remote.link import Link
 from offload.deploy.report import report
 from offload.deploy.spec import Spec
 from offload.storage.home import Home
@@ -202,3 +203,18 @@ def test_a_head_that_is_pending(broken: Place, monkeypatch: pytest.MonkeyPatch) 
     (problem,) = report(broken)["problems"]
     assert problem["message"] == "the deployment big is pending: Priority"
     assert problem["hint"] == "wait for it: offload up big; or take it back: offload down big"
+
+
+def test_a_head_on_another_machine_that_does_not_answer(inside: Inside, broken: Place, tmp_path: Path) -> None:
+    link = Link("ssh://me@server", runtime=str(tmp_path), python="/usr/bin/python3")
+    Path(broken.spec).write_text(Spec(name="big", link=link).to_json())
+    credentials.create(broken.keys, ["127.0.0.1"])
+    keeper = {"pid": os.getpid(), "started": started(os.getpid()), "node": os.uname().nodename, "host": "server"}
+    Contact("running", {**keeper, "url": "https://127.0.0.1:1"}).write(broken.contact)
+    done = inside("status", "big")
+    assert done.returncode == 1
+    assert b"it may be just the connection to ssh://me@server that was cut" in done.stderr
+    assert b"offload doctor big" in done.stderr
+    assert b"offload down" not in done.stderr and b"offload up" not in done.stderr
+    told = json.loads(inside("status", "big", "--json").stdout)
+    assert told["services"][0]["pid"] is None  # the process here is not the head

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from offload.errors import OffloadError, StorageError
 from offload.identity.checksums import BLOCK, checksum
 from offload.storage import patient
 from offload.storage.patient import AwayError, NotUpError, Patience, PatientStore
+from offload.storage.remote.http import in_words
 from offload.storage.remote.store import HttpStore
 from tests.storage.service.serving import Served
 
@@ -154,3 +156,19 @@ def test_a_bring_up_is_waited_for_longer_and_each_reason_is_told_once(monkeypatc
     assert [line.split(": ", 1)[1].partition(";")[0] for line in told] == [
         "starting the head", "job 54 is pending", "job 54 was cancelled", "no connection",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ConnectionResetError(104, "Connection reset by peer"), "the connection was cut"),
+        (BrokenPipeError(32, "Broken pipe"), "the connection was cut"),
+        (ssl.SSLEOFError(8, "EOF occurred in violation of protocol (_ssl.c:992)"), "the connection was cut"),
+        (ssl.SSLZeroReturnError(6, "TLS/SSL connection has been closed (EOF) (_ssl.c:992)"), "the connection was cut"),
+        (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
+        (OSError("odd"), "odd"),
+        (OSError(), "OSError"),
+    ],
+)
+def test_what_has_happened_to_a_connection_is_told_in_words(error: OSError, told: str) -> None:
+    assert in_words(error) == told

@@ -81,7 +81,7 @@ class Contact:
         """
         from offload.compute.liveness import is_alive, is_from_here, is_locked, is_of_this_boot
 
-        since = self.head.get("started", "")
+        since = str(self.head.get("started", ""))
         is_here = self.head.get("node", self.head.get("host")) in (None, os.uname().nodename)
         if self.directory is None or (is_here and is_from_here(since)):
             return is_alive(self.head["pid"], since)
@@ -99,7 +99,7 @@ class Contact:
         """Tell whether the head is, or was, in another container of this machine: its process id means nothing here."""
         from offload.compute.liveness import is_from_here, is_of_this_boot
 
-        since = self.head.get("started", "")
+        since = str(self.head.get("started", ""))
         return is_of_this_boot(since) and not is_from_here(since)
 
     def _answers(self, directory: str) -> bool:

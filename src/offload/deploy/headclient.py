@@ -14,6 +14,7 @@ from offload.compute.places import Place
 from offload.deploy import credentials
 from offload.errors import OffloadError, RefusedError
 from offload.storage.remote.clocks import of_clocks
+from offload.storage.remote.http import in_words
 
 SECONDS = 60.0
 UNAUTHORIZED = 401
@@ -92,7 +93,9 @@ def request(
             if wrong is not None:
                 raise wrong from exc
             raise OtherHeadError(f"{url}: {exc.reason}") from exc  # type: ignore[union-attr]
-        raise HeadGoneError(f"{url}: {getattr(exc, 'reason', exc)}") from exc
+        cause = reason if isinstance(reason, OSError) else exc
+        said = in_words(cause) if isinstance(cause, OSError) and not isinstance(cause, urllib.error.URLError) else cause
+        raise HeadGoneError(f"{url}: {said}") from exc
 
 
 def _refusal(body: bytes) -> dict[str, Any]:

@@ -398,7 +398,9 @@ def status(place: Place) -> dict[str, Any]:
         return ask(place, contact, "GET", "/v1/status", seconds=STATUS_SECONDS)
     except (HeadGoneError, RefusedError, ClockError) as exc:
         contact = known(place) or contact
+        link = link_of(place)
         how = contact.state if contact.state in (AWAY, REFUSED) else "silent"
         how = REFUSED if isinstance(exc, RefusedError) else how
         reason = contact.reason or exc.message
-        return {"name": place.name, "state": how, "reason": reason, "services": [], "workers": []}
+        site = link.site if link is not None else None
+        return {"name": place.name, "state": how, "reason": reason, "site": site, "services": [], "workers": []}

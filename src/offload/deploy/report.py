@@ -55,11 +55,11 @@ def report(place: Place) -> dict[str, Any]:
     """
     contact = launch.known(place)
     told = launch.status(place)
-    told.pop("head", None)
+    own = told.pop("head", None) or {}
     told["jobs"] = _jobs(place, contact) if told["state"] == "running" else None
     has_head = contact is None or contact.has_head()
     told["dashboard"] = contact.head["url"] if contact is not None and has_head and told["state"] == "running" else None
-    services = [_head(contact, told), *told["services"]] if has_head else told["services"]
+    services = [_head(contact, told, own), *told["services"]] if has_head else told["services"]
     told["services"] = [_service(place, contact, service) for service in services]
     settle(told["workers"])
     for worker in told["workers"]:
@@ -73,12 +73,14 @@ def report(place: Place) -> dict[str, Any]:
     return told
 
 
-def _head(contact: Contact | None, told: dict[str, Any]) -> dict[str, Any]:
-    alive = contact is not None and contact.head_lives()
+def _head(contact: Contact | None, told: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return how the head is; of one on another machine, the process id is that of the head there."""
+    alive = contact is not None and contact.head_lives() and not contact.head.get("node")
     return {
         "name": "head",
         "state": told["state"],
-        "pid": contact.head["pid"] if contact is not None and alive else None,
+        "pid": own.get("pid", contact.head["pid"] if contact is not None and alive else None),
+        "since": told.get("since"),
         "restarts": None,  # whoever needs it starts it again, and nobody counts that
     }
 
@@ -87,7 +89,11 @@ def _service(place: Place, contact: Contact | None, service: dict[str, Any]) -> 
     name, pid = service["name"], service["pid"]
     is_here = contact is None or contact.head.get("host") in (None, os.uname().nodename)
     addresses = {} if contact is None else {**vars(contact), "head": contact.head["url"]}
-    found = {**service, "address": addresses.get(name), "since": _since(pid) if is_here else None}
+    found = {
+        **service,
+        "address": addresses.get(name),
+        "since": service.get("since") or (_since(pid) if is_here else None),
+    }
     if service["state"] != "running":
         found["says"] = service.get("reason") or _last_line(place, name)
     return found
@@ -132,6 +138,9 @@ def _overtime(told: dict[str, Any]) -> list[str]:
 
 def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
     name, state = told["name"], told["state"]
+    if state == "silent" and told.get("site"):
+        what = f"{told['reason']}; it may be just the connection to {told['site']} that was cut"
+        return [OffloadError(what, f"then it is made again, and all goes on; else: offload doctor {name}")]
     if state == "silent":
         return [
             OffloadError(told["reason"], f"its log: offload logs {name}; if it does not come back: offload up {name}")

@@ -123,6 +123,10 @@ def test_a_direct_port_that_is_blocked_is_named_with_what_to_do(ready: Lab) -> N
 @pytest.mark.parametrize("route", [[], DIRECT], ids=["tunnel", "direct"])
 def test_status_says_what_it_waits_for_when_the_connection_was_cut(ready: Lab, route: list[str]) -> None:
     assert ready.offload("up", "ssh://alice@h1", *PYTHON, "--workers", "1", *route).returncode == 0
+    services = json.loads(ready.offload("status", "h1", "--json").stdout)["services"]
+    there = {one.pid for one in ready.host("h1").processes("alice")}
+    assert {one["pid"] for one in services} <= there, services  # none of this machine's
+    assert all(one["since"] for one in services)
     ready.host("h1").cut()
     status = ready.offload("status", "h1", "--json", timeout=120)
     assert status.returncode == 1

@@ -56,6 +56,7 @@ class Child(Member):
         self.restarts = 0
         self.last_words = ""  # when it last ended
         self.pid: int | None = None
+        self.since: float | None = None
         self._command = command
         self._announces = announces
         self._announced = announced
@@ -152,7 +153,7 @@ class Child(Member):
                 stderr=log,
                 start_new_session=True,
             )
-        self.pid = process.pid
+        self.pid, self.since = process.pid, time.time()
         if self._announces:
             assert process.stdout is not None
             try:

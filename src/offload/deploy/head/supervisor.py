@@ -261,7 +261,7 @@ class Head:
         """Return what runs and what is waited for, as plain values."""
         reachable = self.spec.scheduler is not None or self.services.scheduler.ready.is_set()
         workers = await self.groups.status() if reachable else []
-        services = [child.described() for child in self.running]
+        services = [{**child.described(), "since": child.since} for child in self.running]
         if self.spec.scheduler is not None:
             answers = "running" if self.groups.reached else "away"
             hint = "others have started it; it is waited for"

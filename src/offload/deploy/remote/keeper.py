@@ -89,7 +89,7 @@ class Keeper:
                 raise OffloadError(f"the connection to {self._site.name} is gone") from exc
         answer = self._ask_there(self._site)
         told, state = answer["contact"], answer["state"]
-        if told is None and (state.startswith(("pending", "unknown")) or state == "starting"):
+        if state.startswith(("pending", "unknown")) or (told is None and state == "starting"):
             raise OffloadError(f"its head on {self._link.site} is not up yet: {state}")
         if state in ("running", "starting", "stopping"):
             if told["head"]["url"] != self._head:

@@ -7,7 +7,7 @@ import time
 from _thread import allocate_lock
 
 from offload.errors import StorageError, UsageError
-from offload.storage.remote.http import Connection, ConnectionLostError
+from offload.storage.remote.http import Connection, ConnectionLostError, in_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,8 +153,9 @@ class Client:
 
     def lost(self, error: Exception) -> StorageError:
         """Make the error for a service that is away."""
+        said = in_words(error) if isinstance(error, OSError) else error
         return StorageError(
-            f"the storage service at {self.where} does not answer: {error}",
+            f"the storage service at {self.where} does not answer: {said}",
             "see whether it runs, and can be reached from here: offload status, offload doctor",
         )
 

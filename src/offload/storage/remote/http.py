@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
 _READ = 256 * 1024
 _HEAD = 64 * 1024  # no response has longer headers
+_CUT = ("SSLEOFError", "SSLZeroReturnError")
 _TOGETHER = 16 * 1024  # a body up to here is sent with its headers
+
+
+def in_words(error: OSError) -> str:
+    """Return what has happened to a connection: numbers, and what TLS calls it, help nobody."""
+    if isinstance(error, ConnectionResetError | BrokenPipeError) or type(error).__name__ in _CUT:
+        return "the connection was cut"
+    return error.strerror or str(error) or type(error).__name__
 
 
 class ConnectionLostError(Exception):
@@ -111,7 +119,7 @@ class Connection:
             try:
                 return self._response(method)
             except ConnectionLostError:
-                raise ConnectionLostError(str(error) or type(error).__name__, False) from error
+                raise ConnectionLostError(in_words(error), False) from error
         return self._response(method)
 
     def _send(self, head: bytes, body: Body, size: int) -> None:
@@ -177,7 +185,7 @@ class Connection:
         except TimeoutError as error:
             raise ConnectionLostError("no byte came in time", True) from error
         except OSError as error:
-            raise ConnectionLostError(str(error) or type(error).__name__, started) from error
+            raise ConnectionLostError(in_words(error), started) from error
         if not data:
             raise ConnectionLostError("the connection was closed", started)
         return data
