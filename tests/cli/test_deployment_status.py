@@ -55,7 +55,7 @@ def test_one_that_has_ended_by_itself(inside: Inside, broken: Place, monkeypatch
 
 
 def test_one_that_has_lost_its_head(inside: Inside, broken: Place) -> None:
-    Contact("running", {"pid": 2**22 + 1, "started": 1.0, "url": "https://127.0.0.1:1"}).write(broken.contact)
+    Contact("running", {"pid": 2**22 + 1, "started": "1", "url": "https://127.0.0.1:1"}).write(broken.contact)
     Path(broken.log("head")).write_text("one\nMemoryError\n")
     done = inside("status", "big")
     assert done.returncode == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -68,6 +69,12 @@ def test_the_defaults_give_no_remarks() -> None:
 def test_a_start_that_fails_on_the_way_is_no_failure_of_its_own() -> None:
     assert isinstance(workerstart.plain("w", ConnectionRefusedError("no")), OSError)
     assert isinstance(workerstart.plain("w", ValueError("Unexpected response from register: name taken")), OSError)
+    late = TimeoutError("Nanny start timed out")
+    late.__cause__ = asyncio.CancelledError()
+    assert str(workerstart.plain("w", late)) == "TimeoutError: Nanny start timed out"
+    refuses = AssertionError("Status.starting")
+    refuses.__context__ = late
+    assert str(workerstart.plain("w", refuses)).startswith("w cannot start: its process was not ready in time")
     wrapped = RuntimeError("Nanny failed to start.")
     wrapped.__cause__ = ModuleNotFoundError("No module named 'x'")
     found = workerstart.plain("w", wrapped)

@@ -21,6 +21,9 @@ SECONDS = 10.0
 SILENT = "silent"
 """The state of a worker that is connected, and of which nothing is heard."""
 
+LONG = 60.0
+"""Seconds after which it is a problem that a worker which runs is not connected."""
+
 ENGAGED = "it is in code that lets nothing else of it run"
 """What a silent worker says that is at work."""
 
@@ -136,6 +139,8 @@ def not_connected(worker: dict[str, Any]) -> str:
     """Return how a worker is that is not connected."""
     if worker["state"] == SILENT:
         return f"{worker['name']} has not been heard of for {worker['seconds']:.0f} s{said(worker)}"
+    if worker.get("missed", 0.0) > LONG and not worker["restarts"]:
+        return f"{worker['name']} has not connected for {worker['missed']:.0f} s{said(worker)}"
     ended = {0: f"is {worker['state']}", 1: "ended once"}.get(worker["restarts"], f"ended {worker['restarts']} times")
     return f"{worker['name']} {ended}{said(worker)}"
 

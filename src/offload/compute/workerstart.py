@@ -10,6 +10,7 @@ from offload.errors import OffloadError
 
 REFUSED = "Unexpected response from register"
 MEMORY = "distributed.worker.memory"
+HINT = "Dask's configuration may have it load what is not there, or what takes long"
 
 
 class StartError(OffloadError):
@@ -18,7 +19,7 @@ class StartError(OffloadError):
 
 def cause_of(error: BaseException) -> BaseException:
     """Return the error that others have come of: Dask wraps what fails as a worker starts, several times."""
-    while error.__cause__ is not None:
+    while isinstance(error.__cause__, Exception):  # what a time limit cancels is none
         error = error.__cause__
     return error
 
@@ -36,10 +37,13 @@ def plain(name: str, error: BaseException) -> Exception:
     cause = cause_of(error)
     if isinstance(cause, StartError):
         return cause
+    if isinstance(cause, AssertionError) and isinstance(cause.__context__, TimeoutError):
+        # A nanny cannot be closed while its worker starts. That worker ends when this process does.
+        return StartError(f"{name} cannot start: its process was not ready in time", HINT)
     said = " ".join(f"{type(cause).__name__}: {cause}".split())
     if not is_own(cause):
         return OSError(said)
-    return StartError(f"{name} cannot start: {said}", "Dask's configuration may have it load what is not there")
+    return StartError(f"{name} cannot start: {said}", HINT)
 
 
 def check_memory(name: str, pid: int | None, limit: int | None, watched: bool) -> None:

@@ -11,7 +11,7 @@ import psutil
 
 from offload.compute.contact import AWAY, ELSEWHERE, REFUSED, Contact
 from offload.compute.places import Place
-from offload.compute.waits import SILENT, is_adaptive, not_connected, said, settle, waits
+from offload.compute.waits import LONG, SILENT, is_adaptive, not_connected, said, settle, waits
 from offload.deploy import launch
 from offload.deploy.processes import last_words
 from offload.deploy.quantities import duration_text
@@ -176,7 +176,9 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
     found += [
         OffloadError(not_connected(worker), f"{logs} {worker['name']}")
         for worker in told["workers"]
-        if worker["state"] in ("lost", SILENT) or (worker["state"] != "connected" and worker["restarts"])
+        if worker["state"] in ("lost", SILENT)
+        or (worker["state"] != "connected" and worker["restarts"])
+        or worker.get("missed", 0.0) > LONG
     ]
     if told["jobs"] is not None and told["jobs"].get("trouble"):
         found.append(OffloadError(f"the job service of {name} failed: {told['jobs']['trouble']}", f"{logs} jobs"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import logging
 import os
 import signal
 import sys
@@ -114,7 +115,7 @@ async def work(known: Whereabouts, settings: Settings, attached: bool = False) -
                     await _first(stop.wait(), ended())
                 reason = f"{contact.scheduler} has gone away"
             except (OSError, TimeoutError) as exc:
-                reason = f"{contact.scheduler} cannot be reached: {exc}"
+                reason = f"{settings.name} does not get to {contact.scheduler}: {exc}"
         elif contact is not None and contact.state == "starting":
             pause = SCHEDULER_PAUSE
         if stop.is_told():
@@ -239,6 +240,7 @@ def main(arguments: list[str]) -> int:
             asyncio.run(work(known, Settings(name, scratch=scratch), attached="--node" in more))
     except StartError as exc:
         sys.stderr.write(f"{exc.message}\n")
+        logging.disable()  # these are to be its last words
         return 1
     return 0
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from offload.compute.places import Place
+from offload.compute.waits import not_connected
 from offload.deploy.batch import JobRequest, JobState, Phase
 from offload.deploy.batch.choices import gather
 from offload.deploy.head.link import SchedulerLink
@@ -238,3 +239,25 @@ def test_nodes_of_the_head_are_for_workers_beside_it() -> None:
     values = {"keep": "slurm", "provider": "slurm", "head_nodes": 2, "cores": 1}
     with pytest.raises(UsageError, match="for workers beside it"):
         gather(values)
+
+
+def test_since_when_a_worker_is_not_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("offload.deploy.workers.base.time.monotonic", lambda: now)
+
+    def missed(workers: Workers, known: dict[str, dict[str, Any]]) -> list[float | None]:
+        return [one.get("missed") for one in workers.status(known)]
+
+    async def body(workers: Workers, link: Scheduler) -> None:
+        nonlocal now
+        first = "worker-0.0"
+        assert missed(workers, {})[0] == 0.0
+        now = 190.0
+        assert missed(workers, {})[0] == 90.0
+        told = workers.status({})[0] | {"says": "it cannot be reached", "restarts": 0}
+        assert not_connected(told) == f"{first} has not connected for 90 s: it cannot be reached"
+        assert missed(workers, {first: {"state": "connected"}})[0] is None
+        now = 200.0
+        assert missed(workers, {})[0] == 0.0
+
+    run({}, body)

@@ -27,6 +27,7 @@ async def end_frozen(link: SchedulerLink, groups: Groups, say: Callable[[str], N
     ended: dict[str, int | None] = {}
     while True:
         await asyncio.sleep(LOOK_EVERY)
+        await groups.status()  # which notes since when workers are not connected
         try:
             unreached: dict[str, str] = (await link.call("silence"))["unreached"]
         except (OSError, TimeoutError):

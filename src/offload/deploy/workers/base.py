@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
@@ -12,6 +13,9 @@ from offload.deploy.head.link import SchedulerLink
 
 BUSY_POLL, PLACE_POLL = 0.2, 2.0
 
+
+AT_WORK = ("running", "starting")
+"""States of workers that are about to connect: of those here, and of jobs."""
 
 NOT_CONNECTED = sys.maxsize  # comes after all that the scheduler knows
 
@@ -82,6 +86,7 @@ class Workers:
         self._leaving: dict[str, Member] = {}
         self._departures: set[asyncio.Task[None]] = set()
         self._next = 0
+        self._missed: dict[str, float] = {}
         self._changing = asyncio.Lock()
 
     def __len__(self) -> int:
@@ -243,9 +248,26 @@ class Workers:
         known : dict
             What the scheduler knows of workers, by their names; those that are of these are taken out.
         """
-        staying = [_merged(child, one, known) for child in self._children.values() for one in child.each()]
-        leaving = [_merged(child, one, known) for child in self._leaving.values() for one in child.each()]
+        staying = [self._merged(child, one, known) for child in self._children.values() for one in child.each()]
+        leaving = [self._merged(child, one, known) for child in self._leaving.values() for one in child.each()]
         return staying + [{**one, "state": "leaving"} for one in leaving]
+
+    def _merged(self, member: Member, described: dict[str, Any], known: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """Return how a worker is, by what its member and, where it is connected, the scheduler say.
+
+        One that runs and is not connected has ``missed``: for how many seconds, since that was first seen.
+        """
+        name = described["name"]
+        connected = known.pop(name, None)
+        if connected is not None:
+            self._missed.pop(name, None)
+            return {**described, **({"reason": ""} if "reason" in described else {}), **connected}
+        described = described if described.get("reason") else {**described, "reason": member.says()}
+        if described["state"] not in AT_WORK:
+            self._missed.pop(name, None)
+            return described
+        now = time.monotonic()
+        return {**described, "missed": now - self._missed.setdefault(name, now)}
 
 
 def _within(count: int, members: Iterable[Member]) -> list[str]:
@@ -257,11 +279,3 @@ def _within(count: int, members: Iterable[Member]) -> list[str]:
             break
         found.append(member.name)
     return found
-
-
-def _merged(member: Member, described: dict[str, Any], known: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return how a worker is, by what its member and, where it is connected, the scheduler say."""
-    connected = known.pop(described["name"], None)
-    if connected is not None:
-        return {**described, **({"reason": ""} if "reason" in described else {}), **connected}
-    return described if described.get("reason") else {**described, "reason": member.says()}
