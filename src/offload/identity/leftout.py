@@ -50,9 +50,11 @@ class _Class:
         Names that count although these know them.
     own : bool
         Whether the class is the project's.
+    compiled : bool
+        Whether it is a library's, of which no code is to be seen: what it uses under private names is not known.
     """
 
-    __slots__ = ("cls", "exception", "lost", "members", "named", "own", "slots", "used")
+    __slots__ = ("cls", "compiled", "exception", "lost", "members", "named", "own", "slots", "used")
 
     def __init__(self, cls: type, definer: type) -> None:
         self.cls = cls
@@ -67,6 +69,9 @@ class _Class:
         )
         self.members = tuple(_members(cls)) if self.exception else ()
         self.own = origin(cls.__module__) == PROJECT
+        telling = cls.__mro__[: cls.__mro__.index(definer) + 1] if definer in cls.__mro__ else (cls,)
+        code = (member for base in telling for member in vars(base).values())
+        self.compiled = not self.own and not any(isinstance(member, FunctionType) for member in code)
         lost: set[str] = set()
         named = {name for base in cls.__mro__ for name in _PLACES.get(f"{base.__module__}.{base.__qualname__}", ())}
         used: set[str] = set()
@@ -96,7 +101,7 @@ class _Class:
     def _counts(self, name: str, item: Any) -> bool:
         if name in self.lost:
             return bool(item)
-        if name in self.named:
+        if name in self.named or (self.compiled and name[:1] == "_"):
             return False
         if name not in self.used:
             return self.own or not _refuses(item)

@@ -148,7 +148,9 @@ def _install_polars() -> None:
         schema, data = parts
         return pl.DataFrame(_read(data)).cast(dict(schema))
 
+    def series(parts: Any) -> Any:
+        found = frame(parts).to_series()
+        return found.rename(parts[0][0][0])  # one without a name gets one in a frame
+
     register(pl.DataFrame, encode=parts, decode=frame, name="polars.DataFrame")
-    register(
-        pl.Series, encode=lambda s: parts(s.to_frame()), decode=lambda p: frame(p).to_series(), name="polars.Series"
-    )
+    register(pl.Series, encode=lambda s: parts(s.to_frame()), decode=series, name="polars.Series")
