@@ -120,3 +120,18 @@ def test_input_that_fails(site: Site) -> None:
 def test_words_that_shells_disagree_on(word: str) -> None:
     with pytest.raises(UsageError, match="cannot be given to a shell on another machine"):
         quoted(["echo", word])
+
+
+def test_lines_that_are_no_trouble_are_no_part_of_the_error() -> None:
+    """Steps of a program that broke off, as with its connection, do not stand for why."""
+    told: list[str] = []
+
+    def step(line: str) -> bool:
+        told.append(line)
+        return line.startswith("step:")
+
+    words = ["sh", "-c", "echo no space left >&2; echo step:making keys >&2; exit 3"]
+    with Here() as here, pytest.raises(OffloadError) as caught:
+        here.run(words, tell=step)
+    assert told == ["no space left", "step:making keys"]
+    assert caught.value.message == "sh on here ended with 3: no space left"

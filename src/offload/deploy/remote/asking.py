@@ -46,9 +46,11 @@ def ask(
         If it cannot be done: the message says where.
     """
 
-    def step(line: str) -> None:
-        if line.startswith(STEP):
-            say(f"{site.name}: {line.removeprefix(STEP)}")
+    def step(line: str) -> bool:
+        if not line.startswith(STEP):
+            return False
+        say(f"{site.name}: {line.removeprefix(STEP)}")
+        return True
 
     words = [python, "-m", "offload.deploy.remote.there", verb]
     done = site.run(words, json.dumps(request).encode(), seconds, check=False, tell=step)

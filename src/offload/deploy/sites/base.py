@@ -16,7 +16,7 @@ from offload.errors import OffloadError, UsageError
 SECONDS = 60.0
 """How long a command may take for which nothing else is said."""
 
-Line = Callable[[str], None]
+Line = Callable[[str], object]
 
 _PIECE = 1 << 16
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
@@ -116,7 +116,7 @@ class Site(ABC):
         check : bool
             Whether another exit code than 0 is an error.
         tell : callable, optional
-            Is told each line that it writes to standard error, as it comes.
+            Is told each line that it writes to standard error, as it comes; returns True for one that is no trouble.
 
         Raises
         ------
@@ -202,9 +202,11 @@ class _Exchange:
     def _take(self, pipe: IO[bytes], which: str) -> None:
         with pipe:
             for line in pipe if which == "err" else iter(lambda: pipe.read(_PIECE), b""):
-                self._written[which].append(line)
+                told = None
                 if which == "err" and self._tell is not None:
-                    self._tell(line.decode("utf-8", "replace").rstrip())
+                    told = self._tell(line.decode("utf-8", "replace").rstrip())
+                if told is not True:
+                    self._written[which].append(line)
 
 
 def quoted(words: Sequence[str]) -> str:
