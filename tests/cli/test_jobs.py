@@ -209,7 +209,7 @@ def test_outputs_whose_place_is_gone(demo: Deployed) -> None:
 @pytest.mark.parametrize(
     ("words", "said", "code"),
     [
-        (("run", "-d", "--", "true"), b"--detach needs a deployment", 125),
+        (("run", "-d", "--", "true"), b"offload up, then --on NAME", 125),
         (("run", "-d", "--", "true", ":::", "a"), b"--detach needs a deployment", 125),
         (("run", "--on", "missing", "--", "true"), b"there is no deployment missing", 125),
         (("run", "--on", "Not A Name", "--", "true"), b"cannot be the name of a deployment", 125),
@@ -250,3 +250,9 @@ def test_a_page_explains_each_key_of_status(demo: Deployed) -> None:
     state["jobs"].update(needed={}, calls={}, demand={})  # whose keys are the user's names
     missing = {key for key in keys(state) | keys(json.loads(demo("status", "--json").stdout)) if f"`{key}`" not in page}
     assert not missing
+
+
+def test_what_is_up_is_named_where_a_deployment_is_missing(demo: Deployed) -> None:
+    done = demo("run", "--on", "none", "--detach", "--", "true")
+    assert done.returncode == 125
+    assert f"--on {NAME} for this one, offload use {NAME} for all that follow".encode() in done.stderr

@@ -156,7 +156,7 @@ def test_outputs_come_back_also_when_recalled(offload: Offload, work: Path) -> N
             (work / "out" / "table.txt").unlink()
             (work / "tree" / "sub" / "x").chmod(0o644)
             (work / "tree" / "l").unlink()
-    assert not [path for path in work.rglob("*") if path.name.endswith(".tmp")]
+    assert not [path for path in work.rglob("[!.]*") if path.name.endswith(".tmp")]
 
 
 def test_an_output_that_is_there_already_is_left_alone(offload: Offload, work: Path) -> None:
@@ -470,7 +470,7 @@ def test_words_that_are_no_text(offload: Offload, work: Path) -> None:
 def test_a_lost_buffer_is_computed_again(offload: Offload, work: Path, home: Path) -> None:
     command = ("run", "-q", "--", sys.executable, "-c", "print('x' * 200000)")
     first = offload(*command)
-    for path in (home / "store" / "buffers").rglob("*"):
+    for path in (home / "store" / "buffers").rglob("[!.]*"):
         if path.is_file():
             path.unlink()
     assert offload(*command).stdout == first.stdout
@@ -499,7 +499,7 @@ def test_lost_parts_of_large_output_are_found_before_the_first_byte(
     words = [sys.executable, "-c", f"import sys; sys.{stream}.write('0123456789' * 300_000)"]
     expected = b"0123456789" * 300_000
     assert getattr(offload("run", "-q", "--", *words), stream) == expected
-    [path] = [path for path in (home / "store" / "buffers").rglob("*") if path.is_file()]
+    [path] = [path for path in (home / "store" / "buffers").rglob("[!.]*") if path.is_file()]
     damage(path, kind)
     again = offload("run", "--", *words)
     assert again.returncode == 0
@@ -519,7 +519,7 @@ def test_a_large_output_survives_its_removal_while_it_is_passed_on(
         assert process.stdout is not None
         first = process.stdout.read(1)
         assert offload("gc", "--max-size", "0").returncode == 0
-        assert not [path for path in (home / "store" / "buffers").rglob("*") if path.is_file()]
+        assert not [path for path in (home / "store" / "buffers").rglob("[!.]*") if path.is_file()]
         assert first + process.stdout.read() == expected
     assert process.returncode == 0
 
@@ -528,11 +528,11 @@ def test_a_large_output_survives_its_removal_while_it_is_passed_on(
 def test_lost_parts_of_large_outputs_of_many(offload: Offload, work: Path, home: Path, kind: str) -> None:
     words = ["run", "--", "seq", ":::", "400000", "500000"]
     first = offload(*words)
-    path = next(path for path in (home / "store" / "buffers").rglob("*") if path.is_file())
+    path = next(path for path in (home / "store" / "buffers").rglob("[!.]*") if path.is_file())
     damage(path, kind)
     again = offload(*words)
     assert (again.returncode, again.stdout) == (0, first.stdout)
-    assert [path for path in (home / "store" / "buffers").rglob("*") if path.is_file()].count(path) == 1
+    assert [path for path in (home / "store" / "buffers").rglob("[!.]*") if path.is_file()].count(path) == 1
     assert offload(*words).stdout == first.stdout
 
 

@@ -54,7 +54,7 @@ def test_lists_and_columns(offload: Offload, work: Path, words: list[str], out: 
     [
         (["--each", "null", "--", "echo"], b"there are null characters between the arguments"),
         (["--", "echo", ":::+", "a"], b":::+ goes along with the list before it"),
-        (["--", "echo", ":::", "a", "b", ":::+", "1"], b"the list after :::+ has 1 arguments"),
+        (["--", "echo", ":::", "a", "b", ":::+", "1"], b"the list after :::+ has 1 argument, and"),
         (["--", "echo", "::::"], b":::: needs the name of a file"),
         (["--", "echo", "::::", "missing"], b":::: missing: No such file"),
         (["--colsep", "(", "--each", "lines", "--", "echo"], b"not a pattern"),
