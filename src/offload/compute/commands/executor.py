@@ -71,13 +71,14 @@ class Job:
         self.outcome = ""
         self.strays: list[str] = []
         self.uses = 0
+        self.claims: Claims | None = None
         self.tries = 0
 
     def again(self) -> None:
         """Let go of what came of it: it is to be run once more."""
         self.execution = self.entry = self.error = None
         self.unrecorded, self.strays = "", []
-        self.claims: Claims | None = None
+        self.let_go()
 
     def let_go(self) -> None:
         """End the claim, where there is one."""

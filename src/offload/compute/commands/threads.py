@@ -113,6 +113,8 @@ class ThreadExecutor(CommandExecutor):
             found = self._claim(job, waits=again)
         except OffloadError as error:
             job.error, found = error, "failed"
+        except Exception as error:  # nobody looks at what a thread of the pool raises
+            job.error, found = OffloadError(f"internal error: {type(error).__name__}: {error}"), "failed"
         if found == "busy":
             self._pool.submit(self._take, job, again=True)
         elif found:
