@@ -246,7 +246,7 @@ def test_which_files_a_worker_needs() -> None:
     assert not found.takes("no_such_module")
     assert list(found.named) == [(Script.__module__, "Script")]
     assert differing(found.named) == ""
-    assert differing({(Script.__module__, "Script"): "0" * 64}).endswith("is another one there")
+    assert differing({(Script.__module__, "Script"): "0" * 64}) == f"{Script.__module__}:Script"
 
 
 def test_files_that_are_others_are_not_imported(tmp_path: Path) -> None:
@@ -268,11 +268,110 @@ def test_files_that_are_others_are_not_imported(tmp_path: Path) -> None:
 
 
 def test_nothing_is_begun_by_what_is_imported() -> None:
+    ask, told = threading.Event(), list[bool]()
+
+    def there_before() -> None:
+        ask.wait()
+        told.append(imported.is_importing())
+
+    before = threading.Thread(target=there_before)
+    before.start()
     with imported.importing():
         assert imported.is_importing()
-        other: list[bool] = []
-        thread = threading.Thread(target=lambda: other.append(imported.is_importing()))
-        thread.start()
-        thread.join()
-        assert other == [False]
+        ask.set()
+        before.join()
+        started = threading.Thread(target=lambda: told.append(imported.is_importing()))
+        started.start()
+        started.join()
+    assert told == [False, True]
     assert not imported.is_importing()
+
+
+STATE = """
+import offload
+
+class Conf:
+    cache = {}
+    seen = []
+    def __init__(self, name): self.name = name
+    def get(self, path):
+        if self.name not in Conf.cache: Conf.cache[self.name] = open(path).read()
+        return Conf.cache[self.name]
+
+COUNT = {"n": 0}
+def inc(x):
+    COUNT["n"] += 1
+    return COUNT["n"] + x
+"""
+
+STATEFUL = """
+import sys, offload, state
+from state import Conf, inc
+
+@offload.task
+def read(conf, file): return conf.get(file)
+@offload.task
+def length(conf):
+    type(conf).seen.append(1)
+    return len(conf.seen)
+@offload.task
+def apply(f, x): return f(x)
+
+if __name__ == "__main__":
+    print(read.submit(Conf("a"), offload.File("conf.txt")).result(), length.submit(Conf("b")).result(),
+        offload.gather([apply.submit(inc, 1000 + i * 10) for i in range(3)]))
+"""
+
+
+def test_state_that_calls_leave_behind_is_not_seen_by_the_next(script: Script, deployment: object) -> None:
+    script.write("state.py", STATE)
+    for number in (5, 6, 7):
+        script.write("conf.txt", f"v{number}")
+        done = script.run(STATEFUL)
+        assert (done.returncode, done.stdout) == (0, f"v{number} 1 [1001, 1011, 1021]\n"), done.stderr
+
+
+def test_a_program_that_exits_where_it_is_imported_ends_no_worker(script: Script, deployment: object) -> None:
+    text = """
+import sys, offload
+if len(sys.argv) != 2: sys.exit("usage: script.py NUMBER")
+@offload.task
+def square(x): return x * x
+if __name__ == "__main__": print(offload.gather(square.map(range(int(sys.argv[1])))))
+"""
+    assert script.output(text, "4") == "[0, 1, 4, 9]\n"
+
+
+def test_a_module_that_begins_calls_in_threads_is_not_imported_by_workers(script: Script, deployment: object) -> None:
+    script.write(
+        "pool.py",
+        """
+from concurrent.futures import ThreadPoolExecutor
+import offload
+@offload.task
+def cube(x): return x ** 3
+def go(i): return cube.submit(i).result()
+with ThreadPoolExecutor(2) as p: TABLE = list(p.map(go, range(20, 23)))
+@offload.task
+def look(i): return TABLE[i % 3] + i
+""",
+    )
+    text = "import pool, offload\nif __name__ == '__main__': print(offload.gather(pool.look.map(range(4))))"
+    assert script.output(text) == "[8000, 9262, 10650, 8003]\n"
+
+
+def test_what_a_module_has_read_while_it_was_imported_is_read_anew(script: Script, deployment: object) -> None:
+    script.write(
+        "conf.py",
+        f"import threading\nLOCK = threading.Lock()\nSETTING = open({str(script.path / 'setting')!r}).read()\n",
+    )
+    text = """
+import conf, offload
+@offload.task
+def f(x):
+    with conf.LOCK: return conf.SETTING + str(x)
+if __name__ == "__main__": print(offload.gather(f.map(range(2))))
+"""
+    for number in (1, 2, 3):
+        script.write("setting", f"s{number}-")
+        assert script.output(text) == f"['s{number}-0', 's{number}-1']\n"

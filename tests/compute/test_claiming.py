@@ -153,6 +153,62 @@ except ValueError:
     assert together(script, text, 3) == ["failed\n", "1\n", "1\n"]
 
 
+def test_a_lock_of_the_users_makes_no_circle(script: Script) -> None:
+    text = """
+LOCK = threading.RLock()
+
+@offload.task(effects="ignore")
+def load(x):
+    with LOCK: return x + 1
+
+@offload.task(effects="ignore")
+def use(x):
+    with LOCK:
+        time.sleep(1)
+        return load(x) * 2
+
+def outside():
+    with LOCK:
+        time.sleep(1)
+        print(load(5))
+
+for first, second in ((lambda: print(use(1)), lambda: load(1)), (outside, lambda: load(5))):
+    threads = [threading.Thread(target=first), threading.Thread(target=second)]
+    threads[0].start()
+    time.sleep(0.5)
+    threads[1].start()
+    for thread in threads: thread.join()
+"""
+    assert together(script, text, 1) == ["4\n6\n"]
+
+
+def test_an_event_loop_does_not_stand_still(script: Script) -> None:
+    text = """
+@offload.task(effects="ignore")
+async def fetch(x):
+    await asyncio.sleep(1.5)
+    return x
+
+@offload.task(effects="ignore")
+def load(x):
+    time.sleep(1)
+    return x + 1
+
+async def later():
+    await asyncio.sleep(0.3)
+    return load(5)
+
+async def main():
+    print(await asyncio.gather(fetch(5), later()))
+
+if sys.argv[1] == "0":
+    print(load(5), asyncio.run(fetch(5)))
+else:
+    asyncio.run(main())
+"""
+    assert sorted(together(script, text, 2)) == ["6 5\n", "[5, 6]\n"]
+
+
 def eventually(what: Callable[[], bool]) -> bool:
     end = time.monotonic() + 30
     while time.monotonic() < end:

@@ -1,7 +1,8 @@
 """Waiting for what another process or thread is computing already, instead of computing it as well.
 
-What runs for a batch never waits: whoever sent the batch holds claims of calls that have not begun, and these may be
-behind the one that would wait. All others wait only for what is going on, so that no circle of waits can come up.
+What runs for a batch, or within another call, never waits: whoever sent the batch holds claims of calls that have not
+begun, and these may be behind the one that would wait; a call may hold a lock of the user's. Nobody waits for long for
+a thread of this process that stands still: it may wait for a lock that the one who waits for it holds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import threading
 import time
 from contextvars import ContextVar
 
+from offload.compute.imported import is_importing
 from offload.storage.claims import UNKNOWN
 
 TYPE_CHECKING = False
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from offload.storage.claims import Claims
 
 TELL_AFTER = 2.0
+STANDSTILL = 10.0
+"""Seconds without any work after which a thread is not waited for."""
+
 SHORTEST, LONGEST = 0.001, 0.05  # between two looks at a claim, in seconds
 
 _mine: ContextVar[tuple[str, ...]] = ContextVar("mine", default=())
@@ -121,6 +126,7 @@ class _Wait:
         self._blocking = blocking
         self._pause = SHORTEST
         self._tell_at: float | None = time.monotonic() + TELL_AFTER
+        self._worked: tuple[float, list[bytes]] = (time.monotonic(), [])
 
     def pause(self) -> float:
         """Return for how many seconds to sleep now."""
@@ -135,7 +141,19 @@ class _Wait:
         if self._tell_at is not None and time.monotonic() > self._tell_at:
             self._tell_at = None
             self._say(told(self._what, holder))
-        return True
+        return not self._blocking or not self._stands_still()
+
+    def _stands_still(self) -> bool:
+        """Tell whether the thread of this process that has the claim has done nothing for some seconds."""
+        thread = self._claims.thread(self._transformation)
+        if thread is None:
+            return False
+        used = _stat(f"self/task/{thread}")[11:13]  # the time that it has had
+        now, known = time.monotonic(), self._worked
+        if used != known[1]:
+            self._worked = now, used
+            return False
+        return now - known[0] > STANDSTILL
 
 
 def told(what: str, holder: int) -> str:
@@ -158,12 +176,12 @@ def may_wait_for(holder: int, transformation: str, blocking: bool = True) -> boo
     """
     from offload.compute.worker import inside
 
-    if transformation in _mine.get() or getattr(_state, "busy", False) or inside():
+    if _mine.get() or getattr(_state, "busy", False) or inside() or is_importing():
         return False
-    if holder == os.getpid():
-        asyncio = sys.modules.get("asyncio")
-        return not blocking or asyncio is None or asyncio._get_running_loop() is None
-    return may_go_on(holder)
+    asyncio = sys.modules.get("asyncio")
+    if blocking and asyncio is not None and asyncio._get_running_loop() is not None:
+        return False
+    return holder == os.getpid() or may_go_on(holder)
 
 
 def may_go_on(holder: int) -> bool:
@@ -186,7 +204,7 @@ def _is_ancestor(process: int) -> bool:
     return False
 
 
-def _stat(process: int) -> list[bytes]:
+def _stat(process: int | str) -> list[bytes]:
     """Return the state of a process, its parent and what follows; nothing where the system does not tell."""
     try:
         with open(f"/proc/{process}/stat", "rb") as file:

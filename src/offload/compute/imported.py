@@ -12,6 +12,7 @@ import importlib
 import os
 import sys
 import threading
+from _thread import get_ident
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -34,13 +35,14 @@ _imported: set[str] = set()  # those that came while a batch was loaded
 _loaded: dict[str, str] = {}  # the checksums of the files that were imported
 _script: tuple[Script, str] | None = None
 _own_main: ModuleType | None = None  # what ``__main__`` was before
+_imports: list[set[int | None]] = []  # the threads that there were when each import under way began
 _same: set[tuple[str, str, str]] = set()  # what was found to be the same here
 _dropped: list[Callable[[], None]] = []
 
 
 def is_importing() -> bool:
-    """Tell whether this thread imports modules of a project for a call: nothing else is to be begun by that."""
-    return getattr(_state, "importing", False)
+    """Tell whether modules of a project are imported for a call, by this thread or by who has started it meanwhile."""
+    return getattr(_state, "importing", False) or any(get_ident() not in there for there in _imports)
 
 
 def when_dropped(function: Callable[[], None]) -> Callable[[], None]:
@@ -99,7 +101,7 @@ def differing(named: dict[tuple[str, str], str]) -> str:
         except (EncodeError, IdentityError, AttributeError):
             same = False
         if not same:
-            return f"{module}:{qualname} is another one there"
+            return f"{module}:{qualname}"
         _same.add((module, qualname, digest))
     return ""
 
@@ -148,10 +150,17 @@ def _own() -> list[tuple[str, ModuleType]]:
     ]
 
 
+def changed(named: dict[tuple[str, str], str]) -> str:
+    """Return which class or function a call has changed, or nothing; it is looked at again before the next call."""
+    for name, digest in named.items():
+        _same.discard((*name, digest))
+    return differing(named)
+
+
 def renew() -> bool:
-    """Let modules that a call has changed make way for new ones, where no other batch uses them."""
+    """Let modules that a call has changed make way for new ones, where there are any and no other batch uses them."""
     with _lock:
-        if _users > 1:
+        if _users > 1 or not _loaded:
             return False
         _drop()
         return True
@@ -240,12 +249,15 @@ def _run(script: Script, main: str) -> None:
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
     """Let nothing be submitted by what is imported."""
-    before, _state.importing = is_importing(), True
+    before, _state.importing = getattr(_state, "importing", False), True
+    threads = {thread.ident for thread in threading.enumerate()} | {get_ident()}
     with _lock:
         there = set(sys.modules)
+        _imports.append(threads)
         try:
             yield
         finally:
+            _imports.remove(threads)
             _state.importing = before
             _imported.update(sys.modules.keys() - there)
 

@@ -257,35 +257,51 @@ def load(
 
 
 _unnamed: dict[str, str] = {}  # functions that are others by their names, and why
+_renewed: set[str] = set()  # functions for which modules were imported anew
 
 
 def _by_name(batch: Batch, where: str, named: dict[tuple[str, str], str]) -> tuple[Loaded | None, str]:
-    """Return a function by its name, or why it cannot be had so."""
+    """Return a function by its name, or why it cannot be had so.
+
+    Where a call has changed what it or its arguments reach, or a file was read while its module was imported, modules
+    are imported anew, once for each function.
+    """
     from offload.compute import imported
 
     known = _functions.get((batch.function, True))
     if known is not None:
-        if known.graph.is_current():
-            other = imported.differing(named)
-            return (None, other) if other else (known, "")
-        if not imported.renew():  # a call has changed what it reaches
-            return None, "another call has changed what it reaches"
+        other = "" if known.graph.is_current() else "a call has changed what it reaches"
+        other = other or imported.differing(named)
+        if not other:
+            return known, ""
+        if not imported.renew():
+            return None, other
     elif (reason := _unnamed.get(batch.function)) is not None:
         return None, reason
+    loaded, reason = _imported(batch, where, named)
+    if loaded is None and batch.function not in _renewed:
+        _renewed.add(batch.function)
+        if imported.renew():
+            loaded, reason = _imported(batch, where, named)
+    if loaded is None:
+        _unnamed[batch.function] = reason
+    else:
+        _functions[batch.function, True] = loaded
+    return loaded, reason
+
+
+def _imported(batch: Batch, where: str, named: dict[tuple[str, str], str]) -> tuple[Loaded | None, str]:
+    from offload.compute import imported
+
     assert batch.payload.by_name is not None
     try:
         imported.prepare(batch.sources, batch.main)
         with imported.importing():
-            known = _loaded(batch, where, batch.payload.by_name, by_name=True)
+            loaded = _loaded(batch, where, batch.payload.by_name, by_name=True)
             other = imported.differing(named)
-            if other:
-                return None, other
-    except Exception as exc:  # whatever modules raise where they are imported
-        reason = exc.message if isinstance(exc, OffloadError) else f"{type(exc).__name__}: {exc}"
-        _unnamed[batch.function] = reason
-        return None, reason
-    _functions[batch.function, True] = known
-    return known, ""
+    except BaseException as exc:  # whatever modules raise where they are imported, sys.exit included
+        return None, exc.message if isinstance(exc, OffloadError) else f"{type(exc).__name__}: {exc}"
+    return (None, f"{other} is another one there") if other else (loaded, "")
 
 
 @when_dropped
@@ -358,10 +374,20 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
     finally:
         _state.busy = nested
     outcome.seconds = time.perf_counter() - began
-    outcome.changed = graph.changed() or (staged.changed(used) if used else None)
+    outcome.changed = graph.changed() or (staged.changed(used) if used else None) or _changed_by(loaded, call)
     outcome.effects = watch.all_seen(graph)
     _keep(outcome, batch, graph, result)
     return outcome
+
+
+def _changed_by(loaded: Loaded, call: Packed) -> str | None:
+    """Return which class or function among the arguments a call has changed: it is this process's own, and no copy."""
+    arguments = call.arguments if isinstance(call, staged.Staged) else call
+    if not loaded.by_name or not isinstance(arguments, Ways):
+        return None
+    from offload.compute import imported
+
+    return imported.changed(arguments.named) or None
 
 
 def _unpacked(call: bytes | Ways | staged.Staged, batch: Batch, by_name: bool) -> tuple[Any, list[File], list[Sent]]:

@@ -38,7 +38,7 @@ class Claims:
     def __init__(self, path: str) -> None:
         self.path = path
         self._descriptor: int | None = None
-        self._held: set[str] = set()
+        self._held: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def take(self, transformation: str) -> bool:
@@ -59,13 +59,13 @@ class Claims:
                 except OSError as error:
                     if error.errno in _HELD:
                         return False
-            self._held.add(transformation)
+            self._held[transformation] = threading.get_native_id()
             return True
 
     def release(self, transformation: str) -> None:
         """End a claim that `take` gave."""
         with self._lock:
-            self._held.discard(transformation)
+            self._held.pop(transformation, None)
             fcntl, file = self._file()
             if fcntl is not None:
                 try:
@@ -97,6 +97,11 @@ class Claims:
                 return None
             return None if kind == fcntl.F_UNLCK else max(process, UNKNOWN)
 
+    def thread(self, transformation: str) -> int | None:
+        """Return the system's id of the thread of this process that has claimed a transformation, or None."""
+        with self._lock:
+            return self._held.get(transformation)
+
     def rest(self) -> None:
         """Close the file while nothing is claimed: an open file keeps its file system from being taken away."""
         with self._lock:
@@ -107,7 +112,7 @@ class Claims:
 
     def forget(self) -> None:
         """Begin anew in a child of this process, to which no lock of its parent belongs."""
-        self._held = set()
+        self._held = {}
         self._lock = threading.Lock()
 
     def _file(self) -> tuple[ModuleType | None, int]:
