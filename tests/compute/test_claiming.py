@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,18 @@ def log(script: Script) -> str:
 
 def together(script: Script, text: str, count: int) -> list[str]:
     """Run a program several times at once; return what each printed."""
-    processes = [script.start(WORK + text, str(n)) for n in range(count)]
+    path = script.write("script.py", WORK + text)  # once: a program that begins must not find it half-written
+    processes = [
+        subprocess.Popen(
+            [sys.executable, path, str(n)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=script.path,
+        )
+        for n in range(count)
+    ]
     outputs = []
     for process in processes:
         with process:
@@ -271,7 +283,7 @@ def test_whom_this_process_was_started_by_is_not_waited_for() -> None:
 def commands(command: Path, count: int, cwd: Path, *words: str) -> list[bytes]:
     processes = [
         subprocess.Popen(
-            [command, "run", *words],
+            [command, "run", "--no-detect", *words],  # else who begins later finds a log, which would be an input
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -312,4 +324,4 @@ def test_a_command_that_runs_itself_is_not_waited_for(home: Path, command: Path,
     (tmp_path / "again.sh").write_text(
         f"[ -e {tmp_path}/once ] || {{ touch {tmp_path}/once; {command} run -- sh again.sh; }}; echo end\n"
     )
-    assert commands(command, 1, tmp_path, "--", "sh", "again.sh") == [b"end\nend\n"]
+    assert commands(command, 1, tmp_path, "--input", "again.sh", "--", "sh", "again.sh") == [b"end\nend\n"]
