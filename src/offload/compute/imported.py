@@ -12,7 +12,6 @@ import importlib
 import os
 import sys
 import threading
-from _thread import get_ident
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -35,14 +34,14 @@ _imported: set[str] = set()  # those that came while a batch was loaded
 _loaded: dict[str, str] = {}  # the checksums of the files that were imported
 _script: tuple[Script, str] | None = None
 _own_main: ModuleType | None = None  # what ``__main__`` was before
-_imports: list[set[int | None]] = []  # the threads that there were when each import under way began
+_imports: list[set[int | None]] = []  # the threads (as the system calls them) that each import under way has found
 _same: set[tuple[str, str, str]] = set()  # what was found to be the same here
 _dropped: list[Callable[[], None]] = []
 
 
 def is_importing() -> bool:
     """Tell whether modules of a project are imported for a call, by this thread or by who has started it meanwhile."""
-    return getattr(_state, "importing", False) or any(get_ident() not in there for there in _imports)
+    return getattr(_state, "importing", False) or any(threading.get_native_id() not in there for there in _imports)
 
 
 def when_dropped(function: Callable[[], None]) -> Callable[[], None]:
@@ -250,7 +249,7 @@ def _run(script: Script, main: str) -> None:
 def importing() -> Iterator[None]:
     """Let nothing be submitted by what is imported."""
     before, _state.importing = getattr(_state, "importing", False), True
-    threads = {thread.ident for thread in threading.enumerate()} | {get_ident()}
+    threads = {thread.native_id for thread in threading.enumerate()} | {threading.get_native_id()}
     with _lock:
         there = set(sys.modules)
         _imports.append(threads)

@@ -153,7 +153,7 @@ def test_the_owner_brings_it_down(ready: Lab, ssh: list[str]) -> None:
         assert refused.returncode == 125
         assert "hpc is down: it was brought down where it is; ask alice@h1" in refused.stderr
     else:  # its last words were not heard
-        assert "ask alice@h1 whether it is still up" in laptop.run("offload status hpc").stdout
+        assert "ask alice@h1 whether it is still up" in laptop.run("offload status hpc").stderr
     left = laptop.run("offload leave hpc")
     assert left.returncode == 0
     assert "goes on" not in left.stderr
