@@ -12,6 +12,7 @@ from offload.compute import imported
 from offload.compute.imported import differing, using
 from offload.compute.sources import Found, Sources, checksum_of, found_at
 from tests.compute.conftest import Script
+from tests.conftest import Offload
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("home")]
 
@@ -375,3 +376,29 @@ if __name__ == "__main__": print(offload.gather(f.map(range(2))))
     for number in (1, 2, 3):
         script.write("setting", f"s{number}-")
         assert script.output(text) == f"['s{number}-0', 's{number}-1']\n"
+
+
+def test_state_that_other_threads_of_a_worker_change_refuses_no_call(script: Script, offload: Offload) -> None:
+    script.write(
+        "lib.py",
+        """
+import threading, time
+LOCK = threading.Lock()
+CACHE = {}
+def f(n):
+    time.sleep(0.1 + n % 3 * 0.1)
+    with LOCK:
+        CACHE[n] = n
+    return n + 1
+""",
+    )
+    text = "import offload, lib\nif __name__ == '__main__': print(offload.gather(offload.task(lib.f).map(range(20))))"
+    assert offload("up", "--name", "two", "--workers", "1", "--threads", "2").returncode == 0
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OFFLOAD_DEPLOYMENT", "two")
+            done = script.run(text)
+    finally:
+        assert offload("down", "two").returncode == 0
+    assert (done.returncode, done.stdout) == (0, f"{list(range(1, 21))}\n"), done.stderr
+    assert "not recorded" in done.stderr

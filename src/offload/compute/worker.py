@@ -275,7 +275,8 @@ def _by_name(batch: Batch, where: str, named: dict[tuple[str, str], str]) -> tup
         if not other:
             return known, ""
         if not imported.renew():
-            return None, other
+            # Other threads work with it. What can go by name only runs as it is, and is not recorded.
+            return (known, "") if any(way.by_value is None for way in batch.ways) else (None, other)
     elif (reason := _unnamed.get(batch.function)) is not None:
         return None, reason
     loaded, reason = _imported(batch, where, named)
