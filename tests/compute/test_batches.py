@@ -94,7 +94,7 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
 
 def _with(engine: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     batcher = Batcher(lambda: engine)
-    monkeypatch.setattr(submission, "_runners", {None: batcher})
+    monkeypatch.setattr(submission, "_dispatchers", {None: batcher})
     yield engine
     batcher.close()
 
@@ -218,7 +218,7 @@ def test_cancelled_before_it_begins(log: Log, manual: Manual) -> None:
     with manual.arrived:
         manual.arrived.wait_for(lambda: len(manual.sent) >= 3, 10)
     assert not futures[0].cancel()
-    submission._runners = {}  # the rest is left alone
+    submission._dispatchers = {}  # the rest is left alone
 
 
 def test_a_late_duplicate_that_is_cancelled(log: Log, manual: Manual) -> None:
@@ -266,7 +266,7 @@ def test_a_lost_engine_is_replaced(log: Log, monkeypatch: pytest.MonkeyPatch) ->
         return started[-1]
 
     batcher = Batcher(start)
-    monkeypatch.setattr(submission, "_runners", {None: batcher})
+    monkeypatch.setattr(submission, "_dispatchers", {None: batcher})
     futures = add.map([log.path] * 6, range(6))
     in_flight = [engines[0].next() for _ in range(4)]
     for _, sent in in_flight:
@@ -287,7 +287,7 @@ def test_an_engine_that_does_not_start(log: Log, monkeypatch: pytest.MonkeyPatch
         raise OffloadError("the local Dask cluster did not start: no memory", "close something")
 
     batcher = Batcher(start)
-    monkeypatch.setattr(submission, "_runners", {None: batcher})
+    monkeypatch.setattr(submission, "_dispatchers", {None: batcher})
     futures = add.map([log.path] * 5, range(5))
     for future in futures:
         with pytest.raises(OffloadError, match="did not start: no memory"):
@@ -307,7 +307,7 @@ def test_a_function_that_cannot_be_sent(log: Log, inline: Engine) -> None:
     holder.lock = lock  # type: ignore[attr-defined]
     with pytest.raises(OffloadError):
         offload.task(lambda: lock).submit()
-    assert submission.runner(session.current()).unfinished(1) == 0
+    assert submission.dispatcher(session.current()).unfinished(1) == 0
 
 
 def test_outcomes_of_all_kinds(log: Log, inline: Engine) -> None:

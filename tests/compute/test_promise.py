@@ -23,7 +23,7 @@ from offload.errors import NotRecordedWarning, UsageError
 def inline(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Calls run in this process, in the batcher's thread."""
     batcher = Batcher(InlineEngine)
-    monkeypatch.setattr(submission, "_runners", {None: batcher})
+    monkeypatch.setattr(submission, "_dispatchers", {None: batcher})
     yield
     assert batcher.unfinished(10) == 0
     batcher.close()

@@ -189,7 +189,7 @@ def test_gather_with_a_failure_cancels_the_rest(log: Log) -> None:
     with pytest.raises(ValueError, match="on purpose"):
         offload.gather(futures)
     assert sum(f.cancelled() for f in futures) > 100
-    assert submission.runner(session.current()).unfinished(30) == 0
+    assert submission.dispatcher(session.current()).unfinished(30) == 0
     assert log.runs < 100
 
 

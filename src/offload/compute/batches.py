@@ -13,6 +13,7 @@ from typing import Any
 
 from offload.compute.calls import Call
 from offload.compute.claiming import LONGEST, TELL_AFTER, may_go_on, never_wait, tell, told
+from offload.compute.dispatcher import Dispatcher
 from offload.compute.engine import Engine, EngineLostError, WorkerLostError
 from offload.compute.futures import Future
 from offload.compute.lanes import Lane, Work
@@ -20,7 +21,6 @@ from offload.compute.outcome import Outcome
 from offload.compute.raised import CarriedError
 from offload.compute.recording import record
 from offload.compute.resources import Resources
-from offload.compute.runner import Runner
 from offload.compute.session import Session
 from offload.compute.shipped import ShippedFunction, Ways
 from offload.compute.worker import Batch, Packed
@@ -35,7 +35,7 @@ UNKNOWN_SECONDS = 0.5  # what a call may take of which nothing is known yet; Das
 LARGEST_BYTES = 4 * 1024 * 1024
 
 
-class Batcher(Runner):
+class Batcher(Dispatcher):
     """Sends work to an engine in batches, from a thread of its own.
 
     Parameters

@@ -15,12 +15,12 @@ from typing import Any
 
 from offload.compute.batches import Batcher
 from offload.compute.choices import Choice, innermost
+from offload.compute.dispatcher import Dispatcher
 from offload.compute.effects.telling import tell_reached
 from offload.compute.engine import Engine, InlineEngine
 from offload.compute.futures import Future
 from offload.compute.imported import is_importing
 from offload.compute.places import Place, Registry
-from offload.compute.runner import Runner
 from offload.compute.session import Session, current, session_there
 from offload.compute.shipped import OwnFunction
 from offload.compute.switch import is_off
@@ -37,9 +37,9 @@ ATTEMPTS = 5
 MANY = 1000
 
 _lock = threading.Lock()
-_runners: dict[str | Choice | None, Runner] = {}
+_dispatchers: dict[str | Choice | None, Dispatcher] = {}
 _registered = False
-_dependents = 0  # calls that wait for the results of others, and are no runner's yet
+_dependents = 0  # calls that wait for the results of others, and are no dispatcher's yet
 _begun = threading.Condition()
 
 
@@ -139,7 +139,7 @@ def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[
             nested.add(session, OwnFunction(graph, task.payload(), watched=task.watched), missing)
             nested.run()
         else:
-            chosen = runner(session)
+            chosen = dispatcher(session)
             for modules in {call.modules for call, _ in missing}:
                 function = OwnFunction(graph, task.payload(), modules, task.watched, task.reached())
                 function.resources = task.resources
@@ -212,7 +212,7 @@ def _resume(task: Task, future: Future[Any], args: tuple[Any, ...], kwargs: dict
             future.set_exception(exc)
 
 
-def runner(session: Session) -> Runner:
+def dispatcher(session: Session) -> Dispatcher:
     """Return where this process's calls go now: the active deployment, or else a cluster of its own.
 
     Raises
@@ -235,13 +235,13 @@ def runner(session: Session) -> Runner:
             threading._register_atexit(shutdown)  # type: ignore[attr-defined]
             os.register_at_fork(after_in_child=_leave)
             _registered = True
-        found = _runners.get(key)
+        found = _dispatchers.get(key)
         if found is None:
-            found = _runners[key] = _new_runner(key, place)
+            found = _dispatchers[key] = _new_dispatcher(key, place)
         return found
 
 
-def _new_runner(key: str | Choice | None, place: Place | None) -> Runner:
+def _new_dispatcher(key: str | Choice | None, place: Place | None) -> Dispatcher:
     if isinstance(key, Choice):
         return Batcher(key.engine)
     return Batcher(_start_cluster) if place is None else _jobs_of(place)
@@ -255,7 +255,7 @@ def _start_cluster() -> Engine:
         return LocalCluster()
 
 
-def _jobs_of(place: Place) -> Runner:
+def _jobs_of(place: Place) -> Dispatcher:
     from offload.compute.deployed import connect
     from offload.compute.jobs.client import Jobs
     from offload.compute.waiting import patience_for
@@ -266,18 +266,18 @@ def _jobs_of(place: Place) -> Runner:
 
 
 def _leave() -> None:
-    """In a child of this process: the runners, their threads and their clusters are the parent's."""
-    global _runners, _lock, _dependents, _begun
-    left, _runners, _lock = _runners, {}, threading.Lock()
+    """In a child of this process: the dispatchers, their threads and their clusters are the parent's."""
+    global _dispatchers, _lock, _dependents, _begun
+    left, _dispatchers, _lock = _dispatchers, {}, threading.Lock()
     _dependents, _begun = 0, threading.Condition()
     for each in left.values():
         each.leave()
 
 
 def give_up(key: str | Choice | None, error: Exception) -> None:
-    """End the runner of a deployment that goes away; the calls that it has not done fail with the error."""
+    """End the dispatcher of a deployment that goes away; the calls that it has not done fail with the error."""
     with _lock:
-        found = _runners.pop(key, None)
+        found = _dispatchers.pop(key, None)
     if found is not None:
         found.give_up(error)
 
@@ -288,12 +288,12 @@ def shutdown() -> None:
     There is no deadline: the calls may take days, and who wants an end to it presses Ctrl-C. After a Ctrl-C that has
     ended the program, nothing is waited for.
     """
-    global _runners
+    global _dispatchers
     interrupted = _ended_by_interrupt()
     if not interrupted:
         interrupted = not _all_begun()
     with _lock:
-        ending, _runners = _runners, {}
+        ending, _dispatchers = _dispatchers, {}
     for each in ending.values():
         try:
             left = 0 if interrupted else each.unfinished(NOTE_AFTER)

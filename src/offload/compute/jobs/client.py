@@ -13,12 +13,12 @@ from typing import Any
 
 from offload.compute import staged
 from offload.compute.calls import Call, where
+from offload.compute.dispatcher import Dispatcher
 from offload.compute.effects.telling import tell_once
 from offload.compute.futures import Future
 from offload.compute.jobs.messages import Delivery, SentCall, Submission, dump, load
 from offload.compute.jobs.watch import Watch, is_awaited
 from offload.compute.progress import tell
-from offload.compute.runner import Runner
 from offload.compute.session import Session
 from offload.compute.shipped import OwnFunction, ShippedFunction
 from offload.errors import BasketGoneError, EncodeError, NotRecordedWarning, OffloadError, StorageError
@@ -34,7 +34,7 @@ Connect = Callable[[], Client]
 Why = Callable[[int], str]
 
 
-class Jobs(Runner):
+class Jobs(Dispatcher):
     """A client of a job service.
 
     Parameters

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from offload.compute.shipped import ShippedFunction
 
 
-class Runner(ABC):
+class Dispatcher(ABC):
     """Takes on calls, and sets their futures when they have ended."""
 
     @abstractmethod
