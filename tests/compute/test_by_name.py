@@ -402,3 +402,23 @@ def f(n):
         assert offload("down", "two").returncode == 0
     assert (done.returncode, done.stdout) == (0, f"{list(range(1, 21))}\n"), done.stderr
     assert "not recorded" in done.stderr
+
+
+def test_arguments_that_are_others_there_leave_the_function_its_name(script: Script, deployment: object) -> None:
+    script.write(
+        "lib.py",
+        "import contextvars\nDEPTH = contextvars.ContextVar('depth', default=3)\n"
+        "class Own: pass\ndef f(x): return DEPTH.get()\n",
+    )
+    text = """
+import offload, lib
+f = offload.task(lib.f)
+if __name__ == "__main__":
+    lib.Own.added = 5
+    try:
+        print(f.submit(lib.Own()).result())
+    except offload.OffloadError as error:
+        print("Own is another one there" in str(error))
+    print(f.submit(1).result())
+"""
+    assert script.output(text) == "True\n3\n"

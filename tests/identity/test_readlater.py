@@ -118,3 +118,10 @@ def test_another_file_where_the_call_runs(folder: Path, monkeypatch: pytest.Monk
     fill(folder, 2)
     with pytest.raises(EncodeError, match=r"x\.csv, which an argument is made of, is not the same where the call runs"):
         pickle.loads(arguments)
+
+
+def test_a_class_that_says_no_module_is_not_asked_for_paths() -> None:
+    sympy = pytest.importorskip("sympy")
+    sums = [sympy.Function("f")(sympy.Symbol("x")) + n for n in (1, 1, 2)]
+    one, same, other = map(identify, sums)
+    assert one == same != other

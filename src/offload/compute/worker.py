@@ -280,7 +280,7 @@ def _by_name(batch: Batch, where: str, named: dict[tuple[str, str], str]) -> tup
     elif (reason := _unnamed.get(batch.function)) is not None:
         return None, reason
     loaded, reason = _imported(batch, where, named)
-    if loaded is None and batch.function not in _renewed:
+    if reason and batch.function not in _renewed:
         _renewed.add(batch.function)
         if imported.renew():
             loaded, reason = _imported(batch, where, named)
@@ -288,10 +288,11 @@ def _by_name(batch: Batch, where: str, named: dict[tuple[str, str], str]) -> tup
         _unnamed[batch.function] = reason
     else:
         _functions[batch.function, True] = loaded
-    return loaded, reason
+    return (None if reason else loaded), reason
 
 
 def _imported(batch: Batch, where: str, named: dict[tuple[str, str], str]) -> tuple[Loaded | None, str]:
+    """Return a function by its name, and why this batch cannot have it so, which may be due to its arguments."""
     from offload.compute import imported
 
     assert batch.payload.by_name is not None
@@ -302,7 +303,7 @@ def _imported(batch: Batch, where: str, named: dict[tuple[str, str], str]) -> tu
             other = imported.differing(named)
     except BaseException as exc:  # whatever modules raise where they are imported, sys.exit included
         return None, exc.message if isinstance(exc, OffloadError) else f"{type(exc).__name__}: {exc}"
-    return (None, f"{other} is another one there") if other else (loaded, "")
+    return loaded, f"{other} is another one there" if other else ""
 
 
 @when_dropped

@@ -60,7 +60,7 @@ def _texts(part: Any, depth: int = _DEPTH) -> Iterator[str]:
         yield part
     elif isinstance(part, bytes):
         yield from _texts_in(part)
-    elif type(part).__module__.partition(".")[0] == "pathlib":
+    elif str(type(part).__module__).partition(".")[0] == "pathlib":
         yield str(part)
     elif isinstance(part, dict):
         for pair in part.items() if depth else ():
