@@ -53,12 +53,39 @@ def test_runs_are_listed_newest_first_and_recalls_are_none(offload: Offload) -> 
     offload("run", "--", "echo", "second")
     offload("run", "--", "echo", "first")
     lines = offload("history").stdout.decode().splitlines()
-    assert lines[0].split() == ["STARTED", "TOOK", "KIND", "OUTCOME", "CHECKSUM", "WHAT"]
+    assert lines[0].split() == ["STARTED", "TOOK", "CPU", "MEMORY", "KIND", "OUTCOME", "CHECKSUM", "WHAT"]
     assert [line.split("  ")[-1] for line in lines[1:]] == ["echo second", "echo first"]
     assert len({line.index("echo") for line in lines[1:]}) == 1
     newest = runs(offload)[0]
     assert newest["transformation"][:12] in lines[1]
     assert "command  recorded" in lines[1]
+
+
+GREEDY = "held = bytearray(90_000_000); print(sum(range(2_000_000)))"
+
+
+def test_what_commands_used(inside: Inside, offload: Offload, tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("1\n2\n")
+    inside("run", "--", sys.executable, "-c", GREEDY, cwd=tmp_path)
+    offload("run", "--each", str(tmp_path / "list"), "--", sys.executable, "-c", GREEDY)
+    inside("run", "--", sys.executable, "-c", GREEDY + "; exit(3)", cwd=tmp_path)
+    [failure] = json.loads(inside("history", "--failed", "--json").stdout)
+    found = [*runs(inside), failure]
+    assert len(found) == 4
+    for one in found:
+        assert 0 < one["cpu_seconds"] < 60
+        assert 90_000_000 < one["peak_memory_bytes"] < 2_000_000_000
+    first = found[2]["transformation"]
+    [run] = json.loads(inside("history", first, "--json").stdout)["runs"]
+    assert run["peak_memory_bytes"] == found[2]["peak_memory_bytes"]
+    for words in (["history"], ["history", first], ["history", "--failed"]):
+        lines = inside(*words).stdout.decode().splitlines()
+        assert any({"CPU", "MEMORY"} <= set(line.split()) for line in lines)
+        assert any(" MB " in line for line in lines)
+    told = f"s of processor time, and at most {found[2]['peak_memory_bytes'] / 1e6:.1f} MB of memory"
+    assert told in inside("why", first).stdout.decode()
+    assert told in inside("why", "--", sys.executable, "-c", GREEDY, cwd=tmp_path).stdout.decode()
+    assert json.loads(inside("why", "--json", first).stdout)["used"]["cpu_seconds"] == found[2]["cpu_seconds"]
 
 
 def test_calls_show_their_arguments(inside: Inside, tmp_path: Path) -> None:
@@ -242,7 +269,7 @@ def test_what_failed_is_asked_for(inside: Inside, tmp_path: Path, home: Path) ->
         os.path.realpath(tmp_path),
     )
     lines = inside("history", "--failed").stdout.decode().splitlines()
-    assert lines[0].split() == ["STARTED", "TOOK", "EXIT", "WHAT", "LAST", "WORDS"]
+    assert lines[0].split() == ["STARTED", "TOOK", "CPU", "MEMORY", "EXIT", "WHAT", "LAST", "WORDS"]
     assert lines[-1].endswith("the reason")
     assert failures(inside, "--command", "true") == failures(inside, "--label", "tr*") == [missing]
     assert failures(inside, "--text", "FIRST", "--since", "1h", "-n", "1") == [first]

@@ -158,7 +158,7 @@ def test_json(project: Project) -> None:
     told = json.loads(json.dumps(offload.why(work, 5).as_dict()))
     assert told["hit"] is False
     assert told["differences"] == [{"part": "argument x", "before": "2", "after": "5", "detail": None}]
-    assert set(told) == {"hit", "label", "transformation", "consists_of", "nearest", "differences", "reason"}
+    assert set(told) == {"hit", "label", "transformation", "consists_of", "nearest", "differences", "reason", "used"}
 
 
 def test_methods(log: Log) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from offload.cli.output import duration
-from offload.cli.quantities import moment_text, size_text
+from offload.cli.quantities import moment_text, size_text, used_texts
 from offload.cli.tables import write_line, write_pairs, write_table
 from offload.identity.decoding import decode
 
@@ -84,14 +84,17 @@ def write_details(document: Document) -> None:
     )
     if document["runs"]:
         write_line("")
-        header = ("STARTED", "TOOK", "OUTCOME", "RESULT", "HOST", "USER", "PYTHON", "OFFLOAD", "DIRECTORY")
-        write_table(header, [_row(run, run["details"]) for run in document["runs"]])
+        what = ("OUTCOME", "RESULT", "HOST", "USER", "PYTHON", "OFFLOAD", "DIRECTORY")
+        write_table(
+            ("STARTED", "TOOK", "CPU", "MEMORY", *what), [_row(run, run["details"]) for run in document["runs"]]
+        )
 
 
 def _row(run: Document, details: Document) -> tuple[str, ...]:
     return (
         moment_text(run["started"]),
         duration(run["seconds"]),
+        *used_texts(run),
         run["outcome"] + (", forgotten" if run["forgotten"] else ""),
         run["result"][:12],
         *(str(details.get(name, "")) for name in ("host", "user", "python", "offload", "directory")),

@@ -8,6 +8,7 @@ from offload.cli.output import print_line, report_json, say
 from offload.compute.commands.request import quote
 from offload.compute.commands.why import describe
 from offload.compute.commands.why import explain as reasons
+from offload.compute.used import used_text
 from offload.identity.commands import ENVIRONMENT
 from offload.notices import counted
 
@@ -48,7 +49,9 @@ def why_lines(why: dict[str, object], whole: bool) -> list[str]:
         Whether to list the differences.
     """
     lines = [f"{'would be recalled' if why['recalled'] else 'would be computed'}: {why['reason']}"]
-    nearest, differences = why.get("nearest"), why.get("differences")
+    used, nearest, differences = why.get("used"), why.get("nearest"), why.get("differences")
+    if whole and isinstance(used, dict) and (text := used_text(used)):
+        lines.append(text)
     if whole and isinstance(nearest, dict) and isinstance(differences, list):
         moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(nearest["time"]))
         lines.append(f"the nearest is {nearest['transformation'][:12]} of {moment}: {nearest['command']}")

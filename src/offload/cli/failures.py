@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from offload.cli.filters import Filters
 from offload.cli.output import duration, say
-from offload.cli.quantities import moment_text
+from offload.cli.quantities import moment_text, used_texts
 from offload.cli.tables import write_json, write_table
 from offload.errors import UsageError
 
@@ -27,7 +27,9 @@ def show_failures(home: str, filters: Filters, limit: int, as_json: bool) -> Non
     if as_json:
         write_json(found)
     elif found:
-        write_table(("STARTED", "TOOK", "EXIT", "WHAT", "LAST WORDS"), [_row(failure) for failure in found])
+        write_table(
+            ("STARTED", "TOOK", "CPU", "MEMORY", "EXIT", "WHAT", "LAST WORDS"), [_row(failure) for failure in found]
+        )
     else:
         say("no such failures" if filters else "no failures")
 
@@ -51,6 +53,7 @@ def _row(failure: dict[str, Any]) -> tuple[str, ...]:
     return (
         moment_text(failure["started"]),
         duration(failure["seconds"]),
+        *used_texts(failure),
         "-" if failure["exit_code"] is None else str(failure["exit_code"]),
         label if len(label) <= MOST_SHOWN else label[: MOST_SHOWN - 3] + "...",
         failure["last_words"],

@@ -9,8 +9,9 @@ import click
 from offload.cli.arguments import complete_transformation, find_transformation, json_option
 from offload.cli.filters import Filters, filter_options
 from offload.cli.output import duration, say
-from offload.cli.quantities import moment_text
+from offload.cli.quantities import moment_text, used_texts
 from offload.cli.tables import write_json, write_table
+from offload.compute.used import used_by
 from offload.errors import UsageError
 
 TYPE_CHECKING = False
@@ -74,15 +75,15 @@ def history(transformation: str | None, limit: int, failed: bool, as_json: bool,
     if as_json:
         write_json([run_document(run) for run in runs])
     elif runs:
-        header = ("STARTED", "TOOK", "KIND", "OUTCOME", "CHECKSUM", "WHAT")
+        header = ("STARTED", "TOOK", "CPU", "MEMORY", "KIND", "OUTCOME", "CHECKSUM", "WHAT")
         write_table(header, [_row(run) for run in runs])
     else:
         say("no such runs" if filters else "no runs")
 
 
 def run_document(run: Run) -> dict[str, object]:
-    """Return a run, without its details, as plain values."""
-    return {name: getattr(run, name) for name in run.__slots__ if name != "details"}
+    """Return a run, with what it used of its details, as plain values."""
+    return {**{name: getattr(run, name) for name in run.__slots__ if name != "details"}, **used_by(run)}
 
 
 def _row(run: Run) -> tuple[str, ...]:
@@ -90,6 +91,7 @@ def _row(run: Run) -> tuple[str, ...]:
     return (
         moment_text(run.started),
         duration(run.seconds),
+        *used_texts(used_by(run)),
         run.kind,
         outcome,
         run.transformation[:12],

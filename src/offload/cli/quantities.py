@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 import time
 
+from offload.cli.output import duration
 from offload.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 FEWEST_DIGITS = 6
 """So many digits of a checksum have to be given, so that a slip of the hand names nothing."""
@@ -32,6 +38,18 @@ def size_text(count: int) -> str:
         if value < 999.95 or unit == "PB":
             break
     return f"{value:,.1f} {unit}"
+
+
+def used_texts(used: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the processor time and the peak memory of a run for people; a dash for what is not known.
+
+    Examples
+    --------
+    >>> used_texts({"cpu_seconds": 1.25, "peak_memory_bytes": 9_500_000}), used_texts({})
+    (('1.2 s', '9.5 MB'), ('-', '-'))
+    """
+    seconds, size = used.get("cpu_seconds"), used.get("peak_memory_bytes")
+    return "-" if seconds is None else duration(seconds), "-" if size is None else size_text(size)
 
 
 def parse_size(text: str) -> int:

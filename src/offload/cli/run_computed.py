@@ -104,6 +104,8 @@ def report_computed(
                 "reason": reason,
                 "exit_code": code,
                 "seconds": execution.seconds,
+                "cpu_seconds": execution.cpu_seconds,
+                "peak_memory_bytes": execution.peak_memory_bytes,
                 "started": execution.started,
                 "missing_inputs": hints,
                 "strays": computed.strays,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from offload.compute.used import used_text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from collections.abc import Mapping, Sequence
 
 MOST_LINES = 200
 """Lines of a diff that the text shows."""
@@ -67,9 +68,12 @@ class Explanation:
         From that run.
     reason : str
         Why it is a hit or a miss.
+    used : dict
+        What its last run used: ``seconds``, ``cpu_seconds`` and ``peak_memory_bytes``, each None where that is not
+        known; empty where there was none.
     """
 
-    __slots__ = ("consists_of", "differences", "hit", "label", "nearest", "reason", "transformation")
+    __slots__ = ("consists_of", "differences", "hit", "label", "nearest", "reason", "transformation", "used")
 
     def __init__(
         self,
@@ -80,6 +84,7 @@ class Explanation:
         nearest: str | None = None,
         differences: Sequence[Difference] = (),
         reason: str = "",
+        used: Mapping[str, float | int | None] | None = None,
     ) -> None:
         self.hit = hit
         self.label = label
@@ -88,11 +93,13 @@ class Explanation:
         self.nearest = nearest
         self.differences = list(differences)
         self.reason = reason
+        self.used = dict(used or {})
 
     def text(self) -> str:
         """Return the answer for a terminal."""
         lines = [f"{'hit' if self.hit else 'miss'}: {self.label} ({self.transformation[:16]})"]
         lines += [self.reason] if self.reason else []
+        lines += [text] if (text := used_text(self.used)) else []
         lines += [f"  {line}" for line in self.consists_of]
         if self.nearest is not None:
             lines.append(f"the nearest other run is {self.nearest[:16]}; different here:")
@@ -111,4 +118,5 @@ class Explanation:
             "nearest": self.nearest,
             "differences": [d.as_dict() for d in self.differences],
             "reason": self.reason,
+            "used": self.used,
         }

@@ -21,6 +21,8 @@ class Outcome:
         What the call raised.
     started, seconds : float
         Unix time, and how long the function ran.
+    cpu_seconds, peak_memory_bytes : float, int or None
+        What it used, as far as that is known.
     changed : str or None
         What of all that the function reaches was changed while it ran, so that nothing is to be recorded.
     difference : str or None
@@ -32,7 +34,8 @@ class Outcome:
     """
 
     __slots__ = (
-        "buffer", "changed", "checksum", "difference", "effects", "error", "seconds", "started", "unrecorded",
+        "buffer", "changed", "checksum", "cpu_seconds", "difference", "effects", "error", "peak_memory_bytes",
+        "seconds", "started", "unrecorded",
     )  # fmt: skip
 
     def __init__(self, started: float) -> None:
@@ -45,6 +48,8 @@ class Outcome:
         self.unrecorded: str | None = None
         self.started = started
         self.seconds = 0.0
+        self.cpu_seconds: float | None = None
+        self.peak_memory_bytes: int | None = None
 
     def fail(self, error: BaseException) -> None:
         """Note what was raised, with the place where it was raised."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 from offload.compute.calls import where
+from offload.compute.used import used
 from offload.errors import EncodeError, NotRecordedWarning, OffloadError, StorageError
 from offload.notices import users_level
 
@@ -67,7 +68,8 @@ def record(session: Session, explain: Callable[[Session], str], done: list[tuple
         small = [outcome.buffer for call, outcome in done if outcome.buffer is not None and not call.scratch]
         session.store.put(small)
         parts, place = explain(session), where()
-        session.record([call.entry(o.checksum or "", o.started, o.seconds, place, parts) for call, o in done])
+        entries = [call.entry(o.checksum or "", o.started, o.seconds, {**place, **used(o)}, parts) for call, o in done]
+        session.record(entries)
     except (StorageError, EncodeError) as exc:
         text = f"results are returned but not recorded: {exc}"
         for _, outcome in done:

@@ -10,6 +10,7 @@ from offload.compute.explanation import Difference, Explanation
 from offload.compute.session import Session, current
 from offload.compute.shown import summary
 from offload.compute.tasks import MethodTask, Task
+from offload.compute.used import last_used
 from offload.errors import NotFoundError, UsageError
 from offload.identity.decoding import decode
 from offload.identity.settings import shown_setting, title_of
@@ -143,7 +144,8 @@ def _explain(session: Session, label: str, transformation: str, hit: bool, here:
             best = other.checksum, differences
     nearest, differences = best if best is not None else (None, [])
     reason = _reason(session, transformation, hit, best is not None)
-    return Explanation(hit, label, transformation, here.consists_of(), nearest, differences, reason)
+    used = last_used(session, transformation)
+    return Explanation(hit, label, transformation, here.consists_of(), nearest, differences, reason, used)
 
 
 def _candidates(session: Session, label: str, but: str) -> list[Transformation]:

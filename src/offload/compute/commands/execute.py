@@ -7,6 +7,7 @@ import signal
 import time
 
 from offload.compute.commands.guardian import guardian
+from offload.compute.commands.process import Process
 from offload.compute.commands.programs import NotExecutableError, search_path
 from offload.compute.commands.sessions import is_alive, send
 from offload.identity.commands import ENVIRONMENT
@@ -75,7 +76,7 @@ def start(
     stdout: Stream,
     stderr: Stream,
     search: str | None = None,
-) -> Popen[bytes]:
+) -> Process:
     """Start a command in its prepared scratch directory, as the leader of a session.
 
     That ends should this process be killed.
@@ -105,13 +106,13 @@ def start(
     return process
 
 
-def _popen(argv: Sequence[str], **options: Any) -> Popen[bytes]:
+def _popen(argv: Sequence[str], **options: Any) -> Process:
     import subprocess
 
     from offload.compute.commands.copying import no_fork
 
     with no_fork:
-        return subprocess.Popen(argv, **options)
+        return Process(subprocess.Popen(argv, **options))
 
 
 def _start_error(name: str, executable: str, error: OSError) -> OffloadError:
@@ -142,7 +143,7 @@ def exit_code(returncode: int) -> int:
 
 
 def end_group(
-    process: Popen[bytes],
+    process: Process | Popen[bytes],
     steps: Sequence[tuple[signal.Signals, float]] = (
         (signal.SIGINT, TERM_AFTER),
         (signal.SIGTERM, KILL_AFTER),
@@ -154,7 +155,7 @@ def end_group(
 
     Parameters
     ----------
-    process : Popen
+    process : Process or Popen
         The session's leader; it may have ended already.
     steps : sequence of (signal, float)
         What to send, and how many seconds to wait then.
@@ -181,13 +182,13 @@ class Limit:
 
     Parameters
     ----------
-    process : Popen
+    process : Process
         The command, which has just been started.
     seconds : float, optional
         How long it has; None for ever.
     """
 
-    def __init__(self, process: Popen[bytes], seconds: float | None) -> None:
+    def __init__(self, process: Process, seconds: float | None) -> None:
         from threading import Timer
 
         self._process = process
@@ -211,6 +212,6 @@ class Limit:
         return TIMED_OUT if self._reached else code
 
 
-def end_quickly(process: Popen[bytes]) -> None:
+def end_quickly(process: Process) -> None:
     """End what a command left running in its session."""
     end_group(process, ((signal.SIGTERM, 1.0), (signal.SIGKILL, LAST_WAIT)))

@@ -25,9 +25,9 @@ from offload.compute.commands.stage import Stager, depth_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from subprocess import Popen
 
     from offload.compute.commands.plan import Plan
+    from offload.compute.commands.process import Process
     from offload.compute.commands.pump import Sink
     from offload.compute.commands.stage import Copy, Scratch
 
@@ -49,7 +49,10 @@ class Execution:
         What it wrote.
     """
 
-    __slots__ = ("exit_code", "refused", "seconds", "started", "stderr", "stdout", "unrecordable")
+    __slots__ = (
+        "cpu_seconds", "exit_code", "peak_memory_bytes", "refused", "seconds", "started", "stderr", "stdout",
+        "unrecordable",
+    )  # fmt: skip
 
     def __init__(self, exit_code: int, started: float, seconds: float, stdout: Spool, stderr: Spool) -> None:
         self.exit_code = exit_code
@@ -57,6 +60,10 @@ class Execution:
         self.seconds = seconds
         self.stdout = stdout
         self.stderr = stderr
+        self.cpu_seconds: float | None = None
+        """Processor time that it used, with the processes that it waited for; None where that is not known."""
+        self.peak_memory_bytes: int | None = None
+        """The most memory that one of them held."""
         self.unrecordable = ""
         """Why the run says nothing about what another run would give; empty when it does."""
         self.refused = False
@@ -128,6 +135,7 @@ def execute(
         if running is not None:
             running.remove(process)
     result = Execution(code, started, seconds, *spools)
+    result.cpu_seconds, result.peak_memory_bytes = process.cpu_seconds, process.peak_memory_bytes
     result.refused = pump.refused
     if pump.refused:
         result.unrecordable = "its output was not taken to the end"
@@ -142,7 +150,7 @@ def execute(
     return result
 
 
-def settle(process: Popen[bytes], say: Callable[[str], None]) -> bool:
+def settle(process: Process, say: Callable[[str], None]) -> bool:
     """Let what an ended command left in its session come to its end, for a moment; then end it.
 
     Returns
@@ -171,16 +179,16 @@ class Running:
         from threading import Lock
 
         self._lock = Lock()
-        self._processes: set[Popen[bytes]] = set()
+        self._processes: set[Process] = set()
         self.stopping = False
 
-    def add(self, process: Popen[bytes]) -> bool:
+    def add(self, process: Process) -> bool:
         """Add a process; False when everything is to stop, and the process has to be ended by the caller."""
         with self._lock:
             self._processes.add(process)
             return not self.stopping
 
-    def remove(self, process: Popen[bytes]) -> None:
+    def remove(self, process: Process) -> None:
         """Take out a process that has ended."""
         with self._lock:
             self._processes.discard(process)
@@ -235,6 +243,7 @@ def execute_aside(plan: Plan, scratch: Scratch, running: Running, place: str) ->
     if running.stopping:
         return None
     result = Execution(code, started, seconds, adopt(out), adopt(err))
+    result.cpu_seconds, result.peak_memory_bytes = process.cpu_seconds, process.peak_memory_bytes
     if not whole:
         result.unrecordable = LEFTOVERS
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from offload.compute.provenance import where
+from offload.compute.used import used
 from offload.errors import StorageError
 
 TYPE_CHECKING = False
@@ -60,6 +61,7 @@ def _described(
         "command": label if len(label) <= MOST_LABEL else label[: MOST_LABEL - 3] + "...",
         "exit_code": None if error is not None or execution is None else execution.exit_code,
         "last_words": words,
+        **({} if execution is None else used(execution)),
         "transformation": plan.transformation,
         "worker": worker,
         **{name: value for name, value in where().items() if name in ("host", "directory")},

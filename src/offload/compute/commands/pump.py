@@ -11,9 +11,9 @@ from offload.compute.commands.execute import GRACE, KILL_NOW, TICK, end_group, e
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from subprocess import Popen
     from typing import IO
 
+    from offload.compute.commands.process import Process
     from offload.compute.commands.spool import Spool
 
     Sink = Callable[[bytes], bool]
@@ -91,7 +91,7 @@ class Pump:
 
     Parameters
     ----------
-    process : Popen
+    process : Process
         Started with pipes for stdout and stderr.
     spools : tuple of two Spool
         Take what comes from stdout and stderr.
@@ -113,7 +113,7 @@ class Pump:
 
     def __init__(
         self,
-        process: Popen[bytes],
+        process: Process,
         spools: tuple[Spool, Spool],
         sinks: tuple[Sink | None, Sink | None],
         feed: Feed | None,

@@ -7,6 +7,7 @@ from offload.compute.commands.request import quote
 from offload.compute.commands.result import fetch, load
 from offload.compute.commands.why import name_packages, nearest_to
 from offload.compute.explanation import Difference, Explanation
+from offload.compute.used import last_used
 from offload.identity.decoding import decode
 
 TYPE_CHECKING = False
@@ -48,6 +49,7 @@ def explain_recorded(session: Session, found: Transformation) -> Explanation:
         list(_parts(record)),
         near and near[0].checksum,
         [_difference(difference) for difference in near[1]] if near else [],
+        used=last_used(session, found.checksum),
     )
 
 

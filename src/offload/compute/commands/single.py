@@ -12,6 +12,7 @@ from offload.compute.commands.outputs import check_places, deliver_found, find, 
 from offload.compute.commands.recall import is_lost
 from offload.compute.commands.result import CommandRecord, decode_record
 from offload.compute.provenance import where
+from offload.compute.used import used
 from offload.errors import NotWritableError, OffloadError, StorageError
 from offload.identity.checksums import checksum
 from offload.identity.encoding import encode
@@ -212,7 +213,9 @@ def entry_of(plan: Plan, execution: Execution, record: bytes, session: Session, 
         checksum(record),
         started=execution.started,
         seconds=execution.seconds,
-        details=encode({**details(plan), "made": made(decode_record(record), session.store), **more}),
+        details=encode(
+            {**details(plan), **used(execution), "made": made(decode_record(record), session.store), **more}
+        ),
         replace=is_lost(plan.transformation, session),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from offload.compute.commands.directories import changed_files, held, listed, name_files
 from offload.compute.commands.result import fetch, load
+from offload.compute.used import last_used
 from offload.identity.decoding import decode
 
 TYPE_CHECKING = False
@@ -28,15 +29,17 @@ def explain(plan: Plan, session: Session) -> dict[str, object]:
     Returns
     -------
     dict
-        ``transformation``, ``recalled``, ``reason``; for a miss with an earlier run of the same command also
-        ``nearest`` (its transformation, command and time) and ``differences`` (see `compare`).
+        ``transformation``, ``recalled``, ``reason``; for a hit ``used`` (see :func:`offload.compute.used.last_used`);
+        for a miss with an earlier run of the same command also ``nearest`` (its transformation, command and time) and
+        ``differences`` (see `compare`).
     """
     transformation = plan.transformation
     answer: dict[str, object] = {"command": plan.request.argv, "transformation": transformation, "recalled": False}
     if session.database.lookup([transformation])[0] is not None:
         record = load(session.recall([transformation]), session.store)[0]
         if record is not None and fetch([record], session.store)[0]:
-            return {**answer, "recalled": True, "reason": "recorded, and all of it is stored"}
+            used = last_used(session, transformation)
+            return {**answer, "recalled": True, "reason": "recorded, and all of it is stored", "used": used}
         return {**answer, "reason": "it is recorded, but some of what it gave is not stored any more"}
     runs = session.database.runs(transformation=transformation, limit=1)
     if runs:
