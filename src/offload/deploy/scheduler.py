@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 from typing import Any
 
 from offload.compute import dasksettings
 from offload.compute.places import Place
+from offload.compute.workerstart import cause_of
 from offload.deploy.daskside import HeadScheduler, dask_security
 from offload.deploy.endpoints import address, free_port, is_free, located
-from offload.deploy.spec import spec_of
+from offload.deploy.spec import Spec, spec_of
 from offload.deploy.told import announce, until_told, withdraw
 from offload.errors import OffloadError
 
 PREFERRED = 8786
+ATTEMPTS = 5
 
 
 async def serve(place: Place, socket: str, port: int | None, attached: bool) -> None:
@@ -43,18 +46,7 @@ async def serve(place: Place, socket: str, port: int | None, attached: bool) -> 
     for remark in dasksettings.apply():
         sys.stderr.write(f"{remark}\n")
     spec = located(spec_of(place))
-    if port is None or not is_free(spec.host, port):  # somebody may have taken it while the scheduler was away
-        port = free_port(spec.host, spec.port, spec.ports, PREFERRED)
-    scheduler = HeadScheduler(
-        socket,
-        place,
-        host=spec.host,
-        port=port,
-        protocol="tls",
-        security=dask_security(place.keys),
-        dashboard_address=None,
-        local_directory=os.path.dirname(socket),
-    )
+    scheduler, port = await listening(place, spec, socket, port)
     async with scheduler:
         announce(place, attached, "scheduler", address("tls", spec, port))
         closing: Any = scheduler.finished  # which is not typed
@@ -64,6 +56,42 @@ async def serve(place: Place, socket: str, port: int | None, attached: bool) -> 
     withdraw(place)
     if closed.done() and not told.done():
         raise OffloadError(f"the scheduler has closed: {scheduler.end_reason}")
+
+
+async def listening(place: Place, spec: Spec, socket: str, port: int | None) -> tuple[HeadScheduler, int]:
+    """Start a scheduler; return it with its port.
+
+    That may be taken in the moment between the look and the listening: by another deployment, or by what somebody has
+    started while the scheduler was away. Then it is another one.
+
+    Raises
+    ------
+    PortsExhaustedError
+        If the port that was asked for, or every allowed one, is taken.
+    RuntimeError
+        As Dask's scheduler, if it does not start for another reason.
+    """
+    for last in [False] * (ATTEMPTS - 1) + [True]:
+        if port is None or not is_free(spec.host, port):
+            port = free_port(spec.host, spec.port, spec.ports, PREFERRED)
+        scheduler = HeadScheduler(
+            socket,
+            place,
+            host=spec.host,
+            port=port,
+            protocol="tls",
+            security=dask_security(place.keys),
+            dashboard_address=None,
+            local_directory=os.path.dirname(socket),
+        )
+        try:
+            await scheduler
+        except RuntimeError as exc:
+            if last or getattr(cause_of(exc), "errno", None) != errno.EADDRINUSE:
+                raise
+        else:
+            return scheduler, port
+    raise AssertionError
 
 
 def main(arguments: list[str]) -> int:
