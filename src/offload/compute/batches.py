@@ -161,6 +161,7 @@ class Batcher(Dispatcher):
         key = (
             *lane.session.home.key,
             lane.function.checksum,
+            lane.function.snapshot,
             lane.function.environment,
             lane.function.watched,
             lane.scratch,

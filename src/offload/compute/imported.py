@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from offload.compute.provided import withdraw
+from offload.compute.snapshots.places import is_laid_out
 from offload.compute.sources import MAIN, Script, Sources, checksum_of, is_guard, tree_of
 
 TYPE_CHECKING = False
@@ -51,16 +52,18 @@ def when_dropped(function: Callable[[], None]) -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def using(sources: Sources) -> Iterator[str]:
+def using(sources: Sources, lacking: str = "") -> Iterator[str]:
     """Keep the modules of a project in place while a batch runs; yield why they cannot be imported, or nothing.
 
     Parameters
     ----------
     sources : Sources
         The files.
+    lacking : str
+        Why they are not to be had here.
     """
     global _users
-    reason = _take(sources)
+    reason = lacking or _take(sources)
     try:
         yield reason
     finally:
@@ -74,10 +77,6 @@ def _take(sources: Sources) -> str:
     global _users
     if not sources:
         return "it has no file"
-    for path, digest in sources.files.items():
-        seen = checksum_of(path)
-        if seen != digest:
-            return f"{path} is {'not' if seen is None else 'another file'} there"
     with _lock:
         if _is_other(sources):
             if _users:
@@ -205,9 +204,11 @@ def prepare(sources: Sources, main: str) -> None:
             _before = set(sys.modules)
         withdraw()
         _roots = _roots or sources.roots
-        for root in sources.roots:
-            if root not in sys.path:  # at its end: a file of the user's takes the place of no library
-                sys.path.append(root)
+        for number, root in enumerate(sources.roots):
+            if root not in sys.path:
+                # At its end, where a file of the user's takes the place of no library. What was laid out holds only
+                # what was imported where it comes from.
+                sys.path.insert(number if is_laid_out(root) else len(sys.path), root)
                 _added.append(root)
         script = sources.script
         if script is None or _is_here(script) or (_script is not None and _script[0] == script):

@@ -70,11 +70,15 @@ class ShippedFunction:
         Whether what its calls do besides computing counts.
     files : sequence of Sent
         Files that it reaches, where they are sent along; see :mod:`offload.compute.staged`.
+    snapshot : str
+        The checksum of the snapshot of the project's files that the workers' store has; see
+        :mod:`offload.compute.snapshots`.
     resources : Resources
         What each of its calls needs of its worker.
     """
 
     files: Sequence[Sent] = ()
+    snapshot: str = ""
     resources: Resources = ()
 
     def __init__(self, checksum: str, payload: Ways, main: str, environment: Environment, watched: bool = True) -> None:

@@ -103,7 +103,7 @@ class Found:
         """Tell whether a module of the project can be imported where its file is seen; take note of the file."""
         known = self._known.get(module)
         if known is None:
-            sources = _sources_of(module)
+            sources = sources_of(module)
             known = self._known[module] = sources is not None
             if sources is not None:
                 self.sources = Sources(roots()) | self.sources | sources
@@ -118,7 +118,7 @@ def roots() -> tuple[str, ...]:
     global _roots
     count, known = _roots
     if count != len(sys.modules):
-        found = [sources.roots[0] for name in list(sys.modules) if (sources := _sources_of(name, read=False))]
+        found = [sources.roots[0] for name in list(sys.modules) if (sources := sources_of(name, read=False))]
         order = {path: place for place, path in reversed(list(enumerate(map(os.path.abspath, sys.path))))}
         known = tuple(sorted(set(found), key=lambda root: (order.get(root, len(order)), root)))
         _roots = len(sys.modules), known
@@ -148,7 +148,7 @@ def _checksum(path: str, size: int, modified: int, number: int) -> str:
         return sha256(file.read()).hexdigest()
 
 
-def _sources_of(name: str, read: bool = True) -> Sources | None:
+def sources_of(name: str, read: bool = True) -> Sources | None:
     """Return what a module takes; without `read`, only where its imports begin."""
     module = sys.modules.get(name)
     path = getattr(module, "__file__", None)

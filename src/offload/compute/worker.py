@@ -95,11 +95,13 @@ class Batch:
         What each call needs of its worker.
     mark : Mark or None
         By which a worker finds out whether it sees the home; where it does not, results travel back. None: it does.
+    seen : Sources or None
+        The files that go by name, as this process has them.
     """
 
     __slots__ = (
         "calls", "environment", "files", "function", "home", "main", "mark", "payload", "resources", "scratch",
-        "watched",
+        "seen", "snapshot", "watched",
     )  # fmt: skip
 
     def __init__(self, home: Home, function: ShippedFunction, calls: list[Packed], scratch: bool = False) -> None:
@@ -110,10 +112,12 @@ class Batch:
         self.environment = function.environment
         self.watched = function.watched
         self.files = function.files
+        self.snapshot = function.snapshot
         self.resources = function.resources
         self.calls = calls
         self.scratch = scratch
         self.mark: Mark | None = None
+        self.seen: Sources | None = None
 
     @property
     def ways(self) -> list[Ways]:
@@ -124,6 +128,8 @@ class Batch:
     @property
     def sources(self) -> Sources:
         """The files that this process needs to see for all of that; none where something cannot go by name."""
+        if self.seen is not None:
+            return self.seen
         ways = self.ways
         return all_of(way.sources for way in ways) if all(way.by_name is not None for way in ways) else Sources()
 
@@ -185,13 +191,30 @@ def run_batch(batch: Batch, where: str = "the worker") -> list[Outcome]:
     try:
         # Calls that the function makes are recorded there, too; on a machine without it, in the home of that machine.
         home = at_home(batch.storage) if batch.at_home else contextlib.nullcontext()
-        with home, applied(batch.environment.settings), using(batch.sources) as reason:
+        batch.seen, lacking = _seen(batch)
+        with home, applied(batch.environment.settings), using(batch.sources, lacking) as reason:
             # Loaded anew where an earlier call has changed what the function reaches.
             return [_run(load(batch, where, reason, named), batch, call) for call in batch.calls]
     finally:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
+
+
+def _seen(batch: Batch) -> tuple[Sources, str]:
+    """Return the files of a batch as they are here, and why they are not."""
+    from offload.compute.session import session_at_home
+    from offload.compute.snapshots.seeing import seen_here as located
+
+    store = (lambda: session_at_home(batch.storage).store) if batch.at_home else None
+    return located(batch.sources, batch.snapshot, store, _directory)
+
+
+def _directory() -> str:
+    """Return the directory that ends with this worker."""
+    from distributed import get_worker
+
+    return str(get_worker().local_directory)
 
 
 def main_name() -> str:
@@ -412,8 +435,6 @@ def _unpacked(call: bytes | Ways | staged.Staged, batch: Batch, by_name: bool) -
 
 def _place(batch: Batch, met: Sequence[tuple[File, str]], files: Sequence[Sent]) -> list[Sent]:
     """Put files that were sent along where the calls of this process can read them."""
-    from distributed import get_worker
-
     from offload.compute.session import session_at_home
 
     if not batch.at_home:
@@ -421,7 +442,7 @@ def _place(batch: Batch, met: Sequence[tuple[File, str]], files: Sequence[Sent])
             "this worker does not see the storage of its deployment, so it cannot get the files of the call",
             "give workers that others have started calls without offload.File",
         )
-    return staged.place(met, files, session_at_home(batch.storage).store, get_worker().local_directory)
+    return staged.place(met, files, session_at_home(batch.storage).store, _directory())
 
 
 def _keep(outcome: Outcome, batch: Batch, graph: Graph, result: object) -> None:

@@ -227,7 +227,7 @@ def _write_list(encoder: Encoder, value: list[Any] | tuple[Any, ...]) -> None:
     if type(value) is list:
         encoder.meet(value)
     if len(value) >= PACKED_LENGTH:
-        packed = pack(value)
+        packed = pack(value if elsewhere is None else [_there(item) for item in value])
         if packed is not None:
             encoder.chunks.append(packed)
             return
@@ -290,6 +290,21 @@ _WRITERS: dict[type, Write] = {
     set: _write_sorted,
     frozenset: _write_sorted,
 }
+
+
+elsewhere: Callable[[str], str] | None = None
+"""Gives what a text that names files of this machine is where its code came from; None where all code is here."""
+
+
+def tell_elsewhere(function: Callable[[str], str]) -> None:
+    """Have texts and paths written as they are where code came from: where that lies here, is nothing of them."""
+    global elsewhere
+    elsewhere = function
+    _WRITERS[str] = lambda encoder, value: _write_str(encoder, function(value))
+
+
+def _there(value: Any) -> Any:
+    return elsewhere(value) if elsewhere is not None and type(value) is str else value
 
 
 def encode(value: object) -> bytes:

@@ -16,6 +16,7 @@ from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodTyp
 
 from offload.errors import DecodeError, EncodeError
 from offload.identity import cbor as tags
+from offload.identity import encoding
 from offload.identity.distributions import PROJECT, STANDARD, origin
 from offload.identity.leftout import assigned, complete, is_held, left_out, set_state
 from offload.identity.opaque import leads_to
@@ -278,6 +279,8 @@ def reduced(value: Any) -> tuple[Any, ...]:
 def _reduce(value: Any) -> tuple[Any, ...]:
     """Return the parts that a value is made of, as pickle would ask for them."""
     cls = type(value)
+    if encoding.elsewhere is not None and cls.__module__.partition(".")[0] == "pathlib" and hasattr(cls, "__fspath__"):
+        value = cls(encoding.elsewhere(str(value)))
     if is_plain(cls) and runs_code(cls):  # `object` would ask the object for the parts that it is made of
         return _NEWOBJ, (cls,), attributes(value) or None
     try:

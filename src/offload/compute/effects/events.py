@@ -6,6 +6,7 @@ import os
 
 from offload.compute.effects import doers
 from offload.compute.effects.places import is_no_input, is_scratch
+from offload.compute.snapshots.places import original
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ _LOCAL_NAMES = ("", "localhost", "localhost.localdomain", "ip6-localhost")
 
 
 def _absolute(path: Any, folder: int = -1) -> str | None:
-    """Return the absolute path that an event names, perhaps within an open directory; None for what is no path."""
+    """Return the absolute path that an event names, perhaps within an open directory; None for what is no path.
+
+    Of a file that came from another machine, it is the path there: by that it may be declared, and is told.
+    """
     try:
         if isinstance(path, int):
             path = os.readlink(f"/proc/self/fd/{path}")
@@ -28,7 +32,7 @@ def _absolute(path: Any, folder: int = -1) -> str | None:
             text = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), text)
     except (OSError, TypeError):
         return None
-    return text if text.startswith("/") and "/." not in text and "//" not in text else os.path.abspath(text)
+    return original(text if text.startswith("/") and "/." not in text and "//" not in text else os.path.abspath(text))
 
 
 def is_declared(watch: Watch, path: str) -> bool:
@@ -92,9 +96,9 @@ def _open(watches: list[Watch], args: Any) -> None:
         if os.path.isabs(path) or not doers.removes_tree():
             _read(watches, found)
         return
-    if os.path.isdir(found):  # the directory of a temporary file without a name
+    if os.path.isdir(path):  # the directory of a temporary file without a name
         return
-    makes = bool(flags & (os.O_TRUNC | os.O_EXCL) or (flags & os.O_CREAT and not os.path.lexists(found)))
+    makes = bool(flags & (os.O_TRUNC | os.O_EXCL) or (flags & os.O_CREAT and not os.path.lexists(path)))
     if reads and not makes:
         _read(watches, found)
     _write(watches, found, makes)
@@ -158,14 +162,14 @@ def _database(watches: list[Watch], args: Any) -> None:
         return
     path = os.path.abspath(name)
     if os.path.lexists(path):
-        _read(watches, path)
+        _read(watches, original(path))
     else:
         _write(watches, path, makes=True)
 
 
 def _library(watches: list[Watch], args: Any) -> None:
     if isinstance(args[0], (str, bytes)) and "/" in os.fsdecode(args[0]):
-        _read(watches, os.path.abspath(os.fsdecode(args[0])))
+        _read(watches, original(os.path.abspath(os.fsdecode(args[0]))))
 
 
 def _note(watches: list[Watch], kind: str, what: str) -> None:
@@ -233,7 +237,7 @@ def _find_class(watches: list[Watch], args: Any) -> None:
 
 def _file_argument(watches: list[Watch], args: Any) -> None:
     """Count a file that a call gives to another one as read by it, also where that is recalled."""
-    path = os.path.abspath(args[0])
+    path = original(os.path.abspath(args[0]))
     for watch in watches:
         if not _may_read(watch, path) and not _may_read(watch, os.path.realpath(path)) and not is_no_input(path):
             watch.effects.add("directory" if os.path.isdir(path) else "file", path)

@@ -15,6 +15,7 @@ from types import CodeType, FunctionType, ModuleType
 from weakref import WeakKeyDictionary
 
 from offload.compute.effects.places import is_no_input, is_scratch
+from offload.compute.snapshots.places import original
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +87,11 @@ def judge(watch: Watch) -> None:
         return
     names = _Names(by_python)
     for path, what in watch.opened.items():
-        if path in names or path.endswith(_LIBRARIES) or ".so." in path or _is_own(path):
+        if path in names or path.endswith(_LIBRARIES) or ".so." in path:
+            continue
+        if (told := original(path)) != path:
+            path = told
+        elif _is_own(path):
             continue
         if what & (CREATED | MOVED_HERE | CLOSED | MODIFY):
             if not is_scratch(path) and not is_declared(watch, path):

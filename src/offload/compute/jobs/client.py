@@ -20,7 +20,8 @@ from offload.compute.jobs.messages import Delivery, SentCall, Submission, dump, 
 from offload.compute.jobs.watch import Watch, is_awaited
 from offload.compute.progress import tell
 from offload.compute.session import Session
-from offload.compute.shipped import OwnFunction, ShippedFunction
+from offload.compute.shipped import OwnFunction, ShippedFunction, Ways
+from offload.compute.snapshots.taking import snapshot
 from offload.errors import BasketGoneError, EncodeError, NotRecordedWarning, OffloadError, StorageError
 from offload.notices import users_level
 from offload.storage.patient import Patience
@@ -88,6 +89,9 @@ class Jobs(Dispatcher):
             if self._there is not None and (files := staged.sent(call.files)):
                 arguments = staged.Staged(arguments, files)
             sent.append((SentCall(call.transformation, call.record, call.details(place, parts), arguments), future))
+        if any(ways.sources for ways in (plain.payload, *(one.arguments for one, _ in sent)) if isinstance(ways, Ways)):
+            store = self._there or session
+            plain.snapshot = snapshot(store.home.key, store.store, tells=self._there is not None)
         label, scratch = calls[0][0].label, calls[0][0].scratch
         new: list[SentCall] = []
         with self._lock:

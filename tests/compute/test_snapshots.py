@@ -1,0 +1,147 @@
+"""A project travels as files to workers that do not see it: real workers, and a directory that is gone when they run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sysconfig
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.compute.conftest import Script
+from tests.compute.test_by_name import KINDS
+from tests.compute.test_by_name import PROGRAM as OF_KINDS
+from tests.conftest import Offload
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("home")]
+
+HIDING = """
+import json, os, subprocess, sys, time
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+def hidden(submit):
+    "Make calls when no worker is there, and have one come when the project is out of its sight."
+    scale = [sys.argv[1], "scale", "one"]
+    subprocess.run([*scale, "0"], check=True, capture_output=True)
+    status, deadline = [sys.argv[1], "status", "one", "--json"], time.monotonic() + 60
+    while json.loads(subprocess.run(status, capture_output=True).stdout)["workers"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    futures = submit()
+    os.rename(HERE, HERE + "-away")
+    try:
+        subprocess.run([*scale, "1"], check=True, capture_output=True)
+        return offload.gather(futures)
+    finally:
+        os.rename(HERE + "-away", HERE)
+"""
+
+
+@pytest.fixture
+def deployment(offload: Offload, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    done = offload("up", "--name", "one", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    monkeypatch.setenv("OFFLOAD_DEPLOYMENT", "one")
+    yield
+    monkeypatch.delenv("OFFLOAD_DEPLOYMENT")
+    assert offload("down", "one").returncode == 0
+
+
+class Project(Script):
+    """A directory of Python files that workers do not see while its programs wait for them."""
+
+    command: Path
+
+    def hidden(self, text: str) -> str:
+        """What a program prints whose calls ran where the project is not to be seen."""
+        done = self.run(f"import offload\n{HIDING}\n{textwrap.dedent(text)}", str(self.command), timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def project(script: Script, command: Path, deployment: None) -> Project:
+    made = Project(script.path)
+    made.command = command
+    return made
+
+
+def test_classes_caches_and_locks(project: Project) -> None:
+    project.write("lib.py", KINDS)
+    program = OF_KINDS.replace("import offload, lib, sys", "import lib").replace("offload.gather([", "hidden(lambda: [")
+    assert project.hidden(program) == "caught (3,) as it was\n"
+
+
+def test_a_package_with_data_plug_ins_and_an_extension_module(project: Project) -> None:
+    for folder in ("pkg/deep", "plug", "own-1.0.dist-info", "pkg/__pycache__", "pkg/.git", "pkg/venv"):
+        (project.path / folder).mkdir(parents=True)
+    project.write("own-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
+    project.write("own-1.0.dist-info/entry_points.txt", "[pkg.plugs]\ndouble = pkg.plugs:double\n")
+    project.write("pkg/__init__.py", "import threading\nLOCK = threading.Lock()\n")
+    project.write("pkg/table.txt", "7")
+    for name in ("pkg/.git/config", "pkg/venv/pyvenv.cfg", "pkg/__pycache__/left.txt"):
+        project.write(name, "not to travel")
+    project.write("pkg/deep/__init__.py", "from ..sub import V\n")
+    project.write("pkg/sub.py", "V = 3\n")
+    project.write("pkg/plugs.py", "from pkg.deep import V\ndef double(x): return 2 * x + V\n")
+    project.write("helpers.py", "import pkg\ndef locked(x):\n    with pkg.LOCK: return x + 1\n")
+    _build_extension(project.path / "pkg")
+    text = """
+    import importlib, importlib.metadata, importlib.resources, os, pkgutil
+    import helpers, pkg.deep, pkg.native
+    from pkg.plugs import double
+
+    @offload.task(depends_on=[importlib.resources.files("pkg") / "table.txt"])
+    def declared():
+        return int(importlib.resources.files("pkg").joinpath("table.txt").read_text())
+
+    @offload.task
+    def undeclared():
+        return int(pkgutil.get_data("pkg", "table.txt"))
+
+    @offload.task(depends_on=[double], effects="ignore")
+    def plugged(x):
+        (found,) = importlib.metadata.entry_points(group="pkg.plugs")
+        return [found.load()(x), importlib.metadata.version("own"), sorted(os.listdir(os.path.dirname(pkg.__file__)))]
+
+    @offload.task
+    def mixed(x):
+        return [importlib.import_module("..sub", "pkg.deep").V, helpers.locked(x), pkg.native.add(x)]
+
+    if __name__ == "__main__":
+        calls = []
+        rows = [(declared,), (undeclared,), (plugged, 5), (mixed, 1)]
+        found = hidden(lambda: calls.extend(task.submit(*row) for task, *row in rows) or calls)
+        assert found[2][:2] == [13, "1.0"], found
+        assert not {".git", "venv"}.intersection(found[2][2]), found
+        print(found[:2], found[3], [future.recalled for future in calls])
+        print([bool(future.effects) for future in calls], calls[1].effects.undeclared)
+    """
+    first = project.hidden(text)
+    table = str(project.path / "pkg/table.txt")
+    assert first.splitlines()[0] == "[7, 7] [3, 2, 43] [False, False, False, False]"
+    assert first.splitlines()[1] == f"[False, True, False, False] [('file', {table!r})]"
+    # What was declared is recorded; an edit of the data is another input, and travels.
+    project.write("pkg/table.txt", "80")
+    second = project.hidden(text)
+    assert second.splitlines()[0] == "[80, 80] [3, 2, 43] [False, False, True, True]"
+
+
+def _build_extension(folder: Path) -> None:
+    source = folder.parent / "native.c"
+    source.write_text(
+        textwrap.dedent("""
+        #include <Python.h>
+        static PyObject *add(PyObject *self, PyObject *x) { return PyLong_FromLong(PyLong_AsLong(x) + 42); }
+        static PyMethodDef methods[] = {{"add", add, METH_O, ""}, {NULL, NULL, 0, NULL}};
+        static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "native", "", -1, methods};
+        PyMODINIT_FUNC PyInit_native(void) { return PyModule_Create(&module); }
+        """)
+    )
+    include, suffix = sysconfig.get_path("include"), sysconfig.get_config_var("EXT_SUFFIX")
+    target = folder / f"native{suffix}"
+    subprocess.run(["cc", "-shared", "-fPIC", f"-I{include}", source, "-o", target], check=True)
+    source.unlink()
