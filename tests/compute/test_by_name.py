@@ -10,6 +10,7 @@ import pytest
 
 from offload.compute import imported
 from offload.compute.imported import differing, using
+from offload.compute.snapshots.seeing import seen_here
 from offload.compute.sources import Found, Sources, checksum_of, found_at
 from tests.compute.conftest import Script
 from tests.conftest import Offload
@@ -256,14 +257,16 @@ def test_files_that_are_others_are_not_imported(tmp_path: Path) -> None:
     digest = checksum_of(str(path))
     assert digest is not None
     sources = Sources((str(tmp_path),), {str(path): digest})
-    with using(sources) as reason:
+    with using(*seen_here(sources, "", None, str)) as reason:
         assert reason == ""
     path.write_text("X = 22\n")
-    with using(sources) as reason:
+    with using(*seen_here(sources, "", None, str)) as reason:
         assert reason == f"{path} is another file there"
     os.unlink(path)
-    with using(sources) as reason:
+    with using(*seen_here(sources, "", None, str)) as reason:
         assert reason == f"{path} is not there"
+    with using(*seen_here(sources, "0" * 64, None, str)) as reason:
+        assert reason == f"{path} is not there, and this worker does not see the storage of its deployment"
     with using(Sources()) as reason:
         assert reason
 

@@ -1,20 +1,33 @@
-"""A project travels as files to workers that do not see it: real workers, and a directory that is gone when they run."""
+"""A project travels as files to workers that do not see it: it is out of their sight when they run."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sysconfig
 import textwrap
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from offload.compute.snapshots import scanning, taking
+from offload.compute.snapshots.laying import lay_out
+from offload.compute.snapshots.manifest import Entry, Manifest
+from offload.compute.snapshots.places import original
+from offload.compute.snapshots.units import Units
+from offload.errors import DecodeError, EffectWarning, OffloadError
+from offload.identity.encoding import identify
+from offload.storage.memory import MemoryStore
 from tests.compute.conftest import Script
 from tests.compute.test_by_name import KINDS
 from tests.compute.test_by_name import PROGRAM as OF_KINDS
 from tests.conftest import Offload
+
+if TYPE_CHECKING:
+    from offload.storage.store import Data
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("home")]
 
@@ -145,3 +158,96 @@ def _build_extension(folder: Path) -> None:
     target = folder / f"native{suffix}"
     subprocess.run(["cc", "-shared", "-fPIC", f"-I{include}", source, "-o", target], check=True)
     source.unlink()
+
+
+# The parts
+
+
+def test_a_manifest_leads_nowhere_else() -> None:
+    entry = Entry("a/b.py", "0" * 64, False, 3)
+    whole = Manifest({"/p/pkg": (entry,), "/p/one.py": (entry._replace(name=""),)})
+    again = Manifest.decoded(whole.encoded())
+    assert (again.units, again.platform) == (whole.units, sysconfig.get_platform())
+    for path in ("relative", "/p/../q", "/p//q", "/", "/p/\0", "/p/."):
+        with pytest.raises(DecodeError, match="cannot hold"):
+            Manifest.decoded(Manifest({path: (entry,)}).encoded())
+    for name in ("../x", "/etc/passwd", "a/../../x", "a//b", ".", "a\0"):
+        with pytest.raises(DecodeError, match="cannot hold"):
+            Manifest.decoded(Manifest({"/p": (entry._replace(name=name),)}).encoded())
+
+
+def test_versions_lie_apart_and_share_contents(tmp_path: Path) -> None:
+    store = MemoryStore()
+
+    def stored(**texts: str) -> str:
+        entries = [
+            Entry(name, store.put([text.encode()])[0], name == "run", len(text)) for name, text in sorted(texts.items())
+        ]
+        return store.put([Manifest({"/p/pkg": tuple(entries)}).encoded()])[0]
+
+    first = lay_out(stored(a="1", run="#!", big="x" * 2**21), store, str(tmp_path))
+    assert lay_out(stored(a="1", run="#!", big="x" * 2**21), store, str(tmp_path)) is first
+    second = lay_out(stored(a="2", run="#!", big="x" * 2**21), store, str(tmp_path))
+    here, there = Path(first.path + "/p/pkg"), Path(second.path + "/p/pkg")
+    assert [(here / "a").read_text(), (there / "a").read_text()] == ["1", "2"]
+    assert (here / "big").samefile(there / "big")
+    assert (here / "run").stat().st_mode & 0o777 == 0o555
+    assert (here / "a").stat().st_mode & 0o777 == 0o444
+    assert original(f"{here}/a:{there}") == "/p/pkg/a:/p/pkg"
+    assert identify([Path(f"{here}/a"), f"file:{there}", *["-"] * 20]) == identify(
+        [Path("/p/pkg/a"), "file:/p/pkg", *["-"] * 20]
+    )
+    # What was added to a tree, and what was damaged meanwhile.
+    kept = next((tmp_path / "snapshots/contents").glob(f"{sha256(b'1').hexdigest()}*"))
+    kept.chmod(0o644)
+    kept.write_text("damaged")
+    entry = Entry("", sha256(b"1").hexdigest(), False, 1)
+    third = lay_out(store.put([Manifest({"/p/more.py": (entry,)}).encoded()])[0], store, str(tmp_path))
+    assert third is second
+    assert Path(second.path + "/p/more.py").read_text() == "1"
+    store.delete([entry.checksum])
+    with pytest.raises(OffloadError, match="not stored any more"):
+        lay_out(stored_gone(store), store, str(tmp_path))
+
+
+def stored_gone(store: MemoryStore) -> str:
+    return store.put([Manifest({"/p/other.py": (Entry("", "0" * 64, False, 1),)}).encoded()])[0]
+
+
+def test_what_is_fetched_when(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "pack"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    for number in range(5):
+        (folder / f"{number}.txt").write_text(f"{number}" * 100)
+    monkeypatch.setattr(taking, "REST", 0.0)
+    monkeypatch.setattr(taking, "units", lambda: units)
+    units: Units = Units({str(folder): str(folder)}, frozenset([str(folder / "__init__.py")]))
+    store = Counting()
+    first = taking.snapshot(("one",), store)
+    assert (store.asked, store.given) == (1, 7)  # and the manifest
+    time.sleep(scanning.FRESH)
+    assert taking.snapshot(("one",), store) == first
+    assert (store.asked, store.given) == (1, 7)
+    taking._taken.clear()  # as in the next process
+    assert taking.snapshot(("one",), store) == first
+    assert (store.asked, store.given) == (2, 7)
+    (folder / "3.txt").write_text("other")
+    second = taking.snapshot(("one",), store)
+    assert second != first
+    assert (store.asked, store.given) == (3, 9)
+    monkeypatch.setattr(scanning, "LARGEST", 250)
+    with pytest.warns(EffectWarning, match=r"lack 2 files of its packages .*pack/4\.txt"):
+        taking.snapshot(("two",), Counting(), tells=True)
+
+
+class Counting(MemoryStore):
+    asked = given = 0
+
+    def has(self, checksums: Sequence[str]) -> list[bool]:
+        self.asked += 1
+        return super().has(checksums)
+
+    def put(self, buffers: Sequence[Data]) -> list[str]:
+        self.given += len(buffers)
+        return super().put(buffers)

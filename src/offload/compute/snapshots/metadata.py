@@ -1,4 +1,4 @@
-"""The metadata of projects that were installed from their directories: by it their plug-ins are found, there as here."""
+"""The metadata of projects that were installed from their directories: by it their plug-ins are found, anywhere."""
 
 from __future__ import annotations
 

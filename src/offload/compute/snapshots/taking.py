@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SMALL = 64 * 1024
 BATCH_BYTES = 8 * 1024 * 1024
-REST = 20.0  # so many times as long as it took to look at all files, they are believed to be as they were
+REST = 10.0  # so many times as long as it took to look at all files, they are believed to be as they were
 REMEMBERED = 600.0  # seconds for which a store is believed to have what it was given
 ATTEMPTS = 3
 
@@ -154,7 +154,7 @@ def _tell(left_out: Sequence[tuple[str, int]]) -> None:
     _told.update(path for path, _ in new)
     size, (largest, _) = sum(size for _, size in new), max(new, key=lambda one: one[1])
     text = (
-        f"workers that do not see this project do not get {counted(len(new), 'file')} of its packages ({size >> 20} MiB), "
+        f"workers that do not see this project lack {counted(len(new), 'file')} of its packages ({size >> 20} MiB), "
         f"such as {largest}: more than {LARGEST >> 20} MiB do not travel; pass what calls need as offload.File(...)"
     )
     warnings.warn(EffectWarning(text), stacklevel=users_level())
