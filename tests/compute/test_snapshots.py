@@ -29,7 +29,7 @@ from tests.conftest import Offload
 if TYPE_CHECKING:
     from offload.storage.store import Data
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("home")]
+pytestmark = pytest.mark.usefixtures("home")
 
 HIDING = """
 import json, os, subprocess, sys, time
@@ -82,12 +82,14 @@ def project(script: Script, command: Path, deployment: None) -> Project:
     return made
 
 
+@pytest.mark.real
 def test_classes_caches_and_locks(project: Project) -> None:
     project.write("lib.py", KINDS)
     program = OF_KINDS.replace("import offload, lib, sys", "import lib").replace("offload.gather([", "hidden(lambda: [")
     assert project.hidden(program) == "caught (3,) as it was\n"
 
 
+@pytest.mark.real
 def test_a_package_with_data_plug_ins_and_an_extension_module(project: Project) -> None:
     for folder in ("pkg/deep", "plug", "own-1.0.dist-info", "pkg/__pycache__", "pkg/.git", "pkg/venv"):
         (project.path / folder).mkdir(parents=True)
@@ -237,7 +239,7 @@ def test_what_is_fetched_when(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert second != first
     assert (store.asked, store.given) == (3, 9)
     monkeypatch.setattr(scanning, "LARGEST", 250)
-    with pytest.warns(EffectWarning, match=r"lack 2 files of its packages .*pack/4\.txt"):
+    with pytest.warns(EffectWarning, match=r"lack 2 files of its packages .*pack/2\.txt"):
         taking.snapshot(("two",), Counting(), tells=True)
 
 
