@@ -80,19 +80,7 @@ class Call:
 
         What the class of an argument keeps is a part of it. A file is looked at by `changed_file`.
         """
-        from offload.identity.filled import is_unchanged
-
-        checksums = dict(self.arguments)
-        for name, value in self.bound:
-            checksum = checksums.get(name)
-            if checksum is None or type(value) in _IMMUTABLE:
-                continue
-            try:
-                if not is_unchanged(value, checksum):
-                    return name
-            except EncodeError:  # it holds something new
-                return name
-        return None
+        return changed_in(self.bound, dict(self.arguments))
 
     def packed(self) -> Any:
         """Return the arguments in the form in which they travel to a worker.
@@ -105,7 +93,8 @@ class Call:
         from offload.compute.shipping import packed
 
         self.keep()
-        return packed(self.args, self.kwargs, [(type(f), f.path, checksum) for f, checksum in self.files if f.implied])
+        implied = [(type(f), f.path, checksum) for f, checksum in self.files if f.implied]
+        return packed(self.args, self.kwargs, implied, dict(self.arguments))
 
     def keep(self) -> list[Any]:
         """Return the arguments as they are recorded; before anybody may change them."""
@@ -134,6 +123,22 @@ class Call:
             seconds,
             self.details(where, parts),
         )
+
+
+def changed_in(bound: Bound, checksums: dict[str, str]) -> str | None:
+    """Return the first parameter whose value has not the checksum that it had, or None."""
+    from offload.identity.filled import is_unchanged
+
+    for name, value in bound:
+        checksum = checksums.get(name)
+        if checksum is None or type(value) in _IMMUTABLE:
+            continue
+        try:
+            if not is_unchanged(value, checksum):
+                return name
+        except EncodeError:  # it holds something new
+            return name
+    return None
 
 
 _explained: dict[tuple[str, ...], str] = {}

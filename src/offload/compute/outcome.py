@@ -25,6 +25,8 @@ class Outcome:
         What it used, as far as that is known.
     changed : str or None
         What of all that the function reaches was changed while it ran, so that nothing is to be recorded.
+    on_copies : bool
+        Whether it has changed its arguments, which were copies: recalled, it changes nothing.
     difference : str or None
         That what is rebuilt from the result is another, so that nothing is to be recorded.
     effects : Effects or None
@@ -34,8 +36,8 @@ class Outcome:
     """
 
     __slots__ = (
-        "buffer", "changed", "checksum", "cpu_seconds", "difference", "effects", "error", "peak_memory_bytes",
-        "seconds", "started", "unrecorded",
+        "buffer", "changed", "checksum", "cpu_seconds", "difference", "effects", "error", "on_copies",
+        "peak_memory_bytes", "seconds", "started", "unrecorded",
     )  # fmt: skip
 
     def __init__(self, started: float) -> None:
@@ -43,6 +45,7 @@ class Outcome:
         self.buffer: bytes | None = None
         self.error: Raised | None = None
         self.changed: str | None = None
+        self.on_copies = False
         self.difference: str | None = None
         self.effects: Effects | None = None
         self.unrecorded: str | None = None

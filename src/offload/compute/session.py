@@ -100,6 +100,10 @@ class Session:
         buffers = iter(found)
         return [next(buffers) if r is not None else None for r in results]
 
+    def will_replace(self, transformation: str) -> None:
+        """Have what is recorded next take the place of a recorded result that is not good for all."""
+        self._lost.add(transformation)
+
     def give_up(self, transformation: str, label: str, error: DecodeError) -> None:
         """Forget a recorded result that cannot be decoded here, and say so: the call is computed again."""
         import warnings

@@ -139,12 +139,16 @@ class _Accompanied:
 
 
 def packed(
-    args: Any, kwargs: dict[str, Any], implied: Sequence[tuple[type[File], str, str]] = ()
+    args: Any,
+    kwargs: dict[str, Any],
+    implied: Sequence[tuple[type[File], str, str]] = (),
+    checksums: dict[str, str] | None = None,
 ) -> Arguments | bytes | Ways:
     """Return the arguments of a call in the form in which they travel.
 
     Each call's by themselves: calls of one batch must not share a list that one of them may change. Of the files that
-    are `implied`, the kind, the path and the checksum of the content travel along.
+    are `implied`, the kind, the path and the checksum of the content travel along; so do the `checksums` of arguments,
+    by which a worker sees whether the call has changed them.
 
     Raises
     ------
@@ -156,7 +160,7 @@ def packed(
         return args, kwargs
     found = Found(checked=True)
     try:
-        arguments = _Accompanied(args, kwargs, implied) if implied else (args, kwargs)
+        arguments = (_Accompanied(args, kwargs, implied) if implied else (args, kwargs)), checksums or {}
         by_name = dumps(arguments, found=found)
     except Exception as exc:  # whatever the parts of the arguments may raise
         raise EncodeError(

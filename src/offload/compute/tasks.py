@@ -14,7 +14,7 @@ from offload.compute.effects.doers import runs_calls
 from offload.compute.inputs import noting
 from offload.compute.session import Session, current
 from offload.compute.switch import is_off
-from offload.compute.values import from_buffer
+from offload.compute.values import FROM_COPIES, from_buffer
 from offload.errors import (
     DecodeError,
     EncodeError,
@@ -162,7 +162,9 @@ class Task:
     def _recall(self, session: Session, call: Call) -> tuple[bool, Any]:
         """Return whether the result of a call is recorded, and the result."""
         (data,) = session.recall((call.transformation,))
-        if data is not None:
+        if data is not None and data.startswith(FROM_COPIES):
+            session.will_replace(call.transformation)  # should it change nothing here
+        elif data is not None:
             try:
                 return True, from_buffer(data, call.transformation)
             except DecodeError as exc:

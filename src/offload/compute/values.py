@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from offload.errors import DecodeError, EncodeError
-from offload.identity.cbor import PICKLE, head
+from offload.identity.cbor import ON_COPIES, PICKLE, head
 from offload.identity.decoding import decode
 from offload.identity.encoding import Encoder, identify
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
     from offload.identity.encoding import Chunk
     from offload.identity.graph import Graph
+
+
+# Before the result of a call that has changed its arguments, which were copies: for calls that are submitted only.
+FROM_COPIES = head(6, ON_COPIES)
 
 
 def to_buffer(value: object, graph: Graph | None = None) -> tuple[list[Chunk], str | None]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from offload.compute import staged
 from offload.compute.athome import at_home, seen_here
+from offload.compute.calls import changed_in
 from offload.compute.effects.doers import runs_calls
 from offload.compute.effects.watch import Watch
 from offload.compute.imported import using, when_dropped
@@ -27,6 +28,8 @@ from offload.compute.shipped import Ways
 from offload.compute.sources import Sources, all_of
 from offload.compute.visible import is_visible
 from offload.errors import EncodeError, IdentityError, OffloadError, StorageError
+from offload.identity.calls import bind
+from offload.identity.declared import Declared
 from offload.identity.graph import Graph
 from offload.identity.settings import Kept, applied
 
@@ -377,10 +380,10 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
     nested, _state.busy = inside(), True
     try:
         if not isinstance(call, tuple):
-            (args, kwargs), files, used = _unpacked(call, batch, loaded.by_name)
+            (args, kwargs), checksums, files, used = _unpacked(call, batch, loaded.by_name)
             declared = [*declared, *files]
         else:
-            args, kwargs = call
+            (args, kwargs), checksums = call, {}
         began = time.perf_counter()
         watch = Watch(declared, ignores=not batch.watched)
         environment = batch.environment
@@ -401,6 +404,9 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
     outcome.seconds = time.perf_counter() - began
     outcome.changed = graph.changed() or (staged.changed(used) if used else None) or _changed_by(loaded, call)
     outcome.effects = watch.all_seen(graph)
+    if checksums and batch.watched:
+        bound = bind(function.function if isinstance(function, Declared) else function, args, kwargs)
+        outcome.on_copies = changed_in(bound, checksums) is not None
     _keep(outcome, batch, graph, result)
     return outcome
 
@@ -415,8 +421,10 @@ def _changed_by(loaded: Loaded, call: Packed) -> str | None:
     return imported.changed(arguments.named) or None
 
 
-def _unpacked(call: bytes | Ways | staged.Staged, batch: Batch, by_name: bool) -> tuple[Any, list[File], list[Sent]]:
-    """Return the arguments of a call, the files among them, and which of these were sent along."""
+def _unpacked(
+    call: bytes | Ways | staged.Staged, batch: Batch, by_name: bool
+) -> tuple[Any, dict[str, str], list[File], list[Sent]]:
+    """Return the arguments of a call, their checksums, the files among them, and which of these were sent along."""
     import pickle
 
     from offload.identity.files import noting
@@ -428,9 +436,9 @@ def _unpacked(call: bytes | Ways | staged.Staged, batch: Batch, by_name: bool) -
         if arguments is None:
             raise EncodeError(ways.refused, "call the function directly, or pass plainer values")
     with noting() as met:
-        unpacked = pickle.loads(arguments)
+        unpacked, checksums = pickle.loads(arguments)
     used = _place(batch, met, call.files) if isinstance(call, staged.Staged) else []
-    return unpacked, [file for file, _ in met], used
+    return unpacked, checksums, [file for file, _ in met], used
 
 
 def _place(batch: Batch, met: Sequence[tuple[File, str]], files: Sequence[Sent]) -> list[Sent]:
@@ -449,7 +457,7 @@ def _keep(outcome: Outcome, batch: Batch, graph: Graph, result: object) -> None:
     """Turn the result into a buffer, and put a large one into the store."""
     from offload.compute.returned import kept_in, returned
     from offload.compute.session import session_at_home
-    from offload.compute.values import to_buffer
+    from offload.compute.values import FROM_COPIES, to_buffer
 
     if outcome.effects is not None and outcome.effects.written:
         outcome.effects.gives_back(returned(result))
@@ -460,6 +468,8 @@ def _keep(outcome: Outcome, batch: Batch, graph: Graph, result: object) -> None:
     except EncodeError as exc:
         outcome.fail(exc)
         return
+    if outcome.on_copies:
+        chunks.insert(0, FROM_COPIES)
     if sum(map(len, chunks)) >= LARGE and not batch.scratch and batch.at_home:
         try:
             outcome.checksum = session_at_home(batch.storage).store.put([chunks])[0]

@@ -154,6 +154,8 @@ class Decoder:
         if tag == tags.ELLIPSIS:
             self.read()
             return ...
+        if tag == tags.ON_COPIES:
+            return self.read()
         from offload.identity.objects import read_object
 
         return read_object(self, tag)

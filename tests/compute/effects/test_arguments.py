@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,22 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 import offload
+from offload.compute import submission
+from offload.compute.batches import Batcher
+from offload.compute.engine import InlineEngine
 from offload.errors import NotRecordedWarning
 from offload.identity.encoding import identify
 
 pytestmark = pytest.mark.usefixtures("home")
+
+
+@pytest.fixture
+def inline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have submitted calls run in this process, on copies of their arguments."""
+    batcher = Batcher(InlineEngine)
+    monkeypatch.setattr(submission, "_dispatchers", {None: batcher})
+    yield
+    batcher.close()
 
 
 class Counter:
@@ -217,14 +229,16 @@ def test_the_user_may_vouch_for_it() -> None:
 
 
 def test_who_submits_sends_a_copy() -> None:
-    """Then nothing of the caller's is changed, neither now nor when it is recalled."""
+    """Then nothing of the caller's is changed, neither now nor when it is recalled; a direct call does change it."""
     task = offload.task(append)
     items = [0]
     with offload.Deployment(in_process=True):
         assert task.submit(items).result() == 2
+        assert task.submit(items).recalled
     assert items == [0]
-    assert task(items) == 2
-    assert items == [0]
+    with pytest.warns(NotRecordedWarning, match="argument into"):
+        assert task(items) == 2
+    assert items == [0, 1]
 
 
 def test_of_a_coroutine() -> None:
@@ -235,3 +249,37 @@ def test_of_a_coroutine() -> None:
 
     with pytest.warns(NotRecordedWarning, match="argument into"):
         asyncio.run(add([]))
+
+
+@pytest.mark.parametrize(("function", "make"), CHANGES, ids=lambda one: getattr(one, "__name__", ""))
+def test_what_was_submitted_does_not_stand_for_a_direct_call(
+    function: Callable[[Any], Any], make: Callable[[], Any], inline: None
+) -> None:
+    """A submitted call works on a copy, and is recalled when it is submitted again; a direct one changes its own."""
+    task = offload.task(function)
+    expected = make()
+    value = function(expected)
+    for recalled in (False, True):
+        submitted = task.submit(make())
+        assert (submitted.result(), submitted.recalled) == (value, recalled)
+    argument = make()
+    with pytest.warns(NotRecordedWarning, match=r"changed its argument \w+"):
+        assert task(argument) == value
+    assert identify(argument) == identify(expected)
+    assert task.submit(make()).recalled
+
+
+def test_a_submitted_call_that_changes_nothing_stands_for_all(inline: None) -> None:
+    task = offload.task(ignore=["RUNS"])(total)
+    assert task.submit([1, 2]).result() == 3
+    RUNS.clear()
+    assert task([1, 2]) == 3
+    assert RUNS == []
+
+
+RUNS: list[int] = []
+
+
+def total(numbers: list[int]) -> int:
+    RUNS.append(1)
+    return sum(numbers)

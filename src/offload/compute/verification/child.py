@@ -116,7 +116,7 @@ def _run_in(job: Job, here: Environment) -> Answer:
     plain = function.function if isinstance(function, Declared) else function
     args, kwargs = _arguments(plain, job.values)
     _check_identity(job, plain, graph, args, kwargs)
-    batch.calls.append(dumps((args, kwargs)))
+    batch.calls.append(dumps(((args, kwargs), job.record["arguments"])))
     (outcome,) = run_batch(batch, "the process that runs it again")
     if outcome.error is not None:
         return Answer(f"the result -> {_raised(outcome)}", seconds=outcome.seconds)
