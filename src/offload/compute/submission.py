@@ -132,7 +132,9 @@ def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[
                 future.set_result(value)
     if missing:
         if task.watched:
-            tell_reached(task.label, graph, stacklevel=4, inputs=any(task._inputs(call) for call, _ in missing))
+            inputs = any(task._inputs(call) for call, _ in missing)
+            values = (value for call, _ in missing for _, value in call.bound)
+            tell_reached(task.label, graph, stacklevel=4, inputs=inputs, values=values)
         if inside():
             # A call made by a call: there is no other worker to wait for.
             nested = Batcher(InlineEngine, here=True)

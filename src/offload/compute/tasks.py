@@ -262,7 +262,8 @@ class Task:
         graph = self.graph()
         call.keep()
         if self.watched:
-            tell_reached(self.label, graph, inputs=bool(self._inputs(call)))
+            values = [value for _, value in call.bound]
+            tell_reached(self.label, graph, inputs=bool(self._inputs(call)), values=values)
         outcome = Outcome(time.time())
         began = time.perf_counter()
         watch = Watch(self._inputs(call), ignores=not self.watched)
@@ -287,7 +288,8 @@ class Task:
         graph = self.graph()
         call.keep()
         if self.watched:
-            tell_reached(self.label, graph, stacklevel=3, inputs=bool(self._inputs(call)))
+            values = [value for _, value in call.bound]
+            tell_reached(self.label, graph, stacklevel=3, inputs=bool(self._inputs(call)), values=values)
         outcome = Outcome(time.time())
         began = time.perf_counter()
         watch = Watch(self._inputs(call), ignores=not self.watched)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -100,6 +101,36 @@ def here() -> str:
     return os.getcwd()[:0]
 
 
+def is_numbered() -> int:
+    from os import getpid as number
+
+    return number() * 0
+
+
+def runs_in_a_thread() -> int:
+    return threading.get_ident() * 0
+
+
+def asks_a_path() -> bool:
+    return Path("x").exists()
+
+
+def asks_a_path_that_is_made() -> int:
+    file = Path(os.sep) / "x"
+    return sum(one.is_file() for one in (file, Path("y"))) + Path(os.sep).joinpath().stat().st_size * 0
+
+
+def asks_a_known_path() -> bool:
+    return KNOWN.is_dir()
+
+
+def asks_where_it_is() -> str:
+    return str(Path.cwd())[:0]
+
+
+KNOWN = Path("x")
+
+
 def hashes() -> int:
     return hash("x") * 0
 
@@ -124,6 +155,12 @@ def lies_at() -> int:
         (looks_by_another_name, ["os.path.isfile() asks about a file"]),
         (measures_a_file, ["os.stat() asks about a file"]),
         (here, ["os.getcwd() is another one in each process"]),
+        (is_numbered, ["os.getpid() is another one in each process"]),
+        (runs_in_a_thread, ["threading.get_ident() is another one in each process"]),
+        (asks_a_path, ["pathlib.Path.exists() asks about a file"]),
+        (asks_a_path_that_is_made, ["pathlib.Path.stat() asks about", "pathlib.Path.is_file() asks about a file"]),
+        (asks_a_known_path, ["pathlib.Path.is_dir() asks about a file"]),
+        (asks_where_it_is, ["pathlib.Path.cwd() is another one in each process"]),
         (hashes, ["hash() is another one in each process"]),
         (lies_at, ["id() is another one in each process"]),
         (reads_environment, ["variable OFFLOAD_TEST_A does", "variable OFFLOAD_TEST_B does"]),
@@ -174,12 +211,32 @@ def test_what_asks_about_its_own_inputs(tmp_path: Path) -> None:
     assert task(offload.File(path)) == task.submit(offload.File(path)).result(60) == 2
 
 
+def test_what_asks_a_path_that_is_an_argument(tmp_path: Path) -> None:
+    task = offload.task(lambda path: path.exists())
+    with pytest.warns(EffectWarning, match=r"Path\.exists\(\) asks about a file"):
+        assert task(tmp_path)
+    assert not task(tmp_path / "x")
+
+
+class Query:
+    """Has a method of the same name as paths have, and is none."""
+
+    def exists(self) -> bool:
+        return True
+
+
+def asks_a_query() -> bool:
+    query, exists = Query(), True
+    return query.exists() and exists
+
+
 def only_names_them() -> str:
     return "time.time random.random"
 
 
 @pytest.mark.parametrize(
-    "function", [measures, tells_a_given_time, drawn_with_seed, seeds_first, only_names_them, holds_what_is_hashed]
+    "function",
+    [measures, tells_a_given_time, drawn_with_seed, seeds_first, only_names_them, holds_what_is_hashed, asks_a_query],
 )
 def test_not_told(function: Callable[[], Any]) -> None:
     assert told(function) == []

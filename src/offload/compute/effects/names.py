@@ -40,13 +40,40 @@ SEEDS = {"random": "random.seed", "numpy": "numpy.random.seed", "torch": "torch.
 _LOOKS = {"exists", "getatime", "getctime", "getmtime", "getsize", "isdir", "isfile", "islink", "ismount", "lexists"}
 _LOOKS_OF_OS = {"access", "lstat", "readlink", "stat"}
 _PATHS = {"genericpath", "posixpath", "ntpath"}
-# Another answer in each process: where it runs, where an object lies, the hash of a text.
-_OF_PROCESS = {"os": {"getcwd", "getcwdb"}, "builtins": {"hash", "id"}}
+# Methods of paths: of what is given as an argument, or made on the way, only the name of the method tells.
+LOOKS_OF_PATHS = {
+    *(
+        "exists",
+        "group",
+        "is_block_device",
+        "is_char_device",
+        "is_dir",
+        "is_fifo",
+        "is_file",
+        "is_junction",
+        "is_mount",
+    ),
+    *("is_socket", "is_symlink", "lstat", "owner", "readlink", "samefile", "stat"),
+}
+# Another answer in each process: where it runs, its number, where an object lies, the hash of a text.
+_OF_PROCESS = {
+    "builtins": {"hash", "id"},
+    "os": {"getcwd", "getcwdb", "getpid", "getppid"},
+    "thread": {"get_ident", "get_native_id"},
+    "threading": {"get_ident", "get_native_id"},
+}
 # In these, nothing of it shows in a result: what they give only tells objects apart.
 TELL_APART = {"__eq__", "__hash__", "__repr__", "__str__"}
 
 # As people write them.
-SHOWN = {"posixpath": "os.path", "genericpath": "os.path", "ntpath": "os.path", "posix": "os", "builtins": ""}
+SHOWN = {
+    "posixpath": "os.path",
+    "genericpath": "os.path",
+    "ntpath": "os.path",
+    "posix": "os",
+    "builtins": "",
+    "thread": "threading",
+}
 
 # They read in native code, of which no audit event tells, or remember what they have read.
 _READERS = {
@@ -110,7 +137,11 @@ def kind_of(name: str, arguments: int | None) -> str | None:
         return RANDOM if last not in _NO_DRAW | _GENERATORS["numpy"] else None
     if (first in _PATHS and last in _LOOKS) or (first in ("os", "posix") and last in _LOOKS_OF_OS | _LOOKS):
         return LOOK
+    if first == "pathlib" and last in LOOKS_OF_PATHS:
+        return LOOK
     if last in _OF_PROCESS.get("os" if first == "posix" else first, ()) and len(rest) == 1:
+        return PROCESS
+    if first == "pathlib" and last == "cwd":
         return PROCESS
     if not _READERS.get(first, set()).isdisjoint(rest) or (first == "polars" and _reads(last)):
         return READER

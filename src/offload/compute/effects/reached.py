@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import builtins
 import dis
+import sys
+from itertools import pairwise
 from types import CodeType, FunctionType, ModuleType
 from weakref import WeakKeyDictionary
 
-from offload.compute.effects.names import ENVIRONMENT, LOOK, PROCESS, READER, SEEDS, SHOWN, TELL_APART, kind_of
+from offload.compute.effects.names import (
+    ENVIRONMENT,
+    LOOK,
+    LOOKS_OF_PATHS,
+    PROCESS,
+    READER,
+    SEEDS,
+    SHOWN,
+    TELL_APART,
+    kind_of,
+)
 from offload.identity.codes import inspect_code
 from offload.identity.quiet import attribute, is_a
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from offload.identity.codes import Read
     from offload.identity.graph import Graph, Node
 
+OF_PATHS = "a method of a path, if it is one"
+_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
+_NAMES = {"LOAD_GLOBAL", "LOAD_NAME"}  # what they find is looked at by itself
 _BETWEEN = {"CACHE", "EXTENDED_ARG", "KW_NAMES", "NOP", "PRECALL", "PUSH_NULL"}
 
 Found = dict[str, str]
@@ -96,6 +111,8 @@ def _found_in(function: FunctionType, seeded: set[str] | None = None) -> Found:
         first = name.partition(".")[0]
         if seeded is not None and SEEDS.get(first) == name and max(_counts(function.__code__, last), default=0):
             seeded.add(first)
+    for name in _methods(function.__code__):
+        found.setdefault(f"pathlib.Path.{name}()", OF_PATHS)
     return found
 
 
@@ -117,6 +134,8 @@ def _full_name(function: FunctionType, read: Read) -> str | None:
         value, rest = vars(value)[rest[0]], rest[1:]
     if is_a(value, ModuleType):
         name = value.__name__
+    elif _is_path(value):
+        name = "pathlib.Path"
     elif type(value).__name__ == "_Environ":
         name = "os.environ"
     elif callable(value) and isinstance(qualname := attribute(value, "__qualname__"), str):
@@ -124,10 +143,39 @@ def _full_name(function: FunctionType, read: Read) -> str | None:
         module = attribute(value, "__module__") or (owner is not None and type(owner).__module__)
         if not isinstance(module, str):
             return None
-        name = f"{module.lstrip('_')}.{qualname}"
+        name = f"{module.lstrip('_').replace('pathlib._local', 'pathlib')}.{qualname}"
     else:
         return None
     return ".".join((name, *rest))
+
+
+def holds_path(values: Iterable[object]) -> bool:
+    """Tell whether one of some values is a path."""
+    return any(map(_is_path, values))
+
+
+def _is_path(value: object) -> bool:
+    pathlib = sys.modules.get("pathlib")
+    return pathlib is not None and is_a(value, pathlib.PurePath)
+
+
+def _methods(code: CodeType) -> Iterator[str]:
+    """Yield the methods that code calls of local values and of what it has just made, as far as paths have such."""
+    instructions = [i for i in dis.get_instructions(code) if i.opname not in _BETWEEN]
+    imported = {
+        after.argval
+        for before, after in pairwise(instructions)
+        if before.opname.startswith("IMPORT_") and after.opname.startswith("STORE")
+    }
+    for index, instruction in enumerate(instructions):
+        if instruction.argval in LOOKS_OF_PATHS and instruction.opname in _ATTRIBUTE:
+            root = next(i for i in reversed(instructions[:index]) if i.opname not in _ATTRIBUTE)
+            looked_up = root.opname in _NAMES or (root.opname == "LOAD_DEREF" and root.argval in code.co_freevars)
+            if not looked_up and root.argval not in imported:
+                yield instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _methods(constant)
 
 
 def _uses(code: CodeType, name: str) -> Iterator[list[dis.Instruction]]:

@@ -6,11 +6,13 @@ import os
 import warnings
 
 from offload.compute.effects.names import CLOCK, ENVIRONMENT, LOOK, PROCESS, RANDOM
-from offload.compute.effects.reached import chain, reached
+from offload.compute.effects.reached import OF_PATHS, chain, holds_path, reached
 from offload.errors import EffectWarning, NotRecordedWarning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from offload.compute.effects.found import Effects
     from offload.identity.graph import Graph
 
@@ -105,14 +107,22 @@ def tell_once(label: str, effects: Effects) -> None:
     tell(label, new)
 
 
-def tell_reached(label: str, graph: Graph, stacklevel: int = 2, inputs: bool = False) -> None:
+def tell_reached(
+    label: str, graph: Graph, stacklevel: int = 2, inputs: bool = False, values: Iterable[object] = ()
+) -> None:
     """Warn once of clocks, random generators, environment variables and the like that a function's code reaches.
 
-    With files among its `inputs`, it may well be these that it asks about. Each has a line of its own, unless most of
+    With files among its `inputs`, it may well be these that it asks about. What may be a method of a path is one where
+    the code has to do with paths, or one of the arguments' `values` is one. Each has a line of its own, unless most of
     them are only somewhere in a large library.
     """
     new: list[tuple[str, str]] = []
+    paths = "pathlib" in graph.outside or holds_path(values)
     for name, kind in reached(graph).items():
+        if kind == OF_PATHS:
+            if not paths:
+                continue
+            kind = LOOK
         if (inputs and kind == LOOK) or (kind in (LOOK, PROCESS) and len(graph.nodes) > LARGE):
             continue
         if kind in _REACHED and _is_new(label, kind, name) and not (kind == ENVIRONMENT and _is_declared(graph, name)):
