@@ -13,6 +13,7 @@ from types import ModuleType
 from documents import ROOT
 
 import offload
+from offload.compute.begun import Begun
 from offload.identity import shown
 
 PAGE = ROOT / "docs" / "reference" / "python.md"
@@ -61,8 +62,9 @@ def entry(name: str, thing: object) -> str:
 
 
 def members(thing: type) -> Iterator[tuple[str, object]]:
-    """The public methods and properties that a class of offload defines itself."""
-    for name, member in sorted(vars(thing).items()):
+    """The public methods and properties that a class of offload defines, itself or with its base for type checkers."""
+    known = {**vars(Begun), **vars(thing)} if issubclass(thing, Begun) else vars(thing)
+    for name, member in sorted(known.items()):
         if not name.startswith("_") and (callable(member) or isinstance(member, property)) and member.__doc__:
             yield name, member
 

@@ -36,6 +36,7 @@ def plain(x: int) -> int:
 
 
 def test_coroutine_functions() -> None:
+    one: Any
     for one in (waits, Shape.later, Shape().later):
         assert inspect.iscoroutinefunction(one)
         assert asyncio.run(one(*([Shape()] if one is Shape.later else []), 3)) == 3

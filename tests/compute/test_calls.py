@@ -247,9 +247,9 @@ def test_arguments_with_cycles(log: Log) -> None:
 
 def test_wrong_arguments_are_pythons_own_error(log: Log) -> None:
     with pytest.raises(TypeError, match="missing a required argument: 'a'"):
-        add(log.path)
+        add(log.path)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="got an unexpected keyword argument 'nope'"):
-        echo(log.path, 1, nope=2)
+        echo(log.path, 1, nope=2)  # type: ignore[call-arg]
 
 
 @offload.task
@@ -270,7 +270,7 @@ def test_exceptions_pass_and_are_not_recorded(log: Log, kind: str, error: type[B
     assert log.runs == 2
 
 
-@offload.task(scratch=True)  # type: ignore[untyped-decorator]
+@offload.task(scratch=True)
 def scratch(log: str, size: int) -> bytes:
     mark(log)
     return b"s" * size

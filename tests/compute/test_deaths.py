@@ -61,7 +61,7 @@ def test_news_are_waited_for_and_old_ones_do_not_count(monkeypatch: pytest.Monke
     assert known.of("tls://y:8", "8") == "worker 8 was frozen"
 
 
-@offload.task(effects="ignore")  # type: ignore[untyped-decorator]
+@offload.task(effects="ignore")
 def die(how: str) -> int:
     """End the process that runs this."""
     if how == "exit":

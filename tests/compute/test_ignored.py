@@ -107,7 +107,7 @@ class Model:
     def __init__(self, rate: int) -> None:
         self.rate = rate
 
-    @offload.task(ignore=["self"])  # type: ignore[untyped-decorator]
+    @offload.task(ignore=["self"])
     def area(self, x: int) -> int:
         return 2 * x
 

@@ -35,7 +35,7 @@ def square(number: int) -> int:
     return number * number
 
 
-@offload.task(effects="ignore")  # type: ignore[untyped-decorator]
+@offload.task(effects="ignore")
 def squares(how: str, count: int) -> list[int]:
     """Square numbers in other processes."""
     if how == "executor":
@@ -45,7 +45,7 @@ def squares(how: str, count: int) -> list[int]:
         return pool.map(square, range(count))
 
 
-@offload.task(effects="ignore")  # type: ignore[untyped-decorator]
+@offload.task(effects="ignore")
 def leave_behind(file: str, end: bool) -> int:
     """Start processes that go on, tell their ids, and end the worker where that is asked for."""
     forked = multiprocessing.Process(target=time.sleep, args=(1000,))
@@ -59,7 +59,7 @@ def leave_behind(file: str, end: bool) -> int:
     return 1
 
 
-@offload.task(effects="ignore")  # type: ignore[untyped-decorator]
+@offload.task(effects="ignore")
 def hold(file: str) -> None:
     """Tell the ids of the worker and its nanny, and hold Python's lock."""
     with open(file, "w") as output:

@@ -199,5 +199,5 @@ def test_gather_takes_futures_only(wrong: Any) -> None:
 def test_gather_of_one_future_says_what_to_do(inline: None) -> None:
     future = offload.task(lambda: 1).submit()
     with pytest.raises(UsageError, match="list of futures"):
-        offload.gather(future)
+        offload.gather(future)  # type: ignore[call-overload]
     assert future.result(10) == 1

@@ -130,7 +130,7 @@ def test_what_is_set_counts(number: int) -> None:
 
 
 def test_what_nobody_reaches_does_not_count() -> None:
-    before = offload.task(day), offload.task(str.upper)
+    before: list[offload.Task[..., Any]] = [offload.task(day), offload.task(str.upper)]
     first = [one.identify(arguments, {}).transformation for one, arguments in zip(before, [(1,), ("a",)], strict=True)]
     other_arguments()
     zone("Asia/Tokyo")()

@@ -185,7 +185,10 @@ def slow(log: str, number: int, seconds: float) -> int:
 
 
 def test_gather_with_a_failure_cancels_the_rest(log: Log) -> None:
-    futures = [fail.submit(log.path, "value"), *slow.map([log.path] * 200, range(200), [0.05] * 200)]
+    futures: list[offload.Future[Any]] = [
+        fail.submit(log.path, "value"),
+        *slow.map([log.path] * 200, range(200), [0.05] * 200),
+    ]
     with pytest.raises(ValueError, match="on purpose"):
         offload.gather(futures)
     assert sum(f.cancelled() for f in futures) > 100

@@ -26,13 +26,13 @@ class Counter:
     calls = 0
 
 
-@offload.task(version="1", effects="ignore")  # type: ignore[untyped-decorator]
+@offload.task(version="1", effects="ignore")
 def half(number: float, by: float = 2) -> float:
     Counter.calls += 1
     return number / by
 
 
-@offload.task(version="1", effects="ignore")  # type: ignore[untyped-decorator]
+@offload.task(version="1", effects="ignore")
 async def later(number: int) -> int:
     Counter.calls += 1
     await asyncio.sleep(0)
@@ -88,7 +88,7 @@ def test_one_call_anew() -> None:
 def test_one_call_anew_that_gives_something_else() -> None:
     results = iter([1, 2])
 
-    @offload.task(version="1", effects="ignore", ignore=["source"])  # type: ignore[untyped-decorator]
+    @offload.task(version="1", effects="ignore", ignore=["source"])
     def number(source: object) -> int:
         return next(results)
 

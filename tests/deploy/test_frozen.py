@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 SECONDS = 180.0
 
 
-@offload.task(effects="ignore")  # type: ignore[untyped-decorator]
+@offload.task(effects="ignore")
 def nap(number: int) -> int:
     time.sleep(0.5)
     return number

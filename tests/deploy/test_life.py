@@ -32,7 +32,7 @@ SECONDS = 180.0
 CALLS, WORKERS, THREADS = 200, 2, 6
 
 
-@offload.task(effects="ignore")  # type: ignore[untyped-decorator]  # the log is for the test
+@offload.task(effects="ignore")  # the log is for the test
 def work(log: str, number: int, seconds: float = 0.5) -> int:
     """Append to a log, and wait."""
     with open(log, "a") as file:

@@ -10,11 +10,42 @@ from offload.errors import UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from typing import Any, ParamSpec, TypeVar, overload
 
     from offload.compute.resources import Resources
 
+    P = ParamSpec("P")
+    R = TypeVar("R")
+else:
+    from offload.compute.typed import overload
 
+
+@overload
+def task(
+    function: Callable[P, R],
+    /,
+    *,
+    scratch: bool = ...,
+    effects: str = ...,
+    environ: Sequence[str] = ...,
+    depends_on: Sequence[Any] = ...,
+    version: str | None = ...,
+    ignore: Sequence[str] = ...,
+    resources: Mapping[str, float] | None = ...,
+) -> Task[P, R]: ...
+@overload
+def task(
+    function: None = ...,
+    /,
+    *,
+    scratch: bool = ...,
+    effects: str = ...,
+    environ: Sequence[str] = ...,
+    depends_on: Sequence[Any] = ...,
+    version: str | None = ...,
+    ignore: Sequence[str] = ...,
+    resources: Mapping[str, float] | None = ...,
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(
     function: Callable[..., Any] | None = None,
     /,

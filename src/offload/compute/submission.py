@@ -43,12 +43,12 @@ _dependents = 0  # calls that wait for the results of others, and are no dispatc
 _begun = threading.Condition()
 
 
-def submit(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
+def submit(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
     """Begin one call; see :meth:`offload.compute.tasks.Task.submit`."""
     return submit_many(task, [(args, kwargs)])[0]
 
 
-def submit_many(task: Task, rows: Sequence[Arguments]) -> list[Future[Any]]:
+def submit_many(task: Task[..., Any], rows: Sequence[Arguments]) -> list[Future[Any]]:
     """Begin many calls of one function.
 
     Returns
@@ -79,7 +79,7 @@ def submit_many(task: Task, rows: Sequence[Arguments]) -> list[Future[Any]]:
     return futures
 
 
-def _done_at_once(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
+def _done_at_once(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
     """Make a call here and now, of which nothing is recorded."""
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
@@ -104,7 +104,7 @@ def _collector_at_rest(count: int) -> Iterator[None]:
         gc.enable()
 
 
-def _start(task: Task, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[str, Any]]]) -> None:
+def _start(task: Task[..., Any], ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[str, Any]]]) -> None:
     session = current()
     rows = [(args, kwargs) for _, args, kwargs in ready]
     calls, graph = task.identify_many(rows), task.graph()
@@ -205,7 +205,7 @@ def _when_done(waiting: list[Future[Any]], go_on: Any) -> None:
         future.add_done_callback(one_done)
 
 
-def _resume(task: Task, future: Future[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _resume(task: Task[..., Any], future: Future[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Begin a call whose arguments have arrived; a failed argument fails the call."""
     try:
         _start(task, [(future, resolved(args), resolved(kwargs))])

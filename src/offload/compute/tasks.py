@@ -9,6 +9,7 @@ import warnings
 from hashlib import sha256
 from types import CodeType, FunctionType, MethodType
 
+from offload.compute.begun import Begun
 from offload.compute.calls import Call, explain
 from offload.compute.effects.doers import runs_calls
 from offload.compute.inputs import noting
@@ -33,8 +34,8 @@ from offload.identity.settings import Kept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
+    from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
     from offload.compute.futures import Future
     from offload.compute.outcome import Outcome
@@ -42,11 +43,18 @@ if TYPE_CHECKING:
     from offload.compute.shipped import Ways
     from offload.identity.files import File
 
+    P = ParamSpec("P")
+    Q = ParamSpec("Q")
+    R = TypeVar("R", covariant=True)
+    T = TypeVar("T")
+else:
+    from offload.compute.typed import P, R, overload
+
 _GENERATORS = 0x20 | 0x200  # CO_GENERATOR, CO_ASYNC_GENERATOR
 _COROUTINE = 0x80
 
 
-class Task:
+class Task(Begun[P, R]):
     """A function whose results are recorded.
 
     Calling it computes in this process, at most once for the same arguments and the same code. :meth:`submit` and
@@ -66,7 +74,7 @@ class Task:
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: Callable[P, R],
         scratch: bool = False,
         effects: str = "watch",
         root: Any = None,
@@ -118,20 +126,27 @@ class Task:
         root = None if self.root is self.function else self.root
         return self.function, self.scratch, "watch" if self.watched else "ignore", root, self.resources
 
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Task[P, R]: ...
+    @overload
+    def __get__(
+        self: Task[Concatenate[Any, Q], T], instance: object, owner: type | None = None
+    ) -> MethodTask[Q, T]: ...
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else MethodTask(self, instance)
 
     def __repr__(self) -> str:
         return f"<offload.task {self.label}>"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the result, recalled or computed; of a coroutine function, a coroutine that does."""
         if is_off():
             return self.function(*args, **kwargs)
         if self._asynchronous:
-            return self._awaited(args, kwargs)
+            return self._awaited(args, kwargs)  # type: ignore[return-value]  # then it is a coroutine
         session = current()
         call = self.identify(args, kwargs)
+        value: R
         found, value = self._recall(session, call)
         if found:
             return value
@@ -142,7 +157,7 @@ class Task:
                 found, value = self._recall(session, call)
             return value if found else self._compute(session, call)
 
-    def fresh(self, *args: Any, **kwargs: Any) -> Any:
+    def fresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Compute a call in this process, even where its result is recorded; of a coroutine function, a coroutine.
 
         A result that differs from the recorded one is returned, noted in the history as irreproducible, and does not
@@ -151,7 +166,7 @@ class Task:
         if is_off():
             return self.function(*args, **kwargs)
         if self._asynchronous:
-            return self._awaited(args, kwargs, fresh=True)
+            return self._awaited(args, kwargs, fresh=True)  # type: ignore[return-value]
         from offload.compute.claiming import claimed
 
         session = current()
@@ -270,7 +285,7 @@ class Task:
         watch.listen(graph, [value for _, value in call.bound], call.modules)
         watch.begin_task()
         try:
-            result = await self.function(*call.args, **call.kwargs)
+            result = await self.function(*call.args, **call.kwargs)  # type: ignore[misc]
         finally:
             watch.end_task()
         outcome.effects = watch.all_seen(graph)
@@ -279,7 +294,7 @@ class Task:
         self._keep(session, graph, call, outcome, result)
         return result
 
-    def _compute(self, session: Session, call: Call) -> Any:
+    def _compute(self, session: Session, call: Call) -> R:
         from offload.compute.effects.telling import tell_reached
         from offload.compute.effects.watch import Watch
         from offload.compute.outcome import Outcome
@@ -297,7 +312,7 @@ class Task:
         watch.listen(graph, [value for _, value in call.bound], call.modules)
         watch.begin()
         try:
-            result = execute(self.function, call.args, call.kwargs)
+            result: R = execute(self.function, call.args, call.kwargs)
         finally:
             watch.end()
             watch.put_back(settings)
@@ -342,37 +357,10 @@ class Task:
         else:
             record(session, functools.partial(explain, graph=graph), [(call, outcome)])
 
-    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Begin a call on one of this machine's cores.
-
-        Arguments may be futures, also within lists, tuples and dicts: the call begins when they are done.
-
-        Returns
-        -------
-        Future
-            Done at once where the result is recalled.
-        """
-        from offload.compute.submission import submit
-
-        return submit(self, args, kwargs)
-
-    def map(self, *iterables: Iterable[Any], **constant: Any) -> list[Future[Any]]:
-        """Begin a call for each item of an iterable, or for each row of several, which must be equally long.
-
-        Keyword arguments are the same in each call: ``simulate.map(seeds, steps=1000)``.
-
-        Returns
-        -------
-        list of Future
-            In the order of the items. Recorded results are looked up, and new ones computed, in batches.
-        """
-        return self.starmap(zip(*iterables, strict=True), **constant)
-
-    def starmap(self, rows: Iterable[Iterable[Any]], **constant: Any) -> list[Future[Any]]:
-        """Begin a call for each row of positional arguments, as :meth:`map` does: ``distance.starmap(pairs)``."""
+    def _begin(self, rows: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Future[Any]]:
         from offload.compute.submission import submit_many
 
-        return submit_many(self, [(tuple(row), constant) for row in rows])
+        return submit_many(self, rows)
 
     def payload(self) -> Ways:
         """Return the pickled function: workers run what was identified here."""
@@ -398,7 +386,7 @@ _OF_METHODS = {
 }
 
 
-def _mark_asynchronous(task: Task, function: Any) -> None:
+def _mark_asynchronous(task: Task[..., Any], function: Any) -> None:
     """Have a task known as a coroutine function."""
     import inspect
 
@@ -409,12 +397,12 @@ def _mark_asynchronous(task: Task, function: Any) -> None:
         vars(task).update({name: getattr(function, name) for name in ("__code__", "__defaults__", "__kwdefaults__")})
 
 
-class MethodTask:
+class MethodTask(Begun[P, R]):
     """A task that was taken from an instance, as methods are."""
 
     __slots__ = ("__self__", "task")
 
-    def __init__(self, task: Task, instance: object) -> None:
+    def __init__(self, task: Task[..., R], instance: object) -> None:
         self.task = task
         self.__self__ = instance
 
@@ -428,23 +416,14 @@ class MethodTask:
     def __repr__(self) -> str:
         return f"<offload.task {self.task.label} of a {type(self.__self__).__qualname__}>"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the result, recalled or computed; the instance is the first argument."""
         return self.task(self.__self__, *args, **kwargs)
 
-    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Begin a call; see :meth:`Task.submit`."""
-        return self.task.submit(self.__self__, *args, **kwargs)
+    def _begin(self, rows: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Future[Any]]:
+        return self.task._begin([((self.__self__, *args), kwargs) for args, kwargs in rows])
 
-    def map(self, *iterables: Iterable[Any], **constant: Any) -> list[Future[Any]]:
-        """Begin a call for each row; see :meth:`Task.map`."""
-        return self.starmap(zip(*iterables, strict=True), **constant)
-
-    def starmap(self, rows: Iterable[Iterable[Any]], **constant: Any) -> list[Future[Any]]:
-        """Begin a call for each row of arguments; see :meth:`Task.starmap`."""
-        return self.task.starmap(((self.__self__, *row) for row in rows), **constant)
-
-    def fresh(self, *args: Any, **kwargs: Any) -> Any:
+    def fresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Compute a call even where its result is recorded; see :meth:`Task.fresh`."""
         return self.task.fresh(self.__self__, *args, **kwargs)
 

@@ -24,7 +24,7 @@ DEFAULT = "the default"
 Summaries = dict[str, str]
 
 
-def why(function: Task | MethodTask, /, *args: Any, **kwargs: Any) -> Explanation:
+def why(function: Task[..., Any] | MethodTask[..., Any], /, *args: Any, **kwargs: Any) -> Explanation:
     """Tell whether a call would be recalled, and if not, what differs from the nearest earlier one.
 
     Nothing is computed.

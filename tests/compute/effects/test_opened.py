@@ -205,7 +205,7 @@ def outer(log: str, folder: str) -> int:
     return inner + len(pl.DataFrame({"a": [1]}))
 
 
-@offload.task(effects="ignore")  # type: ignore[untyped-decorator]
+@offload.task(effects="ignore")
 def vouched(log: str, folder: str) -> int:
     mark(log)
     return natively(f"{folder}/x.csv")
