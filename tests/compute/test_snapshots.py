@@ -17,7 +17,9 @@ from offload.compute.snapshots import scanning, taking
 from offload.compute.snapshots.laying import lay_out
 from offload.compute.snapshots.manifest import Entry, Manifest
 from offload.compute.snapshots.places import original
+from offload.compute.snapshots.seeing import seen_here
 from offload.compute.snapshots.units import Units
+from offload.compute.sources import Sources
 from offload.errors import DecodeError, EffectWarning, OffloadError
 from offload.identity.encoding import identify
 from offload.storage.memory import MemoryStore
@@ -210,6 +212,45 @@ def test_versions_lie_apart_and_share_contents(tmp_path: Path) -> None:
     store.delete([entry.checksum])
     with pytest.raises(OffloadError, match="not stored any more"):
         lay_out(stored_gone(store), store, str(tmp_path))
+
+
+def test_files_of_calls_lie_at_their_places_too(tmp_path: Path) -> None:
+    store = MemoryStore()
+    (digest,) = store.put([b"X = 1"])
+    sources = Sources(("/p",), {"/p/module.py": digest})
+    snapshot = store.put([Manifest({"/p/module.py": (Entry("", digest, False, 5),)}).encoded()])[0]
+
+    def here(*given: tuple[str, str]) -> tuple[Path, str]:
+        files = [(path, store.put([text.encode()])[0], False) for path, text in given]
+        seen, reason = seen_here(sources, snapshot, lambda: store, lambda: str(tmp_path), files)
+        return Path(seen.roots[0]), reason
+
+    first, reason = here(("/p/data/one.csv", "1"), ("/elsewhere/two.csv", "2"))
+    assert reason == ""
+    assert (first / "data/one.csv").read_text() == "1"
+    assert not (first.parent / "elsewhere").exists()
+    second, _ = here(("/p/data/three.csv", "3"))
+    assert second == first
+    other, _ = here(("/p/data/one.csv", "another"))
+    assert other != first
+    assert [(one / "data/one.csv").read_text() for one in (first, other)] == ["1", "another"]
+    _, reason = here(("/p/module.py", "X = 2"))
+    assert "/p/module.py was changed while the call was submitted" in reason
+
+
+def test_an_extension_module_has_to_fit(tmp_path: Path) -> None:
+    store = MemoryStore()
+    (digest,) = store.put([b"ELF"])
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    for name, platform, reason in (
+        (f"fast{suffix}", None, ""),
+        (f"fast{suffix}", "linux-vax", f"fast{suffix} is made for linux-vax"),
+        ("fast.cpython-36m-vax.so", None, "fast.cpython-36m-vax.so is made for another Python"),
+    ):
+        manifest = Manifest({f"/p/{name}": (Entry("", digest, False, 3),)}, platform).encoded()
+        sources = Sources(("/p",), {f"/p/{name}": digest})
+        _, why = seen_here(sources, store.put([manifest])[0], lambda: store, lambda: str(tmp_path))
+        assert why.startswith(reason) and bool(why) is bool(reason)
 
 
 def stored_gone(store: MemoryStore) -> str:

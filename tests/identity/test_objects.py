@@ -39,6 +39,7 @@ from offload.errors import DecodeError, EncodeError
 from offload.identity import objects
 from offload.identity.decoding import decode
 from offload.identity.encoding import encode, encode_chunks, identify
+from offload.identity.objects import reduced
 
 
 class Color(enum.Enum):
@@ -670,3 +671,16 @@ def test_what_cannot_be_encoded_is_named(value: object, words: str) -> None:
             encode(wrapped)
         assert "\n" not in caught.value.message
         assert caught.value.hint
+
+
+def test_members_of_enumerations_are_the_same_in_all_releases_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Kind(enum.Enum):
+        LAND = "land", 1
+
+    def of_an_older_one(self: enum.Enum, protocol: int) -> object:
+        return getattr, (type(self), self.name)
+
+    of_an_older_one.__module__, of_an_older_one.__qualname__ = "enum", "Enum.__reduce_ex__"
+    monkeypatch.setattr(enum.Enum, "__reduce_ex__", of_an_older_one)
+    monkeypatch.setattr(Kind, "__reduce_ex__", of_an_older_one)
+    assert reduced(Kind.LAND)[:2] == (Kind, (("land", 1),))

@@ -110,13 +110,18 @@ def place(met: Sequence[tuple[File, str]], known: Sequence[Sent], store: Store, 
         if one is None:
             continue
         used.append(one)
-        with _lock:
-            here = _in_place.get(one)
-            if here is None or _state(here[0]) != here[1]:
-                path = _put(one, store, directory)
-                here = _in_place[one] = path, _state(path)
-        file.path = here[0]
+        file.path = put(one, store, directory)
     return used
+
+
+def put(one: Sent, store: Store, directory: str) -> str:
+    """Put a content in place, where it is not there yet as it was; return where it is."""
+    with _lock:
+        here = _in_place.get(one)
+        if here is None or _state(here[0]) != here[1]:
+            path = _put(one, store, directory)
+            here = _in_place[one] = path, _state(path)
+        return here[0]
 
 
 def changed(used: Sequence[Sent]) -> str | None:

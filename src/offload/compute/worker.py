@@ -67,15 +67,18 @@ class Loaded:
         The files that it may read.
     by_name : bool
         Whether its modules were imported; so then are those of its arguments.
+    lacking : str
+        Why they were not, where they have files.
     """
 
-    __slots__ = ("by_name", "declared", "function", "graph")
+    __slots__ = ("by_name", "declared", "function", "graph", "lacking")
 
     def __init__(self, function: Callable[..., Any], graph: Graph, declared: Sequence[Any], by_name: bool) -> None:
         self.function = function
         self.graph = graph
         self.declared = declared
         self.by_name = by_name
+        self.lacking = ""
 
 
 class Batch:
@@ -210,7 +213,8 @@ def _seen(batch: Batch) -> tuple[Sources, str]:
     from offload.compute.snapshots.seeing import seen_here as located
 
     store = (lambda: session_at_home(batch.storage).store) if batch.at_home else None
-    return located(batch.sources, batch.snapshot, store, _directory)
+    given = {*batch.files, *(one for call in batch.calls if isinstance(call, staged.Staged) for one in call.files)}
+    return located(batch.sources, batch.snapshot, store, _directory, given)
 
 
 def _directory() -> str:
@@ -279,6 +283,7 @@ def load(
             # What the user's script defines is called here as it is there.
             sys.modules["__main__"].__spec__ = ModuleSpec(batch.main, None)
         known = _functions[key] = _loaded(batch, where, batch.payload.by_value, by_name=False)
+    known.lacking = reason if batch.payload.sources else ""
     return known
 
 
@@ -381,7 +386,7 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
     try:
         if not isinstance(call, tuple):
             (args, kwargs), checksums, files, used = _unpacked(call, batch, loaded.by_name)
-            declared = [*declared, *files]
+            declared = [*declared, *files, *(one[0] for one in used)]
         else:
             (args, kwargs), checksums = call, {}
         began = time.perf_counter()
@@ -397,6 +402,10 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
             watch.put_back(settings)
     except BaseException as exc:  # sys.exit in a call must not end the worker
         outcome.seconds = time.perf_counter() - began
+        if loaded.lacking:
+            exc.add_note(
+                f"its modules were not imported where it ran, and its code went there by value: {loaded.lacking}"
+            )
         outcome.fail(exc)
         return outcome
     finally:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copyreg
 import importlib
+import sys
 from hashlib import sha256
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 
@@ -283,6 +284,10 @@ def _reduce(value: Any) -> tuple[Any, ...]:
         value = cls(encoding.elsewhere(str(value)))
     if is_plain(cls) and runs_code(cls):  # `object` would ask the object for the parts that it is made of
         return _NEWOBJ, (cls,), attributes(value) or None
+    if "enum" in sys.modules and is_a(value, sys.modules["enum"].Enum):
+        make: Any = cls.__reduce_ex__
+        if make.__module__ == "enum" and make.__qualname__ in ("Enum.__reduce_ex__", "Flag.__reduce_ex__"):
+            return cls, (value._value_,)  # releases of Python 3.11 differ in what they give
     try:
         # Dask has exceptions pickled with their tracebacks, from when it is imported: no part of what they are.
         reducer = None if is_a(value, BaseException) else copyreg.dispatch_table.get(cls)

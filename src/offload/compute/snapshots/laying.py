@@ -11,6 +11,7 @@ import secrets
 import shutil
 import threading
 
+from offload.compute import staged
 from offload.compute.snapshots import places
 from offload.compute.snapshots.manifest import Entry, Manifest, Units, path_of
 from offload.errors import OffloadError
@@ -18,6 +19,9 @@ from offload.identity.files import file_checksum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from offload.compute.staged import Sent
     from offload.storage.store import Store
 
 FOLDER = "snapshots"
@@ -27,7 +31,7 @@ BATCH_BYTES = 8 * 1024 * 1024
 
 _lock = threading.Lock()
 _trees: list[Tree] = []
-_of: dict[tuple[str, str], Tree] = {}  # by the directory and the snapshot
+_manifests: dict[str, Manifest] = {}
 
 
 class Tree:
@@ -41,20 +45,26 @@ class Tree:
         What the machine is that they came from.
     units : dict
         The packages and files in it.
+    given : dict
+        Files and directories that calls were given, and that lie in the project.
     """
 
     def __init__(self, path: str, platform: str) -> None:
         self.path = path
         self.platform = platform
         self.units: Units = {}
+        self.given: dict[str, Sent] = {}
 
-    def agrees(self, manifest: Manifest) -> bool:
+    def agrees(self, manifest: Manifest, given: Sequence[Sent]) -> bool:
         """Tell whether no package or file is another one in it."""
-        units = manifest.units.items()
-        return self.platform == manifest.platform and all(self.units.get(unit, own) == own for unit, own in units)
+        return (
+            self.platform == manifest.platform
+            and all(self.units.get(unit, own) == own for unit, own in manifest.units.items())
+            and all(self.given.get(one[0], one) == one for one in given)
+        )
 
 
-def lay_out(snapshot: str, store: Store, directory: str) -> Tree:
+def lay_out(snapshot: str, store: Store, directory: str, given: Sequence[Sent] = ()) -> Tree:
     """Lay out a snapshot, unless that was done before.
 
     Parameters
@@ -65,6 +75,8 @@ def lay_out(snapshot: str, store: Store, directory: str) -> Tree:
         Has its contents.
     directory : str
         This worker's own, which ends with it.
+    given : sequence of Sent
+        Files and directories that calls were given, and that lie in the project: code may find them by its own place.
 
     Raises
     ------
@@ -72,26 +84,28 @@ def lay_out(snapshot: str, store: Store, directory: str) -> Tree:
         If its contents are not to be had.
     """
     with _lock:
-        tree = _of.get((directory, snapshot))
-        if tree is None or not os.path.isdir(tree.path):
-            tree = _of[directory, snapshot] = _laid_out(snapshot, store, directory)
+        manifest = _manifests.get(snapshot)
+        if manifest is None:
+            (data,) = store.get([snapshot])
+            if data is None:
+                raise _missing()
+            manifest = _manifests[snapshot] = Manifest.decoded(data)
+        place = os.path.join(directory, FOLDER)
+        trees = (tree for tree in reversed(_trees) if os.path.dirname(tree.path) == place and os.path.isdir(tree.path))
+        tree = next((tree for tree in trees if tree.agrees(manifest, given)), None)
+        if tree is None:
+            tree = Tree(os.path.join(place, f"{os.getpid()}-{secrets.token_hex(4)}"), manifest.platform)
+            os.makedirs(tree.path)
+            places.add(tree.path)
+            _trees.append(tree)
+        _add(tree, manifest, store, place)
+        for one in given:
+            if one[0] not in tree.given:
+                _give(tree, one, store, directory)
         return tree
 
 
-def _laid_out(snapshot: str, store: Store, directory: str) -> Tree:
-    (data,) = store.get([snapshot])
-    if data is None:
-        raise _missing()
-    manifest = Manifest.decoded(data)
-    place = os.path.join(directory, FOLDER)
-    os.makedirs(place, exist_ok=True)
-    trees = (tree for tree in reversed(_trees) if os.path.dirname(tree.path) == place and os.path.isdir(tree.path))
-    tree = next((tree for tree in trees if tree.agrees(manifest)), None)
-    if tree is None:
-        tree = Tree(os.path.join(place, f"{os.getpid()}-{secrets.token_hex(4)}"), manifest.platform)
-        os.mkdir(tree.path)
-        places.add(tree.path)
-        _trees.append(tree)
+def _add(tree: Tree, manifest: Manifest, store: Store, place: str) -> None:
     new = {unit: entries for unit, entries in manifest.units.items() if unit not in tree.units}
     _fetch({(one.checksum, one.executable): one for own in new.values() for one in own}, store, place)
     for unit, entries in new.items():
@@ -100,7 +114,17 @@ def _laid_out(snapshot: str, store: Store, directory: str) -> Tree:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             _link(_place(place, entry), target)
     tree.units |= new  # only what is whole
-    return tree
+
+
+def _give(tree: Tree, one: Sent, store: Store, directory: str) -> None:
+    """Have a file that calls were given at its place, too; a part of a package is there already."""
+    target = tree.path + one[0]
+    if not os.path.lexists(target):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.symlink(staged.put(one, store, directory), target)
+    elif os.path.isfile(target) and file_checksum(target) != one[1]:
+        raise OffloadError(f"{one[0]} was changed while the call was submitted", "submit it again")
+    tree.given[one[0]] = one
 
 
 def _missing() -> OffloadError:

@@ -11,14 +11,19 @@ from offload.errors import OffloadError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from offload.compute.snapshots.laying import Tree
+    from offload.compute.staged import Sent
     from offload.storage.store import Store
 
 
 def seen_here(
-    sources: Sources, snapshot: str, store: Callable[[], Store] | None, directory: Callable[[], str]
+    sources: Sources,
+    snapshot: str,
+    store: Callable[[], Store] | None,
+    directory: Callable[[], str],
+    given: Iterable[Sent] = (),
 ) -> tuple[Sources, str]:
     """Return files as they are to be had here, and why they are not, or nothing.
 
@@ -32,6 +37,8 @@ def seen_here(
         Gives the store that has it; None where this process sees no storage.
     directory : callable
         Gives the directory that ends with this worker.
+    given : iterable of Sent
+        Files and directories that calls were given.
     """
     lacking = next((path for path, digest in sources.files.items() if checksum_of(path) != digest), None)
     if lacking is None:
@@ -43,7 +50,8 @@ def seen_here(
     from offload.compute.snapshots.laying import lay_out
 
     try:
-        tree = lay_out(snapshot, store(), directory())
+        below = tuple(os.path.join(root, "") for root in sources.roots)
+        tree = lay_out(snapshot, store(), directory(), [one for one in given if one[0].startswith(below)])
     except (OffloadError, OSError) as exc:
         return sources, f"{lacking} is not there, and cannot be laid out: {exc}"
     return _below(sources, tree)
