@@ -243,10 +243,28 @@ def test_errors_in_threads_are_heard_of(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("what now")
 
-    monkeypatch.setattr("offload.compute.commands.execution.execute_aside", fail)
-    assert main(["run", "--", "echo", ":::", "a"]) == 1
+    monkeypatch.setattr("offload.compute.commands.execution.prepare", fail)
+    (work / "a").touch()
+    assert main(["run", "--", "cat", ":::", "a"]) == 1
     close_sessions()
-    assert "echo a: internal error: ZeroDivisionError: what now" in capfd.readouterr().err
+    assert "cat a: internal error: ZeroDivisionError: what now" in capfd.readouterr().err
+
+
+def test_the_others_go_on_when_the_starter_is_killed(offload: Offload, work: Path, tmp_path: Path) -> None:
+    text = "echo $1; [ $1 = 3 ] || exit 0; [ -e $PLACE/3 ] || { touch $PLACE/3; kill -9 $PPID; sleep 300; }"
+    words = ["--var", f"PLACE={tmp_path}", "-j", "1", "--", "sh", "-c", text, "_", ":::", *map(str, range(8))]
+    done = offload("run", *words)
+    assert done.returncode == 1
+    assert done.stdout.split() == [b"0", b"1", b"2", b"4", b"5", b"6", b"7"]
+    assert b"the process that had started it was killed" in done.stderr
+    assert list((tmp_path / "scratch").iterdir()) == []
+    again = offload("run", *words)
+    assert (again.returncode, again.stdout.split()) == (0, [str(number).encode() for number in range(8)])
+
+
+def test_what_a_command_wrote_to_stderr_by_its_name_is_kept(offload: Offload, work: Path) -> None:
+    words = ["--", "sh", "-c", "echo a >&2; echo b > /dev/stderr; echo $1", "_", ":::"]
+    assert offload("run", *words, "1").stderr.startswith(b"a\nb\n")
 
 
 def test_results_that_cannot_be_recorded_are_an_error(

@@ -129,10 +129,10 @@ def _executor(parsed: Parsed, session: Session, place: Place | None, tell: Calla
         from offload.compute.commandjobs.many import DeploymentExecutor
 
         return DeploymentExecutor(connected(place, tell), session, most, parsed.scratch)
-    from offload.compute.commands.threads import ThreadExecutor
+    from offload.compute.commands.here import HereExecutor
 
     here = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return ThreadExecutor(session, most or here, parsed.scratch)
+    return HereExecutor(session, most or here, parsed.scratch)
 
 
 def _write(job: Job, session: Session, progress: Progress) -> bool:

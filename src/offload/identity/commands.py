@@ -8,7 +8,7 @@ command over the same content is the same transformation wherever it is run.
 from __future__ import annotations
 
 from offload.identity.checksums import checksum
-from offload.identity.encoding import encode
+from offload.identity.plain import encode_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def command_record(
 
 def identify(record: dict[str, object]) -> tuple[str, bytes]:
     """Return the transformation checksum of a record, and the bytes that it is the checksum of."""
-    data = encode(record)
+    data = encode_plain(record)
     return checksum(data), data
 
 

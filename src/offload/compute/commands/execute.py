@@ -101,7 +101,7 @@ def start(
             bufsize=0,
         )
     except OSError as error:
-        raise _start_error(argv[0], os.path.join(scratch.work, executable), error) from error
+        raise start_error(argv[0], os.path.join(scratch.work, executable), error) from error
     guardian.watch(process.pid)
     return process
 
@@ -115,7 +115,8 @@ def _popen(argv: Sequence[str], **options: Any) -> Process:
         return Process(subprocess.Popen(argv, **options))
 
 
-def _start_error(name: str, executable: str, error: OSError) -> OffloadError:
+def start_error(name: str, executable: str, error: OSError) -> OffloadError:
+    """Return in words why the system does not execute a program."""
     import errno
 
     if error.errno == errno.ENOENT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from offload.errors import BufferMissingError, DecodeError
 from offload.identity.decoding import decode
-from offload.identity.encoding import encode
+from offload.identity.plain import encode_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class CommandRecord:
 
     def encode(self) -> bytes:
         """Return the buffer whose checksum is the command's result."""
-        return encode(
+        return encode_plain(
             {
                 "version": RESULT_VERSION,
                 "kind": "command",

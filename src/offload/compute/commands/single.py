@@ -15,12 +15,12 @@ from offload.compute.provenance import where
 from offload.compute.used import used
 from offload.errors import NotWritableError, OffloadError, StorageError
 from offload.identity.checksums import checksum
-from offload.identity.encoding import encode
+from offload.identity.plain import encode_plain
 from offload.storage.rows import Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from offload.compute.commands.outputs import FoundOutput
     from offload.compute.commands.plan import Plan, Planner
@@ -204,6 +204,31 @@ def entry_of(plan: Plan, execution: Execution, record: bytes, session: Session, 
     spool = plan.stdin.spool
     if spool is not None and spool.path is None:  # for `verify`, while it is small
         spool.store(session.store)
+    more = {"made": made(decode_record(record), session.store), **more}
+    return entry(plan, execution, record, is_lost(plan.transformation, session), more)
+
+
+def entry(
+    plan: Plan,
+    execution: Execution,
+    record: bytes,
+    lost: bool,
+    more: Mapping[str, object],
+    place: Mapping[str, object] | None = None,
+) -> Entry:
+    """Return the entry of a command.
+
+    Parameters
+    ----------
+    plan, execution, record
+        The command, how it ran, and the record of what it gave.
+    lost : bool
+        Whether an earlier result is not stored any more.
+    more : mapping
+        Further details.
+    place : mapping, optional
+        What :func:`offload.compute.provenance.where` has just given.
+    """
     return Entry(
         plan.transformation,
         "command",
@@ -213,17 +238,14 @@ def entry_of(plan: Plan, execution: Execution, record: bytes, session: Session, 
         checksum(record),
         started=execution.started,
         seconds=execution.seconds,
-        details=encode(
-            {**details(plan), **used(execution), "made": made(decode_record(record), session.store), **more}
-        ),
-        replace=is_lost(plan.transformation, session),
+        details=encode_plain({**(place or where()), **details(plan), **used(execution), **more}),
+        replace=lost,
     )
 
 
 def details(plan: Plan) -> dict[str, object]:
-    """Return where and how a command ran: for people, not part of what it is."""
+    """Return how a command ran: for people, not part of what it is."""
     return {
-        **where(),
         "argv": plan.request.argv,
         "executable": plan.executable,
         "environment": None if plan.environment is None else plan.environment.prefix,

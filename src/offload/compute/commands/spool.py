@@ -80,6 +80,19 @@ class Spool:
         return store.put_file(self.path)
 
 
+def held(content: bytes | str) -> Spool:
+    """Return a closed spool over bytes, or over a file by its path."""
+    import os
+
+    if isinstance(content, str):
+        spool = Spool(lambda: content)
+        spool.path, spool.size = content, os.path.getsize(content)
+    else:
+        spool = Spool(lambda: "", len(content))
+        spool.write(content)
+    return spool
+
+
 def adopt(path: str, limit: int = IN_MEMORY) -> Spool:
     """Return a closed spool over a file that something else wrote; a small file is read and removed."""
     import os

@@ -46,6 +46,14 @@ class Scratch:
         self._path = ""
         self._lock = -1
 
+    @classmethod
+    def at(cls, path: str, parent: str) -> Scratch:
+        """Return one that lies somewhere already, prepared; it is removed by whoever made it."""
+        scratch = cls(parent)
+        scratch._path = path
+        scratch.work = f"{path}/tree/cwd"
+        return scratch
+
     @property
     def path(self) -> str:
         """The directory; making it is what reading this does the first time."""

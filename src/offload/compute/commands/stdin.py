@@ -72,7 +72,11 @@ class Stdin:
         return self.identity == STDIN_OPEN
 
     def open(self, scratch: Scratch) -> int:
-        """Return a descriptor from which the command reads; not for an open pipe.
+        """Return a descriptor from which the command reads, as `place` says; not for an open pipe."""
+        return os.open(self.place(scratch) or os.devnull, os.O_RDONLY)
+
+    def place(self, scratch: Scratch) -> str | None:
+        """Return the path of a file with the content, made in a scratch directory; None where there is nothing to read.
 
         Raises
         ------
@@ -80,7 +84,7 @@ class Stdin:
             When the content is not, or no longer, what the identity says.
         """
         if self.identity is None:
-            return os.open(os.devnull, os.O_RDONLY)
+            return None
         place = scratch.file("stdin")
         if self.source is not None:
             from offload.compute.commands.copying import copy_verified
@@ -90,7 +94,7 @@ class Stdin:
             place = self.spool.path
         else:
             self._write(place)
-        return os.open(place, os.O_RDONLY)
+        return place
 
     def stored(self, store: Store) -> Stdin:
         """Put the content into a store, if there is any; return what stands for it there."""
