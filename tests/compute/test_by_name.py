@@ -10,6 +10,7 @@ import pytest
 
 from offload.compute import imported
 from offload.compute.imported import differing, using
+from offload.compute.importing import is_importing
 from offload.compute.snapshots.seeing import seen_here
 from offload.compute.sources import Found, Sources, checksum_of, found_at
 from tests.compute.conftest import Script
@@ -276,19 +277,19 @@ def test_nothing_is_begun_by_what_is_imported() -> None:
 
     def there_before() -> None:
         ask.wait()
-        told.append(imported.is_importing())
+        told.append(is_importing())
 
     before = threading.Thread(target=there_before)
     before.start()
     with imported.importing():
-        assert imported.is_importing()
+        assert is_importing()
         ask.set()
         before.join()
-        started = threading.Thread(target=lambda: told.append(imported.is_importing()))
+        started = threading.Thread(target=lambda: told.append(is_importing()))
         started.start()
         started.join()
     assert told == [False, True]
-    assert not imported.is_importing()
+    assert not is_importing()
 
 
 STATE = """

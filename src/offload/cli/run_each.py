@@ -115,8 +115,10 @@ def _stdin(parsed: Parsed, session: Session) -> Stdin:
     return find(parsed.stdin, session.files, Scratch(parsed.scratch), keep_quiet)
 
 
-def _executor(parsed: Parsed, session: Session, place: Place | None, tell: Callable[[str], None]) -> CommandExecutor:
-    """Return what runs the commands that are not recorded."""
+def _executor(
+    parsed: Parsed, session: Session, place: Place | None, tell: Callable[[str], None]
+) -> Callable[[], CommandExecutor]:
+    """Return what makes the executor of the commands that are not recorded."""
     most = None
     if parsed.jobs is not None:
         if not parsed.jobs.isdigit() or int(parsed.jobs) < 1:
@@ -124,15 +126,19 @@ def _executor(parsed: Parsed, session: Session, place: Place | None, tell: Calla
         if parsed.detach:
             raise UsageError("-j is for commands that are waited for", "leave it out: the workers take what they can")
         most = int(parsed.jobs)
-    if place is not None:
-        from offload.compute.commandjobs.client import connected
-        from offload.compute.commandjobs.many import DeploymentExecutor
 
-        return DeploymentExecutor(connected(place, tell), session, most, parsed.scratch)
-    from offload.compute.commands.here import HereExecutor
+    def make() -> CommandExecutor:
+        if place is not None:
+            from offload.compute.commandjobs.client import connected
+            from offload.compute.commandjobs.many import DeploymentExecutor
 
-    here = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return HereExecutor(session, most or here, parsed.scratch)
+            return DeploymentExecutor(connected(place, tell), session, most, parsed.scratch)
+        from offload.compute.commands.here import HereExecutor
+
+        here = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        return HereExecutor(session, most or here, parsed.scratch)
+
+    return make
 
 
 def _write(job: Job, session: Session, progress: Progress) -> bool:

@@ -14,7 +14,7 @@ import threading
 import time
 from contextvars import ContextVar
 
-from offload.compute.imported import is_importing
+from offload.compute.importing import is_importing
 from offload.storage.claims import UNKNOWN
 
 TYPE_CHECKING = False

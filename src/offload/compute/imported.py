@@ -16,6 +16,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from offload.compute.importing import noted
 from offload.compute.provided import withdraw
 from offload.compute.snapshots.places import is_laid_out
 from offload.compute.sources import MAIN, Script, Sources, checksum_of, is_guard, tree_of
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _lock = threading.RLock()
-_state = threading.local()
 _users = 0
 _roots: tuple[str, ...] | None = None  # where imports of the program in use begin
 _added: list[str] = []  # those of them that were not on the path
@@ -35,14 +35,8 @@ _imported: set[str] = set()  # those that came while a batch was loaded
 _loaded: dict[str, str] = {}  # the checksums of the files that were imported
 _script: tuple[Script, str] | None = None
 _own_main: ModuleType | None = None  # what ``__main__`` was before
-_imports: list[set[int | None]] = []  # the threads (as the system calls them) that each import under way has found
 _same: set[tuple[str, str, str]] = set()  # what was found to be the same here
 _dropped: list[Callable[[], None]] = []
-
-
-def is_importing() -> bool:
-    """Tell whether modules of a project are imported for a call, by this thread or by who has started it meanwhile."""
-    return getattr(_state, "importing", False) or any(threading.get_native_id() not in there for there in _imports)
 
 
 def when_dropped(function: Callable[[], None]) -> Callable[[], None]:
@@ -249,16 +243,11 @@ def _run(script: Script, main: str) -> None:
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
     """Let nothing be submitted by what is imported."""
-    before, _state.importing = getattr(_state, "importing", False), True
-    threads = {thread.native_id for thread in threading.enumerate()} | {threading.get_native_id()}
-    with _lock:
+    with _lock, noted():
         there = set(sys.modules)
-        _imports.append(threads)
         try:
             yield
         finally:
-            _imports.remove(threads)
-            _state.importing = before
             _imported.update(sys.modules.keys() - there)
 
 

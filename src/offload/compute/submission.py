@@ -19,7 +19,7 @@ from offload.compute.dispatcher import Dispatcher
 from offload.compute.effects.telling import tell_reached
 from offload.compute.engine import Engine, InlineEngine
 from offload.compute.futures import Future
-from offload.compute.imported import is_importing
+from offload.compute.importing import is_importing
 from offload.compute.places import Place, Registry
 from offload.compute.session import Session, current, session_there
 from offload.compute.shipped import OwnFunction

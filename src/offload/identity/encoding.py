@@ -44,7 +44,6 @@ PACKED_LENGTH = 16
 # Deep enough for data, and so that decoding stays within Python's own limit.
 MAX_DEPTH = 100
 
-_PLAIN = {type(None), bool, int, float, complex, str, bytes, type(Ellipsis)}
 _DOUBLE = Struct(">d").pack
 
 
@@ -234,7 +233,7 @@ def _write_list(encoder: Encoder, value: list[Any] | tuple[Any, ...]) -> None:
     encoder.enter(value)
     encoder.chunks.append(head(4, len(value)))
     for item in value:
-        encoder.write(item)
+        _PLAIN.get(type(item), _write)(encoder, item)
     encoder.leave(value)
 
 
@@ -248,9 +247,26 @@ def _write_dict(encoder: Encoder, value: dict[Any, Any]) -> None:
     encoder.enter(value)
     encoder.chunks.append(head(5, len(value)))
     for key, item in value.items():
-        encoder.write(key)
-        encoder.write(item)
+        if type(key) is str:
+            encoder.chunks.append(_keys.get(key) or _key(key))
+        else:
+            encoder.write(key)
+        _PLAIN.get(type(item), _write)(encoder, item)
     encoder.leave(value)
+
+
+# The same few names come again and again: fields of records, attributes of objects.
+_keys: dict[str, bytes] = {}
+_MOST_KEYS, _LONG = 4096, 100
+
+
+def _key(key: str) -> bytes:
+    data = encode(key)
+    if len(key) < _LONG:
+        if len(_keys) >= _MOST_KEYS:
+            _keys.clear()
+        _keys[key] = data
+    return data
 
 
 def _write_sorted(encoder: Encoder, value: set[Any] | frozenset[Any]) -> None:
@@ -259,7 +275,7 @@ def _write_sorted(encoder: Encoder, value: set[Any] | frozenset[Any]) -> None:
     encoder.enter(value)
     chunks, items = encoder.chunks, []
     ordered: Iterable[Any] = value
-    if encoder.orders() and not _PLAIN.issuperset(map(type, value)):
+    if encoder.orders() and not _PLAIN.keys() >= set(map(type, value)):
         from offload.identity.ordering import in_order
 
         ordered = in_order(encoder, value)
@@ -273,7 +289,12 @@ def _write_sorted(encoder: Encoder, value: set[Any] | frozenset[Any]) -> None:
     encoder.leave(value)
 
 
-_WRITERS: dict[type, Write] = {
+def _write(encoder: Encoder, value: Any) -> None:
+    encoder.write(value)
+
+
+# All encoders write these alike: the items of containers, most of which are such, need not ask theirs.
+_PLAIN: dict[type, Write] = {
     type(None): _write_none,
     bool: _write_bool,
     type(Ellipsis): _write_ellipsis,
@@ -282,6 +303,9 @@ _WRITERS: dict[type, Write] = {
     complex: _write_complex,
     str: _write_str,
     bytes: _write_bytes,
+}
+_WRITERS: dict[type, Write] = {
+    **_PLAIN,
     bytearray: _write_bytearray,
     Raw: _write_raw,
     list: _write_list,

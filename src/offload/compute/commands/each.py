@@ -39,8 +39,8 @@ class ManyCommands:
         Where to look up and record.
     stdin : Stdin
         The standard input of each.
-    executor : CommandExecutor
-        Runs what is not recorded.
+    executor : callable
+        Gives what runs commands; called once there is something to run.
     fail_fast : bool
         Whether the first failure ends the others.
     retries : int
@@ -59,12 +59,13 @@ class ManyCommands:
         requests: Sequence[Request],
         session: Session,
         stdin: Stdin,
-        executor: CommandExecutor,
+        executor: Callable[[], CommandExecutor],
         fail_fast: bool = False,
         retries: int = 0,
     ) -> None:
         self._session = session
-        self._executor = executor
+        self._make_executor = executor
+        self._executor: CommandExecutor | None = None
         self._fail_fast = fail_fast
         self._retries = retries
         unique: dict[str, Job] = {}
@@ -129,7 +130,8 @@ class ManyCommands:
             self._record()
             raise
         finally:
-            self._executor.close()
+            if self._executor is not None:
+                self._executor.close()
 
     def _secure(self, job: Job) -> None:
         if job.record is not None and job.state == "recalled" and not secure(job.record, self._session.store):
@@ -165,10 +167,13 @@ class ManyCommands:
         check_before([job.plan for job in jobs], self._session, say)
         for job in jobs:
             job.tries += 1
+        if self._executor is None:
+            self._executor = self._make_executor()
         self._executor.start(jobs, say)
 
     def _collect(self, tick: Callable[[], None]) -> None:
         """Take in what has finished; record results in batches."""
+        assert self._executor is not None
         self._take(self._executor.finished(TICK))
         if self._failed and self._fail_fast and not self._stopped:
             self._stop()
@@ -233,8 +238,9 @@ class ManyCommands:
 
     def _stop(self) -> None:
         self._stopped = True
-        self._executor.stop()
-        self._take(self._executor.finished(0))
+        if self._executor is not None:
+            self._executor.stop()
+            self._take(self._executor.finished(0))
 
 
 def _forget(job: Job) -> None:

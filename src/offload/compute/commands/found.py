@@ -7,7 +7,7 @@ import os
 from offload.compute.commands.code import code_beside, is_python, project_code
 from offload.compute.commands.detect import shell_names
 from offload.compute.commands.inplace import environment_of
-from offload.compute.commands.programs import interpreter, own_program, resolve, search_path
+from offload.compute.commands.programs import interpreter, own_program, resolve
 from offload.compute.commands.scripts import Scripts
 from offload.compute.commands.software import installed, prefixes
 from offload.compute.commands.times import GO_BY_TIMES, goes_by_times
@@ -64,7 +64,7 @@ class Programs:
         """Return what else a command names: programs of the user's in program texts and scripts, what runs scripts."""
         found: dict[str, str] = {}
         runner = self._interpreter(program, path)
-        words = self._scripts.names(argv, program, runner[1] if runner else "", inputs, path or search_path())
+        words = self._scripts.names(argv, program, runner[1] if runner else "", inputs, path)
         for word in [*shell_names(argv), *words]:
             if (word, path) not in self._own:
                 self._own[word, path] = own_program(word, path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from offload.compute.commands.detect import SHELLS, is_system, words_of_text
+from offload.compute.commands.programs import search_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Scripts:
         self._own: dict[str, frozenset[str]] = {}
 
     def names(
-        self, argv: Sequence[str], program: str, interpreter: str, inputs: Sequence[PlannedInput], path: str
+        self, argv: Sequence[str], program: str, interpreter: str, inputs: Sequence[PlannedInput], path: str | None
     ) -> list[str]:
         """Return the words in the scripts of a command that are names of programs of the user's.
 
@@ -47,13 +48,13 @@ class Scripts:
             What runs that, where it is a script.
         inputs : sequence of PlannedInput
             Scripts are among them.
-        path : str
-            Where programs are looked for.
+        path : str, optional
+            Where programs are looked for; default ``PATH``.
         """
         places = list(dict.fromkeys(_scripts(argv, program, interpreter, inputs)))
         if not places:
             return []
-        own = self._own_programs(path)
+        own = self._own_programs(path or search_path())
         return sorted({word for place in places for word in self._words_in(place) & own})
 
     def starts(self, plan: Plan, interpreter: str, programs: frozenset[str]) -> bool:
@@ -85,8 +86,10 @@ class Scripts:
 
 
 def _scripts(argv: Sequence[str], program: str, interpreter: str, inputs: Sequence[PlannedInput]) -> Iterator[str]:
-    if os.path.basename(interpreter) in SHELLS:
+    if interpreter and os.path.basename(interpreter) in SHELLS:
         yield program
+    if not inputs:
+        return
     given = {
         os.path.normpath(word)
         for shell, words in ((word, argv[place + 1 :]) for place, word in enumerate(argv))
