@@ -213,16 +213,18 @@ class Task(Begun[P, R]):
         recorder = self._recorder
         assert recorder is not None
         calls = []
-        for args, kwargs in rows:
-            if len(kwargs) > 1:  # in one order, whatever order they were given in: a function can see it in **kwargs
-                kwargs = dict(sorted(kwargs.items()))
-            bound = bind(self.function, args, kwargs)
-            counted = [one for one in bound if one[0] not in self.ignored] if self.ignored else bound
-            with noting() as met:
+        with noting() as met:
+            for args, kwargs in rows:
+                if len(kwargs) > 1:  # in one order, whatever they were given in: a function can see it in **kwargs
+                    kwargs = dict(sorted(kwargs.items()))
+                bound = bind(self.function, args, kwargs)
+                counted = [one for one in bound if one[0] not in self.ignored] if self.ignored else bound
                 identified = recorder.record(counted)
-            call = Call(self.label, recorder.function, identified, bound, args, kwargs, self.scratch)
-            call.files = met
-            calls.append(call)
+                call = Call(self.label, recorder.function, identified, bound, args, kwargs, self.scratch)
+                if met:
+                    call.files = met.copy()
+                    met.clear()
+                calls.append(call)
         return calls
 
     def graph(self) -> Graph:

@@ -400,6 +400,24 @@ def identify(value: object, modules: set[str] | None = None) -> str:
     """
     if type(value) is float:  # what sweeps and simulations are called with
         return sha256(b"\xfb" + _DOUBLE(value)).hexdigest()
+    plain = _PLAIN.get(type(value))
+    if plain is not None:  # these only append chunks: a whole encoder would take longer than all else
+        encoder = Encoder.__new__(Encoder)
+        encoder.chunks = []
+        plain(encoder, value)
+    else:
+        encoder = _written(value)
+        if modules is not None:
+            modules |= encoder.modules
+    if len(encoder.chunks) == 1:
+        return sha256(encoder.chunks[0]).hexdigest()
+    digest = sha256()
+    for chunk in encoder.chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _written(value: object) -> Encoder:
     encoder = Encoder(portable=False)
     try:
         with no_endless_recursion(value):
@@ -410,11 +428,4 @@ def identify(value: object, modules: set[str] | None = None) -> str:
         encoder = CyclicEncoder(plain=False)
         with no_endless_recursion(value):
             encoder.write(value)
-    if modules is not None:
-        modules |= encoder.modules
-    if len(encoder.chunks) == 1:
-        return sha256(encoder.chunks[0]).hexdigest()
-    digest = sha256()
-    for chunk in encoder.chunks:
-        digest.update(chunk)
-    return digest.hexdigest()
+    return encoder

@@ -6,7 +6,6 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from offload.errors import DecodeError, EncodeError, UsageError
 from offload.identity.checksums import checksum_of_chunks
@@ -149,16 +148,21 @@ def _put(cls: type[File]) -> Callable[[Any, Any], File]:
 _noting = threading.local()
 
 
-@contextmanager
-def noting() -> Iterator[list[tuple[File, str]]]:
+class noting:  # noqa: N801 - it is used as a function is
     """Collect the files that are encoded or unpickled in this thread meanwhile; the encoded with their checksums."""
-    met: list[tuple[File, str]] = []
-    before = getattr(_noting, "met", None)
-    _noting.met = met
-    try:
-        yield met
-    finally:
-        _noting.met = before
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> list[tuple[File, str]]:
+        """Return the list in which they are collected."""
+        met: list[tuple[File, str]] = []
+        self._before = getattr(_noting, "met", None)
+        _noting.met = met
+        return met
+
+    def __exit__(self, *raised: object) -> None:
+        """Collect for who did so before."""
+        _noting.met = self._before
 
 
 def arrived_with(args: tuple[Any, ...], kwargs: dict[str, Any], implied: Sequence[tuple[type[File], str, str]]) -> Any:

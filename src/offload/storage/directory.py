@@ -77,7 +77,7 @@ class DirectoryStore(Store):
                 found[checksum] = data
             else:
                 self._index.set_aside_packed(checksum, data)
-        self._index.touch((row[0], row[1]) for row in rows)
+        self._index.touch([(row[0], row[1]) for row in rows])
         return [found.get(checksum) for checksum in checksums]
 
     def _read_file(self, checksum: str) -> bytes | None:
