@@ -263,6 +263,20 @@ def test_what_is_put_into_a_class_of_a_library_is_noticed(app: Any, monkeypatch:
     assert not changed.is_current()
 
 
+def test_a_member_of_a_librarys_class_that_the_project_replaces_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asks(event: Any) -> Any:
+        return event.next_due()
+
+    def members() -> list[str]:
+        return [node.label for node in Graph(asks).nodes if node.kind == "member"]
+
+    assert members() == []
+    monkeypatch.setattr(sched.scheduler, "next_due", "not yet", raising=False)
+    assert members() == []
+    monkeypatch.setattr(sched.scheduler, "next_due", other_code)  # as many members, and no module was loaded
+    assert members() == ["sched.scheduler.next_due"]
+
+
 def test_use_changes_nothing(app: Any) -> None:
     before = [Graph(app.dispatches).checksum, Graph(app.table).checksum, Graph(app.cached).checksum]
     app.dispatches(1), app.dispatches("a"), app.cached(1), app.cached(2)

@@ -1,22 +1,22 @@
 """What the project has put into libraries: methods and accessors of their classes, values in their classes and modules.
 
-Code reaches them by an attribute of whatever it is given, so they are found by the names in it. Members of classes are
-looked for in all classes of libraries that are there, once for each set of loaded modules; that takes some
-milliseconds. Plain values cannot be told from a library's own: for these, the project's code is looked through for
-assignments.
+Code reaches them by an attribute of whatever it is given, so they are found by the names in it: members of these names
+are looked for in all classes of libraries that are there. In the classes of libraries that the code reaches, all
+members are looked at. Plain values cannot be told from a library's own: for these, the project's code is looked through
+for assignments.
 """
 
 from __future__ import annotations
 
+import dis
 import sys
-from functools import cached_property
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, ModuleType
 
 from offload.errors import IdentityError
 from offload.identity.checks import MISSING
-from offload.identity.distributions import OWN, PROJECT, origin
 from offload.identity.instructions import instructions
-from offload.identity.quiet import attributes, is_a, module_of
+from offload.identity.librarymembers import Members, is_project
+from offload.identity.quiet import module_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,15 +31,13 @@ if TYPE_CHECKING:
 _ROOTS = {"LOAD_NAME", "LOAD_GLOBAL"}
 _STEPS = {"LOAD_ATTR", "LOAD_METHOD"}
 _BETWEEN = {"PUSH_NULL", "NOP"}
+_STORE_ATTR = dis.opmap["STORE_ATTR"]
 
-_projects: dict[tuple[str, str], bool] = {}  # by the first part of a module's name, and its file
-_known_globals: dict[int, tuple[Mapping[str, Any], bool]] = {}
-_scanned: list[tuple[Mapping[str, Any], int]] = []  # the members of each class, and how many there were
-_modules = -1  # how many were loaded when the classes were looked through
-_members: dict[str, list[type]] = {}  # members of libraries' classes that are the project's
+_classes = Members()
 _assigned: set[tuple[str, str, str]] = set()  # module, qualified name, attribute
 _owners: dict[str, list[type]] = {}  # classes that have had values assigned, by the attribute
-_looked_through: dict[str, int] = {}  # project's modules, with what they were
+_modules: tuple[int, ...] = ()  # those that were there when assignments were looked for,
+_looked_through: dict[str, int] = {}  # by their names
 _given: dict[str, list[type]] = {}  # put here for a function that came from another process
 
 
@@ -49,21 +47,27 @@ class Patches:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self._added: set[tuple[int, str]] = set()
-        self._asked: set[str] = set()
+        self._names: set[str] = set()
+        self._packages: set[str] = set()
 
     def add(self) -> None:
         """Add what the names met so far lead to, and is not there yet."""
-        new = self.graph.names - self._asked
-        self._asked |= new
-        found = [
-            (owner, name)
-            for place in (_members_now(), _assigned_now(), _given)
-            for name, owners in place.items()
-            for owner in owners
-            if name in new or (module_of(owner).partition(".")[0] in self.graph.outside and _replaces(owner, name))
-        ]
+        names, packages = self.graph.names - self._names, self.graph.outside - self._packages
+        if not names and not packages:
+            return
+        self._names |= names
+        self._packages |= packages
+        _classes.look()
+        found = list(_classes.named(names))
+        found += [put for put in _classes.within(packages) if _replaces(*put)]
+        for place in (_assigned_now(), _given):
+            for name, owners in place.items():
+                found += [(one, name) for one in owners if name in names or self._is_replaced(one, name)]
         for owner, name in sorted(found, key=_put_name):
             self._add(owner, name)
+
+    def _is_replaced(self, owner: type, name: str) -> bool:
+        return module_of(owner).partition(".")[0] in self.graph.outside and _replaces(owner, name)
 
     def _add(self, owner: type, name: str) -> None:
         from offload.identity.classes import member_contents
@@ -120,128 +124,17 @@ def _replaces(cls: type, name: str) -> bool:
     return name in _known_bodies[cls]
 
 
-def _is_project(module: object) -> bool:
-    """Tell whether a module is the project's, by the package that it lies in."""
-    top = module.partition(".")[0] if isinstance(module, str) else ""
-    found = sys.modules.get(top)
-    if found is None:  # what a library makes by `exec` gives itself any name: a named tuple, for example
-        return False
-    file = getattr(found, "__file__", None) or ""
-    known = _projects.get((top, file))
-    if known is None:
-        # To find out whose a file in a site directory is may take many milliseconds, and nearly all are libraries'.
-        installed = "site-packages" in file or "dist-packages" in file
-        known = not installed and top not in sys.stdlib_module_names and top != OWN and origin(top) == PROJECT
-        _projects[top, file] = known
-    return known
-
-
-# Members of classes --------------------------------------------------------------------------------------
-
-
-def _members_now() -> dict[str, list[type]]:
-    global _modules
-    if len(sys.modules) != _modules or any(len(members) != count for members, count in _scanned):
-        _modules = len(sys.modules)
-        _scanned.clear()
-        _members.clear()
-        for cls in _classes():
-            members = vars(cls)
-            _scanned.append((members, len(members)))
-            for name, member in members.items():
-                if not _KINDS.get(type(member), _unknown)(member):
-                    continue
-                _members.setdefault(name, []).append(cls)
-    return _members
-
-
-def _classes() -> Iterator[type]:
-    """Yield all classes of libraries that are there."""
-    cls: type
-    seen: set[type] = {object}
-    waiting: list[type] = [object]
-    while waiting:
-        for cls in type.__subclasses__(waiting.pop()):
-            if cls not in seen:
-                seen.add(cls)
-                waiting.append(cls)
-                if not _is_project(module_of(cls)) and "__module__" in vars(cls):
-                    yield cls
-
-
-def _plain(member: Any) -> bool:
-    return False
-
-
-def _function(member: FunctionType) -> bool:
-    """Tell whether a function is the project's, or a library's that wraps one."""
-    names = member.__globals__
-    known = _known_globals.get(id(names))
-    if known is None:
-        known = _known_globals[id(names)] = names, _is_project(names.get("__name__"))
-    return known[1] or (member.__closure__ is not None and any(map(_held, member.__closure__)))
-
-
-def _held(cell: CellType) -> bool:
-    try:
-        return _is_ours(cell.cell_contents)
-    except ValueError:
-        return False
-
-
-def _is_ours(value: Any) -> bool:
-    if is_a(value, FunctionType):
-        return _is_project(value.__globals__.get("__name__"))
-    return _is_project(module_of(value if is_a(value, type) else type(value)))
-
-
-def _method(member: Any) -> bool:
-    function = member.__func__
-    return _function(function) if type(function) is FunctionType else _is_ours(function)
-
-
-def _property(member: property) -> bool:
-    return any(type(one) is FunctionType and _function(one) for one in (member.fget, member.fset, member.fdel))
-
-
-def _unknown(member: Any) -> bool:
-    """Tell whether an object is of a class of the project's, or holds what is the project's: an accessor."""
-    kind = type(member)
-    if is_a(member, type):
-        return _is_project(module_of(member))
-    if kind.__module__ == "builtins" or (kind.__dictoffset__ == 0 and not hasattr(kind, "__slots__")):
-        _KINDS[kind] = _plain
-        return False
-    if _is_project(module_of(kind)):
-        return True
-    held = [*(attributes(member) or {}).values()]
-    for base in kind.__mro__:
-        slots = base.__dict__.get("__slots__", ())
-        names = (slots,) if isinstance(slots, str) else slots
-        held += [getattr(member, name, None) for name in names if name not in ("__dict__", "__weakref__")]
-    return any(issubclass(type(one), (FunctionType, type)) and _is_ours(one) for one in held)
-
-
-_KINDS: dict[type, Any] = {
-    FunctionType: _function,
-    property: _property,
-    staticmethod: _method,
-    classmethod: _method,
-    MethodType: _method,
-    cached_property: lambda member: _is_ours(member.func),
-    **dict.fromkeys((str, bytes, int, float, bool, tuple, list, dict, set, frozenset, type(None)), _plain),
-}
-
-
-# Assignments ---------------------------------------------------------------------------------------------
-
-
 def _assigned_now() -> dict[str, list[type]]:
+    global _modules
+    modules = tuple(map(id, list(sys.modules.values())))
+    if modules == _modules:
+        return _owners
+    _modules = modules
     for name, module in list(sys.modules.items()):
         if _looked_through.get(name) == id(module) or not isinstance(module, ModuleType):
             continue
         _looked_through[name] = id(module)
-        if name == "__main__" or _is_project(name):
+        if name == "__main__" or is_project(name):
             _look_through(module)
     return _owners
 
@@ -250,7 +143,7 @@ def _look_through(module: ModuleType) -> None:
     code = _code(module)
     for owner, name in _assignments(code, vars(module)) if code is not None else ():
         what = (owner.__name__, "") if isinstance(owner, ModuleType) else (owner.__module__, owner.__qualname__)
-        if _is_project(what[0]) or (*what, name) in _assigned:
+        if is_project(what[0]) or (*what, name) in _assigned:
             continue
         _assigned.add((*what, name))
         if isinstance(owner, type):
@@ -274,7 +167,10 @@ def _code(module: Any) -> CodeType | None:
 
 def _assignments(code: CodeType, names: Mapping[str, Any]) -> Iterator[Put]:
     """Yield the classes and modules of which code assigns attributes, with these."""
-    steps = [one for one in instructions(code) if one.opname not in _BETWEEN]
+    # Most code assigns nothing, or to `self`.
+    assigns = _STORE_ATTR in code.co_code[::2] or "setattr" in code.co_names
+    rooted = assigns and any(isinstance(names.get(name), type | ModuleType) for name in code.co_names)
+    steps = [one for one in instructions(code) if one.opname not in _BETWEEN] if rooted else []
     for index, one in enumerate(steps):
         if one.opname == "STORE_ATTR":
             attributes: list[str] = []
