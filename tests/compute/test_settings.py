@@ -6,6 +6,7 @@ import datetime
 import decimal
 import locale
 import os
+import subprocess
 import sys
 import time
 import warnings
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 import offload
@@ -35,10 +37,10 @@ def _as_before(monkeypatch: pytest.MonkeyPatch) -> Any:
     yield
     monkeypatch.undo()
     time.tzset()
-    set_to(tuple((name, value) for name, value in before if name not in ("argparse", "sys.argv", "time")), LIBRARIES)
+    set_to(tuple((name, value) for name, value in before if name in LIBRARIES), LIBRARIES)
 
 
-LIBRARIES = ("decimal", "locale", "numpy", "pandas")
+LIBRARIES = ("decimal", "locale", "numpy", "pandas", "polars")
 TABLE = pd.DataFrame({"a": [1 / 3, 2.0]})
 
 
@@ -112,6 +114,8 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...], Callable[[], object]]] = 
     (shown, (np.array([1 / 3]),), lambda: np.set_printoptions(precision=3)),
     (shown, (TABLE,), lambda: pd.set_option("display.precision", 2)),
     (day, (1,), other_locale),
+    (shown, (pl.DataFrame({"a": range(9)}),), lambda: pl.Config.set_tbl_rows(3)),
+    (shown, (pl.DataFrame({"a": [1 / 3]}),), lambda: pl.Config.set_float_precision(2)),
 ]
 
 
@@ -127,6 +131,76 @@ def test_what_is_set_counts(number: int) -> None:
     assert len(why.differences) == 1, why
     assert task(*arguments) == function(*arguments)
     assert offload.why(task, *arguments).hit
+
+
+PROGRAM = """
+import sys
+import offload
+
+@offload.task
+def number():
+    {body}
+
+{run}
+"""
+WITH_CLICK = """
+import sys
+import click
+import offload
+
+@click.command()
+@click.option("--number", default=1)
+def main(number):
+    print(number_of())
+
+@offload.task
+def number_of():
+    return click.get_current_context().params["number"]
+
+assert "argparse" not in sys.modules
+main()
+"""
+
+
+def output(program: Path, *arguments: str) -> str:
+    completed = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=program.parent)
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout.strip()
+
+
+def test_the_command_line_counts_in_programs_without_argparse(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(WITH_CLICK)
+    assert output(program, str(program)) == "1"
+    assert output(program, str(program), "--number", "4") == "4"
+
+
+def test_the_options_of_the_interpreter_count(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    body = "return sys.flags.dev_mode, sys.flags.optimize, sys._xoptions.get('mode')"
+    program.write_text(PROGRAM.format(body=body, run="print(number())"))
+    assert output(program, str(program)) == "(False, 0, None)"
+    assert output(program, "-X", "dev", str(program)) == "(True, 0, None)"
+    assert output(program, "-O", str(program)) == "(False, 1, None)"
+    assert output(program, "-X", "mode=fast", str(program)) == "(False, 0, 'fast')"
+
+
+def test_the_style_of_matplotlib_counts_where_it_is_reached(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    program = tmp_path / "program.py"
+    colours = "matplotlib.style.use({'figure.dpi': 72, 'axes.prop_cycle': cycler.cycler('color', ['red', 'blue'])})"
+    for style, expected in (
+        ("", "100.0"),
+        ("matplotlib.rcParams['figure.dpi'] = 50", "50.0"),
+        ("matplotlib.use('agg')", "100.0"),
+        (colours, "72.0"),
+    ):
+        run = f"import matplotlib.style, cycler\n{style}\nprint(number())"
+        program.write_text(PROGRAM.format(body="return matplotlib.rcParams['figure.dpi']", run=run))
+        assert output(program, str(program)) == expected
+    run = f"import matplotlib.style, cycler\n{colours}\nif __name__ == '__main__': print(number.submit().result())"
+    program.write_text(PROGRAM.format(body="return repr(matplotlib.rcParams['axes.prop_cycle'])", run=run))
+    assert output(program, str(program)) == "cycler('color', ['red', 'blue'])"
 
 
 def test_what_nobody_reaches_does_not_count() -> None:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 
 from offload.errors import IdentityError
 from offload.identity.encoding import encode, identify
+from offload.identity.libraryoptions import LIBRARIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     Settings = tuple[tuple[str, bytes], ...]
 
 _MOST_SHOWN = 100
-_PLAIN = (type(None), bool, int, float, str)
 
 
 class Setting:
@@ -163,9 +163,9 @@ def asks_for_settings(path: list[str]) -> str | None:
     """
     first = path[0]
     if first == "sys":
-        return f"sys.{path[1]}" if path[1:2] in (["argv"], ["orig_argv"]) else None
+        return _OF_SYS.get(path[1]) if len(path) > 1 else None
     if first in _PARSERS:
-        return "argparse"
+        return "sys.arguments"
     if first in ("time", "datetime"):
         return "time" if not _ZONED.isdisjoint(path[1:]) else None
     return first if first in ("decimal", "locale") else None
@@ -175,7 +175,7 @@ def asked_by_name(names: set[str], modules: set[str]) -> list[str]:
     """Return the settings by which code goes, by the names in it and the libraries that it reaches."""
     found = []
     if not names.isdisjoint(_PARSING) or not modules.isdisjoint(_PARSERS):
-        found.append("argparse")
+        found.append("sys.arguments")
     for name in ("argv", "orig_argv"):
         if name in names:
             found.append(f"sys.{name}")
@@ -183,6 +183,8 @@ def asked_by_name(names: set[str], modules: set[str]) -> list[str]:
         found.append("time")
     if not names.isdisjoint(_LOCAL):
         found.append("locale")
+    if "savefig" in names or not modules.isdisjoint(_DRAWN):
+        found.append("matplotlib")
     return found
 
 
@@ -192,6 +194,7 @@ _PARSERS = {
     "absl", "cleo", "click", "cloup", "configargparse", "cyclopts", "defopt", "docopt", "fileinput", "fire", "hydra",
     "jsonargparse", "plac", "pydantic_settings", "rich_click", "simple_parsing", "tap", "typer", "tyro",
 }  # fmt: skip
+_DRAWN = {"plotnine", "seaborn"}  # with matplotlib
 _ZONED = {
     "altzone", "astimezone", "ctime", "daylight", "formatdate", "fromtimestamp", "get_localzone", "localtime", "mktime",
     "strftime", "timestamp", "tzlocal", "tzname", "tzset",
@@ -216,6 +219,20 @@ def _set_argv(value: Any) -> None:
 def _set_orig_argv(value: Any) -> None:
     sys.orig_argv[:] = value
 
+
+def _flags() -> dict[str, Any] | None:
+    """Return the flags that are set, and what ``-X`` says."""
+    names = [name for name in dir(sys.flags) if name[0] != "_" and name not in ("count", "index", *_ALWAYS)]
+    found = {name: int(flag) for name in names if (flag := getattr(sys.flags, name))}
+    return {**found, **{f"-X {name}": value for name, value in sys._xoptions.items()}} or None
+
+
+def _set_flags(value: Any) -> None:
+    """Do nothing: they are what the interpreter was started with."""
+
+
+_ALWAYS = {"hash_randomization", "int_max_str_digits", "n_fields", "n_sequence_fields", "n_unnamed_fields"}
+_OF_SYS = {"_xoptions": "sys.flags", "argv": "sys.argv", "flags": "sys.flags", "orig_argv": "sys.orig_argv"}
 
 _ZONES = ("/usr/share/zoneinfo/", "/var/db/timezone/zoneinfo/", "/usr/lib/zoneinfo/")
 _UTC = {"", "UTC", "Etc/UTC", "Etc/UCT", "Etc/Universal", "Etc/Zulu", "UCT", "Universal", "UTC0", "Zulu"}
@@ -290,188 +307,13 @@ def _set_decimal(value: Any) -> None:
     decimal.setcontext(decimal.Context(prec, rounding, low, high, capitals, clamp, traps=signals, flags=[]))
 
 
-# Libraries -----------------------------------------------------------------------------------------------
-
-
-class _Options:
-    """The options of a library that differ from its defaults."""
-
-    def __init__(
-        self,
-        options: Callable[[], dict[str, Any]],
-        defaults: Callable[[], dict[str, Any]],
-        set: Callable[[dict[str, Any]], None],
-    ) -> None:
-        self._options = options
-        self._defaults = defaults
-        self._set = set
-        self._known: tuple[dict[str, Any], dict[str, Any] | None] | None = None
-
-    def read(self) -> dict[str, Any] | None:
-        """Return them, sorted; functions among them by their identity."""
-        now = self._options()
-        known = self._known
-        if known is None or known[0] != now:
-            defaults = self._defaults()
-            found = {name: _plain(now[name]) for name in sorted(now) if not _equal(now[name], defaults.get(name))}
-            known = self._known = dict(now), found or None
-        return known[1]
-
-    def set(self, value: dict[str, Any] | None) -> None:
-        """Set them; all others to the defaults."""
-        defaults, now = self._defaults(), self._options()
-        self._set({name: (value or {}).get(name, defaults.get(name)) for name in now})
-
-
-def _equal(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(one == other)
-
-
-def _plain(value: Any) -> Any:
-    """Return a plain value as it is; of all others, what tells them apart."""
-    if type(value) in _PLAIN or (type(value) in (list, tuple) and all(type(one) in _PLAIN for one in value)):
-        return value
-    try:
-        return ["made of", identify(value)]
-    except Exception:  # whatever an option may hold
-        return ["made of", type(value).__qualname__]
-
-
-def _module(name: str) -> Any:
-    return sys.modules[name]
-
-
-_NUMPY_ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
-_NUMPY_PRINT = {
-    "edgeitems": 3, "threshold": 1000, "floatmode": "maxprec", "precision": 8, "suppress": False, "linewidth": 75,
-    "nanstr": "nan", "infstr": "inf", "sign": "-", "formatter": None, "legacy": False, "override_repr": None,
-}  # fmt: skip
-
-
-def _set_numpy(values: dict[str, Any]) -> None:
-    numpy = _module("numpy")
-    numpy.seterr(**{name: values.pop(name) for name in _NUMPY_ERRORS})
-    numpy.set_printoptions(**values)
-
-
-def _pandas_options() -> dict[str, Any]:
-    config = _module("pandas")._config.config
-    return {
-        name: config.get_option(name) for name in config._registered_options if name not in config._deprecated_options
-    }
-
-
-def _pandas_defaults() -> dict[str, Any]:
-    return {name: one.defval for name, one in _module("pandas")._config.config._registered_options.items()}
-
-
-class _Pandas(_Options):
-    """The options of pandas: so many that it takes long to ask for each."""
-
-    def __init__(self) -> None:
-        super().__init__(_pandas_options, _pandas_defaults, self._set_each)
-        self._seen: dict[str, Any] | None = None
-
-    def read(self) -> dict[str, Any] | None:
-        """Return them, sorted."""
-        held = _module("pandas")._config.config._global_config
-        if held != self._seen:
-            import copy
-
-            self._seen = copy.deepcopy(held)
-            super().read()
-        assert self._known is not None
-        return self._known[1]
-
-    def _set_each(self, values: dict[str, Any]) -> None:
-        config, now = _module("pandas")._config.config, _pandas_options()
-        for name, value in values.items():
-            if not _equal(now[name], value):
-                config.set_option(name, value)
-
-
-def _set_sklearn(values: dict[str, Any]) -> None:
-    _module("sklearn").set_config(**values)
-
-
-# How it works and how it is shown in a notebook; the rest changes results.
-_NO_RESULT = {"display", "pairwise_dist_chunk_size", "print_changed_only", "working_memory"}
-
-
-def _sklearn_options() -> dict[str, Any]:
-    return {name: value for name, value in _module("sklearn").get_config().items() if name not in _NO_RESULT}
-
-
-def _set_xarray(values: dict[str, Any]) -> None:
-    _module("xarray").set_options(**values)
-
-
-def _xarray_options() -> dict[str, Any]:
-    options = dict(_module("xarray").get_options())
-    return {name: value for name, value in options.items() if name in _XARRAY}
-
-
-_XARRAY = {
-    "arithmetic_broadcast": True, "arithmetic_compat": "minimal", "arithmetic_join": "inner",
-    "enable_cftimeindex": True, "keep_attrs": "default",
-}  # fmt: skip
-
-
-def _torch_options() -> dict[str, Any]:
-    torch = _module("torch")
-    return {
-        "dtype": str(torch.get_default_dtype()).removeprefix("torch."),
-        "matmul": torch.get_float32_matmul_precision(),
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
-    }
-
-
-def _set_torch(values: dict[str, Any]) -> None:
-    torch = _module("torch")
-    torch.set_default_dtype(getattr(torch, values["dtype"]))
-    torch.set_float32_matmul_precision(values["matmul"])
-    torch.use_deterministic_algorithms(values["deterministic"])
-
-
-_TORCH = {"dtype": "float32", "matmul": "highest", "deterministic": False}
-_MPMATH = {"prec": 53, "trap_complex": False, "interval": 53}
-
-
-def _mpmath_options() -> dict[str, Any]:
-    mpmath = _module("mpmath")
-    return {"prec": mpmath.mp.prec, "trap_complex": mpmath.mp.trap_complex, "interval": mpmath.iv.prec}
-
-
-def _set_mpmath(values: dict[str, Any]) -> None:
-    mpmath = _module("mpmath")
-    mpmath.mp.prec, mpmath.mp.trap_complex, mpmath.iv.prec = values["prec"], values["trap_complex"], values["interval"]
-
-
-def _options(title: str, options: _Options) -> Setting:
-    return Setting(title, options.read, options.set)
-
-
 SETTINGS = {
-    "argparse": Setting("the command line", lambda: list(sys.argv[1:]), _set_arguments, default=False),
     "decimal": Setting("the context of decimal", _decimal, _set_decimal),
     "locale": Setting("the locale", _locale, _set_locale),
-    "mpmath": _options("the precision of mpmath", _Options(_mpmath_options, lambda: _MPMATH, _set_mpmath)),
-    "numpy": _options(
-        "the error handling or print options of NumPy",
-        _Options(
-            lambda: {**_module("numpy").geterr(), **_module("numpy").get_printoptions()},
-            lambda: {**_NUMPY_ERRORS, **_NUMPY_PRINT},
-            _set_numpy,
-        ),
-    ),
-    "pandas": _options("the options of pandas", _Pandas()),
-    "sklearn": _options(
-        "the configuration of scikit-learn",
-        _Options(_sklearn_options, lambda: _module("sklearn")._config._global_config, _set_sklearn),
-    ),
     "sys.argv": Setting("sys.argv", lambda: list(sys.argv), _set_argv, default=False),
+    "sys.arguments": Setting("the command line", lambda: list(sys.argv[1:]), _set_arguments, default=False),
+    "sys.flags": Setting("the options of the interpreter", _flags, _set_flags),
     "sys.orig_argv": Setting("sys.orig_argv", lambda: list(sys.orig_argv), _set_orig_argv, default=False),
     "time": Setting("the time zone", _zone, _set_zone, default=False),
-    "torch": _options("the defaults of torch", _Options(_torch_options, lambda: _TORCH, _set_torch)),
-    "xarray": _options("the options of xarray", _Options(_xarray_options, lambda: _XARRAY, _set_xarray)),
+    **{name: Setting(title, options.read, options.set) for name, (title, options) in LIBRARIES.items()},
 }
