@@ -194,9 +194,14 @@ def test_modules_beside_a_script_that_is_run_where_it_lies(runs: Runs, tmp_path:
     assert runs("--", *words, env=env) == ("22", True)
 
 
-def test_paths_in_variables(runs: Runs, tmp_path: Path) -> None:
-    (tmp_path / "lib").mkdir()
-    helper, conf = tmp_path / "lib" / "helper.py", tmp_path / "conf.ini"
+@pytest.mark.parametrize("beside", ["", "..", "absolute"])
+def test_paths_in_variables(runs: Runs, work: Path, tmp_path: Path, beside: str) -> None:
+    place = tmp_path / "elsewhere" if beside == "absolute" else work / beside
+    (place / "lib").mkdir(parents=True)
+    helper, conf = (
+        path if beside == "absolute" else Path(os.path.relpath(path))
+        for path in (place / "lib" / "helper.py", place / "conf.ini")
+    )
     helper.write_text("VALUE = 1\n")
     conf.write_text("a")
     text = "import helper, os; print(helper.VALUE, open(os.environ['CONF']).read())"

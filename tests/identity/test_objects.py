@@ -432,6 +432,30 @@ def test_how_a_frame_was_put_together_does_not_count() -> None:
         assert encode(same_frame) == encode(frame)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Categorical(["x", "y", "x"]),
+        pd.arrays.IntervalArray.from_breaks([1, 2, 3]),
+        pd.arrays.SparseArray([0, 0, 1]),
+        pd.array([1, None], dtype="Int64"),
+        pd.array(["x", None], dtype="string"),
+        pd.array([1, None], dtype=pd.ArrowDtype(pa.int64())),
+        pd.period_range("2024", periods=2, freq="D").array,
+        pd.date_range("2024", periods=2, tz="Asia/Tokyo").array,
+    ],
+)
+def test_what_pandas_notes_of_a_type_while_it_is_used_does_not_count(values: Any) -> None:
+    """It is computed from the type, when it is first asked for."""
+    table = pd.DataFrame({"a": values})
+    before = encode(table)
+    for name in dir(type(values.dtype)):
+        getattr(values.dtype, name, None)
+    hash(values.dtype)
+    assert encode(table) == before
+    pd.testing.assert_frame_equal(decode(before), table)
+
+
 def test_attributes_of_frames_count() -> None:
     frame = FRAMES[12].copy()
     frame.attrs["unit"] = "m"

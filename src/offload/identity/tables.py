@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-# What a pandas array notes about itself while it is used.
+# What an array of pandas, or its type, notes about itself while it is used.
 _NOTES = {"_cache", "_readonly"}
 
 
@@ -62,15 +62,19 @@ def _install_pandas() -> None:
     register(
         pd.Series, encode=lambda s: [s.array, s.index, s.name, s.attrs, *more(s)], decode=series, name="pandas.Series"
     )
-    for cls in _subclasses(pd.api.extensions.ExtensionArray):
-        if cls.__module__.partition(".")[0] == "pandas":
-            register(cls, encode=_array_parts, decode=lambda parts: rebuild(*parts), name=f"pandas.{cls.__name__}")
+    for base in (pd.api.extensions.ExtensionArray, pd.api.extensions.ExtensionDtype):
+        for cls in _subclasses(base):
+            if cls.__module__.partition(".")[0] == "pandas":
+                register(cls, encode=_parts, decode=lambda parts: rebuild(*parts), name=f"pandas.{cls.__name__}")
 
 
-def _array_parts(array: Any) -> list[object]:
-    function, arguments, state = array.__reduce_ex__(4)[:3]
+def _parts(array: Any) -> list[object]:
+    """Return what an array or its type is made of, without its notes."""
+    function, arguments, state = (*array.__reduce_ex__(4), None)[:3]
+    if state is None:
+        return [function, arguments, None]
     if isinstance(state, dict):
-        return [function, arguments, _without_notes(state)]
+        return [function, arguments, _without_notes(state) or None]
     # The array and its type, then a dict of notes where there are any.
     parts = (_without_notes(part) if isinstance(part, dict) else part for part in state)
     return [function, arguments, tuple(part for part in parts if not isinstance(part, dict) or part)]

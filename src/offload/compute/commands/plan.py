@@ -320,7 +320,7 @@ def _named(variables: Mapping[str, str]) -> Iterator[str]:
     """Give the paths that the values of variables name: files, and the directories of a search path."""
     for name, value in variables.items():
         for word in value.split(os.pathsep):
-            if "/" in word and (name.endswith("PATH") or os.path.isfile(word)):
+            if os.path.isfile(word) or (name.endswith("PATH") and word not in ("", os.curdir)):
                 yield word
 
 
