@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
+import sys
 import sysconfig
 import textwrap
 import time
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from offload.compute.snapshots import scanning, taking
+from offload.compute.snapshots import edits, scanning, taking
 from offload.compute.snapshots.laying import lay_out
 from offload.compute.snapshots.manifest import Entry, Manifest
 from offload.compute.snapshots.places import original
@@ -251,6 +253,31 @@ def test_an_extension_module_has_to_fit(tmp_path: Path) -> None:
         sources = Sources(("/p",), {f"/p/{name}": digest})
         _, why = seen_here(sources, store.put([manifest])[0], lambda: store, lambda: str(tmp_path))
         assert why.startswith(reason) and bool(why) is bool(reason)
+
+
+def test_a_file_that_was_edited_after_its_import_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "edited_module.py"
+    text = "# comment\nK = 1\ndef f(x):\n    def inner(): return x\n    return x + K\n"
+    text += "class C:\n    def m(self): return 5\n"
+    path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("edited_module")
+    try:
+        assert not edits.is_edited(str(path))
+        for same in (text.replace("# comment", "# another\n\n"), text):
+            path.write_text(same)
+            assert not edits.is_edited(str(path))
+        for other in (text.replace("x + K", "x - K"), text.replace("return 5", "return 6"), "def f(:"):
+            path.write_text(other)
+            assert edits.is_edited(str(path))
+        about = path.stat()
+        state = about.st_size, about.st_mtime_ns, 0, 0, 0
+        files = [scanning.File(str(path), "", str(path), state, False, about.st_size)]
+        with pytest.warns(EffectWarning, match="edited_module.py was edited after its import"):
+            edits.tell_edited(files)
+        edits.tell_edited(files)  # once
+    finally:
+        del sys.modules["edited_module"]
 
 
 def stored_gone(store: MemoryStore) -> str:

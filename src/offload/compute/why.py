@@ -11,7 +11,9 @@ from offload.compute.session import Session, current
 from offload.compute.shown import summary
 from offload.compute.tasks import MethodTask, Task
 from offload.compute.used import last_used
-from offload.errors import NotFoundError, UsageError
+from offload.compute.values import from_buffer
+from offload.errors import DecodeError, NotFoundError, UsageError
+from offload.identity import others
 from offload.identity.decoding import decode
 from offload.identity.settings import shown_setting, title_of
 from offload.notices import counted
@@ -70,7 +72,7 @@ def why(function: Task[..., Any] | MethodTask[..., Any], /, *args: Any, **kwargs
     record = decode(call.record)
     parts = decode(session.store.get([explain(session, function.graph())])[0] or b"\xf6")
     here = _Side(record, parts, {name: summary(value) for name, value in call.bound})
-    return _explain(session, call.label, call.transformation, data is not None, here)
+    return _explain(session, call.label, call.transformation, data, here)
 
 
 def _done(arguments: Any) -> Any:
@@ -103,7 +105,7 @@ def explain_transformation(session: Session, checksum: str) -> Explanation:
     if found.kind != "python":
         raise UsageError(f"{checksum} is a {found.kind}, not a Python call")
     (data,) = session.recall([found.checksum])
-    return _explain(session, found.label, found.checksum, data is not None, _side(session, found))
+    return _explain(session, found.label, found.checksum, data, _side(session, found))
 
 
 class _Side:
@@ -136,14 +138,15 @@ def _side(session: Session, found: Transformation) -> _Side:
     return _Side(decode(found.record), parts, summaries)
 
 
-def _explain(session: Session, label: str, transformation: str, hit: bool, here: _Side) -> Explanation:
+def _explain(session: Session, label: str, transformation: str, data: bytes | None, here: _Side) -> Explanation:
+    hit = data is not None
     best: tuple[str, list[Difference]] | None = None
     for other in _candidates(session, label, transformation):
         differences = _differences(_side(session, other), here)
         if best is None or len(differences) < len(best[1]):
             best = other.checksum, differences
     nearest, differences = best if best is not None else (None, [])
-    reason = _reason(session, transformation, hit, best is not None)
+    reason = _reason(session, transformation, best is not None) if data is None else _of_hit(data, transformation)
     used = last_used(session, transformation)
     return Explanation(hit, label, transformation, here.consists_of(), nearest, differences, reason, used)
 
@@ -160,9 +163,20 @@ def _candidates(session: Session, label: str, but: str) -> list[Transformation]:
     return [other for other in others if other is not None]
 
 
-def _reason(session: Session, transformation: str, hit: bool, compared: bool) -> str:
-    if hit:
-        return "recorded, and its result is stored"
+def _of_hit(data: bytes, transformation: str) -> str:
+    """Say that a result is there, and which classes in it are others than they were."""
+    reason = "recorded, and its result is stored"
+    with others.noted() as names:
+        try:
+            from_buffer(data, transformation)
+        except DecodeError as exc:
+            return f"{reason}; it cannot be rebuilt here: {exc.message}"
+    if not names:
+        return reason
+    return f"{reason}; another one here than when it was recorded: {', '.join(names)}"
+
+
+def _reason(session: Session, transformation: str, compared: bool) -> str:
     runs = session.database.runs(transformation=transformation, limit=1)
     if runs:
         if runs[0].forgotten:

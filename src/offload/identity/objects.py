@@ -17,7 +17,7 @@ from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodTyp
 
 from offload.errors import DecodeError, EncodeError
 from offload.identity import cbor as tags
-from offload.identity import encoding
+from offload.identity import encoding, others
 from offload.identity.distributions import PROJECT, STANDARD, origin
 from offload.identity.leftout import assigned, complete, is_held, left_out, set_state
 from offload.identity.opaque import leads_to
@@ -428,30 +428,33 @@ def read_object(decoder: Decoder, tag: int) -> Any:
 
 
 def located(name: str, digest: str | None, payload: bytes | None) -> Any:
-    """Return the class, function or module of a name; with a payload, only where it is the same, or else the payload's.
+    """Return the class, function or module of a name; the payload's, where nothing of the kind has that name here.
+
+    One that is another by now than when its name was written is taken all the same, as a call would take it, and noted.
 
     Raises
     ------
     DecodeError
         If there is neither.
     """
-    if payload is None:
-        found = find(name)
-        if found is None:
-            raise DecodeError(
-                f"{name} is not to be found here",
-                "make its module importable, or ask for the result where it was made",
-            )
-        return found
-    from offload.identity.functions import closure
+    found = find(name, load=payload is None)
+    if payload is not None and not isinstance(found, type | FunctionType):
+        return _unpickled(payload)
+    if found is None:
+        raise DecodeError(
+            f"{name} is not to be found here",
+            "make its module importable, or ask for the result where it was made",
+        )
+    if others.is_asked() and digest is not None and isinstance(found, type | FunctionType):
+        from offload.identity.functions import closure
 
-    found = find(name, load=False)
-    try:
-        if isinstance(found, type | FunctionType) and closure(found).checksum == digest:
-            return found
-    except EncodeError:  # it has no identity here
-        pass
-    return _unpickled(payload)
+        try:
+            same = closure(found).checksum == digest
+        except EncodeError:  # it has no identity here
+            same = False
+        if not same:
+            others.note(name)
+    return found
 
 
 def _unpickled(data: Any) -> Any:

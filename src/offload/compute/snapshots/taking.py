@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 
+from offload.compute.snapshots.edits import tell_edited
 from offload.compute.snapshots.manifest import Entry, Manifest
 from offload.compute.snapshots.scanning import LARGEST, File, State, scan
 from offload.compute.snapshots.units import Units, units
@@ -85,6 +86,7 @@ def snapshot(key: Sequence[str], store: Store, tells: bool = False) -> str:
                 continue  # it was changed, or has gone, while it was read
             known.units, known.files = wanted, found.files
             known.rests_until = time.monotonic() + REST * (looked - began)
+            tell_edited(file for file in found.files if file.path in wanted.loaded)
             if tells:
                 _tell(found.left_out)
             return known.checksum
