@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from offload.storage.store import Store
 
-SMALL = 64 * 1024
+LARGE = 1024 * 1024
 BATCH_BYTES = 8 * 1024 * 1024
 REST = 10.0  # so many times as long as it took to look at all files, they are believed to be as they were
 REMEMBERED = 600.0  # seconds for which a store is believed to have what it was given
@@ -128,7 +128,7 @@ def _put_contents(contents: dict[str, File], store: Store) -> None:
     batch: dict[str, bytes] = {}
     size = 0
     for digest, file in contents.items():
-        if file.size >= SMALL:
+        if file.size >= LARGE:
             store.put_file(file.path, expected=digest)
             continue
         try:
