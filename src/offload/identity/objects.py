@@ -441,10 +441,8 @@ def located(name: str, digest: str | None, payload: bytes | None) -> Any:
     if payload is not None and not isinstance(found, type | FunctionType):
         return _unpickled(payload)
     if found is None:
-        raise DecodeError(
-            f"{name} is not to be found here",
-            "make its module importable, or ask for the result where it was made",
-        )
+        hint = "make its module importable, or ask for the result where it was made"
+        raise DecodeError(f"{name} is not to be found here", hint)
     if others.is_asked() and digest is not None and isinstance(found, type | FunctionType):
         from offload.identity.functions import closure
 
