@@ -165,7 +165,7 @@ def explain(session: Session, graph: Graph) -> str:
             except Exception:  # there is no file, or by now it holds what is no Python
                 source = None
             nodes.append([node.kind, node.label, node.canonical(), source, shown_reads(node)])
-        pickled = again.code(graph)
+        pickled = again.code(graph) if graph.is_current() else None  # the call has changed what it was pickled with
         code = None if pickled is None else session.store.put([pickled])[0]
         known = {"version": 1, "root": graph.content, "nodes": nodes, "code": code, "main": main_name()}
         _explained[key] = session.store.put([encode(known)])[0]

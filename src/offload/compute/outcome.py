@@ -4,6 +4,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from offload.compute.effects.found import Effects
     from offload.compute.raised import Raised
 
@@ -25,6 +27,9 @@ class Outcome:
         What it used, as far as that is known.
     changed : str or None
         What of all that the function reaches was changed while it ran, so that nothing is to be recorded.
+    changes : tuple or None
+        What it has changed of all that the function reaches, where that can be done again; see
+        :mod:`offload.identity.changes`.
     on_copies : bool
         Whether it has changed its arguments, which were copies: recalled, it changes nothing.
     difference : str or None
@@ -36,7 +41,7 @@ class Outcome:
     """
 
     __slots__ = (
-        "buffer", "changed", "checksum", "cpu_seconds", "difference", "effects", "error", "on_copies",
+        "buffer", "changed", "changes", "checksum", "cpu_seconds", "difference", "effects", "error", "on_copies",
         "peak_memory_bytes", "seconds", "started", "unrecorded",
     )  # fmt: skip
 
@@ -45,6 +50,7 @@ class Outcome:
         self.buffer: bytes | None = None
         self.error: Raised | None = None
         self.changed: str | None = None
+        self.changes: tuple[list[Any], str] | None = None
         self.on_copies = False
         self.difference: str | None = None
         self.effects: Effects | None = None

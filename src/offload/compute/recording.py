@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _IF_REMEMBERED = (
     "; if it only remembers what was computed, so that results do not depend on it, use functools.lru_cache for it, "
-    'or @offload.task(version="1"), by which the code that is reached does not count'
+    'or let it not count: @offload.task(ignore=["its name"])'
 )
 
 

@@ -109,7 +109,7 @@ def _start(task: Task[..., Any], ready: Sequence[tuple[Future[Any], tuple[Any, .
     rows = [(args, kwargs) for _, args, kwargs in ready]
     calls, graph = task.identify_many(rows), task.graph()
     for _ in range(ATTEMPTS):
-        if not calls or calls[0].function == graph.checksum:
+        if not calls or calls[0].function == task.checksum_of(graph):
             break
         calls, graph = task.identify_many(rows), task.graph()  # another thread has changed what the function reaches
     else:

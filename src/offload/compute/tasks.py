@@ -9,13 +9,14 @@ import warnings
 from hashlib import sha256
 from types import CodeType, FunctionType, MethodType
 
+from offload.compute.alone import Run
 from offload.compute.begun import Begun
 from offload.compute.calls import Call, explain
 from offload.compute.effects.doers import runs_calls
 from offload.compute.inputs import noting
 from offload.compute.session import Session, current
 from offload.compute.switch import is_off
-from offload.compute.values import FROM_COPIES, from_buffer
+from offload.compute.values import FROM_COPIES, WITH_CHANGES, and_changes, from_buffer
 from offload.errors import (
     DecodeError,
     EncodeError,
@@ -104,6 +105,7 @@ class Task(Begun[P, R]):
         self._graph: Graph | None = None
         self._recorder: Recorder | None = None
         self._payload: tuple[str, Ways] | None = None
+        self._without_kept: dict[str, str] = {}  # checksums of graphs, by those with attributes that calls have filled
         module = getattr(function, "__module__", None) or "builtins"
         self.label = f"{module}:{getattr(function, '__qualname__', type(function).__qualname__)}"
 
@@ -181,9 +183,23 @@ class Task(Begun[P, R]):
             session.will_replace(call.transformation)  # should it change nothing here
         elif data is not None:
             try:
+                if data.startswith(WITH_CHANGES):
+                    return self._with_changes(session, call, data)
                 return True, from_buffer(data, call.transformation)
             except DecodeError as exc:
                 session.give_up(call.transformation, self.label, exc)
+        return False, None
+
+    def _with_changes(self, session: Session, call: Call, data: bytes) -> tuple[bool, Any]:
+        """Return the result of a call that changes what the function reaches, and change that as the call would."""
+        from offload.identity.changes import do_again
+
+        value, changes, after = and_changes(data, call.transformation)
+        graph = self.graph()
+        same = self.checksum_of(graph) == call.function
+        if same and do_again(graph, changes, lambda: self.checksum_of(self.graph()), after):
+            return True, value
+        session.will_replace(call.transformation)
         return False, None
 
     def identify(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
@@ -239,11 +255,15 @@ class Task(Begun[P, R]):
                 from offload.identity.unfollowed import tell
 
                 tell(graph)
-            self._recorder = Recorder(graph.checksum, graph.modules)
+            self._recorder = Recorder(self.checksum_of(graph), graph.modules)
             self._graph = graph
             if type(self.root) is FunctionType:
                 remember(self.root, graph)
         return graph
+
+    def checksum_of(self, graph: Graph) -> str:
+        """Return by which checksum a graph counts: what objects have computed in a call, and keep, is left out."""
+        return self._without_kept.get(graph.checksum, graph.checksum)
 
     def declared(self) -> list[str]:
         """Return the files and directories that each call may read: those that the function reaches."""
@@ -313,14 +333,21 @@ class Task(Begun[P, R]):
         settings = Kept(graph.modules | call.modules)
         watch.listen(graph, [value for _, value in call.bound], call.modules)
         watch.begin()
+        run = Run(graph)
         try:
             result: R = execute(self.function, call.args, call.kwargs)
         finally:
+            run.end()
             watch.end()
             watch.put_back(settings)
         outcome.effects = watch.all_seen(graph)
         outcome.seconds = time.perf_counter() - began
-        outcome.changed = graph.changed()
+        if self.checksum_of(graph) != call.function:  # another thread has changed something since it was identified
+            outcome.changed = graph.changed() or graph.nodes[0].label
+        elif (checksums := run.look(outcome)) is not None:
+            without, whole = checksums
+            if whole != without:
+                self._without_kept[whole] = without
         self._keep(session, graph, call, outcome, result)
         return result
 
@@ -328,7 +355,7 @@ class Task(Begun[P, R]):
         """Store and record a result; where that fails, say so."""
         from offload.compute.recording import record
         from offload.compute.returned import kept_in, returned
-        from offload.compute.values import to_buffer
+        from offload.compute.values import to_buffer, with_changes
 
         if outcome.effects is not None:
             from offload.compute.effects.telling import tell
@@ -350,6 +377,8 @@ class Task(Begun[P, R]):
                 chunks, difference = to_buffer(result, graph)
             if difference is not None:
                 raise EncodeError(difference, "give its class a __reduce__ that tells all, or use offload.register")
+            if outcome.changes is not None:
+                chunks = with_changes(chunks, *outcome.changes)
             if call.scratch:
                 outcome.checksum = sha256(b"".join(chunks)).hexdigest()
             else:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from offload.errors import DecodeError, EncodeError
-from offload.identity.cbor import ON_COPIES, PICKLE, head
+from offload.identity.cbor import CHANGING, ON_COPIES, PICKLE, head
 from offload.identity.decoding import decode
-from offload.identity.encoding import Encoder, identify
+from offload.identity.encoding import Encoder, encode, identify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Before the result of a call that has changed its arguments, which were copies: for calls that are submitted only.
 FROM_COPIES = head(6, ON_COPIES)
+# Before that of a call that has changed what its function reaches, with what it has changed.
+WITH_CHANGES = head(6, CHANGING)
 
 
 def to_buffer(value: object, graph: Graph | None = None) -> tuple[list[Chunk], str | None]:
@@ -88,6 +90,23 @@ def _difference(value: object, chunks: list[Chunk], altered: bool, graph: Graph 
     except Exception:  # it cannot be compared: whatever its own ``==`` may raise
         same = True
     return None if same else f"a {type(value).__qualname__} that is rebuilt from what would be recorded is another"
+
+
+def with_changes(chunks: list[Chunk], changes: list[Any], after: str) -> list[Chunk]:
+    """Return a result's buffer together with changes, and the checksum of the graph after them."""
+    return [WITH_CHANGES, head(4, 3), *chunks, encode(changes), encode(after)]
+
+
+def and_changes(data: bytes, transformation: str) -> tuple[Any, list[Any], str]:
+    """Return the result that a buffer holds that :func:`with_changes` made, and the others.
+
+    Raises
+    ------
+    DecodeError
+        If it cannot be rebuilt here.
+    """
+    value, changes, after = from_buffer(data[len(WITH_CHANGES) :], transformation)
+    return value, changes, after
 
 
 def from_buffer(data: bytes, transformation: str) -> Any:

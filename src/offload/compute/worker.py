@@ -17,12 +17,13 @@ from importlib.machinery import ModuleSpec
 from types import CoroutineType
 from typing import Any
 
-from offload.compute import staged
+from offload.compute import alone, staged
 from offload.compute.athome import at_home, seen_here
 from offload.compute.calls import changed_in
 from offload.compute.effects.doers import runs_calls
 from offload.compute.effects.watch import Watch
 from offload.compute.imported import using, when_dropped
+from offload.compute.loaded import Loaded
 from offload.compute.outcome import Outcome
 from offload.compute.shipped import Ways
 from offload.compute.sources import Sources, all_of
@@ -52,33 +53,6 @@ LARGE = 64 * 1024
 _state = threading.local()
 _functions: dict[tuple[str, bool], Loaded] = {}
 _present: set[Environment] = set()  # found to be what this process has
-
-
-class Loaded:
-    """A function that can be called here.
-
-    Attributes
-    ----------
-    function : callable
-        The function.
-    graph : Graph
-        Of it, as it was identified.
-    declared : sequence
-        The files that it may read.
-    by_name : bool
-        Whether its modules were imported; so then are those of its arguments.
-    lacking : str
-        Why they were not, where they have files.
-    """
-
-    __slots__ = ("by_name", "declared", "function", "graph", "lacking")
-
-    def __init__(self, function: Callable[..., Any], graph: Graph, declared: Sequence[Any], by_name: bool) -> None:
-        self.function = function
-        self.graph = graph
-        self.declared = declared
-        self.by_name = by_name
-        self.lacking = ""
 
 
 class Batch:
@@ -307,7 +281,9 @@ def _by_name(batch: Batch, where: str, named: dict[tuple[str, str], str]) -> tup
             return known, ""
         if not imported.renew():
             # Other threads work with it. What can go by name only runs as it is, and is not recorded.
-            return (known, "") if any(way.by_value is None for way in batch.ways) else (None, other)
+            if all(way.by_value is not None for way in batch.ways):
+                return None, other
+            return Loaded(known.function, known.graph, known.declared, by_name=True, stale=True), ""
     elif (reason := _unnamed.get(batch.function)) is not None:
         return None, reason
     loaded, reason = _imported(batch, where, named)
@@ -383,6 +359,7 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
     began = time.perf_counter()
     used: list[Sent] = []
     nested, _state.busy = inside(), True
+    run = alone.Run(graph, not loaded.stale)
     try:
         if not isinstance(call, tuple):
             (args, kwargs), checksums, files, used = _unpacked(call, batch, loaded.by_name)
@@ -410,8 +387,10 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
         return outcome
     finally:
         _state.busy = nested
+        run.end()
     outcome.seconds = time.perf_counter() - began
-    outcome.changed = graph.changed() or (staged.changed(used) if used else None) or _changed_by(loaded, call)
+    run.look(outcome, of_parts=False)
+    outcome.changed = outcome.changed or (staged.changed(used) if used else None) or _changed_by(loaded, call)
     outcome.effects = watch.all_seen(graph)
     if checksums and batch.watched:
         bound = bind(function.function if isinstance(function, Declared) else function, args, kwargs)
@@ -466,7 +445,7 @@ def _keep(outcome: Outcome, batch: Batch, graph: Graph, result: object) -> None:
     """Turn the result into a buffer, and put a large one into the store."""
     from offload.compute.returned import kept_in, returned
     from offload.compute.session import session_at_home
-    from offload.compute.values import FROM_COPIES, to_buffer
+    from offload.compute.values import FROM_COPIES, to_buffer, with_changes
 
     if outcome.effects is not None and outcome.effects.written:
         outcome.effects.gives_back(returned(result))
@@ -477,6 +456,9 @@ def _keep(outcome: Outcome, batch: Batch, graph: Graph, result: object) -> None:
     except EncodeError as exc:
         outcome.fail(exc)
         return
+    if outcome.changes is not None:
+        chunks = with_changes(chunks, *outcome.changes)
+        outcome.changes = None
     if outcome.on_copies:
         chunks.insert(0, FROM_COPIES)
     if sum(map(len, chunks)) >= LARGE and not batch.scratch and batch.at_home:

@@ -156,6 +156,8 @@ class Decoder:
             return ...
         if tag == tags.ON_COPIES:
             return self.read()
+        if tag == tags.CHANGING:
+            return self.items()[0]
         from offload.identity.objects import read_object
 
         return read_object(self, tag)

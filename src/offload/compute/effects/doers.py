@@ -79,6 +79,20 @@ def spawns() -> bool:
     return any(".popen_" in name for name in _modules())
 
 
+def idle(thread: threading.Thread, top: FrameType) -> bool:
+    """Tell whether a thread that is at a frame is known to run no code of the project, now or shortly before."""
+    names: list[str] = []
+    frame: FrameType | None = top
+    while frame is not None:
+        names.append(_module(frame))
+        frame = frame.f_back
+    if names[-2:] == ["multiprocessing.spawn", "__main__"]:  # the main thread of a worker: its command line
+        names.pop()
+    if any(name.partition(".")[0] != _OFFLOAD and is_projects(name) for name in names):
+        return False
+    return thread.name.startswith(_BYSTANDERS_NAMES) or any(name.partition(".")[0] in _BYSTANDERS for name in names)
+
+
 def is_bystander(thread: threading.Thread) -> bool:
     """Tell whether a thread that no call has started is known to have nothing to do with any.
 
