@@ -1,94 +1,7 @@
-"""Projects as people have them: their files, what they compute, and the edits of a working day."""
+"""Projects as people have them: a folder of scripts, packages, an analysis, an application, a web shop."""
 
-from __future__ import annotations
-
-import dataclasses
-from pathlib import Path
-from textwrap import dedent
-
-NOTE = """
-def note(word):
-    with open(__LOG__, "a") as log:
-        log.write(word + "\\n")
-"""
-
-
-@dataclasses.dataclass(frozen=True)
-class Edit:
-    """An edit: of which file, what, and what the project's script gives and executes after it.
-
-    Attributes
-    ----------
-    file : str
-        Below the project's directory.
-    old, new : str
-        A text that stands once in it, and what takes its place.
-    results : dict of str to object
-        The results that are others than before.
-    executed : str
-        The calls that are executed, each a word; empty where nothing is to be computed.
-    """
-
-    file: str
-    old: str
-    new: str
-    results: dict[str, object] = dataclasses.field(default_factory=dict)
-    executed: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Project:
-    """A project and its script, ``main.py``.
-
-    Attributes
-    ----------
-    name : str
-        What it is called.
-    files : dict of str to str
-        What its files hold. ``main.py`` prints its results as JSON; with the argument ``map`` workers compute them.
-    results : dict of str to object
-        What they are at first.
-    executed : str
-        The calls that are executed for them.
-    edits : tuple of Edit
-        One after the other.
-    is_installed : bool
-        Whether it is installed editable, and not a folder of scripts.
-    on_workers : bool
-        Whether workers can have it.
-    """
-
-    name: str
-    files: dict[str, str]
-    results: dict[str, object]
-    executed: str
-    edits: tuple[Edit, ...]
-    is_installed: bool = False
-    on_workers: bool = True
-
-    def write(self, directory: Path, log: str) -> Path:
-        """Write it below a directory; what is executed goes to a log."""
-        place = directory / self.name
-        for path, text in self.files.items():
-            (place / path).parent.mkdir(parents=True, exist_ok=True)
-            (place / path).write_text(dedent(text).lstrip("\n").replace("__LOG__", repr(log)))
-        return place
-
-
-def main(imports: str, *calls: str, before: str = "") -> str:
-    """Return a script that makes calls (``name: task, argument, ...``) and prints their results."""
-    lines = ["import json, sys", "import offload", *imports.splitlines(), "", *dedent(before).splitlines(), ""]
-    lines += ["if __name__ == '__main__':", "    calls = {"]
-    for call in calls:
-        name, _, words = call.partition(": ")
-        lines.append(f"        {name!r}: ({words},),")
-    lines += ["    }", "    if 'map' in sys.argv:"]
-    lines.append("        futures = [task.submit(*words) for task, *words in calls.values()]")
-    lines += ["        found = offload.gather(futures)", "    else:"]
-    lines += ["        found = [task(*words) for task, *words in calls.values()]"]
-    lines += ["    print(json.dumps(dict(zip(calls, found)), default=str))", ""]
-    return "\n".join(lines)
-
+from tests.everyday.project import NOTE, Edit, Project, main
+from tests.everyday.webshop import WEBSHOP
 
 FOLDER = Project(
     "folder",
@@ -140,6 +53,12 @@ def describe(count, words=("no", "one", "two")):
     ),
 )
 
+HEAVY: dict[str, object] = {
+    "mean": 4.5,
+    "scaled": 300,
+    "moved": "Station(name='a', kind=<Kind.SEA: ('sea', 3)>, values=(1.0, 2.0))",
+}
+MOVED = "Station(name='a', kind=<Kind.SEA: ('sea', 2)>, values=(1.0, 2.0))"
 PACKAGE = Project(
     "package",
     {
@@ -148,15 +67,9 @@ PACKAGE = Project(
             name = "climate"
             version = "0.1"
 
-            [project.entry-points."climate.models"]
-            linear = "climate.models:linear"
-
             [build-system]
             requires = ["setuptools"]
             build-backend = "setuptools.build_meta"
-
-            [tool.setuptools.package-data]
-            climate = ["*.txt"]
         """,
         "src/climate/__init__.py": "from climate.station import Station\n",
         "src/climate/station.py": """
@@ -192,23 +105,12 @@ PACKAGE = Project(
                 with LOCK:
                     return 10 * kind.weight
         """,
-        "src/climate/models.py": """
-            from importlib import resources
-
-            def table():
-                return [float(word) for word in resources.files("climate").joinpath("table.txt").read_text().split()]
-
-            def linear(x):
-                return 2 * x + table()[0]
-        """,
-        "src/climate/table.txt": "0.5 1.5\n",
         "main.py": main(
-            "from importlib import resources\nfrom climate.models import linear\n"
             "from climate.station import Kind, Station, StationError, scale",
             "mean: mean, Station('a', Kind.SEA)",
             "scaled: scaled, Kind.SEA",
             "checked: checked, -1",
-            "modelled: modelled, 1.0",
+            "moved: moved, Station('a')",
             before=NOTE
             + """
 @offload.task
@@ -230,24 +132,30 @@ def checked(value):
     except StationError as error:
         return str(error)
 
-@offload.task(depends_on=[resources.files("climate") / "table.txt"])
-def modelled(x):
-    note("modelled")
-    return linear(x)
+@offload.task
+def moved(station):
+    note("moved")
+    assert type(station) is Station and station.kind is Kind.LAND
+    return Station(station.name, Kind.SEA)
 """,
         ),
     },
-    {"mean": 3.0, "scaled": 20, "checked": "negative", "modelled": 2.5},
-    "mean scaled checked modelled",
+    {
+        "mean": 3.0,
+        "scaled": 20,
+        "checked": "negative",
+        "moved": "Station(name='a', kind=<Kind.SEA: ('sea', 2)>, values=(1.0, 2.0))",
+    },
+    "mean scaled checked moved",
     (
         Edit("src/climate/station.py", "return 10 * kind", "return 100 * kind", {"scaled": 200}, "scaled"),
-        Edit("src/climate/station.py", '("sea", 2)', '("sea", 3)', {"mean": 4.5, "scaled": 300}, "mean scaled"),
-        Edit("src/climate/models.py", "return 2 * x", "return 3 * x", {"modelled": 3.5}, "modelled"),
-        Edit("src/climate/table.txt", "0.5 1.5", "2.5 1.5", {"modelled": 5.5}, "modelled"),
+        Edit("src/climate/station.py", '("sea", 2)', '("sea", 3)', HEAVY, "mean scaled moved"),
     ),
     is_installed=True,
 )
 
+MILDER: dict[str, object] = {"setting": 0.5, "model": "LogisticRegression(C=0.5, max_iter=200)"}
+LATER: dict[str, object] = {"rows": 10, "area": 231, "wide": "   length  width kind  area\n1      30      1    b    30"}
 ANALYSIS = Project(
     "analysis",
     {
@@ -276,6 +184,8 @@ ANALYSIS = Project(
             "rows: rows, offload.File('data/flowers.csv')",
             "area: area, offload.File('data/flowers.csv')",
             "setting: setting, offload.File('data/flowers.csv')",
+            "model: model, offload.File('data/flowers.csv')",
+            "wide: wide, pd.DataFrame({'length': [6, 30], 'width': [2, 1], 'kind': ['a', 'b']})",
             before=NOTE
             + """
 @offload.task
@@ -292,18 +202,37 @@ def area(file):
 def setting(file):
     note("setting")
     return train(pd.read_csv(file)).C
+
+@offload.task
+def model(file):
+    note("model")
+    return train(pd.read_csv(file))
+
+@offload.task
+def wide(table):
+    note("wide")
+    return features(table)
 """,
         ),
     },
-    {"rows": 25, "area": 436, "setting": 1.0},
-    "rows area setting",
+    {
+        "rows": 25,
+        "area": 436,
+        "setting": 1.0,
+        "model": "LogisticRegression(max_iter=200)",
+        "wide": "   length  width kind  area\n0       6      2    a    12\n1      30      1    b    30",
+    },
+    "rows area setting model wide",
     (
-        Edit("flowers/training.py", '"C": 1.0', '"C": 0.5', {"setting": 0.5}, "setting"),
-        Edit("flowers/features.py", "LIMIT = 5", "LIMIT = 20", {"rows": 10, "area": 231}, "rows area setting"),
-        Edit("data/flowers.csv", "30,0,0\n", "30,1,0\n", {"area": 261}, "rows area setting"),
+        Edit("flowers/training.py", '"C": 1.0', '"C": 0.5', MILDER, "setting model"),
+        Edit("flowers/features.py", "LIMIT = 5", "LIMIT = 20", LATER, "rows area setting model wide"),
+        Edit("data/flowers.csv", "30,0,0\n", "30,1,0\n", {"area": 261}, "rows area setting model"),
     ),
 )
 
+ALL_OF_SHOP = "total names first"
+FIRST = "Order(items=[Item(name='pear', price=Decimal('2'), tax=Decimal('0.38'))])"
+UPPER: dict[str, object] = {"names": "PEAR, FIG", "first": FIRST.replace("38", "40").replace("pear", "PEAR")}
 APPLICATION = Project(
     "application",
     {
@@ -359,6 +288,7 @@ APPLICATION = Project(
             "from shop import reports\nfrom shop.registry import REPORTS\nfrom shop.models import Item, Order",
             "total: total, ORDER",
             "names: render, ORDER, 'names'",
+            "first: first, ORDER",
             before=NOTE
             + """
 ORDER = Order(items=[Item(name=" Pear ", price="2"), Item(name="Fig", price="1")])
@@ -372,16 +302,104 @@ def total(order):
 def render(order, name):
     note("names")
     return REPORTS[name](order)
+
+@offload.task
+def first(order):
+    note("first")
+    assert isinstance(order.items[0], Item)
+    return order.model_copy(update={"items": order.items[:1]})
 """,
         ),
     },
-    {"total": "3.57", "names": "pear, fig"},
-    "total names",
+    {"total": "3.57", "names": "pear, fig", "first": FIRST},
+    "total names first",
     (
-        Edit("shop/models.py", '"0.19"', '"0.20"', {"total": "3.60"}, "total names"),
-        Edit("shop/models.py", ".strip().lower()", ".strip().upper()", {"names": "PEAR, FIG"}, "total names"),
+        Edit("shop/models.py", '"0.19"', '"0.20"', {"total": "3.60", "first": FIRST.replace("38", "40")}, ALL_OF_SHOP),
+        Edit("shop/models.py", ".strip().lower()", ".strip().upper()", UPPER, ALL_OF_SHOP),
         Edit("shop/reports.py", '", ".join', '" and ".join', {"names": "PEAR and FIG"}, "names"),
     ),
 )
 
-PROJECTS = {one.name: one for one in (FOLDER, PACKAGE, ANALYSIS, APPLICATION)}
+SIGNAL = Project(
+    "signal",
+    {
+        "pyproject.toml": """
+            [project]
+            name = "signalkit"
+            version = "0.1"
+
+            [project.entry-points."signalkit.filters"]
+            smooth = "signalkit.filters:smooth"
+
+            [build-system]
+            requires = ["setuptools"]
+            build-backend = "setuptools.build_meta"
+
+            [tool.setuptools.package-data]
+            signalkit = ["*.txt"]
+        """,
+        "setup.py": """
+            from setuptools import Extension, setup
+
+            setup(ext_modules=[Extension("signalkit._fast", ["src/signalkit/_fast.c"])])
+        """,
+        "src/signalkit/__init__.py": "",
+        "src/signalkit/weights.txt": "0.5 1.5\n",
+        "src/signalkit/_fast.c": """
+            #include <Python.h>
+
+            static PyObject *twice(PyObject *self, PyObject *value) {
+                return PyLong_FromLong(PyLong_AsLong(value) * 2);
+            }
+            static PyMethodDef methods[] = {{"twice", twice, METH_O, ""}, {NULL, NULL, 0, NULL}};
+            static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_fast", "", -1, methods};
+            PyMODINIT_FUNC PyInit__fast(void) { return PyModule_Create(&module); }
+        """,
+        "src/signalkit/filters.py": """
+            from importlib import resources
+            from signalkit._fast import twice
+
+            def smooth(x):
+                return twice(x) + 1
+
+            def weighted(x):
+                words = resources.files("signalkit").joinpath("weights.txt").read_text().split()
+                return x * float(words[0])
+        """,
+        "main.py": main(
+            "from importlib import resources\nfrom importlib.metadata import entry_points\n"
+            "from signalkit._fast import twice\nfrom signalkit.filters import weighted",
+            "direct: direct, 4",
+            "plugged: plugged, 4",
+            "read: read, 4",
+            before="FILTERS = {point.name: point.load() for point in entry_points(group='signalkit.filters')}\n"
+            + NOTE
+            + """
+@offload.task
+def direct(x):
+    note("direct")
+    return twice(x)
+
+@offload.task
+def plugged(x):
+    note("plugged")
+    return FILTERS["smooth"](x)
+
+@offload.task(depends_on=[resources.files("signalkit") / "weights.txt"])
+def read(x):
+    note("read")
+    return weighted(x)
+""",
+        ),
+    },
+    {"direct": 8, "plugged": 9, "read": 2.0},
+    "direct plugged read",
+    (
+        Edit("src/signalkit/filters.py", "+ 1", "+ 2", {"plugged": 10}, "plugged"),
+        Edit("src/signalkit/weights.txt", "0.5", "2.5", {"read": 10.0}, "read"),
+        Edit("src/signalkit/_fast.c", "* 2", "* 3", {"direct": 12, "plugged": 14}, "direct plugged"),
+    ),
+    is_installed=True,
+)
+
+PROJECTS = {one.name: one for one in (FOLDER, PACKAGE, ANALYSIS, APPLICATION, SIGNAL, WEBSHOP)}

@@ -1,52 +1,90 @@
-"""A folder of scripts, worked on at a laptop and computed elsewhere: over SSH, and by jobs of Slurm."""
+"""The same projects on deployments: on this machine, over SSH, and on Slurm, where nothing sees their files."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
 import pytest
 
-from tests.deploy.remote.conftest import PYTHON
-from tests.everyday.projects import FOLDER
-from tests.everyday.workshop import answers, edit
-from tests.lab.lab import Lab
-from tests.lab.slurm import Slurm
+from tests.everyday import notebook, vendored
+from tests.everyday.owner import Owner, requires_compiler
+from tests.everyday.pipeline import Pipeline
+from tests.everyday.places import PLACES, elsewhere, up
+from tests.everyday.projects import PROJECTS
+from tests.everyday.workshop import Workshop
+from tests.requirements import requires_program
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
-
-def work(lab: Lab, name: str) -> None:
-    """Run the project on a deployment, edit it, run it again: what an edit affects is executed there once."""
-    log = lab.shared / "executed"
-    place = FOLDER.write(lab.home, "/shared/executed")
-
-    def run() -> tuple[dict[str, object], list[str]]:
-        words = [str(lab.laptop_venv / "bin/python"), "main.py", "map"]
-        done = lab.run(words, cwd=place, env={"OFFLOAD_DEPLOYMENT": name, "PYTHONDONTWRITEBYTECODE": "1"}, timeout=180)
-        assert done.returncode == 0, done.stderr
-        executed = sorted(log.read_text().split()) if log.exists() else []
-        if executed:
-            log.write_text("")
-        return answers(done.stdout), executed
-
-    expected = dict(FOLDER.results)
-    assert run() == (expected, sorted(FOLDER.executed.split()))
-    assert run() == (expected, [])
-    for change in FOLDER.edits:
-        edit(place / change.file, change.old, change.new)
-        expected |= change.results
-        assert run() == (expected, sorted(change.executed.split())), change
-    assert run() == (expected, [])
+# What is right, and is not so yet. A worker has imported what it has: it needs a process for each version of the
+# project's files. And machines that have none of these files need a snapshot of them, for what cannot go by value.
+NEEDS_RUNNERS = {
+    "signal": "an extension module was built again",
+    "webshop": "Django loads settings once in a process",
+    "vendored": "Dask has loaded libraries of the same names",
+}
+NEEDS_SNAPSHOTS = {
+    "package": "an enumeration, and a class with slots",
+    "signal": "an extension module, and files of data",
+    "webshop": "models of Django",
+    "notebook": "a class of the module beside it is one in the code, and another among the arguments",
+    "vendored": NEEDS_RUNNERS["vendored"],
+}
+AFTER_EDITS = ("signal", "webshop")
 
 
-def test_over_ssh(lab: Lab) -> None:
-    assert lab.offload_venv
-    up = lab.offload("up", "ssh://alice@h1", *PYTHON, "--name", "shop", "--workers", "1", timeout=180)
-    assert up.returncode == 0, up.stderr
-    work(lab, "shop")
+@pytest.fixture(scope="module", params=PLACES, ids="on_{}".format)
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    """A workshop whose work goes to a deployment, one for the whole module."""
+    if request.param == "here":
+        with up("here", Workshop.make(tmp_path_factory.mktemp("here"))) as workshop:
+            yield workshop
+    else:
+        with elsewhere(request.param, request.getfixturevalue("lab_for_module")) as workshop:
+            yield workshop
 
 
-def test_on_slurm(slurm: Slurm) -> None:
-    assert slurm.lab.offload_venv
-    jobs = ["--workers", "1", "--cores", "1", "--memory", "500MB", "--walltime", "20m"]
-    up = slurm.lab.offload("up", "slurm://alice@login", *PYTHON, "--name", "shop", *jobs, timeout=180)
-    assert up.returncode == 0, up.stderr
-    work(slurm.lab, "shop")
+def expect(request: pytest.FixtureRequest, name: str) -> None:
+    """Mark the running test as one that shows what is not right yet, if it is."""
+    reason = (NEEDS_RUNNERS if "on_here" in request.node.name else NEEDS_SNAPSHOTS).get(name)
+    if reason is not None:
+        request.applymarker(pytest.mark.xfail(reason=reason, raises=AssertionError, strict=True))
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_a_project(shop: Workshop, name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    requires_compiler(PROJECTS[name])
+    expect(request, name)
+    Owner(shop, PROJECTS[name], tmp_path).work()
+
+
+@pytest.mark.parametrize("name", AFTER_EDITS)
+def test_a_project_with_new_workers_after_its_edits(name: str, tmp_path: Path) -> None:
+    requires_compiler(PROJECTS[name])
+    workshop = Workshop.make(tmp_path)
+    Owner(workshop, PROJECTS[name], tmp_path).leap(partial(up, "here", workshop))
+
+
+def test_a_notebook(shop: Workshop, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    expect(request, "notebook")
+    notebook.work(shop, tmp_path)
+
+
+def test_libraries_decorated_in_place(shop: Workshop, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    expect(request, "vendored")
+    vendored.work(shop, tmp_path)
+
+
+def test_a_pipeline_in_a_loop(shop: Workshop, tmp_path: Path) -> None:
+    Pipeline(shop, tmp_path, 6).work_in_a_loop()
+
+
+def test_a_pipeline_with_make(shop: Workshop, tmp_path: Path) -> None:
+    requires_program("make")
+    Pipeline(shop, tmp_path, 6).work_with_make()
+
+
+def test_a_pipeline_with_snakemake(shop: Workshop, tmp_path: Path) -> None:
+    Pipeline(shop, tmp_path, 6).work_with_snakemake()

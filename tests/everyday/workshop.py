@@ -61,7 +61,13 @@ def run(*words: str | Path, cwd: Path | None = None, **variables: str) -> str:
         timeout=MINUTES,
         check=False,
     )
-    assert done.returncode == 0, f"{words} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return printed(done)
+
+
+def printed(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what a program has printed; fail with what it said if it has failed."""
+    said = f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    assert done.returncode == 0, f"{done.args} ended with {done.returncode}:\n{said}"
     return done.stdout
 
 
@@ -99,11 +105,17 @@ class Workshop:
         Offload's home.
     log : Path
         A file to which the functions of projects append a word each time they are really executed.
+    noted : str
+        The same file, as those see it who execute.
+    deployment : str
+        Where the work of programs goes that are run here; empty: nowhere.
     """
 
     place: Path
     home: Path
     log: Path
+    noted: str
+    deployment: str = ""
 
     @classmethod
     def make(cls, directory: Path) -> Workshop:
@@ -112,9 +124,12 @@ class Workshop:
         run(sys.executable, "-m", "venv", "--without-pip", place)
         paths = (sysconfig.get_path("purelib"), site_packages(back_ends()), REPOSITORY / "src")
         (site_packages(place) / "0workshop.pth").write_text("".join(f"{path}\n" for path in paths))
+        command = place / "bin" / "offload"
+        command.write_text(f'#!/bin/sh\nexec {place}/bin/python -m offload "$@"\n')
+        command.chmod(0o755)
         log = directory / "executed"
         log.touch()
-        return cls(place, directory / "home", log)
+        return cls(place, directory / "home", log, str(log))
 
     @property
     def python(self) -> Path:
@@ -125,15 +140,20 @@ class Workshop:
     def variables(self) -> dict[str, str]:
         """What a program of the owner has in its environment."""
         paths = (self.place / "bin", back_ends() / "bin", os.environ["PATH"])
-        return {"OFFLOAD_HOME": str(self.home), "PATH": os.pathsep.join(map(str, paths)), "LOG": str(self.log)}
+        found = {"OFFLOAD_HOME": str(self.home), "PATH": os.pathsep.join(map(str, paths))}
+        return {**found, "OFFLOAD_DEPLOYMENT": self.deployment} if self.deployment else found
 
     def install(self, *words: str | Path) -> None:
         """Install with pip, from what is here only."""
         pip(self.place, "install", "--no-build-isolation", "--no-deps", "--no-index", *words, **self.variables)
 
+    def program(self, *words: str | Path, cwd: Path | None = None, **variables: str) -> str:
+        """Run a program as the owner does, and return what it prints; fail with what it says if it fails."""
+        return run(*words, cwd=cwd, **{**self.variables, **variables})
+
     def run(self, *words: str | Path, cwd: Path | None = None, **variables: str) -> str:
         """Run the environment's Python."""
-        return run(self.python, *words, cwd=cwd, **{**self.variables, **variables})
+        return self.program(self.python, *words, cwd=cwd, **variables)
 
     def offload(self, *words: str | Path, cwd: Path | None = None, **variables: str) -> str:
         """Run the command ``offload`` of the environment."""

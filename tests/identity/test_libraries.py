@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import subprocess
 import sys
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -136,3 +137,118 @@ def test_tasks_of_a_library_that_compiles_itself(home: Path) -> None:
     assert task(1) == 4
     assert task(1) == 4
     assert offload.why(task, 1).hit
+
+
+@pytest.fixture
+def django_settings(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Settings of Django as a project has them that configures them itself."""
+    conf = pytest.importorskip("django.conf")
+    settings = conf.LazySettings()
+    settings.configure(CURRENCY="EUR", PAGE=10)
+    monkeypatch.setattr(conf, "settings", settings)
+    return settings
+
+
+def identities(settings: Any) -> list[str]:
+    """Return the checksums of functions that take one setting: by its name, by a text, by the module of the library."""
+    names: dict[str, Any] = {"__name__": "prices", "__builtins__": __builtins__, "settings": settings}
+    exec(
+        "import django.conf\n"
+        "def plain(): return settings.CURRENCY\n"
+        "def asked(): return getattr(settings, 'CURRENCY', '')\n"
+        "def far(): return django.conf.settings.CURRENCY\n"
+        "def within():\n    from django.conf import settings\n    return settings.CURRENCY\n",
+        names,
+    )
+    graphs = [Graph(names[name]) for name in ("plain", "asked", "far", "within")]
+    for name, graph in zip(("plain", "asked", "far", "within"), graphs, strict=True):
+        assert names[name]() == settings.CURRENCY  # which it remembers from now on
+        assert graph.changed() is None
+    return [graph.checksum for graph in graphs]
+
+
+def test_settings_of_django_count_where_code_takes_them(django_settings: Any) -> None:
+    first = identities(django_settings)
+    assert identities(django_settings) == first
+    django_settings.CURRENCY = "CHF"
+    second = identities(django_settings)
+    assert not set(first) & set(second)
+    django_settings.PAGE = 20
+    third = identities(django_settings)
+    assert third[0] == second[0]  # of which it is known that it takes no other setting
+    django_settings.CURRENCY, django_settings.PAGE = "EUR", 10
+    assert identities(django_settings) == first
+
+
+def test_settings_of_django_that_are_exchanged_are_noticed(django_settings: Any) -> None:
+    """As ``override_settings`` does it."""
+    names: dict[str, Any] = {"__name__": "prices", "settings": django_settings}
+    exec("def price(): return settings.CURRENCY", names)
+    graph = Graph(names["price"])
+    from django.conf import UserSettingsHolder
+
+    override = UserSettingsHolder(django_settings._wrapped)
+    override.CURRENCY = "CHF"
+    django_settings._wrapped = override
+    assert graph.changed() is not None
+    assert Graph(names["price"]).checksum != graph.checksum
+
+
+MODELS = """
+import sys
+import django
+from django.conf import settings
+
+settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}, USE_TZ=True)
+django.setup()
+from django.db import connection, models
+from offload.identity.graph import Graph
+
+if "other" in sys.argv:  # another app of the same project, which this process has loaded before
+    class Other(models.Model):
+        first, second = models.IntegerField(), models.IntegerField()
+        class Meta:
+            app_label = "other"
+
+class Shelf(models.Model):
+    room = models.CharField(max_length=10)
+    class Meta:
+        app_label = "shelves"
+
+class Book(models.Model):
+    title = models.CharField(max_length=%s)
+    shelf = models.ForeignKey(Shelf, on_delete=models.CASCADE, related_name="books")
+    class Meta:
+        app_label = "shelves"
+
+def titles(room):
+    return [book.title for shelf in Shelf.objects.filter(room=room) for book in shelf.books.order_by("title")]
+
+graph = Graph(titles)
+if "used" in sys.argv:
+    with connection.schema_editor() as editor:
+        editor.create_model(Shelf)
+        editor.create_model(Book)
+    Book.objects.create(title="Faust", shelf=Shelf.objects.create(room="a"))
+    assert titles("a") == ["Faust"]
+    assert [list(shelf.books.all()) for shelf in Shelf.objects.prefetch_related("books")] == [[Book.objects.get()]]
+    assert graph.changed() is None
+    graph = Graph(titles)
+print(graph.checksum)
+"""
+
+
+def test_models_of_django_count_by_what_is_declared_of_them() -> None:
+    """Neither by what they have been used for in this process, nor by what else it has loaded."""
+
+    def identity(*words: str, length: int = 20) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", MODELS % length, *words], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    found = identity()
+    assert identity("used") == found
+    assert identity("other") == found
+    assert identity(length=30) != found

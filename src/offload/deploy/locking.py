@@ -1,4 +1,4 @@
-"""One at a time: who brings a deployment up or down."""
+"""One at a time: who brings a deployment up or down, and who runs it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
+from offload.compute.places import Place
 from offload.errors import OffloadError
 from offload.storage.filesystems import translated
 
 INTERVAL = 0.1
+LOOKS_SECONDS = 1.0
+"""Seconds for which the lock of a place may be taken by those who only look whether it is."""
 
 
 @contextlib.contextmanager
@@ -49,6 +52,37 @@ def alone(
     finally:
         os.unlink(path)  # whoever has opened it meanwhile sees that it is another one
         os.close(descriptor)
+
+
+def settle(place: Place, seconds: float = LOOKS_SECONDS) -> bool:
+    """Be the one process that runs a deployment, or keeps the connection to it, until this process ends.
+
+    Parameters
+    ----------
+    place : Place
+        The deployment's. That an earlier one was told to end is forgotten.
+    seconds : float
+        How long to wait for somebody else.
+
+    Returns
+    -------
+    bool
+        Whether it is; False where there is somebody else for so long.
+    """
+    descriptor = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # open until the process ends
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                return False
+        time.sleep(INTERVAL)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(place.end)
+    return True
 
 
 def _taken(path: str) -> int | None:

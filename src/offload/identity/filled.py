@@ -31,7 +31,7 @@ def without_filled(value: object, parts: tuple[Any, ...]) -> tuple[Any, ...]:
     names = attributes(value)
     if not names:
         return parts
-    filled = {name for name in names if is_computed(type(value), name) and not _is_assigned(type(value), name)}
+    filled = {name for name in names if fills(type(value), name)}
     if not filled:
         return parts
     state, rest = parts[2], parts[6]
@@ -43,10 +43,13 @@ def without_filled(value: object, parts: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*parts[:2], state, *parts[3:6], rest)
 
 
-def _is_assigned(cls: type, name: str) -> bool:
-    """Tell whether a descriptor takes what is assigned, and may keep it under its own name: then it is state."""
+def fills(cls: type, name: str) -> bool:
+    """Tell whether an attribute is one that the class computes when it is first asked for, and keeps in the instance.
+
+    A descriptor that takes what is assigned may keep that under its own name: then it is state.
+    """
     found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
-    return hasattr(type(found), "__set__")
+    return is_computed(cls, name) and not hasattr(type(found), "__set__")
 
 
 class _Unfilled(Encoder):

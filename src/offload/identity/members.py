@@ -15,8 +15,9 @@ from offload.identity.codes import Read, inspect_code
 from offload.identity.distributions import PROJECT, origin, owner
 from offload.identity.graph import Graph, Node
 from offload.identity.ignored import IGNORED, is_ignored_read
+from offload.identity.ofdjango import is_settings, loaded
 from offload.identity.patches import is_assigned
-from offload.identity.quiet import is_a, module_of
+from offload.identity.quiet import attributes, is_a, module_of
 from offload.identity.rewritten import rewrites_itself, source_contents
 from offload.identity.texts import looks_up, strings_in
 from offload.identity.unfollowed import external_path, imports_by_name, magic, unfollowed
@@ -184,6 +185,11 @@ def _read(
             value = found
         elif type(value) is FunctionType and attribute in value.__dict__:
             value = graph.look(value.__dict__, attribute)
+        elif is_settings(value):
+            held = attributes(graph.look(loaded(value), "_wrapped")) or {}
+            if attribute not in held:  # of a default, or a method: all of the settings count
+                break
+            value = graph.look(held, attribute)
         elif is_a(value, ModuleType):
             ours = _put_there(graph, value, read.attributes[index:])
             value = value if ours is None else ours
@@ -196,11 +202,13 @@ def _read(
 
 
 def _put_there(graph: Graph, module: object, attributes: Iterable[str]) -> object:
-    """Return the function or class that the project has put in the place of a library's own, or None."""
+    """Return what the project has put into a library, a function or class in the place of its own, or settings."""
     for attribute in attributes:
         if not is_a(module, ModuleType):
             return None
         found = graph.look(vars(module), attribute)
+        if is_settings(found):
+            return found
         if found is not MISSING and is_assigned(module, attribute):
             graph.puts.append((module, attribute))
             return found

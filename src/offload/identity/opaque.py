@@ -110,7 +110,7 @@ def library_name(value: Any) -> list[str] | None:
 
 
 def leads_to(value: Any) -> list[object] | None:
-    """Return what counts of a value that cannot be pickled, as a list, or None where it is not one of these.
+    """Return what counts of a value that cannot be pickled, or has other parts in each process, as a list; or None.
 
     Examples
     --------
@@ -132,4 +132,8 @@ def leads_to(value: Any) -> list[object] | None:
         return [cls, dict(vars(value))]
     if any(value is stream for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)):
         return ["stream"]
+    if "django.conf" in sys.modules:
+        from offload.identity.ofdjango import declared
+
+        return declared(value)
     return None

@@ -19,7 +19,7 @@ from offload.storage.remote.client import Client
 from offload.storage.remote.database import HttpDatabase
 from offload.storage.remote.store import HttpStore
 from offload.storage.rows import Usage
-from offload.storage.service import pipe, transfer
+from offload.storage.service import pipe, transfer, uploads
 from offload.storage.service.app import UPLOADS
 from offload.storage.service.listening import bind
 from offload.storage.service.serving import ServiceThread
@@ -116,7 +116,10 @@ def test_slow_clients_hold_up_nobody(served: Served, store: HttpStore) -> None:
 
 
 @pytest.mark.parametrize("large", [False, True])
-def test_uploads_that_stall_hold_up_no_small_ones(served: Served, store: HttpStore, large: bool) -> None:
+def test_uploads_that_stall_hold_up_no_small_ones(
+    served: Served, store: HttpStore, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "PATIENCE", 60.0)
     count = 2 * BLOCK if large else 1000
     head = f"POST /v1/buffers HTTP/1.1\r\n{HEAD}Content-Length: {count + 1}\r\n\r\n".encode()
     slow = [send(served, head + bytes(count)) for _ in range(2 * UPLOADS)]
@@ -130,6 +133,27 @@ def test_uploads_that_stall_hold_up_no_small_ones(served: Served, store: HttpSto
         assert b"201" in connection.recv(1000)
         connection.close()
     assert store.has([checksum(bytes(count) + b"x")]) == [True]
+
+
+def test_uploads_that_stall_give_way_to_large_ones(
+    served: Served, store: HttpStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "PATIENCE", 0.2)
+    monkeypatch.setattr(pipe, "STALLED", 1e6)
+    size = 2 * BLOCK
+    head = f"POST /v1/buffers HTTP/1.1\r\n{HEAD}Content-Length: {size + 1}\r\n\r\n".encode()
+    slow = [send(served, head + bytes(size)) for _ in range(UPLOADS)]
+    large = [bytes([number]) * (size + 1) for number in (1, 2, 3)]
+    assert [store.put_stream([data]) for data in large] == list(map(checksum, large))
+    given_up, _, _ = select.select(slow, [], [], 0)
+    assert 1 <= len(given_up) <= len(large)  # no more than had to
+    for connection in given_up:
+        assert b"while others wait" in connection.recv(1000)
+    for connection in slow:
+        if connection not in given_up:
+            connection.sendall(b"x")
+            assert b"201" in connection.recv(1000)
+        connection.close()
 
 
 def test_the_source_of_a_stream_fails(store: HttpStore, tmp_path: Path) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import functools
 import os
 import signal
 import socket
 import sys
-import time
 import warnings
 from importlib import import_module
 
@@ -19,6 +16,7 @@ from offload.deploy import credentials
 from offload.deploy.endpoints import address, free_port, known_as, located
 from offload.deploy.grants import admission_of
 from offload.deploy.head.supervisor import Head, log
+from offload.deploy.locking import LOOKS_SECONDS, settle
 from offload.deploy.security import issue
 from offload.deploy.spec import take_part
 from offload.errors import OffloadError
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
 
 PREFERRED = 8787
 TAKE_OVER_SECONDS = 120.0
-LOOKS_SECONDS, POLL = 1.0, 0.1
-"""Seconds for which the lock may be taken by those who only look whether it is, and between two tries."""
 
 
 async def serve(place: Place, attached: bool, job: str | None = None) -> None:
@@ -110,19 +106,9 @@ def main(path: str, attached: bool = False, is_job: bool = False) -> int:
     if any(action == "error" for action, *_ in warnings.filters):
         warnings.simplefilter("ignore")  # a user who makes errors of warnings does not mean those of a service
     place = Place(path)
-    lock = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + (TAKE_OVER_SECONDS if is_job else LOOKS_SECONDS)
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                log(f"{place.name} has a head already")
-                return 1
-        time.sleep(POLL)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(place.end)  # meant for an earlier one
+    if not settle(place, TAKE_OVER_SECONDS if is_job else LOOKS_SECONDS):
+        log(f"{place.name} has a head already")
+        return 1
     job = None
     if is_job:
         from offload.deploy.headjob import read

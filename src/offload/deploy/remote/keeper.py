@@ -6,8 +6,6 @@ here. The connection is made again when it was cut, and services that have moved
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import signal
 import sys
@@ -20,6 +18,7 @@ from offload.compute.liveness import started
 from offload.compute.places import Place, is_unwanted
 from offload.deploy import clientcerts, envfile
 from offload.deploy.headclient import HeadGoneError, OtherHeadError, request
+from offload.deploy.locking import settle
 from offload.deploy.remote import asking, mirror
 from offload.deploy.remote.link import TUNNEL
 from offload.deploy.routes.base import parts
@@ -33,9 +32,6 @@ CALM, SHORTEST, LONGEST = 2.0, 0.5, 15.0
 """Seconds between two looks while all is well, and between two tries to get through."""
 
 ASK_SECONDS = 10.0
-
-LOOKS_SECONDS = 1.0
-"""Seconds for which the lock may be taken by those who only look whether it is."""
 
 
 class Keeper:
@@ -206,19 +202,9 @@ def log(text: str) -> None:
 def main(path: str) -> int:
     """Keep the connection of the deployment in a directory, unless that is being done."""
     place = Place(path)
-    lock = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + LOOKS_SECONDS
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                log(f"the connection of {place.name} is kept already")
-                return 1
-        time.sleep(SHORTEST)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(place.end)  # meant for an earlier one
+    if not settle(place):
+        log(f"the connection of {place.name} is kept already")
+        return 1
     keeper = Keeper(place)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: keeper.told.set())

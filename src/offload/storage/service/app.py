@@ -16,6 +16,7 @@ from offload.storage.service.guard import Guard, unnamed
 from offload.storage.service.leasing import Leases
 from offload.storage.service.results import Results
 from offload.storage.service.transfer import LARGEST, Threads
+from offload.storage.service.uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,7 +45,7 @@ def make_app(store: Store | None, database: Database | None, token: str | Admiss
         What every request has to show, or who knows that.
     """
     calls = ThreadPoolExecutor(CALLS, "offload-call")
-    uploads = ThreadPoolExecutor(UPLOADS, "offload-upload")
+    uploads = Uploads(UPLOADS)
     threads = Threads(calls, uploads)
     guard = Guard(token if isinstance(token, Admission) else Admission(token))
     app = web.Application(middlewares=[guard.middleware], client_max_size=LARGEST)
@@ -78,7 +79,7 @@ def make_app(store: Store | None, database: Database | None, token: str | Admiss
             await asyncio.wait([tidying])
             await threads.run(lambda: leases.end(everything=True))
         calls.shutdown()
-        uploads.shutdown()
+        uploads.threads.shutdown()
 
     app.cleanup_ctx.append(lifetime)
     return app

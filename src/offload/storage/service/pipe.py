@@ -31,13 +31,25 @@ class BrokenOffError(Exception):
 
 
 class Pipe:
-    """A body on its way from the event loop into a thread, which reads it as chunks, or so many bytes at a time."""
+    """A body on its way from the event loop into a thread, which reads it as chunks, or so many bytes at a time.
+
+    Attributes
+    ----------
+    silent_since : float or None
+        When the event loop began to wait for the client, by its clock; None while it does not.
+    gives_way : bool
+        Whether the body has been broken off, since others wait.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._room = asyncio.Semaphore(AHEAD)
         self._queue: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
         self._ended = False
+        self._patience: asyncio.Timeout | None = None
+        self._reason = f"no byte for {STALLED:g} s"
+        self.silent_since: float | None = None
+        self.gives_way = False
         self._come: asyncio.Future[bool] = loop.create_future()
         self._buffer = b""
         self._position = 0
@@ -48,11 +60,14 @@ class Pipe:
         """Take the whole body of a request; what goes wrong is raised in the thread."""
         try:
             async with asyncio.timeout(None) as patience:
+                self._patience = patience
                 waiting: list[bytes] = []
                 size = 0
                 while True:
-                    patience.reschedule(self._loop.time() + STALLED)
+                    self.silent_since = self._loop.time()
+                    patience.reschedule(self.silent_since + STALLED)
                     data = await request.content.readany()
+                    self.silent_since, self.gives_way = None, False
                     if data:
                         waiting.append(data)
                         size += len(data)
@@ -67,7 +82,7 @@ class Pipe:
                         break
             self._queue.put(b"")
         except TimeoutError:
-            self._queue.put(BrokenOffError(f"no byte for {STALLED:g} s"))
+            self._queue.put(BrokenOffError(self._reason))
         except asyncio.CancelledError as error:
             self._queue.put(BrokenOffError("the client went away"))
             raise error
@@ -75,6 +90,12 @@ class Pipe:
             self._queue.put(BrokenOffError(f"{type(error).__name__}: {error}"))
         finally:
             self._tell(whole=True)
+
+    def give_way(self, reason: str) -> None:
+        """Break off the body of a client that is silent, now."""
+        assert self._patience is not None and self.silent_since is not None
+        self.gives_way, self._reason = True, reason
+        self._patience.reschedule(self._loop.time())
 
     def _tell(self, whole: bool) -> None:
         if not self._come.done():
@@ -143,8 +164,9 @@ async def through_thread(request: web.Request, threads: Threads, work: Callable[
     pipe = Pipe(loop)
     feeding = loop.create_task(pipe.feed(request))
     try:
-        executor = threads.calls if await pipe.is_small() else threads.uploads
-        return await asyncio.shield(loop.run_in_executor(executor, work, pipe))
+        if await pipe.is_small():
+            return await asyncio.shield(loop.run_in_executor(threads.calls, work, pipe))
+        return await threads.uploads.run(pipe, work)
     except BrokenOffError as error:
         raise StorageError(f"the request broke off: {error}") from error
     finally:

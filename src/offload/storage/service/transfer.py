@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from typing import TypeVar
 
+    from offload.storage.service.uploads import Uploads
+
     T = TypeVar("T")
 
 LARGEST = 256 * 1024 * 1024
@@ -25,11 +27,12 @@ class Threads:
 
     Parameters
     ----------
-    calls, uploads : Executor
+    calls : Executor
+    uploads : Uploads
         Kept apart, so that slow uploads never hold up anything but large uploads.
     """
 
-    def __init__(self, calls: Executor, uploads: Executor) -> None:
+    def __init__(self, calls: Executor, uploads: Uploads) -> None:
         self.calls = calls
         self.uploads = uploads
 
