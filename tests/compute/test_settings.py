@@ -185,6 +185,16 @@ def test_the_options_of_the_interpreter_count(tmp_path: Path) -> None:
     assert output(program, "-X", "mode=fast", str(program)) == "(False, 0, 'fast')"
 
 
+@pytest.mark.parametrize("value", ["1", ""])
+def test_workers_run_what_does_not_ask_for_the_options_that_they_were_started_with(
+    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", value)
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.format(body="return 5", run="print(number.submit().result())"))
+    assert output(program, str(program)) == "5"
+
+
 def test_the_style_of_matplotlib_counts_where_it_is_reached(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     program = tmp_path / "program.py"

@@ -312,7 +312,7 @@ SETTINGS = {
     "locale": Setting("the locale", _locale, _set_locale),
     "sys.argv": Setting("sys.argv", lambda: list(sys.argv), _set_argv, default=False),
     "sys.arguments": Setting("the command line", lambda: list(sys.argv[1:]), _set_arguments, default=False),
-    "sys.flags": Setting("the options of the interpreter", _flags, _set_flags),
+    "sys.flags": Setting("the options of the interpreter", _flags, _set_flags, default=False),
     "sys.orig_argv": Setting("sys.orig_argv", lambda: list(sys.orig_argv), _set_orig_argv, default=False),
     "time": Setting("the time zone", _zone, _set_zone, default=False),
     **{name: Setting(title, options.read, options.set) for name, (title, options) in LIBRARIES.items()},
