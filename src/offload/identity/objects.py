@@ -56,6 +56,7 @@ _PACKAGES = {
     **dict.fromkeys(("numpy", "numpy.ma", "scipy.sparse"), "arrays"),
     **dict.fromkeys(("pandas", "pyarrow", "polars"), "tables"),
     "rdkit.Chem": "molecules",
+    "ctypes": "foreign",
 }
 
 
@@ -120,7 +121,7 @@ def write_object(encoder: Encoder, value: Any) -> None:
     registered = _BY_TYPE.get(cls)
     if registered is None:
         _install(cls.__module__)
-        registered = _BY_TYPE.get(cls)
+        registered = _BY_TYPE.get(cls.__base__ or cls if cls.__name__ == "_FuncPtr" else cls)  # one for each library
     if registered is not None:
         _note(encoder, cls.__module__)
         encoder.opaque()
