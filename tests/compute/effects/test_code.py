@@ -87,3 +87,58 @@ def test_it_is_told_with_the_cure(script: Script) -> None:
     told = script.run(text).stderr
     assert "the result is not recorded: it unpickled model.Model, whose code does not count" in told
     assert "depends_on" in told
+
+
+LOADED = """
+import importlib, sys, warnings
+import offload, plug_in, plug_out, plug_by_name
+
+warnings.simplefilter("ignore")
+
+def of(name):
+    return importlib.import_module("_".join(["plug", name]))
+
+@offload.task
+def computed(name, x):
+    print("ran computed", name)
+    import plug_by_name
+    return of(name).g(x) + plug_by_name.g(0)
+
+@offload.task
+def dunder(x):
+    print("ran dunder")
+    return __import__("".join(["plug", "_in"])).g(x)
+
+@offload.task(depends_on=[plug_in])
+def declared(x):
+    print("ran declared")
+    return of("in").g(x)
+
+@offload.task
+def library(x):
+    print("ran library")
+    return getattr(importlib.import_module("".join(["ma", "th"])), "floor")(x)
+
+@offload.task
+def named(x):
+    print("ran named")
+    import plug_by_name
+    return plug_by_name.g(x)
+
+print(computed("in", 1), computed("out", 1), dunder(1), declared(1), library(1.5), named(1))
+"""
+
+
+def test_modules_that_were_loaded_before_and_are_imported_by_computed_names(script: Script) -> None:
+    for name, number in (("in", 1), ("out", 2), ("by_name", 3)):
+        script.write(f"plug_{name}.py", f"def g(x): return x + {number}\n")
+
+    def run() -> tuple[set[str], str]:
+        *ran, values = script.output(LOADED).splitlines()
+        return {line.removeprefix("ran ") for line in ran}, values
+
+    uncounted = {"computed in", "computed out", "dunder"}
+    assert run() == (uncounted | {"declared", "library", "named"}, "5 6 2 2 1 4")
+    assert run() == (uncounted, "5 6 2 2 1 4")
+    script.write("plug_in.py", "def g(x): return x + 10\n")
+    assert run() == (uncounted | {"declared"}, "14 6 11 11 1 4")

@@ -15,7 +15,7 @@ import threading
 from contextvars import ContextVar
 from weakref import WeakKeyDictionary
 
-from offload.compute.effects import doers, opened
+from offload.compute.effects import byname, doers, opened
 from offload.compute.effects.found import Effects
 from offload.compute.effects.reached import readers
 
@@ -45,6 +45,7 @@ class Watch:
     __slots__ = (
         "_token",
         "above",
+        "by_name",
         "code",
         "declared",
         "ended",
@@ -65,6 +66,7 @@ class Watch:
         self.declared: set[str] | tuple[()] = ()
         self.folders: tuple[str, ...] = ()
         self.code: set[tuple[str, str]] = set()  # module and name of what it has unpickled
+        self.by_name: set[str] | None = None  # modules that its code names, where it computes names of others
         self.modules = len(sys.modules)  # how many there were before
         self.made: set[str] = set()  # files that it has made itself
         self.made_folders: tuple[str, ...] = ()
@@ -82,7 +84,7 @@ class Watch:
         self.folders = tuple(os.path.join(path, "") for path in paths if os.path.isdir(path))
 
     def listen(self, graph: Graph, values: Iterable[object], modules: Iterable[str] = ()) -> None:
-        """Let the kernel tell what is opened, as far as it does; before `begin`.
+        """Let the kernel tell what is opened, as far as it does, and Python what is imported; before `begin`.
 
         Parameters
         ----------
@@ -98,6 +100,9 @@ class Watch:
         _judging.add(ident)  # what is looked at for this is not the doing of any call
         try:
             opened.begin(self, graph, values, modules)
+            if graph.unfollowed and byname.computes_names(graph):
+                self.by_name = byname.named(graph)
+                byname.listen(_note_import)
         finally:
             if not known:
                 _judging.discard(ident)
@@ -209,6 +214,15 @@ def _hook(event: str, args: Any) -> None:
             judge(watches, args)
     finally:
         _judging.discard(ident)
+
+
+def _note_import(name: str) -> None:
+    """Take note of a module that is imported by the code of a call, and was loaded before."""
+    ident = threading.get_ident()
+    if _active and ident not in _judging:
+        for watch in _watches(ident):
+            if watch.by_name is not None and name not in watch.by_name:
+                watch.code.add((name, ""))
 
 
 def note(kind: str, what: str) -> None:
