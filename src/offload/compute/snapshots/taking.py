@@ -5,6 +5,7 @@ What is there already is not put again; of a program whose files are as they wer
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import warnings
@@ -146,6 +147,15 @@ def _put_contents(contents: dict[str, File], store: Store) -> None:
 def _put_batch(batch: dict[str, bytes], store: Store) -> None:
     if batch and store.put(list(batch.values())) != list(batch):
         raise ChecksumMismatchError("a file of the project was changed while it was read")
+
+
+def _leave() -> None:
+    """In a child of this process: whoever holds the lock is not there."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_leave)
 
 
 def _tell(left_out: Sequence[tuple[str, int]]) -> None:
