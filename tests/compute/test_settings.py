@@ -13,6 +13,8 @@ import warnings
 from argparse import ArgumentParser
 from collections.abc import Callable
 from decimal import Decimal
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from pathlib import Path
 from typing import Any
 
@@ -295,3 +297,15 @@ def test_verify_sets_what_was_set() -> None:
     finally:
         callers.close()
     assert verdict.outcome == SAME, verdict.reasons
+
+
+def test_what_is_being_loaded_has_no_settings_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither here, where a call is made by what a library's module does while it is imported."""
+    spec = ModuleSpec("mpmath", None)
+    spec._initializing = True  # type: ignore[attr-defined]
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "mpmath", module)
+    assert current(["mpmath"]) == ()
+    spec._initializing = False  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError):
+        current(["mpmath"])

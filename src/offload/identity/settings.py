@@ -77,7 +77,17 @@ def title_of(name: str) -> str:
 
 
 def _is_loaded(name: str) -> bool:
-    return name.partition(".")[0] in sys.modules
+    first = name.partition(".")[0]
+    if not _is_loading(first):
+        return first in sys.modules
+    from importlib import import_module
+
+    import_module(first)  # waits for another thread; in the one that is loading it, there is nothing to wait for
+    return not _is_loading(first)
+
+
+def _is_loading(name: str) -> bool:
+    return getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False) is True
 
 
 def settings_of(modules: Collection[str]) -> tuple[str, ...]:
