@@ -257,6 +257,37 @@ def test_a_holder_that_has_ended_or_stands_still_is_not_waited_for(script: Scrip
     assert log(script) == ".."
 
 
+@pytest.mark.parametrize("how", ["long(1)", "long.submit(1).result()"])
+def test_nobody_waits_for_ever(script: Script, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """A holder that goes on, and does not come to its end: after a while the other one computes it, too."""
+    monkeypatch.setenv("OFFLOAD_WAIT_SECONDS", "1")
+    with script.start(WORK + LONG) as first:
+        try:
+            assert eventually(lambda: log(script) == ".")
+            with script.start(WORK + LONG.replace("print(long(1))", f"print({how})")) as second:
+                out, err = second.communicate(timeout=60)
+        finally:
+            first.kill()
+    assert out == "1\n", err
+    assert f"process {first.pid} has not computed it in 1 s (OFFLOAD_WAIT_SECONDS); computing it here, too\n" in err
+    assert log(script) == ".."
+
+
+def test_a_command_is_not_waited_for_for_ever(home: Path, command: Path, tmp_path: Path) -> None:
+    counter = tmp_path / "log"
+    text = f"echo x >> {counter}; [ $(wc -l < {counter}) = 2 ] || sleep 600; echo done"
+    words = [str(command), "run", "--no-detect", "--", "sh", "-c", text]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
+        try:
+            assert eventually(counter.exists)
+            again = {**os.environ, "OFFLOAD_WAIT_SECONDS": "1"}
+            done = subprocess.run(words, cwd=tmp_path, env=again, capture_output=True, timeout=60, check=False)
+        finally:
+            first.terminate()
+    assert (done.returncode, done.stdout) == (0, b"done\n"), done.stderr
+    assert b"has not computed it in 1 s" in done.stderr
+
+
 def test_the_wait_is_told(script: Script) -> None:
     with script.start(WORK + LONG) as first:
         try:

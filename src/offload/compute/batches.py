@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from offload.compute.calls import Call
-from offload.compute.claiming import LONGEST, TELL_AFTER, may_go_on, never_wait, tell, told
+from offload.compute.claiming import LONGEST, TELL_AFTER, may_go_on, most, never_wait, tell, told, too_long
 from offload.compute.dispatcher import Dispatcher
 from offload.compute.engine import Engine, EngineLostError, WorkerLostError
 from offload.compute.futures import Future
@@ -207,7 +207,10 @@ class Batcher(Dispatcher):
             for work in lane.aside:
                 transformation = work.call.transformation
                 holder = lane.session.claims.holder(transformation)
-                if holder is None or not may_go_on(holder):
+                is_late = time.monotonic() > work.until
+                if is_late and holder is not None:
+                    tell(too_long(work.call.label, holder, most()))
+                if holder is None or is_late or not may_go_on(holder):
                     work.waited = True
                     done.append(work)
             if done:
@@ -255,6 +258,7 @@ class Batcher(Dispatcher):
         while taken and size < LARGEST_BYTES:
             work = taken.popleft()
             if not self._claim(lane, work):
+                work.until = time.monotonic() + most()
                 lane.aside.append(work)
             elif self._begin(lane, work):
                 works.append(work)

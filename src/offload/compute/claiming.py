@@ -13,8 +13,10 @@ import sys
 import threading
 import time
 from contextvars import ContextVar
+from math import nan
 
 from offload.compute.importing import is_importing
+from offload.errors import UsageError
 from offload.storage.claims import UNKNOWN
 
 TYPE_CHECKING = False
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 TELL_AFTER = 2.0
 STANDSTILL = 10.0
 """Seconds without any work after which a thread is not waited for."""
+
+MOST, VARIABLE = 86400.0, "OFFLOAD_WAIT_SECONDS"
+"""Seconds after which what another process computes is computed here, too, and the variable that sets others."""
 
 SHORTEST, LONGEST = 0.001, 0.05  # between two looks at a claim, in seconds
 
@@ -91,7 +96,7 @@ def wait(
     say: Callable[[str], None],
     given_up: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Wait until nobody has claimed a transformation, or its holder cannot go on, or the wait is given up."""
+    """Wait until nobody has claimed a transformation, its holder cannot go on, or the wait is given up or too long."""
     waited = _Wait(claims, transformation, what, say)
     while waited.goes_on() and not given_up():
         time.sleep(waited.pause())
@@ -125,6 +130,8 @@ class _Wait:
         self._say = say
         self._blocking = blocking
         self._pause = SHORTEST
+        self._most = most()
+        self._until = time.monotonic() + self._most
         self._tell_at: float | None = time.monotonic() + TELL_AFTER
         self._worked: tuple[float, list[bytes]] = (time.monotonic(), [])
 
@@ -141,6 +148,9 @@ class _Wait:
         if self._tell_at is not None and time.monotonic() > self._tell_at:
             self._tell_at = None
             self._say(told(self._what, holder))
+        if time.monotonic() > self._until:
+            self._say(too_long(self._what, holder, self._most))
+            return False
         return not self._blocking or not self._stands_still()
 
     def _stands_still(self) -> bool:
@@ -156,10 +166,38 @@ class _Wait:
         return now - known[0] > STANDSTILL
 
 
+def most() -> float:
+    """Return for how many seconds others are waited for.
+
+    Raises
+    ------
+    UsageError
+        If the user has set something else.
+    """
+    text = os.environ.get(VARIABLE)
+    if not text:
+        return MOST
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = nan
+    if seconds >= 0:
+        return seconds
+    raise UsageError(f"{VARIABLE}={text} is not a number of seconds", "write it as 600")
+
+
 def told(what: str, holder: int) -> str:
     """Return the line that says for whom is waited."""
-    who = "another thread" if holder == os.getpid() else f"process {holder}" if holder else "another process"
-    return f"{what}: {who} is computing it already; waiting for that (Ctrl-C ends the wait)"
+    return f"{what}: {_who(holder)} is computing it already; waiting for that (Ctrl-C ends the wait)"
+
+
+def too_long(what: str, holder: int, seconds: float) -> str:
+    """Return the line that says for whom is waited no longer."""
+    return f"{what}: {_who(holder)} has not computed it in {seconds:g} s ({VARIABLE}); computing it here, too"
+
+
+def _who(holder: int) -> str:
+    return "another thread" if holder == os.getpid() else f"process {holder}" if holder else "another process"
 
 
 def may_wait_for(holder: int, transformation: str, blocking: bool = True) -> bool:

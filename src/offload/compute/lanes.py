@@ -31,11 +31,13 @@ class Work:
     ----------
     claims : Claims, optional
         Where it is claimed.
+    until : float
+        When it is no longer waited for that another process computes it (monotonic).
     waited : bool
         Whether somebody else had claimed it, and has let go of it without a result.
     """
 
-    __slots__ = ("arguments", "call", "claims", "futures", "resources", "suspect", "waited")
+    __slots__ = ("arguments", "call", "claims", "futures", "resources", "suspect", "until", "waited")
 
     def __init__(self, call: Call, future: Future[Any], arguments: Packed, resources: Resources = ()) -> None:
         self.call = call
@@ -45,6 +47,7 @@ class Work:
         self.suspect = False
         self.claims: Claims | None = None
         self.waited = False
+        self.until = 0.0
 
     def let_go(self) -> None:
         """End the claim, where there is one."""
