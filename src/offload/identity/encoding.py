@@ -76,6 +76,8 @@ class Encoder:
 
     Attributes
     ----------
+    beginnings : dict
+        What the instances of some classes begin with.
     exact : bool or None
         Whether what is decoded is known to be what was written; None where a class of a library sets its own state,
         which it may alter.
@@ -83,7 +85,10 @@ class Encoder:
 
     names_pieces = True
     skips_filled = False  # whether attributes that objects have computed and kept are left out
-    __slots__ = ("chunks", "depth", "exact", "laid", "modules", "names", "open", "parts", "pieces", "portable", "refer")
+    __slots__ = (
+        "beginnings", "chunks", "depth", "exact", "laid", "modules", "names", "open", "parts", "pieces", "portable",
+        "refer",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -95,6 +100,7 @@ class Encoder:
     ) -> None:
         self.chunks: list[Chunk] = []
         self.modules: set[str] = set()
+        self.beginnings: dict[type, bytes] = {}
         self.portable = portable
         self.laid = portable  # whether it is told how arrays lie in memory
         self.names = names

@@ -15,7 +15,8 @@ from types import CodeType, FunctionType, MemberDescriptorType
 from weakref import WeakKeyDictionary
 
 from offload.errors import EncodeError
-from offload.identity.distributions import PROJECT, origin
+from offload.identity.distributions import PROJECT, STANDARD, origin
+from offload.identity.pieces import is_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _REDUCING = (*_REDUCERS, *_NEWARGS, "__setstate__")
 _LOST = {"numpy.ma": {"_hardmask", "_optinfo"}}
 # Where its content lies is no part of a value.
 _PLACES = {"numpy.memmap": {"_mmap", "filename", "mode", "offset"}}
-_NEWOBJ = vars(copyreg)["__newobj__"]
+NEWOBJ = vars(copyreg)["__newobj__"]
 _OF_EXCEPTIONS = ("__cause__", "__context__", "__suppress_context__")
 
 
@@ -176,6 +177,25 @@ def _first(cls: type, *names: str) -> type | None:
     return next((b for b in cls.__mro__[:-1] if any(name in vars(b) for name in names)), None)
 
 
+_come_back: dict[type, bool] = {}
+
+
+def comes_back(cls: type) -> bool:
+    """Tell whether instances of a class are known to be rebuilt as they were."""
+    known = _come_back.get(cls)
+    if known is None:
+        if origin(cls.__module__) == PROJECT:
+            make: Any = cls.__new__
+            known = is_plain(cls) and make is object.__new__ and not hasattr(cls, "__setstate__")
+        else:
+            where = origin(cls.__module__)
+            known = not issubclass(cls, BaseException) and (
+                where == STANDARD or where.startswith(("numpy==", "pandas=="))
+            )
+        _come_back[cls] = known
+    return known
+
+
 def restore(value: Any, rest: LeftOut) -> None:
     """Give an object what its reducer left out."""
     attributes, slots = rest
@@ -201,7 +221,7 @@ def whole(value: Any) -> tuple[Any, ...] | None:
     function, arguments, state, items, pairs, setter, rest = reduced(value)
     if rest is None:
         return None
-    if function is _NEWOBJ or isinstance(function, type):  # others may change what they are given
+    if function is NEWOBJ or isinstance(function, type):  # others may change what they are given
         made = function(*arguments)
         if is_held(made) and _is_complete(made, (function, arguments, state), rest):
             return None

@@ -18,8 +18,9 @@ from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodTyp
 from offload.errors import DecodeError, EncodeError
 from offload.identity import cbor as tags
 from offload.identity import encoding, others
+from offload.identity.beginnings import has_beginning, write_with_beginning
 from offload.identity.distributions import PROJECT, STANDARD, origin
-from offload.identity.leftout import assigned, complete, is_held, left_out, set_state
+from offload.identity.leftout import NEWOBJ, assigned, comes_back, complete, is_held, left_out, set_state
 from offload.identity.opaque import leads_to
 from offload.identity.pieces import is_plain
 from offload.identity.quiet import attribute, attributes, is_a, runs_code
@@ -110,6 +111,9 @@ def is_registered(cls: type) -> bool:
 def write_object(encoder: Encoder, value: Any) -> None:
     """Write any value that is not a plain built-in one."""
     cls = type(value)
+    if cls in encoder.beginnings:
+        write_with_beginning(encoder, value, encoder.beginnings[cls])
+        return
     if encoder.laid and str(cls.__module__).partition(".")[0] == "pandas":  # which lays its arrays itself
         encoder.laid = False
         write_object(encoder, value)
@@ -157,6 +161,8 @@ def write_object(encoder: Encoder, value: Any) -> None:
         encoder.leave(value)
     elif encoder.pieces is not None and encoder.names_pieces:
         _write_piece(encoder, value, encoder.pieces)
+    elif has_beginning(encoder, cls):
+        write_with_beginning(encoder, value, encoder.beginnings[cls])
     else:
         _write_reduced(encoder, value)
 
@@ -191,7 +197,7 @@ def _write_reduced(encoder: Encoder, value: Any) -> None:
         for file in read:
             encoder.write(file)
     if encoder.portable:
-        if encoder.exact is not None and not (parts[6] is None and _comes_back(type(value))):
+        if encoder.exact is not None and not (parts[6] is None and comes_back(type(value))):
             own = origin(type(value).__module__) == PROJECT
             encoder.exact = None if not own and hasattr(type(value), "__setstate__") else False
         name = name_of(encoder.names, value)
@@ -221,26 +227,6 @@ def name_of(names: Names | None, value: Any) -> str | None:
 def standing_or_made(name: str, parts: tuple[Any, ...]) -> Any:
     """Return the global of a name where it is the same as what is rebuilt from parts, else that."""
     return standing(name, rebuild(*parts))
-
-
-_NEWOBJ = vars(copyreg)["__newobj__"]
-_come_back: dict[type, bool] = {}
-
-
-def _comes_back(cls: type) -> bool:
-    """Tell whether instances of a class are known to be rebuilt as they were."""
-    known = _come_back.get(cls)
-    if known is None:
-        if origin(cls.__module__) == PROJECT:
-            make: Any = cls.__new__
-            known = is_plain(cls) and make is object.__new__ and not hasattr(cls, "__setstate__")
-        else:
-            where = origin(cls.__module__)
-            known = not issubclass(cls, BaseException) and (
-                where == STANDARD or where.startswith(("numpy==", "pandas=="))
-            )
-        _come_back[cls] = known
-    return known
 
 
 def _install(name: str) -> None:
@@ -284,7 +270,7 @@ def _reduce(value: Any) -> tuple[Any, ...]:
     if encoding.elsewhere is not None and cls.__module__.partition(".")[0] == "pathlib" and hasattr(cls, "__fspath__"):
         value = cls(encoding.elsewhere(str(value)))
     if is_plain(cls) and runs_code(cls):  # `object` would ask the object for the parts that it is made of
-        return _NEWOBJ, (cls,), attributes(value) or None
+        return NEWOBJ, (cls,), attributes(value) or None
     if "enum" in sys.modules and is_a(value, sys.modules["enum"].Enum):
         make: Any = cls.__reduce_ex__
         if make.__module__ == "enum" and make.__qualname__ in ("Enum.__reduce_ex__", "Flag.__reduce_ex__"):

@@ -80,7 +80,7 @@ class Pieces:
 
     def note_object(self, value: Any, reduce: Reduce, parts: tuple[Any, ...]) -> None:
         """Take note of an object, and of the parts that it is pickled from."""
-        if self._is_known(value):
+        if value is NotImplemented or self._is_known(value):  # which holds nothing, and is in each dataclass
             return
         cls = type(value)
         if is_plain(cls):

@@ -12,6 +12,7 @@ from types import FunctionType
 from offload.errors import EncodeError
 from offload.identity.checks import MISSING, Checks, no_collection
 from offload.identity.pieces import Pieces
+from offload.identity.quiet import is_a
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from offload.identity.graph import Node
 
 # Who asks for annotations, pickles an instance or is warned adds these to a class or module.
-_LATE = ("__annotations__", "__annotations_cache__", "__slotnames__", "__warningregistry__")
+_LATE = {"__annotations__", "__annotations_cache__", "__slotnames__", "__warningregistry__"}
+_IMMUTABLE = 1 << 8  # of the flags of a class: Python refuses to change its members
 
 
 class Watched:
@@ -111,7 +113,8 @@ class Watched:
 
     def measure_members(self, holder: object) -> None:
         """Remember how many members a class or module has."""
-        self.ask(_count, holder)
+        if not (is_a(holder, type) and holder.__flags__ & _IMMUTABLE):
+            self.ask(_count, holder)
 
     def look_in(self, cell: CellType) -> object:
         """Look into a closure cell, and remember what was found."""
@@ -164,7 +167,7 @@ class Held:
 
 def _count(holder: object) -> int:
     names = vars(holder)
-    return len(names) - sum(name in names for name in _LATE)
+    return len(names) - len(_LATE & names.keys())
 
 
 def cell_contents(cell: CellType) -> object:
