@@ -42,6 +42,7 @@ _known: dict[str, tuple[int, int]] = {}  # directories that are looked at: devic
 _asked: dict[str, float] = {}  # when the directories below one were looked for
 _listening: list[Watch] = []
 _named: WeakKeyDictionary[Graph, tuple[str, ...]] = WeakKeyDictionary()
+_extended: WeakKeyDictionary[Graph, bool] = WeakKeyDictionary()  # whether modules are among what it reaches
 
 by_python: set[str | bytes] = set()
 """What Python has opened while a call listened."""
@@ -184,7 +185,10 @@ def _is_own(path: str) -> bool:
 
 
 def _is_extended(graph: Graph) -> bool:
-    return any(isinstance(node.subject, ModuleType) for node in graph.nodes)
+    known = _extended.get(graph)
+    if known is None:
+        known = _extended[graph] = any(isinstance(node.subject, ModuleType) for node in graph.nodes)
+    return known
 
 
 def _look_at(group: Group, graph: Graph, values: Iterable[object]) -> None:
