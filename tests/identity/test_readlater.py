@@ -114,7 +114,7 @@ def test_a_plan_goes_to_workers(folder: Path) -> None:
 def test_another_file_where_the_call_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call = collected.identify((pl.scan_csv("x.csv"),), {})
     arguments = call.packed()
-    assert pickle.loads(arguments)[1] == {}
+    assert pickle.loads(arguments)[0][1] == {}
     fill(folder, 2)
     with pytest.raises(EncodeError, match=r"x\.csv, which an argument is made of, is not the same where the call runs"):
         pickle.loads(arguments)
