@@ -16,7 +16,8 @@ PROGRAM = """
 import datetime, functools, json, sys
 import numpy as np
 import scipy.stats
-from pydantic import BaseModel, computed_field, validate_call
+from typing import Annotated
+from pydantic import AfterValidator, BaseModel, TypeAdapter, computed_field, validate_call
 from scipy.stats import norm
 from offload.identity.functions import closure
 from offload.identity.encoding import identify
@@ -35,6 +36,10 @@ class Model(BaseModel):
     def twice(self) -> int:
         return 2 * self.x
 
+MODELS = TypeAdapter(list[Model])
+NAMED = TypeAdapter("dict[str, Model]")
+ABOVE = TypeAdapter(Annotated[int, AfterValidator(lambda a: a + 7)])
+
 @validate_call
 def checked(a: int) -> int:
     return a + 1
@@ -47,6 +52,9 @@ def functions():
     yield lambda x: VECTOR(x)
     yield lambda x: Model(x=x).twice
     yield lambda x: checked(x)
+    yield lambda x: MODELS.validate_python(x)
+    yield lambda x: NAMED.validate_json(x)
+    yield lambda x: ABOVE.validate_python(x)
     yield lambda x: PROPERTIES["a"].fget(x)
 
 for function in functions():
@@ -72,7 +80,12 @@ def test_they_are_the_same_in_each_process_and_their_code_counts(tmp_path: Path)
     program.write_text(PROGRAM)
     first = printed(program, 1)
     assert printed(program, 2) == first
-    edits = {"found: found).decode": "found: dict(found)).decode", "a + 1, 1": "a + 2, 1", "2 * self.x": "3 * self.x"}
+    edits = {
+        "found: found).decode": "found: dict(found)).decode",
+        "a + 1, 1": "a + 2, 1",
+        "2 * self.x": "3 * self.x",
+        "a + 7": "a + 8",
+    }
     edits |= {"return a + 1": "return a + 3", "lambda self: 1": "lambda self: 2"}
     for old, new in edits.items():
         program.write_text(PROGRAM.replace(old, new))

@@ -46,7 +46,7 @@ def fitted(cls: type) -> dict[str, object]:
     if "__pydantic_core_schema__" in members:
         found.update(dict.fromkeys(_PYDANTIC & members.keys()))
         found["__pydantic_decorators__"] = _decorators(members["__pydantic_decorators__"])
-        found["__pydantic_core_schema__"] = _without_addresses(members["__pydantic_core_schema__"])
+        found["__pydantic_core_schema__"] = without_addresses(members["__pydantic_core_schema__"])
     return found
 
 
@@ -72,7 +72,7 @@ def _decorators(infos: Any) -> list[object]:
     return [[kind, [[name, one.func, one.shim, one.info] for name, one in found.items()]] for kind, found in kinds]
 
 
-def _without_addresses(schema: Any) -> Any:
+def without_addresses(schema: Any) -> Any:
     """Return a schema of pydantic with the names in it as they are in every process."""
     if type(schema) is dict:
         return {
@@ -80,7 +80,7 @@ def _without_addresses(schema: Any) -> Any:
             if key in ("ref", "schema_ref") and type(part) is str
             else part
             if key == "default"
-            else _without_addresses(part)
+            else without_addresses(part)
             for key, part in schema.items()
         }
-    return [_without_addresses(part) for part in schema] if type(schema) is list else schema
+    return [without_addresses(part) for part in schema] if type(schema) is list else schema

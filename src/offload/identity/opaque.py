@@ -14,6 +14,7 @@ from types import CellType, CodeType, ModuleType
 from weakref import ReferenceType, WeakKeyDictionary, WeakMethod, WeakSet, WeakValueDictionary
 
 from offload.identity.distributions import PROJECT, STANDARD, origin
+from offload.identity.fitted import without_addresses
 from offload.identity.quiet import is_a
 
 TYPE_CHECKING = False
@@ -85,6 +86,9 @@ _LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
     ("_json", "Scanner"): _scanner,
     ("pydantic._internal._validate_call", "ValidateCallWrapper"): lambda made: [
         *(made.function, made.validate_return, made.config_wrapper.config_dict),
+    ],
+    ("pydantic.type_adapter", "TypeAdapter"): lambda made: [
+        *(made._type, made._config, without_addresses(made.core_schema)),
     ],
     ("Boost.Python", "function"): lambda function: function.__name__,
     **{(m, c): _proxy for m in _WRAPT for c in ("FunctionWrapper", "BoundFunctionWrapper")},
