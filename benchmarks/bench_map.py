@@ -8,13 +8,16 @@ computes fewer, because Dask takes its time.
 
 "Again" is a process that starts with the recorded results and nothing else; its clock runs over `map` and `gather`,
 all that they import included. joblib.Memory recalls the same calls in a loop.
+
+One submitted call: 200 calls after the map, each waited for before the next one is submitted. offload runs it in a
+runner, a process beside Dask's worker, and records it.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from itertools import count, repeat
@@ -22,6 +25,7 @@ from itertools import count, repeat
 from benchmarks.harness import Context, Environment, Row, collect, serve
 
 WORKERS = len(os.sched_getaffinity(0))
+ONES = 200
 
 
 def work(x: int) -> int:
@@ -43,7 +47,16 @@ def offload_side(start: int, calls: int, warm: bool) -> dict[str, float]:
     values = offload.gather(task.map(range(start, start + calls)))
     seconds = time.perf_counter() - begin
     _check(list(values), start, calls)
-    return {"map": seconds / calls}
+    return {"map": seconds / calls, "one": _one_by_one(lambda x: task.submit(x).result(), start + calls)}
+
+
+def _one_by_one(call: Callable[[int], int], start: int) -> float:
+    """Return the seconds that a call takes that is submitted, and waited for, before the next one is."""
+    begin = time.perf_counter()
+    values = [call(x) for x in range(start, start + ONES)]
+    seconds = time.perf_counter() - begin
+    _check(values, start, ONES)
+    return seconds / ONES
 
 
 def dask_side(start: int, calls: int, tls: bool) -> dict[str, float]:
@@ -62,8 +75,9 @@ def dask_side(start: int, calls: int, tls: bool) -> dict[str, float]:
         begin = time.perf_counter()
         values = client.gather(client.map(work, range(start, start + calls)))
         seconds = time.perf_counter() - begin
+        one = _one_by_one(lambda x: int(client.submit(work, x).result()), start + calls)
     _check(values, start, calls)
-    return {"map": seconds / calls}
+    return {"map": seconds / calls, "one": one}
 
 
 def joblib_side(start: int, calls: int, location: str) -> dict[str, float]:
@@ -115,6 +129,21 @@ def measure(context: Context) -> list[Row]:
             computed["offload"]["map"],
             "raw Dask with TLS, nothing recorded",
             computed.get("dask with TLS", {}).get("map"),
+        ),
+        Row(
+            "one submitted call through a warm runner, recorded",
+            first,
+            computed["offload"]["one"],
+            "raw Dask, nothing recorded",
+            computed.get("dask", {}).get("one"),
+            at_most=1.2,
+        ),
+        Row(
+            "one submitted call through a warm runner, recorded",
+            first,
+            computed["offload"]["one"],
+            "raw Dask with TLS, nothing recorded",
+            computed.get("dask with TLS", {}).get("one"),
         ),
         Row(
             f"map of {again:,} trivial calls, again in a fresh process, per call",

@@ -123,6 +123,18 @@ class WalltimeError(OffloadError):
     exit_code = 4
 
 
+class TimeLimitError(OffloadError, TimeoutError):
+    """A call took longer than it may, and was ended."""
+
+    exit_code = 4
+
+
+class MemoryLimitError(OffloadError, MemoryError):
+    """A call used more memory than it may, and was ended."""
+
+    exit_code = 4
+
+
 class WorkFailedError(OffloadError):
     """A call raised what cannot be raised here: its class cannot be made, or it would end the process that waits."""
 

@@ -224,7 +224,7 @@ def test_files_of_calls_lie_at_their_places_too(tmp_path: Path) -> None:
 
     def here(*given: tuple[str, str]) -> tuple[Path, str]:
         files = [(path, store.put([text.encode()])[0], False) for path, text in given]
-        seen, reason = seen_here(sources, snapshot, lambda: store, lambda: str(tmp_path), files)
+        seen, reason = seen_here(sources, snapshot, lambda: store, str(tmp_path), files)
         return Path(seen.roots[0]), reason
 
     first, reason = here(("/p/data/one.csv", "1"), ("/elsewhere/two.csv", "2"))
@@ -251,7 +251,7 @@ def test_an_extension_module_has_to_fit(tmp_path: Path) -> None:
     ):
         manifest = Manifest({f"/p/{name}": (Entry("", digest, False, 3),)}, platform).encoded()
         sources = Sources(("/p",), {f"/p/{name}": digest})
-        _, why = seen_here(sources, store.put([manifest])[0], lambda: store, lambda: str(tmp_path))
+        _, why = seen_here(sources, store.put([manifest])[0], lambda: store, str(tmp_path))
         assert why.startswith(reason) and bool(why) is bool(reason)
 
 

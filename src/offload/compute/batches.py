@@ -166,6 +166,7 @@ class Batcher(Dispatcher):
             lane.function.watched,
             lane.scratch,
             lane.resources,
+            lane.function.limits,
         )
         self._lanes.setdefault(key, lane).waiting.extend(works)
 

@@ -154,7 +154,7 @@ def explain(session: Session, graph: Graph) -> str:
     if key not in _explained:
         import inspect
 
-        from offload.compute.worker import main_name
+        from offload.compute.loading import main_name
         from offload.identity.sources import LARGE, shown_text
 
         find: Callable[[Any], str | None] = inspect.getsource if len(graph.nodes) <= LARGE else shown_text

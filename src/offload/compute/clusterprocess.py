@@ -21,6 +21,7 @@ from distributed.security import Security
 from offload.compute import dasksettings, ownprocesses
 from offload.compute.heartbeats import shorten
 from offload.compute.nanny import WatchingNanny
+from offload.compute.runners.pool import ending_pool_of, pool_of
 from offload.compute.silence import Silence
 from offload.compute.workerstart import StartError, check_memory, plain
 
@@ -57,6 +58,8 @@ class Worker(_NoHTTP, distributed.Worker):
             ownprocesses.allow()
             shorten(tell=False)
         super().__init__(*args, nanny=nanny, **kwargs)
+        if nanny is not None:
+            pool_of(self)
 
     async def heartbeat(self) -> None:
         """Tell the scheduler how things are, unless the worker closes meanwhile."""
@@ -69,7 +72,8 @@ class Worker(_NoHTTP, distributed.Worker):
         """Close; a heartbeat under way would fail by that, and Dask would log it with a traceback."""
         if self._beating is not None and self._beating is not asyncio.current_task():
             self._beating.cancel()
-        done: str | None = await super().close(*args, **kwargs)
+        with ending_pool_of(self):
+            done: str | None = await super().close(*args, **kwargs)
         return done
 
 

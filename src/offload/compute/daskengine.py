@@ -304,9 +304,15 @@ def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome] | Of
 
     for position, call in zip(positions, data, strict=True):
         batch.calls[position] = call
+    worker = get_worker()
+    name = worker.name if isinstance(worker.name, str) else f"worker {worker.name}"
+    if not worker.address.startswith("inproc:"):
+        from offload.compute.runners.pool import pool_of
+
+        return pool_of(worker).run(batch, name)
+    batch.directory = worker.local_directory  # the user's own process, which wants all in it
     try:
-        name = get_worker().name
-        return run_batch(batch, name if isinstance(name, str) else f"worker {name}")
+        return run_batch(batch, name)
     except OffloadError as exc:  # given back: what is raised, Dask logs as a failure of its own
         return exc
     except Exception as exc:  # from code of the user's as it is loaded: nobody else may have to understand it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from offload.compute.runners.limits import UNLIMITED, parse_limits
 from offload.compute.tasks import Task
 from offload.errors import UsageError
 
@@ -57,6 +58,8 @@ def task(
     version: str | None = None,
     ignore: Sequence[str] = (),
     resources: Mapping[str, float] | None = None,
+    timeout: float | None = None,
+    memory: str | float | None = None,
 ) -> Any:
     """Make a function's results recorded, and recalled when the same work is asked for again.
 
@@ -90,6 +93,14 @@ def task(
         What a call needs of its worker on a deployment, beside a thread: ``{"GPU": 1}``. Only workers that have it take
         the call, and no more calls at once than it is enough for. It does not count: a result is recalled whatever
         computed it. On this machine without a deployment, it is not looked at.
+    timeout : float
+        Seconds that a call may take where it runs in a process of its own, which is what :meth:`Task.submit` and
+        :meth:`Task.map` do: one that takes longer is ended, whatever it does, and its future raises a
+        :class:`TimeoutError`. What it needs is imported before that time begins. A direct call runs in this process,
+        which cannot be ended for it: no limit holds there. It does not count.
+    memory : str or float
+        Bytes (``"2GB"``, ``"500 MiB"``) that the process of a call may use, with the processes that the call starts. A
+        call that uses more is ended, and its future raises a :class:`MemoryError`. It holds, and counts, as `timeout`.
 
     Returns
     -------
@@ -121,6 +132,7 @@ def task(
         from offload.compute.resources import parse_resources
 
         needed = parse_resources(resources)
+    limits = UNLIMITED if timeout is None and memory is None else parse_limits(timeout, memory)
     if function is None:
         return functools.partial(
             task,
@@ -131,6 +143,8 @@ def task(
             version=version,
             ignore=ignore,
             resources=resources,
+            timeout=timeout,
+            memory=memory,
         )
     if isinstance(function, (staticmethod, classmethod)):
         kind = type(function).__name__
@@ -143,4 +157,4 @@ def task(
         from offload.identity.declared import Declared
 
         root = Declared(function, environ, depends_on, version, ignore=ignore)
-    return Task(function, scratch, effects, root, needed)
+    return Task(function, scratch, effects, root, needed, limits)

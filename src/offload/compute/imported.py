@@ -1,7 +1,7 @@
 """The worker's side of code that goes by name: modules of projects are imported from the files that both sides see.
 
-A worker lives longer than a version of a project. Modules of another version, or of another project with the same
-names, make way when no call uses them; while one does, the others go by value.
+A process has one version of a project, from which nothing is taken away again. What needs another one goes to a process
+that has imported nothing yet; where there is none to go to, as for a call that a call makes, it goes by value.
 """
 
 from __future__ import annotations
@@ -23,31 +23,55 @@ from offload.compute.sources import MAIN, Script, Sources, checksum_of, is_guard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 _lock = threading.RLock()
-_users = 0
 _roots: tuple[str, ...] | None = None  # where imports of the program in use begin
-_added: list[str] = []  # those of them that were not on the path
 _before: set[str] | None = None  # the modules there were before the first project
 _known = 0  # how many modules there were when they were looked at last
 _imported: set[str] = set()  # those that came while a batch was loaded
 _loaded: dict[str, str] = {}  # the checksums of the files that were imported
 _script: tuple[Script, str] | None = None
-_own_main: ModuleType | None = None  # what ``__main__`` was before
 _same: set[tuple[str, str, str]] = set()  # what was found to be the same here
-_dropped: list[Callable[[], None]] = []
+_alone = False  # whether this process only works for others
 
 
-def when_dropped(function: Callable[[], None]) -> Callable[[], None]:
-    """Have a function called whenever modules make way for others."""
-    _dropped.append(function)
-    return function
+class OtherModulesError(Exception):
+    """A batch needs other modules than those that this process has imported.
+
+    Parameters
+    ----------
+    reason : str
+        Which.
+    worn : bool
+        Whether this process has modules that nobody needs any more: a file, or a call, has changed them.
+    """
+
+    def __init__(self, reason: str, worn: bool) -> None:
+        super().__init__(reason, worn)
+        self.reason = reason
+        self.worn = worn
+
+
+def work_for_others() -> None:
+    """Say that this process has no program of its own: all modules of projects that it has came with calls."""
+    global _alone
+    _alone = True
+
+
+def program() -> Script | None:
+    """Return the program of the user's whose definitions ``__main__`` has here."""
+    return _script[0] if _script is not None else None
+
+
+def is_fresh() -> bool:
+    """Tell whether nothing of a project has been imported for a call yet."""
+    return _before is None
 
 
 @contextlib.contextmanager
-def using(sources: Sources, lacking: str = "") -> Iterator[str]:
-    """Keep the modules of a project in place while a batch runs; yield why they cannot be imported, or nothing.
+def using(sources: Sources, lacking: str = "", leaves: bool = False) -> Iterator[str]:
+    """Look whether the modules of a project can be imported; yield why not, or nothing.
 
     Parameters
     ----------
@@ -55,29 +79,25 @@ def using(sources: Sources, lacking: str = "") -> Iterator[str]:
         The files.
     lacking : str
         Why they are not to be had here.
+    leaves : bool
+        Whether there is another process to go to, which has imported nothing.
+
+    Raises
+    ------
+    OtherModulesError
+        If only that one can import them.
     """
-    global _users
-    reason = lacking or _take(sources)
+    reason = lacking or ("" if sources else "it has no file")
+    if not reason and (other := _other(sources)):
+        if leaves:
+            raise OtherModulesError(*other)
+        reason = other[0]
     try:
         yield reason
     finally:
         if not reason:
             with _lock:
                 _note()  # what the calls have imported
-                _users -= 1
-
-
-def _take(sources: Sources) -> str:
-    global _users
-    if not sources:
-        return "it has no file"
-    with _lock:
-        if _is_other(sources):
-            if _users:
-                return "other calls use another version of its modules"
-            _drop()
-        _users += 1
-        return ""
 
 
 def differing(named: dict[tuple[str, str], str]) -> str:
@@ -98,13 +118,16 @@ def differing(named: dict[tuple[str, str], str]) -> str:
     return ""
 
 
-def _is_other(sources: Sources) -> bool:
-    """Tell whether modules that were imported are not those that are on disk, or those of another program."""
+def _other(sources: Sources) -> tuple[str, bool] | None:
+    """Return why other modules than those that were imported are needed, and whether nobody needs these any more."""
+    changed = next((path for path, digest in _loaded.items() if checksum_of(path) != digest), None)
+    if changed is not None:
+        return f"another version of {changed} was imported", True
     if _roots is not None and not set(_roots).issuperset(sources.roots):
-        return True
+        return "modules of another program were imported", False
     if sources.script is not None and _script is not None and _script[0] != sources.script:
-        return True
-    return any(checksum_of(path) != digest for path, digest in _loaded.items())
+        return f"{_script[0].path} was imported", False
+    return None
 
 
 def _note() -> None:
@@ -128,12 +151,10 @@ def _own() -> list[tuple[str, ModuleType]]:
 
     if _before is None:
         return []
-    processes = sys.modules.get("multiprocessing.process")
-    alone = processes is not None and processes.parent_process() is not None
     new = [
         (name, module)
         for name, module in list(sys.modules.items())
-        if name not in _before and (alone or name in _imported)
+        if name not in _before and (_alone or name in _imported)
     ]
     return [
         (name, module)
@@ -147,34 +168,6 @@ def changed(named: dict[tuple[str, str], str]) -> str:
     for name, digest in named.items():
         _same.discard((*name, digest))
     return differing(named)
-
-
-def renew() -> bool:
-    """Let modules that a call has changed make way for new ones, where there are any and no other batch uses them."""
-    with _lock:
-        if _users > 1 or not _loaded:
-            return False
-        _drop()
-        return True
-
-
-def _drop() -> None:
-    global _script, _known, _roots, _own_main
-    _roots = None
-    if _own_main is not None:
-        sys.modules[MAIN], _own_main = _own_main, None
-    for root in _added:
-        sys.path.remove(root)
-    _added.clear()
-    _known = 0
-    for name, _ in _own():
-        sys.modules.pop(name, None)
-    _loaded.clear()
-    _same.clear()
-    _script = None
-    importlib.invalidate_caches()
-    for function in _dropped:
-        function()
 
 
 def prepare(sources: Sources, main: str) -> None:
@@ -197,13 +190,13 @@ def prepare(sources: Sources, main: str) -> None:
         if _before is None:
             _before = set(sys.modules)
         withdraw()
+        importlib.invalidate_caches()  # files may be new
         _roots = _roots or sources.roots
         for number, root in enumerate(sources.roots):
             if root not in sys.path:
                 # At its end, where a file of the user's takes the place of no library. What was laid out holds only
                 # what was imported where it comes from.
                 sys.path.insert(number if is_laid_out(root) else len(sys.path), root)
-                _added.append(root)
         script = sources.script
         if script is None or _is_here(script) or (_script is not None and _script[0] == script):
             return
@@ -220,7 +213,7 @@ def _is_here(script: Script) -> bool:
 
 def _run(script: Script, main: str) -> None:
     """Execute a program without what it does only when it is started."""
-    global _script, _own_main
+    global _script
     tree = tree_of(script.path)
     body: list[ast.stmt] = []
     for statement in tree.body:
@@ -237,7 +230,6 @@ def _run(script: Script, main: str) -> None:
         sys.modules[MAIN] = previous
         _script = None
         raise
-    _own_main = _own_main or previous
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle
 
 from offload.compute.commands.guardian import guardian
+from offload.compute.imported import program
 
 PR_SET_PDEATHSIG = 1
 _prepared = spawn.get_preparation_data
@@ -25,18 +26,25 @@ def allow() -> None:
     What it starts ends with it, and it ends with its nanny, however they end: children of a call would go on where a
     worker is killed, and a worker whose code holds Python's lock cannot see that its nanny is gone.
     """
-    os.setsid()
+    if os.getsid(0) != os.getpid():
+        os.setsid()
     guardian.prepare()
     guardian.watch(os.getpid())
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     setattr(ForkingPickler, "reducer_override", _by_value)  # noqa: B010 - the pickler looks for it
-    setattr(spawn, "get_preparation_data", _without_main)  # noqa: B010
+    setattr(spawn, "get_preparation_data", _with_the_users_main)  # noqa: B010
 
 
-def _without_main(name: str) -> dict[str, Any]:
-    """Return what a new process is told, without the main module: that is the user's, by its name only."""
-    return {key: value for key, value in _prepared(name).items() if not key.startswith("init_main")}
+def _with_the_users_main(name: str) -> dict[str, Any]:
+    """Return what a new process is told: of the main module, what is the user's, by its file, or nothing."""
+    told = {key: value for key, value in _prepared(name).items() if not key.startswith("init_main")}
+    script = program()
+    if script is not None and script.package is None:
+        told["init_main_from_path"] = script.path
+    elif script is not None:
+        told["init_main_from_name"] = sys.modules["__main__"].__spec__.name  # type: ignore[union-attr]
+    return told
 
 
 def _by_value(pickler: object, value: Any) -> Any:

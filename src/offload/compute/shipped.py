@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from offload.compute.runners.limits import UNLIMITED, Limits
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -75,11 +77,14 @@ class ShippedFunction:
         :mod:`offload.compute.snapshots`.
     resources : Resources
         What each of its calls needs of its worker.
+    limits : Limits
+        What each of its calls may use.
     """
 
     files: Sequence[Sent] = ()
     snapshot: str = ""
     resources: Resources = ()
+    limits: Limits = UNLIMITED
 
     def __init__(self, checksum: str, payload: Ways, main: str, environment: Environment, watched: bool = True) -> None:
         self.checksum = checksum
@@ -107,7 +112,7 @@ class OwnFunction(ShippedFunction):
         watched: bool = True,
         reached: Sequence[tuple[File, str]] = (),
     ) -> None:
-        from offload.compute.worker import main_name
+        from offload.compute.loading import main_name
         from offload.identity.environment import environment
 
         super().__init__(graph.checksum, payload, main_name(), environment(graph.modules.union(modules)), watched)

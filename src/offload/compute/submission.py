@@ -144,7 +144,7 @@ def _start(task: Task[..., Any], ready: Sequence[tuple[Future[Any], tuple[Any, .
             chosen = dispatcher(session)
             for modules in {call.modules for call, _ in missing}:
                 function = OwnFunction(graph, task.payload(), modules, task.watched, task.reached())
-                function.resources = task.resources
+                function.resources, function.limits = task.resources, task.limits
                 chosen.add(session, function, [one for one in missing if one[0].modules == modules])
             if isinstance(chosen, Batcher):
                 # Its thread imports it, too; if Python came to its end first, the import would be refused there.

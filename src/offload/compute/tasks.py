@@ -14,6 +14,7 @@ from offload.compute.begun import Begun
 from offload.compute.calls import Call, explain
 from offload.compute.effects.doers import runs_calls
 from offload.compute.inputs import noting
+from offload.compute.runners.limits import UNLIMITED
 from offload.compute.session import Session, current
 from offload.compute.switch import is_off
 from offload.compute.values import FROM_COPIES, WITH_CHANGES, and_changes, from_buffer
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from offload.compute.futures import Future
     from offload.compute.outcome import Outcome
     from offload.compute.resources import Resources
+    from offload.compute.runners.limits import Limits
     from offload.compute.shipped import Ways
     from offload.identity.files import File
 
@@ -69,6 +71,8 @@ class Task(Begun[P, R]):
         What is identified, and run by workers: the function, or a :class:`offload.identity.declared.Declared` of it.
     resources : Resources
         What each call needs of its worker.
+    limits : Limits
+        What each call may use there.
     ignored : frozenset of str
         Parameters that do not count.
     """
@@ -80,6 +84,7 @@ class Task(Begun[P, R]):
         effects: str = "watch",
         root: Any = None,
         resources: Resources = (),
+        limits: Limits = UNLIMITED,
     ) -> None:
         code = _code(function)
         if code is not None and code.co_flags & _GENERATORS:
@@ -97,6 +102,7 @@ class Task(Begun[P, R]):
         self.scratch = scratch
         self.watched = effects == "watch"
         self.resources = resources
+        self.limits = limits
         self.ignored = ignored_parameters(function, getattr(root, "ignore", ()))
         self._files: Sequence[tuple[File, str]] = ()
         self._asynchronous = code is not None and bool(code.co_flags & _COROUTINE)
@@ -126,7 +132,8 @@ class Task(Begun[P, R]):
     def made_of(self) -> tuple[Any, ...]:
         """What to make a task like this one of."""
         root = None if self.root is self.function else self.root
-        return self.function, self.scratch, "watch" if self.watched else "ignore", root, self.resources
+        effects = "watch" if self.watched else "ignore"
+        return self.function, self.scratch, effects, root, self.resources, self.limits
 
     @overload
     def __get__(self, instance: None, owner: type | None = None) -> Task[P, R]: ...

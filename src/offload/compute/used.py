@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 NAMES = ("cpu_seconds", "peak_memory_bytes")
 """Processor time, in user code and in the system, and the most memory that one process held at a time."""
 
-_UNIT = 1 if sys.platform == "darwin" else 1024
+UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def of_rusage(usage: struct_rusage) -> tuple[float, int]:
     """Return the processor time and the peak memory of a process that has ended, with the children it waited for."""
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _UNIT
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * UNIT
 
 
 def used(one: Using) -> dict[str, object]:

@@ -11,9 +11,8 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hashlib import sha256
-from importlib.machinery import ModuleSpec
 from types import CoroutineType
 from typing import Any
 
@@ -22,13 +21,14 @@ from offload.compute.athome import at_home, seen_here
 from offload.compute.calls import changed_in
 from offload.compute.effects.doers import runs_calls
 from offload.compute.effects.watch import Watch
-from offload.compute.imported import using, when_dropped
+from offload.compute.imported import using
 from offload.compute.loaded import Loaded
+from offload.compute.loading import check_environment, load, place_files
 from offload.compute.outcome import Outcome
 from offload.compute.shipped import Ways
 from offload.compute.sources import Sources, all_of
 from offload.compute.visible import is_visible
-from offload.errors import EncodeError, IdentityError, OffloadError, StorageError
+from offload.errors import EncodeError, StorageError
 from offload.identity.calls import bind
 from offload.identity.declared import Declared
 from offload.identity.graph import Graph
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from offload.compute.shipped import ShippedFunction
     from offload.compute.staged import Sent
     from offload.compute.visible import Mark
-    from offload.identity.environment import Environment
     from offload.identity.files import File
     from offload.storage.home import Home, Key
 
@@ -49,10 +48,7 @@ Packed = Arguments | bytes | Ways | staged.Staged
 # Results of more bytes are put into the store by the worker; smaller ones travel with the batch.
 LARGE = 64 * 1024
 
-
 _state = threading.local()
-_functions: dict[tuple[str, bool], Loaded] = {}
-_present: set[Environment] = set()  # found to be what this process has
 
 
 class Batch:
@@ -73,15 +69,19 @@ class Batch:
     ----------
     resources : Resources
         What each call needs of its worker.
+    limits : Limits
+        What each may use.
     mark : Mark or None
         By which a worker finds out whether it sees the home; where it does not, results travel back. None: it does.
+    directory : str
+        This worker's own, which ends with it; each worker says where that is.
     seen : Sources or None
         The files that go by name, as this process has them.
     """
 
     __slots__ = (
-        "calls", "environment", "files", "function", "home", "main", "mark", "payload", "resources", "scratch",
-        "seen", "snapshot", "watched",
+        "calls", "directory", "environment", "files", "function", "home", "limits", "main", "mark",
+        "payload", "resources", "scratch", "seen", "snapshot", "watched",
     )  # fmt: skip
 
     def __init__(self, home: Home, function: ShippedFunction, calls: list[Packed], scratch: bool = False) -> None:
@@ -94,9 +94,11 @@ class Batch:
         self.files = function.files
         self.snapshot = function.snapshot
         self.resources = function.resources
+        self.limits = function.limits
         self.calls = calls
         self.scratch = scratch
         self.mark: Mark | None = None
+        self.directory = ""
         self.seen: Sources | None = None
 
     @property
@@ -145,7 +147,27 @@ def execute(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> 
     return result
 
 
-def run_batch(batch: Batch, where: str = "the worker") -> list[Outcome]:
+class Listener:
+    """Is told of each call of a batch, in a process that does nothing but run calls.
+
+    Parameters
+    ----------
+    tired : bool
+        Whether calls of this function change again and again what it reaches: it rather goes by value then, where it
+        can, than to another process after each of them.
+    """
+
+    def __init__(self, tired: bool = False) -> None:
+        self.tired = tired
+
+    def begins(self) -> None:
+        """A call begins."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """It has ended."""
+
+
+def run_batch(batch: Batch, where: str = "the worker", listener: Listener | None = None) -> list[Outcome]:
     """Run the calls of a batch.
 
     Parameters
@@ -154,6 +176,8 @@ def run_batch(batch: Batch, where: str = "the worker") -> list[Outcome]:
         The calls.
     where : str
         What this process is called in messages.
+    listener : Listener, optional
+        Is told of each call. With it, what needs other modules than this process has can go to another one.
 
     Returns
     -------
@@ -165,20 +189,38 @@ def run_batch(batch: Batch, where: str = "the worker") -> list[Outcome]:
     IdentityError
         If this process has not the environment that the calls need, or the function is not here what it was where it
         was identified. Nothing has run then.
+    OtherModulesError
+        If what is left of the batch has to go to another process.
     """
-    _check_environment(batch.environment, where)
+    check_environment(batch.environment, where)
     named = batch.named
+    tired = listener.tired and all(way.by_value is not None for way in batch.ways) if listener is not None else True
+    outcomes: list[Outcome] = []
     try:
         # Calls that the function makes are recorded there, too; on a machine without it, in the home of that machine.
         home = at_home(batch.storage) if batch.at_home else contextlib.nullcontext()
         batch.seen, lacking = _seen(batch)
-        with home, applied(batch.environment.settings), using(batch.sources, lacking) as reason:
-            # Loaded anew where an earlier call has changed what the function reaches.
-            return [_run(load(batch, where, reason, named), batch, call) for call in batch.calls]
+        leaves = listener is not None
+        with home, applied(batch.environment.settings), using(batch.sources, lacking, leaves) as reason:
+            for call in batch.calls:
+                # Another one where an earlier call has changed what the function reaches.
+                loaded = load(batch, where, reason, named, not tired)
+                if listener is not None:
+                    listener.begins()
+                outcome = _run(loaded, batch, call)
+                if listener is not None:
+                    listener.ended(outcome)
+                outcomes.append(outcome)
+        return outcomes
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
+        flush()
+
+
+def flush() -> None:
+    """Let what has been printed go its way."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
 
 
 def _seen(batch: Batch) -> tuple[Sources, str]:
@@ -188,169 +230,7 @@ def _seen(batch: Batch) -> tuple[Sources, str]:
 
     store = (lambda: session_at_home(batch.storage).store) if batch.at_home else None
     given = {*batch.files, *(one for call in batch.calls if isinstance(call, staged.Staged) for one in call.files)}
-    return located(batch.sources, batch.snapshot, store, _directory, given)
-
-
-def _directory() -> str:
-    """Return the directory that ends with this worker."""
-    from distributed import get_worker
-
-    return str(get_worker().local_directory)
-
-
-def main_name() -> str:
-    """Return what ``__main__`` goes by here: the name under which the script could be imported."""
-    from offload.identity.references import reference_name
-
-    return reference_name(sys.modules["__main__"])[0].removesuffix(":")
-
-
-def _check_environment(needed: Environment, where: str) -> None:
-    """Refuse what is identified by another environment, before anything of it is loaded."""
-    needed = needed._replace(settings=())
-    if needed in _present:
-        return
-    from offload.identity.environment import lacking
-
-    differences = lacking(needed)
-    if differences:
-        raise IdentityError(
-            f"{where} has another environment than this process: {'; '.join(differences)}",
-            "bring the deployment up from this environment (offload down, offload up), or install the same in its",
-        )
-    _present.add(needed)
-
-
-def load(
-    batch: Batch,
-    where: str,
-    reason: str = "it is not looked for",
-    named: dict[tuple[str, str], str] | None = None,
-) -> Loaded:
-    """Return a batch's function, which is the one that was identified.
-
-    Parameters
-    ----------
-    batch : Batch
-        The batch.
-    where : str
-        What this process is called in messages.
-    reason : str
-        Why its modules cannot be imported here. Where they can, and that gives another function, as it does where the
-        program has changed them since, it goes by value.
-    named : mapping, optional
-        The checksums of classes and functions among the arguments that go by name.
-    """
-    if not reason:
-        loaded, reason = _by_name(batch, where, named or {})
-        if loaded is not None:
-            return loaded
-    if batch.payload.by_value is None:
-        raise IdentityError(
-            f"{batch.payload.refused}; nor is it to be had by its name: {reason}",
-            "call it directly, or create what cannot be pickled inside it",
-        )
-    key = batch.function, False
-    known = _functions.get(key)
-    if known is None or not known.graph.is_current():
-        if batch.main != main_name():
-            # What the user's script defines is called here as it is there.
-            sys.modules["__main__"].__spec__ = ModuleSpec(batch.main, None)
-        known = _functions[key] = _loaded(batch, where, batch.payload.by_value, by_name=False)
-    known.lacking = reason if batch.payload.sources else ""
-    return known
-
-
-_unnamed: dict[str, str] = {}  # functions that are others by their names, and why
-_renewed: set[str] = set()  # functions for which modules were imported anew
-
-
-def _by_name(batch: Batch, where: str, named: dict[tuple[str, str], str]) -> tuple[Loaded | None, str]:
-    """Return a function by its name, or why it cannot be had so.
-
-    Where a call has changed what it or its arguments reach, or a file was read while its module was imported, modules
-    are imported anew, once for each function.
-    """
-    from offload.compute import imported
-
-    known = _functions.get((batch.function, True))
-    if known is not None:
-        other = "" if known.graph.is_current() else "a call has changed what it reaches"
-        other = other or imported.differing(named)
-        if not other:
-            return known, ""
-        if not imported.renew():
-            # Other threads work with it. What can go by name only runs as it is, and is not recorded.
-            if all(way.by_value is not None for way in batch.ways):
-                return None, other
-            return Loaded(known.function, known.graph, known.declared, by_name=True, stale=True), ""
-    elif (reason := _unnamed.get(batch.function)) is not None:
-        return None, reason
-    loaded, reason = _imported(batch, where, named)
-    if reason and batch.function not in _renewed:
-        _renewed.add(batch.function)
-        if imported.renew():
-            loaded, reason = _imported(batch, where, named)
-    if loaded is None:
-        _unnamed[batch.function] = reason
-    else:
-        _functions[batch.function, True] = loaded
-    return (None if reason else loaded), reason
-
-
-def _imported(batch: Batch, where: str, named: dict[tuple[str, str], str]) -> tuple[Loaded | None, str]:
-    """Return a function by its name, and why this batch cannot have it so, which may be due to its arguments."""
-    from offload.compute import imported
-
-    assert batch.payload.by_name is not None
-    try:
-        imported.prepare(batch.sources, batch.main)
-        with imported.importing():
-            loaded = _loaded(batch, where, batch.payload.by_name, by_name=True)
-            other = imported.differing(named)
-    except BaseException as exc:  # whatever modules raise where they are imported, sys.exit included
-        return None, exc.message if isinstance(exc, OffloadError) else f"{type(exc).__name__}: {exc}"
-    return loaded, f"{other} is another one there" if other else ""
-
-
-@when_dropped
-def _forget_names() -> None:
-    _unnamed.clear()
-    for key in [key for key in _functions if key[1]]:
-        _functions.pop(key, None)
-
-
-def _loaded(batch: Batch, where: str, data: bytes, by_name: bool) -> Loaded:
-    """Unpickle a function, and see whether it is the one that was identified."""
-    import pickle
-
-    from offload.identity.files import noting
-
-    function: Callable[..., Any]
-    with noting() as met:
-        function, theirs, modules, declared, puts = pickle.loads(data)
-    if batch.files:
-        _place(batch, met, batch.files)
-        declared = [*declared, *(file.path for file, _ in met)]
-    if modules:
-        from offload.compute.provided import provide
-
-        provide(modules)
-    if puts:
-        from offload.identity.patches import give
-
-        give(puts)
-    graph = Graph(function)
-    if graph.checksum != batch.function:
-        from offload.identity.parts import different_parts, parts
-
-        differences = "; ".join(different_parts(theirs, parts(graph)))
-        raise IdentityError(
-            f"the function {getattr(function, '__qualname__', function)!s} is not the same on {where} as here: "
-            f"{differences or 'what it reaches has another order there'}",
-            "a module may have been changed after its import: restart Python, and bring the deployment up again",
-        )
-    return Loaded(function, graph, declared, by_name)
+    return located(batch.sources, batch.snapshot, store, batch.directory, given)
 
 
 def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
@@ -425,20 +305,8 @@ def _unpacked(
             raise EncodeError(ways.refused, "call the function directly, or pass plainer values")
     with noting() as met:
         unpacked, checksums = pickle.loads(arguments)
-    used = _place(batch, met, call.files) if isinstance(call, staged.Staged) else []
+    used = place_files(batch, met, call.files) if isinstance(call, staged.Staged) else []
     return unpacked, checksums, [file for file, _ in met], used
-
-
-def _place(batch: Batch, met: Sequence[tuple[File, str]], files: Sequence[Sent]) -> list[Sent]:
-    """Put files that were sent along where the calls of this process can read them."""
-    from offload.compute.session import session_at_home
-
-    if not batch.at_home:
-        raise OffloadError(
-            "this worker does not see the storage of its deployment, so it cannot get the files of the call",
-            "give workers that others have started calls without offload.File",
-        )
-    return staged.place(met, files, session_at_home(batch.storage).store, _directory())
 
 
 def _keep(outcome: Outcome, batch: Batch, graph: Graph, result: object) -> None:

@@ -24,6 +24,7 @@ from offload.compute import ownprocesses
 from offload.compute.contact import Contact
 from offload.compute.heartbeats import shorten
 from offload.compute.places import Place
+from offload.compute.runners.pool import ending_pool_of, pool_of
 from offload.compute.silence import Silence
 from offload.compute.workerstart import plain
 from offload.deploy import credentials
@@ -146,6 +147,7 @@ class QuietWorker(Worker):
             ownprocesses.allow()
         shorten(tell=True)
         super().__init__(*args, nanny=nanny, **kwargs)
+        pool_of(self)
 
     async def __aenter__(self) -> Any:
         """Start, as a nanny has it do; what goes wrong is told in a form that arrives at the nanny whole."""
@@ -162,7 +164,8 @@ class QuietWorker(Worker):
             return await super().close(*args, **kwargs)
         await asyncio.to_thread(stop_all)
         try:
-            return await super().close(*args, **kwargs)
+            with ending_pool_of(self):
+                return await super().close(*args, **kwargs)
         finally:
             resume()
 

@@ -74,7 +74,7 @@ class Jobs(Dispatcher):
         plain = ShippedFunction(
             function.checksum, function.payload, function.main, function.environment, function.watched
         )
-        plain.resources = function.resources
+        plain.resources, plain.limits = function.resources, function.limits
         if self._there is not None:
             reached = function.reached if isinstance(function, OwnFunction) else ()
             plain.files = staged.sent(reached)

@@ -13,7 +13,7 @@ from offload.compute.raised import Raised
 from offload.compute.shipped import ShippedFunction
 from offload.errors import UsageError
 
-VERSION = 5
+VERSION = 6
 
 
 class SentCall:

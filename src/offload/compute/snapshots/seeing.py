@@ -22,7 +22,7 @@ def seen_here(
     sources: Sources,
     snapshot: str,
     store: Callable[[], Store] | None,
-    directory: Callable[[], str],
+    directory: str,
     given: Iterable[Sent] = (),
 ) -> tuple[Sources, str]:
     """Return files as they are to be had here, and why they are not, or nothing.
@@ -35,8 +35,8 @@ def seen_here(
         The checksum of the snapshot that was taken there; "" for none.
     store : callable, optional
         Gives the store that has it; None where this process sees no storage.
-    directory : callable
-        Gives the directory that ends with this worker.
+    directory : str
+        One that ends with this worker.
     given : iterable of Sent
         Files and directories that calls were given.
     """
@@ -51,7 +51,7 @@ def seen_here(
 
     try:
         below = tuple(os.path.join(root, "") for root in sources.roots)
-        tree = lay_out(snapshot, store(), directory(), [one for one in given if one[0].startswith(below)])
+        tree = lay_out(snapshot, store(), directory, [one for one in given if one[0].startswith(below)])
     except (OffloadError, OSError) as exc:
         return sources, f"{lacking} is not there, and cannot be laid out: {exc}"
     return _below(sources, tree)

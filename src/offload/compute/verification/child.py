@@ -102,10 +102,11 @@ def _run(job: Job) -> Answer:
 
 
 def _run_in(job: Job, here: Environment) -> Answer:
+    from offload.compute.loading import load
     from offload.compute.shipped import ShippedFunction, Ways
     from offload.compute.shipping import dumps
     from offload.compute.sources import Sources
-    from offload.compute.worker import Batch, load, run_batch
+    from offload.compute.worker import Batch, run_batch
     from offload.identity.declared import Declared
     from offload.storage.home import Home
 

@@ -1,0 +1,95 @@
+"""Messages between a worker and a runner: frames on a socket of this machine.
+
+A frame is pickled. What the pickle has beside it, a `PickleBuffer` for each piece, goes through memory that both sides
+share: a large argument is copied once on its way, into that memory.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+import socket
+import struct
+import tempfile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LARGE = 1024 * 1024
+"""Pieces of more bytes go beside the pickle."""
+
+_HEAD = struct.Struct("<QI")  # how long the pickle is, and how many pieces there are beside it
+_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+
+def beside(data: Any) -> Any:
+    """Return bytes as they are to be pickled: large ones go beside the pickle."""
+    return pickle.PickleBuffer(data) if isinstance(data, (bytes, memoryview)) and len(data) > LARGE else data
+
+
+def send(to: socket.socket, value: object) -> None:
+    """Send one message."""
+    pieces: list[memoryview] = []
+    data = pickle.dumps(value, 5, buffer_callback=lambda buffer: pieces.append(buffer.raw()))
+    head = _HEAD.pack(len(data), len(pieces)) + struct.pack(f"<{len(pieces)}Q", *(piece.nbytes for piece in pieces))
+    if not pieces:
+        to.sendall(head + data)
+        return
+    shared = memory()
+    try:
+        for piece in pieces:
+            written = 0
+            while written < piece.nbytes:
+                written += os.write(shared, piece[written:])
+        sent = socket.send_fds(to, [head], [shared])
+    finally:
+        os.close(shared)
+    to.sendall((head + data)[sent:])
+
+
+def receive(source: socket.socket) -> Any:
+    """Wait for one message, and return it; pieces that came beside it are views of the shared memory.
+
+    Raises
+    ------
+    EOFError
+        If the other side is gone.
+    """
+    head, shared, _, _ = socket.recv_fds(source, _HEAD.size, 1, _CLOEXEC)
+    try:
+        length, count = _HEAD.unpack(head + _exactly(source, _HEAD.size - len(head)))
+        sizes = struct.unpack(f"<{count}Q", _exactly(source, 8 * count))
+        pieces, start = [], 0
+        if count:
+            whole = memoryview(mmap.mmap(shared[0], sum(sizes), access=mmap.ACCESS_READ))
+            for size in sizes:
+                pieces.append(whole[start : start + size])
+                start += size
+    finally:
+        for descriptor in shared:
+            os.close(descriptor)
+    return pickle.loads(_exactly(source, length), buffers=pieces)
+
+
+def _exactly(source: socket.socket, length: int) -> bytearray:
+    data = bytearray(length)
+    view, had = memoryview(data), 0
+    while had < length:
+        try:
+            got = source.recv_into(view[had:])
+        except ConnectionError:
+            got = 0
+        if not got:
+            raise EOFError
+        had += got
+    return data
+
+
+def memory() -> int:
+    """Return the descriptor of new memory that can be shared."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("offload")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

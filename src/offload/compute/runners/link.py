@@ -1,0 +1,217 @@
+"""The worker's end of a runner: starts its process, gives it batches, passes on what it prints, and looks after it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from subprocess import _args_from_interpreter_flags as flags_of_this_process  # type: ignore[attr-defined]
+
+from offload.compute.commands.copying import no_fork
+from offload.compute.runners import frames
+from offload.compute.runners.moment import Moment
+from offload.compute.shipped import Ways
+from offload.compute.staged import Staged
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from offload.compute.worker import Batch
+    from offload.errors import OffloadError
+
+_START = """
+import sys
+sys.path[:] = sys.argv[3:]
+from offload.compute.runners.process import main
+main(*map(int, sys.argv[1:3]))
+"""
+_CHUNK, _WORDS = 65536, 2000
+DYING_SECONDS, END_SECONDS = 5.0, 10.0
+
+
+class DiedError(Exception):
+    """A runner has ended while it ran a call."""
+
+
+class Link:
+    """A runner, as its worker sees it. It runs one batch at a time.
+
+    Attributes
+    ----------
+    served, refused : set of str
+        Functions whose calls it has run, and those that it sends elsewhere.
+    busy : bool
+        Whether it is in use.
+    since : float
+        When it was last taken or given back, in monotonic seconds.
+    batch : Batch or None
+        What it runs.
+    broken : (float, OffloadError) or None
+        When the call began that went beyond a limit, so that this was ended; and what to say of that.
+    frozen : bool
+        Whether it was ended because it had been stopped.
+    stopped : float or None
+        Since when it has been.
+    """
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        shared = frames.memory()
+        self._began = Moment(os.dup(shared))
+        passed = theirs.fileno(), shared
+        with theirs, no_fork:
+            self._process = subprocess.Popen(
+                [sys.executable, *flags_of_this_process(), "-c", _START, *map(str, passed), *sys.path],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=passed,
+                start_new_session=True,
+                bufsize=0,
+            )
+        os.close(shared)
+        self._socket = ours
+        assert self._process.stdout is not None and self._process.stderr is not None
+        self.pipes = {self._process.stdout.fileno(): 1, self._process.stderr.fileno(): 2}
+        for pipe in self.pipes:
+            os.set_blocking(pipe, False)
+        self._words: deque[bytes] = deque()
+        self._reading = threading.Lock()
+        self.served: set[str] = set()
+        self.refused: set[str] = set()
+        self.busy = False
+        self.since = time.monotonic()
+        self.batch: Batch | None = None
+        self.broken: tuple[float, OffloadError] | None = None
+        self.frozen = False
+        self.stopped: float | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
+    def began(self) -> float:
+        """When the call began that it runs, in monotonic seconds; 0.0 where it runs none."""
+        return self._began.seconds
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it has run nothing yet."""
+        return not self.served and not self.refused
+
+    def ask(self, batch: Batch, where: str, tired: bool) -> None:
+        """Have it run a batch; see :class:`offload.compute.worker.Listener` for `tired`.
+
+        Raises
+        ------
+        DiedError
+            If it has ended.
+        """
+        calls, payload = batch.calls, batch.payload
+        batch.calls, batch.payload = [_beside(call) for call in calls], _beside(payload)
+        self._words.clear()
+        self.batch = batch
+        try:
+            frames.send(self._socket, (batch, where, tired))
+        except OSError as exc:
+            raise DiedError from exc
+        finally:
+            batch.calls, batch.payload = calls, payload
+
+    def answer(self) -> tuple[str, Any]:
+        """Wait for what it says next: what it is about, and that.
+
+        Raises
+        ------
+        DiedError
+            If it has ended.
+        """
+        try:
+            kind, what = frames.receive(self._socket)
+        except (EOFError, OSError) as exc:
+            raise DiedError from exc
+        self.forward()  # what a call prints is there before its result is
+        return kind, what
+
+    def forward(self, pipe: int | None = None) -> bool:
+        """Pass on what it has printed, as this process' own; tell whether nothing more will come."""
+        over = False
+        with self._reading:
+            for reading in list(self.pipes) if pipe is None else self.pipes.keys() & {pipe}:
+                while data := _read(reading):
+                    self._words.append(data)
+                    while len(self._words) > 1 and sum(map(len, self._words)) - len(self._words[0]) > _WORDS:
+                        self._words.popleft()
+                    _write(self.pipes[reading], data)
+                over = data is not None
+        return over
+
+    def last_words(self) -> str:
+        """Return the end of what it has printed since it took on its batch."""
+        return b"".join(self._words)[-_WORDS:].decode(errors="replace").strip()
+
+    def has_ended(self) -> bool:
+        """Tell whether its process has."""
+        return self._process.poll() is not None
+
+    def part(self) -> None:
+        """Let whoever waits for an answer know that none will come: a child of a call may hold the other end."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def end(self) -> int:
+        """Wait for its end, which has begun, and return its exit code, negative for a signal."""
+        try:
+            code = self._process.wait(DYING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = self._process.wait(END_SECONDS)
+        self.forward()
+        return code
+
+    def close(self) -> None:
+        """Let go of it, after its end."""
+        self._socket.close()
+        with self._reading:
+            self.pipes.clear()
+            for stream in (self._process.stdout, self._process.stderr):
+                assert stream is not None
+                stream.close()
+
+
+def _read(pipe: int) -> bytes | None:
+    """Return what there is to read; None where there is nothing yet."""
+    try:
+        return os.read(pipe, _CHUNK)
+    except BlockingIOError:
+        return None
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    written = 0
+    while written < len(data):
+        written += os.write(descriptor, data[written:])
+
+
+def _beside(packed: Any) -> Any:
+    """Return what was packed so that what is large goes beside the message."""
+    if isinstance(packed, Staged):
+        return Staged(_beside(packed.arguments), packed.files)
+    if not isinstance(packed, Ways):
+        return frames.beside(packed)
+    if len(packed) <= frames.LARGE:
+        return packed
+    by_name, by_value = frames.beside(packed.by_name), frames.beside(packed.by_value)
+    return Ways(by_name, packed.sources, by_value, packed.refused, packed.named)

@@ -1,0 +1,267 @@
+"""The runners of a Dask worker: which of them runs a batch, and what becomes of it when one ends."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+from offload.compute.deaths import described
+from offload.compute.engine import WorkerLostError
+from offload.compute.loading import OWN_DIRECTORY
+from offload.compute.outcome import Outcome
+from offload.compute.raised import Raised
+from offload.compute.runners.keeper import Keeper
+from offload.compute.runners.link import DiedError, Link
+from offload.compute.runners.process import ENDED, FAILED, OTHER
+from offload.compute.runners.watching import Watching
+from offload.errors import OffloadError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from offload.compute.worker import Batch
+
+logger = logging.getLogger("distributed.worker")
+
+IDLE_SECONDS = 300.0
+SPARE_PAUSE = 5.0
+MOST_IDLE = 2
+"""More than the worker has threads, beside a spare."""
+
+TIRED_AFTER = 3
+MOST_LINES = 12
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "")
+
+
+class Pool:
+    """Runs batches in runners, as many at once as threads ask for it.
+
+    Parameters
+    ----------
+    directory : str
+        The worker's own.
+    limit : int, optional
+        How many bytes the worker may use, its runners included.
+    hurts : float
+        The part of it at which a runner is ended.
+    spare : bool
+        Whether to have one that has run nothing yet in reserve.
+    """
+
+    def __init__(self, directory: str, limit: int | None = None, hurts: float = 1.0, spare: bool = True) -> None:
+        self._directory = directory
+        self._spare = spare
+        self._lock = threading.Lock()
+        self._links: list[Link] = []
+        self._worn: Counter[str] = Counter()  # how often calls of a function have changed what it reaches
+        self._started = 0.0
+        self._closed = False
+        self._watching = Watching(limit, hurts)
+        self._keeper = Keeper(self._look)
+        if spare:
+            self._start_spare()
+
+    def run(self, batch: Batch, where: str) -> list[Outcome] | OffloadError | Raised:
+        """Run a batch; what ends a runner costs the call that it was running.
+
+        Parameters
+        ----------
+        batch : Batch
+            The calls.
+        where : str
+            What the worker is called in messages.
+
+        Returns
+        -------
+        list of Outcome, or OffloadError or Raised
+            One for each call; or why none of them can run.
+        """
+        calls, outcomes = batch.calls, list[Outcome]()
+        suspect = -1  # the call that has ended one runner already
+        while len(outcomes) < len(calls):
+            at = len(outcomes)
+            batch.calls = calls[at:] if suspect != at else [calls[at]]
+            link = self._take(batch, fresh=suspect == at)
+            try:
+                kind, what = self._answers(link, batch, where, outcomes)
+            except DiedError:
+                code, broken = self._end(link), link.broken
+                if self._closed:
+                    return WorkerLostError(f"{where} ends")
+                if broken is not None and broken[0] == link.began:
+                    outcomes.append(_failed(broken[1]))
+                elif broken is not None or link.frozen:
+                    logger.warning("%s: the process of its calls was ended, and they go on in another one", where)
+                elif suspect != len(outcomes):
+                    suspect = len(outcomes)
+                    logger.warning("%s: the process of a call %s", where, described(code, None, None))
+                else:
+                    error, loading = _lost(code, link.last_words()), not link.began
+                    if loading and not outcomes:
+                        return error
+                    outcomes += [_failed(error) for _ in (calls[suspect:] if loading else [None])]
+                continue
+            if kind == OTHER:
+                link.refused.add(batch.function)
+                self._worn[batch.function] += what.worn
+            if kind == OTHER and what.worn:
+                self._end(link, at_once=True)
+            else:
+                self._give_back(link)
+            if kind == FAILED:
+                if not outcomes:
+                    answer: OffloadError | Raised = what
+                    return answer
+                outcomes += [_failed(what) for _ in calls[len(outcomes) :]]
+        return outcomes
+
+    def _answers(self, link: Link, batch: Batch, where: str, outcomes: list[Outcome]) -> tuple[str, Any]:
+        """Have a runner run a batch, add its outcomes to others, and return what it has said last."""
+        batch.directory = self._directory
+        link.ask(batch, where, self._worn[batch.function] > TIRED_AFTER)
+        missing = len(batch.calls)
+        while True:
+            kind, what = link.answer()
+            if kind != ENDED:
+                return kind, what
+            if isinstance(what.buffer, memoryview):
+                what.buffer = bytes(what.buffer)
+            outcomes.append(what)
+            missing -= 1
+            if not missing:
+                return kind, what
+
+    def _take(self, batch: Batch, fresh: bool) -> Link:
+        """Return a runner for a batch: best one that has run calls of its function, else one of which little is known.
+
+        With `fresh`, one that has run nothing.
+        """
+        with self._lock:
+            idle = [link for link in self._links if not link.busy and batch.function not in link.refused]
+            if fresh:
+                idle = [link for link in idle if link.is_fresh]
+            # Of those that have run something the last one: others end when they are idle for long.
+            best = max(idle, key=lambda link: (batch.function in link.served, link.since), default=None)
+            if best is not None:
+                best.busy = True
+        if best is None:
+            self._started = time.monotonic()
+            best = self._keeper.start().result()
+            best.busy = True
+            self._add(best)
+        best.served.add(batch.function)
+        return best
+
+    def _start_spare(self) -> None:
+        self._started = time.monotonic()
+        self._keeper.start().add_done_callback(lambda done: None if done.exception() else self._add(done.result()))
+
+    def _add(self, link: Link) -> None:
+        with self._lock:
+            self._links.append(link)
+
+    def _give_back(self, link: Link) -> None:
+        with self._lock:
+            link.busy, link.batch, link.since = False, None, time.monotonic()
+
+    def _end(self, link: Link, at_once: bool = False) -> int:
+        """End a runner, or see it end, and remove what it has left; return its exit code."""
+        with self._lock:
+            if link in self._links:
+                self._links.remove(link)
+        if at_once:
+            link.kill()
+        code = link.end()
+        self._keeper.forget(link)
+        link.close()
+        shutil.rmtree(os.path.join(self._directory, OWN_DIRECTORY.format(link.pid)), ignore_errors=True)
+        return code
+
+    def _look(self) -> None:
+        """Look after the runners; called by their keeper."""
+        with self._lock:
+            links = list(self._links)
+        self._watching.look(links)
+        now = time.monotonic()
+        with self._lock:
+            idle = sorted((link for link in self._links if not link.busy), key=lambda link: link.since)
+            used = [link for link in idle if not link.is_fresh]
+            busy = len(self._links) - len(idle)
+            over = used[: max(0, len(used) - MOST_IDLE - busy)]
+            over += [link for link in used if now - link.since > IDLE_SECONDS and link not in over]
+            for link in over:
+                link.busy = True
+        for link in over:
+            self._end(link, at_once=True)
+        if self._spare and len(used) == len(idle) and now - self._started > SPARE_PAUSE:
+            self._start_spare()
+
+    def stop(self) -> None:
+        """End what is running, at once."""
+        with self._lock:
+            self._closed, self._spare = True, False
+            busy = [link for link in self._links if link.busy]
+        for link in busy:  # whose threads see that, and clear up
+            link.kill()
+            with contextlib.suppress(OSError):
+                link.part()
+
+    def close(self) -> None:
+        """End all runners, and what they run."""
+        self.stop()
+        self._keeper.end()
+        self.stop()  # what was started meanwhile
+        with self._lock:
+            idle = [link for link in self._links if not link.busy]
+        for link in idle:
+            self._end(link, at_once=True)
+
+
+def _failed(error: OffloadError | Raised) -> Outcome:
+    """Return the outcome of a call that has not run to its end."""
+    outcome = Outcome(time.time())
+    outcome.error = error if isinstance(error, Raised) else Raised(error)
+    return outcome
+
+
+def _lost(code: int, words: str) -> WorkerLostError:
+    own = f'  File "{_PACKAGE}', '  File "<string>", line 1 in <module>'  # below the call, in what faulthandler writes
+    lines = [line for line in words.splitlines() if not line.startswith(own)][-MOST_LINES:]
+    hint = "\n    ".join(["it wrote last:", *lines]) if lines else None
+    return WorkerLostError(f"the process that ran it {described(code, None, None)}, twice", hint)
+
+
+_made = threading.Lock()
+
+
+def pool_of(worker: Any) -> Pool:
+    """Return the runners of a Dask worker, which has them as long as it lives."""
+    import dask.config
+
+    with _made:
+        pool: Pool | None = getattr(worker, "offload_runners", None)
+        if pool is None:
+            hurts = dask.config.get("distributed.worker.memory.terminate", False)
+            limit = worker.memory_manager.memory_limit if hurts else None
+            pool = worker.offload_runners = Pool(worker.local_directory, limit, float(hurts))
+        return pool
+
+
+@contextlib.contextmanager
+def ending_pool_of(worker: Any) -> Iterator[None]:
+    """End the runners of a worker that closes: first what they run, for which it would wait."""
+    pool: Pool | None = getattr(worker, "offload_runners", None)
+    if pool is not None:
+        pool.stop()
+    try:
+        yield
+    finally:
+        if pool is not None:
+            pool.close()

@@ -1,0 +1,118 @@
+"""The process of a runner: takes batches from its worker, one at a time, and gives each outcome back as it is there.
+
+Calls run in its main thread, as a program of the user's would.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import select
+import socket
+import sys
+import threading
+
+from offload.compute import imported
+from offload.compute.imported import OtherModulesError
+from offload.compute.runners.frames import beside, receive, send
+from offload.compute.runners.metering import Meter
+from offload.compute.runners.moment import Moment
+from offload.compute.runners.surroundings import Surroundings
+from offload.compute.worker import Listener, flush, run_batch
+from offload.errors import OffloadError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.compute.outcome import Outcome
+
+ENDED, FAILED, OTHER = "ended", "failed", "other"
+"""What a message to the worker is about: the outcome of a call; why the batch cannot go on, at all or here."""
+
+
+class Sender(Listener):
+    """Tells the worker of each call of a batch.
+
+    Parameters
+    ----------
+    to : socket
+        Leads to the worker.
+    moment : Moment
+        When the call began that is running.
+    """
+
+    def __init__(self, to: socket.socket, moment: Moment) -> None:
+        super().__init__()
+        self._to = to
+        self._moment = moment
+        self._meter = Meter()
+        self._before: Surroundings | None = None
+
+    def next_batch(self, tired: bool) -> None:
+        """Take note that others may have changed how things are."""
+        self.tired = tired
+        self._before = None
+
+    def begins(self) -> None:
+        """Take note of how things are, and tell."""
+        self._before = self._before or Surroundings()
+        self._moment.begin()
+        self._meter.begin()
+
+    def ended(self, outcome: Outcome) -> None:
+        """Make things as they were, and give the outcome back."""
+        assert self._before is not None
+        self._meter.end(outcome)
+        self._before.put_back()
+        flush()
+        outcome.buffer = beside(outcome.buffer)
+        self._moment.end()
+        send(self._to, (ENDED, outcome))
+
+
+def serve(worker: socket.socket, moment: Moment) -> None:
+    """Run batches until the worker is gone."""
+    from offload.compute.raised import Raised
+
+    sender = Sender(worker, moment)
+    while True:
+        try:
+            batch, where, tired = receive(worker)
+        except EOFError:
+            return
+        sender.next_batch(tired)
+        try:
+            run_batch(batch, where, sender)
+        except OtherModulesError as exc:
+            send(worker, (OTHER, exc))
+        except OffloadError as exc:
+            send(worker, (FAILED, exc))
+        except Exception as exc:  # from code of the user's as it is loaded: nobody else may have to understand it
+            send(worker, (FAILED, Raised(exc)))
+
+
+def _end_with(worker: socket.socket) -> None:
+    """End when the worker does, whatever is running."""
+    poll = select.poll()
+    poll.register(worker, 0)  # nothing but its end
+    poll.poll()
+    os._exit(0)
+
+
+def main(descriptor: int, shared: int) -> None:
+    """Serve the worker that a descriptor leads to; another one is that of memory that it shares."""
+    from offload.compute import ownprocesses
+
+    sys.argv[:] = ["-c"]
+    worker = socket.socket(fileno=descriptor)
+    os.set_inheritable(descriptor, False)
+    ownprocesses.allow()
+    faulthandler.enable(all_threads=False)
+    imported.work_for_others()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    os.register_at_fork(after_in_child=worker.close)  # else its end would not be seen
+    threading.Thread(target=_end_with, args=(worker,), name="offload-end", daemon=True).start()
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the worker is gone
+        serve(worker, Moment(shared))
+    os._exit(0)

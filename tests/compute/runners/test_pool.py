@@ -1,0 +1,195 @@
+"""Runners: what ends one costs one call, and nothing that a call leaves behind reaches the next."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from offload.compute.engine import WorkerLostError
+from offload.compute.outcome import Outcome
+from offload.compute.runners import watching
+from offload.compute.runners.limits import UNLIMITED, Limits
+from offload.compute.runners.pool import Pool
+from offload.compute.shipped import OwnFunction
+from offload.compute.shipping import packed, ways_of
+from offload.compute.values import from_buffer
+from offload.compute.worker import Batch
+from offload.errors import MemoryLimitError, TimeLimitError
+from offload.identity.graph import Graph
+from offload.storage.home import Home
+from tests.compute.runners import calls
+from tests.deploy.test_local import eventually
+
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("home"), pytest.mark.timeout(300)]
+
+HUGE = 3 * 2**20
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[Pool]:
+    made = Pool(str(tmp_path / "worker"))
+    yield made
+    made.close()
+
+
+def batch(function: Callable[..., Any], *rows: tuple[Any, ...], limits: Limits = UNLIMITED) -> Batch:
+    graph = Graph(function)
+    own = OwnFunction(graph, ways_of(function, graph), watched=False)
+    own.limits = limits
+    return Batch(Home(), own, [packed(row, {}) for row in rows])
+
+
+def values(pool: Pool, *asked: Any, **options: Any) -> list[Any]:
+    """The results of calls, or what they have failed by."""
+    outcomes = pool.run(batch(*asked, **options), "worker 7")
+    assert isinstance(outcomes, list), outcomes
+    return [value(outcome) for outcome in outcomes]
+
+
+def value(outcome: Outcome) -> Any:
+    if outcome.error is not None:
+        return outcome.error.rebuilt()
+    if outcome.buffer is None:
+        return outcome.checksum
+    return from_buffer(outcome.buffer, "")
+
+
+def test_calls_run_in_the_main_thread_of_one_other_process(pool: Pool) -> None:
+    ((pid, in_main),) = set(values(pool, calls.where, *((n,) for n in range(5))))
+    assert pid != os.getpid()
+    assert in_main
+    assert set(values(pool, calls.where, (5,))) == {(pid, True)}
+    assert values(pool, calls.plain, (1,)) == [2]
+
+
+@pytest.mark.parametrize(
+    ("how", "words"), [("exit", "exit code 3"), ("kill", "(SIGKILL)"), ("segv", "(SIGSEGV)"), ("abort", "(SIGABRT)")]
+)
+def test_a_death_costs_one_call(pool: Pool, tmp_path: Path, how: str, words: str) -> None:
+    file = str(tmp_path / "ran")
+    found = values(pool, calls.dies, *((file, n, how) for n in range(5)))
+    lost = found.pop(2)
+    assert found == [0, 1, 3, 4]
+    assert isinstance(lost, WorkerLostError)
+    assert words in lost.message
+    assert "last words" in str(lost)
+    assert "these are" in str(lost)
+    assert [os.path.getsize(f"{file}-{n}") for n in range(5)] == [1, 1, 2, 1, 1]
+
+
+def test_a_death_that_does_not_come_again_costs_nothing(pool: Pool, tmp_path: Path) -> None:
+    assert values(pool, calls.dies_once, (str(tmp_path / "ran"), 5)) == [5]
+    assert os.path.getsize(tmp_path / "ran") == 2
+
+
+def test_somebody_kills_an_idle_runner(pool: Pool) -> None:
+    ((pid, _),) = values(pool, calls.where, (1,))
+    os.kill(pid, signal.SIGKILL)
+    ((other, _),) = values(pool, calls.where, (1,))
+    assert other != pid
+
+
+def test_a_call_that_hangs_with_pythons_lock_is_ended(pool: Pool) -> None:
+    found = values(pool, calls.holds, (0,), (1,), (0,), limits=(0.5, None))
+    assert found[::2] == [0, 0]
+    assert isinstance(found[1], TimeLimitError)
+    assert isinstance(found[1], TimeoutError)
+    assert "0.5 s" in found[1].message
+
+
+@pytest.mark.parametrize("in_child", [False, True])
+def test_a_call_that_uses_too_much_memory_is_ended(pool: Pool, in_child: bool) -> None:
+    found = values(pool, calls.grows, (300, in_child), (1, False), limits=(None, 200_000_000))
+    assert isinstance(found[0], MemoryLimitError)
+    assert isinstance(found[0], MemoryError)
+    assert "of 190.73 MiB, its memory limit" in found[0].message
+    assert found[1] == 1
+
+
+def test_the_memory_of_the_worker_counts(tmp_path: Path) -> None:
+    own = psutil.Process().memory_info().rss
+    pool = Pool(str(tmp_path), limit=own + 400 * 2**20, hurts=0.95)
+    try:
+        found = values(pool, calls.grows, (500, False), (1, False))
+    finally:
+        pool.close()
+    assert isinstance(found[0], MemoryLimitError)
+    assert "the worker's memory limit" in found[0].message
+    assert found[1] == 1
+
+
+def test_a_runner_that_is_stopped_is_replaced(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "FROZEN_SECONDS", 0.3)
+    assert values(pool, calls.stops, *((str(tmp_path / "ran"), n) for n in range(3))) == [0, 1, 2]
+    assert os.path.getsize(tmp_path / "ran") == 4
+
+
+@pytest.mark.parametrize("how", ["fork", "spawn", "forkserver"])
+def test_calls_may_have_processes_of_their_own(pool: Pool, how: str) -> None:
+    assert values(pool, calls.squares, (how,)) == [[0, 1, 4, 9]]
+
+
+def test_what_is_printed_is_passed_on_before_the_result(pool: Pool, capfd: pytest.CaptureFixture[str]) -> None:
+    assert values(pool, calls.prints, ("said",)) == [1]
+    out, err = capfd.readouterr()
+    assert out == "said\nnot by Python\n"
+    assert err == "SAID\n"
+
+
+def test_large_arguments_and_results(pool: Pool) -> None:
+    assert values(pool, calls.size, (b"abc" * HUGE,), (b"xyz",)) == [(3 * HUGE, b"abc"), (3, b"xyz")]
+    asked = batch(calls.gives, (HUGE,))
+    asked.scratch = True
+    (outcome,) = pool.run(asked, "worker 7")  # type: ignore[misc]
+    assert value(outcome) == bytes(HUGE)
+
+
+def test_what_a_call_changes_does_not_reach_the_next(pool: Pool, tmp_path: Path) -> None:
+    first, second, third = values(pool, calls.changes, *((str(tmp_path),) for _ in range(3)))
+    assert first == second == third
+    assert first[2:] == [False, None, True]
+
+
+def test_state_in_modules_does_not_reach_the_next(pool: Pool) -> None:
+    assert values(pool, calls.counts, *((n,) for n in range(8))) == [n + 1 for n in range(8)]
+
+
+def test_what_calls_use_is_measured_for_each(pool: Pool) -> None:
+    outcomes = pool.run(batch(calls.works, (0.3, 100), (0.0, 1)), "worker 7")
+    assert isinstance(outcomes, list)
+    first, second = ((one.cpu_seconds, one.peak_memory_bytes) for one in outcomes)
+    assert 0.3 <= first[0] < 10  # type: ignore[operator]
+    assert second[0] < 0.3  # type: ignore[operator]
+    assert first[1] > 100 * 2**20 > second[1] > 5 * 2**20  # type: ignore[operator]
+
+
+def test_several_threads_have_a_runner_each(pool: Pool, tmp_path: Path) -> None:
+    found: list[list[Any]] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(values(pool, calls.sleeps, (str(tmp_path / "ran"), 1.0))))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({pid for (pid,) in found}) == 3
+
+
+def test_all_end_with_the_pool(tmp_path: Path) -> None:
+    pool = Pool(str(tmp_path / "worker"))
+    child, runner = values(pool, calls.leaves, (str(tmp_path / "left"),))[0], values(pool, calls.where, (1,))[0][0]
+    assert psutil.pid_exists(child)
+    pool.close()
+    eventually(lambda: not any(_lives(pid) for pid in (child, runner)), 60)
+
+
+def _lives(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
