@@ -203,6 +203,7 @@ def test_versions_lie_apart_and_share_contents(tmp_path: Path) -> None:
     assert identify([Path(f"{here}/a"), f"file:{there}", *["-"] * 20]) == identify(
         [Path("/p/pkg/a"), "file:/p/pkg", *["-"] * 20]
     )
+    assert identify([{f"{here}": f"{there}"}, f"{here}"]) == identify([{"/p/pkg": "/p/pkg"}, "/p/pkg"])
     # What was added to a tree, and what was damaged meanwhile.
     kept = next((tmp_path / "snapshots/contents").glob(f"{sha256(b'1').hexdigest()}*"))
     kept.chmod(0o644)
@@ -309,6 +310,13 @@ def test_what_is_fetched_when(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(scanning, "LARGEST", 250)
     with pytest.warns(EffectWarning, match=r"lack 2 files of its packages .*pack/2\.txt"):
         taking.snapshot(("two",), Counting(), tells=True)
+    monkeypatch.setattr(scanning, "LARGEST", 2**20)
+    monkeypatch.setattr(scanning, "MOST", 4)
+    (folder / "many").mkdir()
+    for number in range(9):
+        (folder / "many" / f"{number}.txt").touch()
+    with pytest.warns(EffectWarning, match=r"lack 1 file .*pack/\.\.\."):
+        taking.snapshot(("three",), Counting(), tells=True)
 
 
 class Counting(MemoryStore):

@@ -330,7 +330,7 @@ def tell_elsewhere(function: Callable[[str], str]) -> None:
     """Have texts and paths written as they are where code came from: where that lies here, is nothing of them."""
     global elsewhere
     elsewhere = function
-    _WRITERS[str] = lambda encoder, value: _write_str(encoder, function(value))
+    _PLAIN[str] = _WRITERS[str] = lambda encoder, value: _write_str(encoder, function(value))
 
 
 def _there(value: Any) -> Any:

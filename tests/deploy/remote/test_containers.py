@@ -16,16 +16,24 @@ from tests.requirements import requires
 pytestmark = [pytest.mark.real, pytest.mark.timeout(500)]
 
 UP = ["up", "ssh://alice@h1", "--environment", f"container:{IMAGE}", "--workers", "1"]
+HELPER = "import threading\nLOCK = threading.Lock()\nclass Place(str):\n    __slots__ = ()\n"
 TASK = """
 import os
 import offload
+from helper import LOCK, Place
 
 @offload.task(effects="ignore")
 def where(number):
-    return open("/etc/image").read().strip(), os.uname().nodename, os.getuid() == os.stat(os.environ["HOME"]).st_uid
+    with LOCK:  # which goes nowhere by value
+        return found()
+
+def found():
+    image = open("/etc/image").read().strip()
+    return Place(image), os.uname().nodename, os.getuid() == os.stat(os.environ["HOME"]).st_uid
 
 if __name__ == "__main__":
     future = where.submit(3)
+    assert type(future.result()[0]) is Place
     print(*future.result(), future.recalled)
 """
 
@@ -42,6 +50,7 @@ def contained(lab: Lab, tmp_path: Path) -> Lab:
     trouble = images.install(lab.host("h1"), tmp_path / "image.tar")
     requires(not trouble, f"needs a podman that runs containers of a user: {trouble}")
     (lab.home / "task.py").write_text(TASK)
+    (lab.home / "helper.py").write_text(HELPER)
     return lab
 
 

@@ -74,18 +74,20 @@ class Scan(NamedTuple):
 def scan(units: Units) -> Scan:
     """Look at all files of units; nothing is read."""
     found: list[File] = []
+    left_out: list[tuple[str, int]] = []
     for unit, here in units.places.items():
         if not os.path.isdir(here):
             _add(found, unit, "", here)
             continue
         names = _below(here)
+        if len(names) >= MOST:
+            left_out.append((os.path.join(here, "..."), 0))
         inner = os.path.join(here, "")
         names |= {path[len(inner) :] for path in units.loaded if path.startswith(inner)}
         for name in sorted(names):
             _add(found, unit, name, os.path.join(here, name))
     needed = [file for file in found if file.path in units.loaded]
     others = sorted((file for file in found if file.path not in units.loaded), key=lambda file: (file.size, file.path))
-    left_out: list[tuple[str, int]] = []
     size = sum(file.size for file in needed)
     for file in others:
         size += file.size
@@ -105,7 +107,7 @@ def _below(folder: str) -> set[str]:
         try:
             place = os.path.realpath(os.path.join(folder, prefix))
             with os.scandir(place) as listing:
-                entries = list(listing)
+                entries = sorted(listing, key=lambda entry: entry.name)
         except OSError:
             continue  # what cannot be read here cannot be used here
         if place in seen or any(entry.name == "pyvenv.cfg" for entry in entries):

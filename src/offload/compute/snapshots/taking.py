@@ -12,7 +12,7 @@ import warnings
 
 from offload.compute.snapshots.edits import tell_edited
 from offload.compute.snapshots.manifest import Entry, Manifest
-from offload.compute.snapshots.scanning import LARGEST, File, State, scan
+from offload.compute.snapshots.scanning import LARGEST, MOST, File, State, scan
 from offload.compute.snapshots.units import Units, units
 from offload.errors import ChecksumMismatchError, EffectWarning, NotFoundError, OffloadError
 from offload.identity import files
@@ -167,6 +167,6 @@ def _tell(left_out: Sequence[tuple[str, int]]) -> None:
     size, (largest, _) = sum(size for _, size in new), max(new, key=lambda one: one[1])
     text = (
         f"workers that do not see this project lack {counted(len(new), 'file')} of its packages ({size >> 20} MiB), "
-        f"such as {largest}: more than {LARGEST >> 20} MiB do not travel; pass what calls need as offload.File(...)"
+        f"such as {largest}: {LARGEST >> 20} MiB travel, and {MOST:,} files; pass what calls need as offload.File(...)"
     )
     warnings.warn(EffectWarning(text), stacklevel=users_level())
