@@ -1,23 +1,41 @@
-"""Trivial commands (1,000 in a full run) with `offload run --each`, computed and recalled, against `xargs -P2`.
+"""Trivial commands (300 and 10,000 in a full run) with `offload run --each`, computed and recalled, beside `xargs -P2`.
 
 xargs records nothing, makes no scratch directory and keeps no output apart: it is the floor for starting so many
-processes two at a time. The output is thrown away on both sides; the home is new for each computing round.
+processes two at a time. The output is thrown away on both sides; the home is new for each computing round. GNU
+parallel, where it is installed, keeps output apart and in order, as offload does. The last row is the most memory that
+the process of `offload run` holds for so many commands beside that for a hundredth of them, computed and recalled: it
+is not to grow with the list.
 """
 
 from __future__ import annotations
 
+import os
+import resource
 import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
-from benchmarks.harness import BenchmarkError, Context, Row, interleave, output, timed
+from benchmarks.harness import BenchmarkError, Context, Row, Sample, interleave, output, timed
+
+TWICE, TENTH = 2.0, 0.1
 
 
 def measure(context: Context) -> list[Row]:
+    rows = []
+    for count, rounds in ((context.pick(300, 300, 10), context.pick(7, 3, 1)), (context.pick(10_000, 2000, 0), 2)):
+        if count:
+            rows += _rows(context, count, rounds)
+    return [*rows, _memory(context, context.pick(100_000, 2000, 100))]
+
+
+def _rows(context: Context, count: int, rounds: int) -> list[Row]:
     here = context.directory("each")
-    count = context.pick(1000, 300, 10)
-    (here / "list.txt").write_text("".join(f"item-{number}\n" for number in range(count)))
+    _write_list(here, count)
     kept, emptied = context.environ(here / "kept"), context.environ(here / "emptied")
     each = [context.offload.command("offload"), "run", "-q", "--each", "list.txt", "-j2", "--", "echo", "{}"]
     xargs = ["xargs", "-P2", "-I{}", "-a", "list.txt", "echo", "{}"]
+    parallel = ["parallel", "-k", "-j2", "-a", "list.txt", "echo", "{}"]
     if sorted(output(each, kept, here).split()) != sorted(output(xargs, kept, here).split()):
         raise BenchmarkError("offload run --each gives another output than xargs")
 
@@ -25,16 +43,55 @@ def measure(context: Context) -> list[Row]:
         shutil.rmtree(here / "emptied", ignore_errors=True)
         return timed(each, emptied, here)
 
-    sides = {
+    sides: dict[str, Callable[[], float]] = {
         "xargs": lambda: timed(xargs, kept, here),
         "computed": compute,
         "recalled": lambda: timed(each, kept, here),
     }
-    samples = interleave(sides, context.pick(5, 2, 1), context.pick(1, 0, 0))
+    if shutil.which("parallel") is not None and count <= 1000:
+        sides["parallel"] = lambda: timed(parallel, kept, here)
+    samples = interleave(sides, rounds, context.pick(1, 0, 0))
     command = "offload run -q --each list.txt -j2 -- echo {}"
     peer = "xargs -P2 -I{} -a list.txt echo {}"
     what = f"{count:,} trivial commands with `--each`"
-    return [
-        Row(f"{what}, computed", command, samples["computed"], peer, samples["xargs"]),
-        Row(f"{what}, recalled", command, samples["recalled"], peer, samples["xargs"], note="xargs computes"),
+    computed, recalled, floor = samples["computed"], samples["recalled"], samples["xargs"]
+    rows = [
+        Row(f"{what}, computed", command, computed, peer, floor, TWICE),
+        Row(f"{what}, recalled", command, recalled, peer, floor, TENTH, note="xargs computes"),
     ]
+    if "parallel" in samples:
+        rows.append(Row(f"{what}, computed", command, computed, "parallel -k -j2", samples["parallel"]))
+    return rows
+
+
+def _memory(context: Context, count: int) -> Row:
+    """The most memory that is held for a long list, and for a short one."""
+    here = context.directory("memory")
+    each = [context.offload.command("offload"), "run", "-q", "--each", "list.txt", "-j2", "--", "echo", "{}"]
+    peaks = []
+    for number in (count // 100, count):
+        _write_list(here, number)
+        home = context.environ(here / f"home-{number}")
+        peaks.append(max(_peak(each, home, here), _peak(each, home, here)))
+    few, many = (Sample((peak / 1e6,)) for peak in peaks)
+    what = f"peak memory of {count:,} trivial commands with `--each`, computed, then recalled"
+    command = "/usr/bin/time -f %M offload run -q --each list.txt -j2 -- echo {}"
+    return Row(what, command, many, f"{count // 100:,} of them", few, unit="MB")
+
+
+def _peak(command: list[str], environ: dict[str, str], here: Path) -> int:
+    """The most memory that a command itself held, in bytes."""
+    process = subprocess.Popen(command, env=environ, cwd=here, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise BenchmarkError(f"{' '.join(command)}: exit code {process.returncode}")
+    return _maximum(usage)
+
+
+def _maximum(usage: resource.struct_rusage) -> int:
+    return usage.ru_maxrss * 1024
+
+
+def _write_list(here: Path, count: int) -> None:
+    (here / "list.txt").write_text("".join(f"item-{number}\n" for number in range(count)))

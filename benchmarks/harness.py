@@ -64,6 +64,8 @@ class Row:
         The budget as an absolute time.
     note
         What a reader must know to judge the row.
+    unit
+        Of the figures.
     """
 
     what: str
@@ -74,6 +76,7 @@ class Row:
     at_most: float | None = None
     at_most_seconds: float | None = None
     note: str = ""
+    unit: str = "s"
 
     @property
     def ratio(self) -> float | None:

@@ -56,11 +56,15 @@ def time_text(seconds: float) -> str:
     raise AssertionError
 
 
-def sample_text(sample: Sample | None) -> str:
+def sample_text(sample: Sample | None, unit: str = "s") -> str:
+    """The figures of a side: times, or sizes where the unit is ``MB``."""
     if sample is None:
         return "not measured"
-    text = time_text(sample.median)
-    return text if len(sample.values) < 2 else f"{text} ({time_text(sample.low)} to {time_text(sample.high)})"
+    low, middle, high = (
+        time_text(value) if unit == "s" else f"{value:,.0f} {unit}"
+        for value in (sample.low, sample.median, sample.high)
+    )
+    return middle if len(sample.values) < 2 else f"{middle} ({low} to {high})"
 
 
 def budget_text(row: Row) -> str:
@@ -74,10 +78,10 @@ def lines(rows: Sequence[Row]) -> list[list[str]]:
     table = []
     for row in rows:
         ratio = "" if row.ratio is None else f"{row.ratio:#.2g} x" if row.ratio < 0.1 else f"{row.ratio:.2f} x"
-        theirs = sample_text(row.theirs) if row.peer else ""
+        theirs = sample_text(row.theirs, row.unit) if row.peer else ""
         what = f"{row.what} ({row.note})" if row.note else row.what
         verdict = f"**{row.verdict}**" if row.verdict in ("DOES NOT HOLD", "not measured") else row.verdict
-        table.append([what, row.peer, theirs, sample_text(row.ours), ratio, budget_text(row), verdict])
+        table.append([what, row.peer, theirs, sample_text(row.ours, row.unit), ratio, budget_text(row), verdict])
     return table
 
 
@@ -139,13 +143,14 @@ def markdown(
 def document(
     size: str, results: Mapping[str, Sequence[Row]], machine: Mapping[str, str], versions: Mapping[str, str]
 ) -> str:
-    """The same as JSON: every figure of every round, in seconds."""
+    """The same as JSON: every figure of every round, in the unit of its row."""
     rows = [
         {
             "benchmark": name,
             "what": row.what,
             "command": row.command,
             "note": row.note,
+            "unit": row.unit,
             "offload": list(row.ours.values),
             "peer": row.peer,
             "peer_values": None if row.theirs is None else list(row.theirs.values),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -13,7 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from offload.cli.main import main
-from offload.compute.session import close_sessions
+from offload.compute.commands.each import ManyCommands
+from offload.compute.commands.executor import Job
+from offload.compute.commands.here import HereExecutor
+from offload.compute.commands.request import Request
+from offload.compute.commands.stdin import Stdin
+from offload.compute.session import close_sessions, current
 from offload.errors import DiskFullError
 
 if TYPE_CHECKING:
@@ -243,11 +249,55 @@ def test_errors_in_threads_are_heard_of(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("what now")
 
-    monkeypatch.setattr("offload.compute.commands.execution.prepare", fail)
+    monkeypatch.setattr("offload.compute.commands.stage.Scratch.prepare", fail)
     (work / "a").touch()
     assert main(["run", "--", "cat", ":::", "a"]) == 1
     close_sessions()
     assert "cat a: internal error: ZeroDivisionError: what now" in capfd.readouterr().err
+
+
+def numbers_of(done: subprocess.CompletedProcess[bytes]) -> list[int]:
+    return [int(line) for line in done.stdout.split()]
+
+
+def test_long_lists_are_gone_through_by_the_window(offload: Offload, work: Path) -> None:
+    (work / "list").write_text("".join(f"{number}\n" for number in range(1200)))
+    words = ["--json", "--each", "list", "--", "sh", "-c", "[ $1 != 3 ] && echo $1", "_"]
+    done = offload("run", *words)
+    assert (done.returncode, numbers_of(done)) == (1, [number for number in range(1200) if number != 3])
+    assert [summary(done)[name] for name in ("computed", "failed", "recalled")] == [1199, 1, 0]
+    done = offload("run", *words)
+    assert [summary(done)[name] for name in ("computed", "failed", "recalled")] == [0, 1, 1199]
+    assert numbers_of(done) == [number for number in range(1200) if number != 3]
+    done = offload("run", "--fail-fast", "-j1", *words)
+    assert sum(int(str(summary(done)[name])) for name in ("failed", "recalled", "cancelled")) == 1200
+
+
+def test_equal_commands_of_a_long_list_run_once(offload: Offload, work: Path, tmp_path: Path) -> None:
+    (work / "list").write_text("".join(f"{number % 600}\n" for number in range(1200)))
+    words = ["--var", f"LOG={tmp_path}/log", "--each", "list", "--", "sh", "-c", "echo $1; echo $1 >> $LOG", "_"]
+    assert numbers_of(offload("run", *words)) == [number % 600 for number in range(1200)]
+    assert sorted(map(int, (tmp_path / "log").read_text().split())) == list(range(600))
+
+
+def test_only_some_commands_of_a_long_list_are_held(work: Path, home: Path) -> None:
+    session = current()
+    requests = [Request(["echo", str(number)]) for number in range(1600)]
+    most = written = 0
+
+    def tick() -> None:
+        nonlocal most
+        if written % 100 == 0:
+            most = max(most, sum(type(one) is Job for one in gc.get_objects()))
+
+    commands = ManyCommands(requests, session, Stdin(), lambda: HereExecutor(session, 2))
+    for job in commands.run(lambda text: None, tick):
+        assert job.execution is not None
+        assert job.execution.stdout.read() == f"{written}\n".encode()
+        written += 1
+    assert written == commands.counts["computed"] == 1600
+    assert 0 < most < 1100
+    close_sessions()
 
 
 def test_the_others_go_on_when_the_starter_is_killed(offload: Offload, work: Path, tmp_path: Path) -> None:

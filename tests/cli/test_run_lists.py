@@ -134,7 +134,7 @@ def test_the_time_left_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     progress = Progress(1110, shown=True)
-    progress.counts, progress.recalled = {"recalled": 1000, "computed": 2}, 1000
+    progress.counts = {"recalled": 1000, "computed": 2}
     now += 20
     assert progress.left() == ""
     progress.counts["computed"] = 10

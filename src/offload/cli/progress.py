@@ -28,14 +28,11 @@ class Progress:
     ----------
     counts : dict
         How many have come to each state; whoever counts puts it here.
-    recalled : int
-        How many were recalled at the beginning, at once: they do not tell how long the others take.
     """
 
     def __init__(self, total: int, shown: bool) -> None:
         self.total = total
         self.counts: dict[str, int] = {}
-        self.recalled = 0
         self._shown = shown
         self._terminal = shown and os.isatty(2)
         self._begun = time.monotonic()
@@ -57,7 +54,7 @@ class Progress:
     def left(self) -> str:
         """Return in words how long it may take to the end; nothing while that cannot be told."""
         done = sum(self.counts.values())
-        ran = done - self.recalled
+        ran = done - self.counts.get("recalled", 0)  # these do not tell how long the others take
         if ran < FEWEST or self.seconds < SOON or done >= self.total:
             return ""
         return f", about {duration(round(self.seconds / ran * (self.total - done)))} left"

@@ -12,7 +12,7 @@ from offload.cli.output import keep_quiet, print_line, report_json, say
 from offload.cli.progress import Progress
 from offload.cli.run import FAILED, PIPE_CLOSED, described, exit_code_of, have_programs, session_and_place
 from offload.cli.run_computed import describe_exit, describe_strays
-from offload.cli.run_lists import requests_of, rows_of, unmatched
+from offload.cli.run_lists import Requests, rows_of, unmatched
 from offload.cli.signals import interruptible
 from offload.compute.commands.each import ManyCommands
 from offload.compute.commands.request import quote
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from offload.cli.run_lists import Row
     from offload.compute.commands.executor import CommandExecutor, Job
+    from offload.compute.commands.request import Request
     from offload.compute.commands.sinks import Sink
     from offload.compute.places import Place
     from offload.compute.session import Session
@@ -43,37 +44,38 @@ def run_each(parsed: Parsed) -> int:
     command, rows = rows_of(parsed)
     if not command:
         raise UsageError("no command to run", "offload run -- COMMAND [ARG...] ::: ARGUMENT...")
-    requests = requests_of(parsed, command, rows)
+    requests: Requests | list[Request] = Requests(parsed, command, rows)
     quiet = parsed.quiet or parsed.json
     tell = keep_quiet if quiet else say
     session, place = session_and_place(parsed)
     if place is not None or parsed.there:
+        requests = list(requests)
         have_programs(requests, place, parsed, tell)
     progress = Progress(len(rows), shown=not quiet)
     executor = _executor(parsed, session, place, tell)
     commands = ManyCommands(requests, session, _stdin(parsed, session), executor, parsed.fail_fast, _retries(parsed))
-    commands.look_up()
-    progress.counts, progress.recalled = commands.counts, commands.counts["recalled"]
+    progress.counts = commands.counts
     if parsed.dry_run:
         return _show(parsed, commands)
     if parsed.detach and place is not None:
         from offload.cli.run_detached import detach
 
-        plans, recorded = [job.plan for job in commands.jobs], [job.state == "recalled" for job in commands.jobs]
+        found = commands.all()
+        plans, recorded = [job.plan for job in found], [job.state == "recalled" for job in found]
         return detach(plans, recorded, session, place, parsed.json, tell)
     if not rows:
         tell("the list is empty: there is nothing to run")
         return 0
     pattern = unmatched(rows)
-    if pattern is not None and commands.jobs[0].state != "recalled":
+    if pattern is not None and commands.first is not None and commands.first.state != "recalled":
         tell(f"no file here matches {pattern}: it is passed on as it is")
     log = None if parsed.joblog is None else JobLog(parsed.joblog, ":" if place is None else place.name)
-    failures: list[tuple[int, Job]] = []
+    failures: list[tuple[int, int]] = []
     try:
         with interruptible(), closing(commands.run(tell, progress.tick)) as jobs:
             for number, job in enumerate(jobs, 1):
                 if job.state == "failed":
-                    failures.append((number, job))
+                    failures.append((number, _exit_code(job)))
                 if log is not None and job.state != "cancelled":
                     log.write(number, job, _exit_code(job) if job.state == "failed" else 0)
                 if not _write(job, session, progress):
@@ -89,11 +91,10 @@ def run_each(parsed: Parsed) -> int:
             log.close()
     progress.end()
     # Results are recorded in batches, the last of them after the last output has been written.
-    unrecorded = [job for job in commands.jobs if job.unrecorded]
-    _report(parsed, progress, rows, failures, unrecorded, _strays(commands), place)
+    _report(parsed, progress, rows, failures, commands, place)
     if failures:
         return 1
-    return FAILED if unrecorded else 0
+    return FAILED if commands.unrecorded else 0
 
 
 def _retries(parsed: Parsed) -> int:
@@ -168,10 +169,6 @@ def _chunks(job: Job, which: int, session: Session) -> Iterator[bytes]:
     return (job.execution.stdout if which == 1 else job.execution.stderr).chunks()
 
 
-def _strays(commands: ManyCommands) -> list[str]:
-    return list(dict.fromkeys(path for job in commands.jobs for path in job.strays))
-
-
 def _exit_code(job: Job) -> int:
     if job.error is not None:
         return exit_code_of(job.error)
@@ -182,9 +179,8 @@ def _report(
     parsed: Parsed,
     progress: Progress,
     rows: Sequence[Row],
-    failures: list[tuple[int, Job]],
-    unrecorded: list[Job],
-    strays: list[str],
+    failures: list[tuple[int, int]],
+    commands: ManyCommands,
     place: Place | None,
 ) -> None:
     if parsed.json:
@@ -193,25 +189,24 @@ def _report(
                 "commands": len(rows),
                 **({} if place is None else {"deployment": place.name}),
                 **progress.counts,
-                "unrecorded": len(unrecorded),
-                "strays": strays,
+                "unrecorded": sum(commands.unrecorded.values()),
+                "strays": commands.strays,
                 "seconds": progress.seconds,
                 "failures": [
-                    {"number": number, "argument": " ".join(rows[number - 1]), "exit_code": _exit_code(job)}
-                    for number, job in failures
+                    {"number": number, "argument": " ".join(rows[number - 1]), "exit_code": code}
+                    for number, code in failures
                 ],
             }
         )
         return
-    for number, job in failures[:MOST_FAILURES]:
-        say(f"failed ({describe_exit(_exit_code(job), parsed.timeout is not None)}): {quote(rows[number - 1])}")
+    for number, code in failures[:MOST_FAILURES]:
+        say(f"failed ({describe_exit(code, parsed.timeout is not None)}): {quote(rows[number - 1])}")
     if len(failures) > MOST_FAILURES:
         say(f"and {len(failures) - MOST_FAILURES:,} more failed")
-    reasons = {job.unrecorded: None for job in unrecorded}
-    for reason in list(reasons)[:3]:
-        say(f"{sum(job.unrecorded == reason for job in unrecorded):,} not recorded: {reason}")
-    if strays and not parsed.quiet:
-        say(describe_strays(strays))
+    for reason, count in list(commands.unrecorded.items())[:3]:
+        say(f"{count:,} not recorded: {reason}")
+    if commands.strays and not parsed.quiet:
+        say(describe_strays(commands.strays))
 
 
 def _show(parsed: Parsed, commands: ManyCommands) -> int:
@@ -219,10 +214,10 @@ def _show(parsed: Parsed, commands: ManyCommands) -> int:
     if parsed.json:
         import json
 
-        entries = [{**described(job.plan), "recalled": job.state == "recalled"} for job in commands.jobs]
+        entries = [{**described(job.plan), "recalled": job.state == "recalled"} for job in commands.all()]
         print_line(json.dumps({"commands": entries}))
         return 0
-    for job in commands.jobs:
+    for job in commands.all():
         print_line(f"{'recall ' if job.state == 'recalled' else 'compute'}  {quote(job.plan.request.argv)}")
     return 0
 

@@ -15,7 +15,7 @@ from offload.notices import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     Row = tuple[str, ...]
 
@@ -103,30 +103,56 @@ def _columns(rows: list[Row], separator: str) -> list[Row]:
     return found
 
 
-def requests_of(parsed: Parsed, command: Sequence[str], rows: Sequence[Row]) -> list[Request]:
-    """Return the request of each row."""
-    columns = len(rows[0]) if rows else 1
-    if not uses([*command, *parsed.var], columns):
-        command = [*command, "{}"]
-    variables, resources, timeout = variables_of(parsed.var), resources_of(parsed.resources), timeout_of(parsed.timeout)
-    requests = [
-        Request(
-            expand_words(command, row, number),
+class Requests:
+    """The request of each row, made when it is asked for: of a long list, all at once would take much memory.
+
+    Parameters
+    ----------
+    parsed : Parsed
+        The options.
+    command : sequence of str
+        The command, with placeholders.
+    rows : sequence of tuple of str
+        What is to be put into it.
+    """
+
+    def __init__(self, parsed: Parsed, command: Sequence[str], rows: Sequence[Row]) -> None:
+        columns = len(rows[0]) if rows else 1
+        self._command = command if uses([*command, *parsed.var], columns) else [*command, "{}"]
+        self._parsed = parsed
+        self._rows = rows
+        self._variables = variables_of(parsed.var)
+        self._resources, self._timeout = resources_of(parsed.resources), timeout_of(parsed.timeout)
+        if parsed.output:
+            _check_outputs(self)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Request]:
+        """Give all of them, in order."""
+        return map(self._request, range(len(self)))
+
+    def __getitem__(self, chosen: slice) -> list[Request]:
+        """Return some of them."""
+        return [self._request(number) for number in range(*chosen.indices(len(self)))]
+
+    def _request(self, position: int) -> Request:
+        parsed, row, number = self._parsed, self._rows[position], position + 1
+        return Request(
+            expand_words(self._command, row, number),
             inputs=[expand(word, row, number) for word in parsed.input],
             outputs=[expand(word, row, number) for word in parsed.output],
-            variables={name: expand(value, row, number) for name, value in variables.items()},
+            variables={name: expand(value, row, number) for name, value in self._variables.items()},
             stdin="none",
             scratch=parsed.scratch,
             detect=parsed.detect,
             fresh=parsed.fresh,
             environment=parsed.env,
-            resources=resources,
-            timeout=timeout,
+            resources=self._resources,
+            timeout=self._timeout,
         )
-        for number, row in enumerate(rows, 1)
-    ]
-    _check_outputs(requests)
-    return requests
 
 
 def unmatched(rows: Sequence[Row]) -> str | None:
@@ -137,7 +163,7 @@ def unmatched(rows: Sequence[Row]) -> str | None:
     return argument if not set("*?[").isdisjoint(argument) and not os.path.lexists(argument) else None
 
 
-def _check_outputs(requests: list[Request]) -> None:
+def _check_outputs(requests: Iterable[Request]) -> None:
     """Refuse commands that would write the same file: the last one would win."""
     writers: dict[str, tuple[str, ...]] = {}
     for request in requests:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from offload.compute.commands.executor import Job
     from offload.compute.commands.plan import Plan, Planner
-    from offload.compute.commands.spool import Spool
     from offload.compute.session import Session
 
 
@@ -135,7 +134,7 @@ class Batch:
             assert execution is not None
             if plan.software not in self._installed:
                 contents[checksum(plan.installed)] = plan.installed  # for `why`
-            stdout, stderr = (self._content(spool, contents) for spool in (execution.stdout, execution.stderr))
+            stdout, stderr = execution.stdout.gather(contents, store), execution.stderr.gather(contents, store)
             record = CommandRecord(stdout, stderr, []).encode()
             contents[checksum(record)] = record
             records.append((one, record, [["stdout", stdout]] if stdout != EMPTY else []))
@@ -146,12 +145,3 @@ class Batch:
         for one, record, made in records:
             assert one.job.execution is not None
             one.job.entry = entry(one.job.plan, one.job.execution, record, one.lost, {"made": made}, place)
-
-    def _content(self, spool: Spool, contents: dict[str, bytes]) -> str:
-        """Return the checksum of what was written; what is small is to be stored with all else."""
-        if spool.path is not None:
-            return spool.store(self._session.store)
-        data = spool.read()
-        name = checksum(data)
-        contents[name] = data
-        return name

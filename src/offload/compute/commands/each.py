@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
+from itertools import islice
 
 from offload.compute.commands.executor import Job
 from offload.compute.commands.failures import note_failures
-from offload.compute.commands.outputs import deliver_stored
+from offload.compute.commands.outputs import check_places, deliver_stored
+from offload.compute.commands.plan import check_input
 from offload.compute.commands.recall import planner_for
 from offload.compute.commands.result import fetch, load, secure
 from offload.errors import BufferMissingError, OffloadError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from typing import Protocol
 
     from offload.compute.commands.executor import CommandExecutor
     from offload.compute.commands.failures import Failed
@@ -22,8 +26,19 @@ if TYPE_CHECKING:
     from offload.compute.commands.stdin import Stdin
     from offload.compute.session import Session
 
+    class Requests(Protocol):
+        """Requests, perhaps made only when they are asked for."""
+
+        def __len__(self) -> int: ...
+
+        def __iter__(self) -> Iterator[Request]: ...
+
+        def __getitem__(self, chosen: slice) -> Sequence[Request]: ...
+
+
 # Recorded output is fetched for so many commands at a time, and new results are recorded in such batches.
 AHEAD = 500
+WINDOW = 500
 RECORD_EVERY = 0.5
 TICK = 0.2
 
@@ -31,9 +46,12 @@ TICK = 0.2
 class ManyCommands:
     """Runs or recalls many commands.
 
+    They are planned and looked up by the window, so that a list may be as long as it likes: what has been given back
+    is let go of.
+
     Parameters
     ----------
-    requests : sequence of Request
+    requests : sized, with slices
         The commands.
     session : Session
         Where to look up and record.
@@ -48,15 +66,17 @@ class ManyCommands:
 
     Attributes
     ----------
-    jobs : list of Job
-        One per request; equal commands share one.
     counts : dict
         How many of the requests have come to each state.
+    unrecorded : dict of str to int
+        Why results of commands that ended well are not recorded, and how many.
+    strays : list of str
+        What commands made beside their outputs.
     """
 
     def __init__(
         self,
-        requests: Sequence[Request],
+        requests: Requests,
         session: Session,
         stdin: Stdin,
         executor: Callable[[], CommandExecutor],
@@ -68,23 +88,71 @@ class ManyCommands:
         self._executor: CommandExecutor | None = None
         self._fail_fast = fail_fast
         self._retries = retries
-        unique: dict[str, Job] = {}
-        self.jobs: list[Job] = []
+        self._requests = requests
+        self._stdin = stdin
+        self._window = window(requests)
+        self._planned = 0
+        self._unique: dict[str, Job] = {}
+        self._pending: deque[Job] = deque()
+        self._missing: list[Job] = []
+        self._fetched = 0
         self.counts = dict.fromkeys(("recalled", "computed", "failed", "cancelled"), 0)
-        for plan in planner_for(session).plan(requests, stdin):
-            job = unique.setdefault(plan.transformation, Job(plan))
-            job.uses += 1
-            self.jobs.append(job)
-        self._unique = list(unique.values())
+        self.unrecorded: dict[str, int] = {}
+        self._strays: dict[str, None] = {}
         self._entries: list[Job] = []
         self._recorded = time.monotonic()
         self._failed = False
-        self._stopped = False
+        self._stopped = self._told = False
         self._say: Callable[[str], None] = lambda text: None
+        self._plan()
 
-    def look_up(self) -> None:
-        """Find out which results are recorded."""
-        self._look_up([job for job in self._unique if not job.plan.request.fresh])
+    @property
+    def strays(self) -> list[str]:
+        """What commands made beside their outputs."""
+        return list(self._strays)
+
+    @property
+    def first(self) -> Job | None:
+        """The first that has not been given back."""
+        return self._pending[0] if self._pending else None
+
+    def all(self) -> list[Job]:
+        """Plan all commands, and return them; equal ones share a job."""
+        while self._plan():
+            continue
+        return list(self._pending)
+
+    def _plan(self) -> bool:
+        """Plan the next commands, and look up which results are recorded; False where there are none."""
+        requests = self._requests[self._planned : self._planned + self._window]
+        if not requests:
+            return False
+        self._planned += len(requests)
+        new: list[Job] = []
+        for plan in planner_for(self._session).plan(requests, self._stdin):
+            job = self._unique.get(plan.transformation)
+            if job is None:
+                job = self._unique[plan.transformation] = Job(plan)
+                new.append(job)
+            elif job.state in self.counts:
+                self.counts[job.state] += 1
+            job.uses += 1
+            self._pending.append(job)
+        self._look_up([job for job in new if not job.plan.request.fresh])
+        self._missing += [job for job in new if job.state == "waiting"]
+        return True
+
+    def _begin(self) -> bool:
+        """Have more commands run, where few are under way; False where there are no more."""
+        if self._stopped:
+            self.counts["cancelled"] += len(self._requests) - self._planned
+            self._planned = len(self._requests)
+        elif not self._missing and self._planned - sum(self.counts.values()) < self._window // 2 and not self._plan():
+            return False
+        missing, self._missing = self._missing, []
+        if missing:
+            self._start(missing)
+        return bool(self._pending)
 
     def _look_up(self, wanted: Sequence[Job]) -> None:
         buffers = self._session.recall([job.plan.transformation for job in wanted])
@@ -105,25 +173,26 @@ class ManyCommands:
         """
         self._say = say
         try:
-            missing = [job for job in self._unique if job.state == "waiting"]
-            if missing:
-                self._start(missing, say)
-            fetched = 0
-            for position, job in enumerate(self.jobs):
-                if position >= fetched:
-                    fetched = position + AHEAD
-                    self._fetch(self.jobs[position:fetched])
+            if self._missing:
+                self._begin()
+            while self._pending or self._begin():
+                job = self._pending[0]
+                if not self._fetched:
+                    piece = list(islice(self._pending, AHEAD))
+                    self._fetch(piece)
+                    self._fetched = len(piece)
                 self._secure(job)
                 while job.state == "waiting":
                     self._collect(tick)
+                    self._begin()
                     self._secure(job)
                 tick()
                 yield job
+                self._pending.popleft()
+                self._fetched -= 1
                 job.uses -= 1
                 if not job.uses:
-                    _forget(job)
-            while any(job.state == "waiting" for job in self._unique):
-                self._collect(tick)
+                    self._forget(job)
             self._record()
         except BaseException:
             self._stop()
@@ -159,17 +228,18 @@ class ManyCommands:
         """Run a command whose recorded result is not stored any more."""
         job.record = None
         self._set(job, "waiting")
-        self._start([job], lambda text: None)
+        self._start([job])
 
-    def _start(self, jobs: Sequence[Job], say: Callable[[str], None]) -> None:
+    def _start(self, jobs: Sequence[Job]) -> None:
         from offload.compute.commands.single import check_before
 
-        check_before([job.plan for job in jobs], self._session, say)
+        check_before([job.plan for job in jobs], self._session, _keep_quiet if self._told else self._say)
+        self._told = True
         for job in jobs:
             job.tries += 1
         if self._executor is None:
             self._executor = self._make_executor()
-        self._executor.start(jobs, say)
+        self._executor.start(jobs, self._say)
 
     def _collect(self, tick: Callable[[], None]) -> None:
         """Take in what has finished; record results in batches."""
@@ -197,13 +267,16 @@ class ManyCommands:
                     continue
                 self._failed = True
             self._set(job, state)
+            self._strays.update(dict.fromkeys(job.strays))
+            if job.unrecorded:
+                self._miss(job)
             if job.entry is not None:
                 self._entries.append(job)
         note_failures(failed, self._session, self._say)
         for job in again:
             job.again()
         if again:
-            self._start(again, self._say)
+            self._start(again)
         if recorded:
             self._look_up(recorded)
             for job in recorded:
@@ -228,6 +301,7 @@ class ManyCommands:
         except StorageError as error:
             for job in jobs:
                 job.unrecorded = error.message
+                self._miss(job)
             return
         finally:
             for job in jobs:
@@ -235,6 +309,11 @@ class ManyCommands:
         for job, outcome in zip(jobs, outcomes, strict=True):
             job.outcome = outcome
             job.entry = None
+            job.slim(self._session.store if len(self._pending) > 2 * WINDOW else None)
+
+    def _miss(self, job: Job) -> None:
+        """Count a command whose result is not recorded."""
+        self.unrecorded[job.unrecorded] = self.unrecorded.get(job.unrecorded, 0) + max(job.uses, 1)
 
     def _stop(self) -> None:
         self._stopped = True
@@ -242,11 +321,35 @@ class ManyCommands:
             self._executor.stop()
             self._take(self._executor.finished(0))
 
+    def _forget(self, job: Job) -> None:
+        """Let go of a command that has been given back."""
+        del self._unique[job.plan.transformation]
+        job.record = None
+        if job.execution is not None:
+            for spool in (job.execution.stdout, job.execution.stderr):
+                if spool.path is not None and os.path.exists(spool.path):
+                    os.unlink(spool.path)
 
-def _forget(job: Job) -> None:
-    """Let go of output that has been given back."""
-    job.record = None
-    if job.execution is not None:
-        for spool in (job.execution.stdout, job.execution.stderr):
-            if spool.path is not None and os.path.exists(spool.path):
-                os.unlink(spool.path)
+
+def window(requests: Requests) -> int:
+    """Return how many commands are planned at a time: all, where some are equal, and so run only once.
+
+    Raises
+    ------
+    UsageError
+        When a declared input is missing, or an output could not be brought back: nothing is to run then.
+    """
+    if len(requests) <= WINDOW:
+        return WINDOW
+    seen: set[int] = set()
+    for request in requests:
+        words = (request.argv, request.inputs, request.outputs, list(request.variables.items()))
+        seen.add(hash(repr(words)))
+        for path in request.inputs:
+            check_input(path)
+        check_places(request.output_paths)
+    return WINDOW if len(seen) == len(requests) else len(requests)
+
+
+def _keep_quiet(text: str) -> None:
+    """Tell nobody."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from offload.errors import OffloadError
     from offload.storage.claims import Claims
     from offload.storage.rows import Entry
+    from offload.storage.store import Store
 
 
 class Job:
@@ -79,6 +80,13 @@ class Job:
         self.execution = self.entry = self.error = None
         self.unrecorded, self.strays = "", []
         self.let_go()
+
+    def slim(self, store: Store | None) -> None:
+        """Let go of what is not needed once it is recorded; with a store, of its output, which is there."""
+        self.plan.record, self.plan.data, self.plan.installed = {}, b"", b""
+        if self.execution is not None and store is not None:
+            self.execution.stdout.leave_to(store)
+            self.execution.stderr.leave_to(store)
 
     def let_go(self) -> None:
         """End the claim, where there is one."""

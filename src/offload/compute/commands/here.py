@@ -97,7 +97,10 @@ class HereExecutor(CommandExecutor):
                 say(f"{allowed} at once, not {self._most}: this process may have {limit} files open (ulimit -n)")
             self._most = min(allowed, self._most)
             self._starter = Starter(self._most, self._aside.path)
-        self._waiting.extend(jobs)
+        if self._stopping:
+            self._cancel(jobs)
+        else:
+            self._waiting.extend(jobs)
 
     def finished(self, seconds: float) -> list[tuple[Job, str]]:
         """Return the jobs that have come to their end since."""
@@ -128,8 +131,7 @@ class HereExecutor(CommandExecutor):
     def stop(self) -> None:
         """End all processes."""
         self._stopping = True
-        for job in [*self._waiting, *self._busy]:
-            self._events.put(lambda job=job: (job, "cancelled"))  # type: ignore[misc]
+        self._cancel([*self._waiting, *self._busy])
         self._waiting.clear()
         self._busy.clear()
         if self._starter is None:
@@ -146,6 +148,10 @@ class HereExecutor(CommandExecutor):
         finally:
             for one in found:
                 self._events.put(lambda one=one: one)  # type: ignore[misc]
+
+    def _cancel(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._events.put(lambda job=job: (job, "cancelled"))  # type: ignore[misc]
 
     def close(self) -> None:
         """End the starter, and wait for the threads."""

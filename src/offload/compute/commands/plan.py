@@ -347,6 +347,11 @@ def _look(word: str, path: str, how: str, excluded: Sequence[str]) -> PlannedInp
     return PlannedInput(path, "directory", False, how, source, inode, tree, tree.size, excluded)
 
 
+def check_input(word: str) -> None:
+    """Raise UsageError for an input that is not there."""
+    _stat(word)
+
+
 def _stat(word: str) -> os.stat_result:
     try:
         return os.stat(word)

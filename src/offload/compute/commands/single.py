@@ -191,9 +191,10 @@ def changed_in_place(plan: Plan, planner: Planner) -> str:
 def stored(execution: Execution, found: list[FoundOutput], store: Store) -> bytes:
     """Put all that a command gave into the store, and return its record, which is there, too."""
     store_outputs(found, store)
-    stdout, stderr = execution.stdout.store(store), execution.stderr.store(store)
+    contents: dict[str, bytes] = {}  # put at once: each time waits for the disk
+    stdout, stderr = execution.stdout.gather(contents, store), execution.stderr.gather(contents, store)
     record = CommandRecord(stdout, stderr, [output.record for output in found]).encode()
-    store.put([record])
+    store.put([*contents.values(), record])
     return record
 
 

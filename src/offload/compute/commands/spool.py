@@ -24,13 +24,15 @@ class Spool:
         Bytes kept in memory.
     """
 
-    __slots__ = ("_chunks", "_file", "_limit", "_place", "path", "size")
+    __slots__ = ("_checksum", "_chunks", "_file", "_limit", "_place", "_store", "path", "size")
 
     def __init__(self, place: Callable[[], str], limit: int = IN_MEMORY) -> None:
         self._place = place
         self._limit = limit
         self._chunks: list[bytes] = []
         self._file: BinaryIO | None = None
+        self._checksum = ""
+        self._store: Store | None = None
         self.path: str | None = None
         self.size = 0
 
@@ -54,6 +56,11 @@ class Spool:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the content in order, from a spool that is closed."""
+        if self._store is not None:
+            with self._store.open(self._checksum) as reader:
+                while data := reader.read(CHUNK):
+                    yield data
+            return
         if self.path is None:
             yield from self._chunks
             return
@@ -72,6 +79,23 @@ class Spool:
         with open(self.path, "rb") as stream:
             stream.seek(max(0, self.size - size))
             return stream.read()
+
+    def gather(self, contents: dict[str, bytes], store: Store) -> str:
+        """Return the checksum; what is small is added to what is to be stored together, by checksum."""
+        if self.path is not None:
+            return store.put_file(self.path)
+        from offload.identity.checksums import checksum
+
+        data = b"".join(self._chunks)
+        name = checksum(data)
+        contents[name] = data
+        self._checksum = name
+        return name
+
+    def leave_to(self, store: Store) -> None:
+        """Hold the content no longer: it is in a store, where `gather` had it put."""
+        if self._checksum and self.size:
+            self._chunks, self._store = [], store
 
     def store(self, store: Store) -> str:
         """Put the content into a store and return its checksum."""
