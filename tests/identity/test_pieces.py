@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import collections
 import fractions
+import gc
 import importlib
 import random
 import sys
@@ -206,4 +207,28 @@ def test_annotations_that_change() -> None:
     names["g"].__annotations__ = kept
     assert graph.is_current()
     kept["x"] = kept.pop("x")
+    assert not graph.is_current()
+
+
+@pytest.mark.parametrize("kind", ["WeakValueDictionary()", "WeakKeyDictionary()", "WeakSet()", "ref"])
+def test_what_only_weak_references_lead_to_is_not_kept(kind: str) -> None:
+    names: dict[str, Any] = {"__name__": "app"}
+    exec(f"import weakref\nclass A: pass\nall_of_them = weakref.{kind}\ndef f(): return list(all_of_them)", names)
+    one, other = names["A"](), names["A"]()
+    if kind == "ref":
+        names["all_of_them"] = [weakref.ref(one), weakref.ref(other)]
+    for number, made in enumerate((one, other)):
+        made.inner = names["A"]()
+        if kind == "WeakSet()":
+            names["all_of_them"].add(made)
+        elif kind == "WeakValueDictionary()":
+            names["all_of_them"][number] = made
+        elif kind == "WeakKeyDictionary()":
+            names["all_of_them"][made] = number
+    graph = Graph(names["f"])
+    assert graph.is_current()
+    inner = weakref.ref(other.inner)
+    del other, made
+    gc.collect()
+    assert inner() is None
     assert not graph.is_current()

@@ -79,7 +79,7 @@ def _is_strange(member: Any) -> bool:
 
 
 def registered(graph: Graph, cls: type) -> Iterator[object]:
-    """Yield the classes of the project that are registered with an abstract base class."""
+    """Yield the classes that are registered with an abstract base class of the project, or the project's with any."""
     if isinstance(cls, abc.ABCMeta):
         found = graph.ask(_registry, cls)
         if found:
@@ -88,8 +88,9 @@ def registered(graph: Graph, cls: type) -> Iterator[object]:
 
 def _registry(cls: type) -> list[type]:
     registry = importlib.import_module("_abc")._get_dump(cls)[0]  # abc tells it to a stream only
-    alive = (reference() for reference in registry)
-    return sorted((c for c in alive if c is not None and origin(c.__module__) == PROJECT), key=lambda c: c.__qualname__)
+    own = origin(cls.__module__) == PROJECT
+    alive = [found for reference in registry if (found := reference()) is not None]
+    return sorted((c for c in alive if own or origin(c.__module__) == PROJECT), key=lambda c: c.__qualname__)
 
 
 def _bases(cls: type) -> tuple[type, ...]:

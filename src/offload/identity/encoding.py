@@ -126,6 +126,13 @@ class Encoder:
             writer = write_object
         writer(self, value)
 
+    def write_unnoted(self, value: object) -> None:
+        """Append the encoding of what is held weakly: notes of its pieces would keep it."""
+        pieces = self.pieces
+        self.pieces = None if pieces is None else type(pieces)()
+        self.write(value)
+        self.pieces = pieces
+
     def tag(self, number: int) -> None:
         """Append the head of a tag; the tagged value must follow."""
         self.chunks.append(head(6, number))

@@ -13,6 +13,7 @@ from offload.identity.checks import MISSING
 from offload.identity.classes import class_contents, is_made_here, is_of_project, strangers
 from offload.identity.codes import Read, inspect_code
 from offload.identity.distributions import PROJECT, origin, owner
+from offload.identity.entrypoints import ASKING, entry_points_of
 from offload.identity.graph import Graph, Node
 from offload.identity.ignored import IGNORED, is_ignored_read
 from offload.identity.ofdjango import is_settings, loaded
@@ -117,6 +118,7 @@ def _function_contents(graph: Graph, function: FunctionType, label: str) -> list
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
     reads = []
     importing = False
+    plugins: list[str] = []
     values: list[object] = [code.constants, function.__defaults__, function.__kwdefaults__]
     for read in code.reads:
         name = ".".join((read.name, *read.attributes))
@@ -128,12 +130,18 @@ def _function_contents(graph: Graph, function: FunctionType, label: str) -> list
             graph.note_external(path)
             importing |= imports_by_name(read, path)
             if (what := unfollowed(code, read, path)) is not None:
-                graph.unfollowed.setdefault(label, []).append(what)
+                asks = what.rpartition(".")[2] in ASKING
+                (plugins if asks else graph.unfollowed.setdefault(label, [])).append(what)
         reads.append([read.kind, name, found])
     texts = dict.fromkeys(text for value in values if value for text in strings_in(value))
     if texts or looks_up(code.names):
         assert graph._at is not None
         graph.texts.append((graph._at, function, list(texts)))
+    if plugins:
+        points = entry_points_of(texts)
+        reads += [["plugin", *point, _named_module(graph, function, point[2], label)] for point in points]
+        if not points:  # of what group, the code does not show
+            graph.unfollowed.setdefault(label, []).extend(plugins)
     if importing:
         reads += [["named", text, _named_module(graph, function, text, label)] for text in texts if _MODULE(text)]
     return [code.digest, defaults, keywords, reads]

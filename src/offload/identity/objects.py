@@ -21,7 +21,7 @@ from offload.identity import encoding, others
 from offload.identity.beginnings import has_beginning, write_with_beginning
 from offload.identity.distributions import PROJECT, STANDARD, origin
 from offload.identity.leftout import NEWOBJ, assigned, comes_back, complete, is_held, left_out, set_state
-from offload.identity.opaque import leads_to
+from offload.identity.opaque import WEAK, leads_to
 from offload.identity.pieces import is_plain
 from offload.identity.quiet import attribute, attributes, is_a, runs_code
 from offload.identity.readlater import sources
@@ -157,7 +157,7 @@ def write_object(encoder: Encoder, value: Any) -> None:
         encoder.opaque()
         encoder.enter(value)
         encoder.tag(tags.OBJECT)
-        encoder.write(held)
+        (encoder.write_unnoted if issubclass(cls, WEAK) else encoder.write)(held)
         encoder.leave(value)
     elif encoder.pieces is not None and encoder.names_pieces:
         _write_piece(encoder, value, encoder.pieces)

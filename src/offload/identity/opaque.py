@@ -97,6 +97,10 @@ _LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
 }
 
 
+WEAK = (ReferenceType, WeakKeyDictionary, WeakSet, WeakValueDictionary)
+"""What lets go of what it leads to."""
+
+
 def library_name(value: Any) -> list[str] | None:
     """Return the module and name under which a library keeps an object of a class of its own, or None.
 

@@ -15,6 +15,8 @@ _NEVER = {
     ("gc", "get_referrers"),
     ("importlib", "reload"),
     ("importlib.metadata", "entry_points"),
+    ("importlib_metadata", "entry_points"),
+    ("pkg_resources", "iter_entry_points"),
     ("importlib.util", "module_from_spec"),
     ("importlib.util", "spec_from_file_location"),
     ("marshal", "loads"),
