@@ -180,6 +180,12 @@ CHANGES = [
         ("g, 1", "g, 2"),
     ),
     case(
+        "registered with an abstract base class, of a library",
+        "from abc import ABC\nclass B(ABC): pass\nB.register(int)\ndef f(x): return isinstance(3, B)",
+        ("(int)", "(float)"),
+        ("B.register(float)\n", ""),
+    ),
+    case(
         "lru_cache",
         "from functools import lru_cache\n@lru_cache\ndef g(x): return x + 1\ndef f(x): return g(x)",
         ("+ 1", "+ 2"),

@@ -80,6 +80,14 @@ def test_code_that_a_call_loads(script: Script) -> None:
     assert run() == (uncounted | {"known", "declared"}, "30 30 30 30 30 3 2 1")
 
 
+def test_another_name_for_a_module_is_no_code_that_a_call_loads(script: Script) -> None:
+    text = "import sys, offload\nassert 'multiprocessing' not in sys.modules\n@offload.task\n"
+    text += "def f():\n    print('ran')\n    import multiprocessing\n    return multiprocessing.__name__\n"
+    text += "print(f(), sys.modules.get('__mp_main__') is sys.modules['__main__'])\n"
+    assert script.output(text).split("\n") == ["ran", "multiprocessing True", ""]
+    assert script.output(text) == "multiprocessing False\n"
+
+
 def test_it_is_told_with_the_cure(script: Script) -> None:
     script.write("model.py", MODEL)
     text = "import offload, pickle\n@offload.task\ndef f(data): return pickle.loads(data).rate\n"

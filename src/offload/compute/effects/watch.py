@@ -161,7 +161,7 @@ class Watch:
             for name in readers(graph):
                 self.effects.add("reader", name)
         # What the code reaches by its name was loaded when it was followed.
-        loaded = list(sys.modules)[self.modules :] if len(sys.modules) > self.modules else ()
+        loaded = _loaded_since(self.modules) if len(sys.modules) > self.modules else []
         if (self.code or loaded) and not self.ignores:
             from offload.compute.effects.uncounted import uncounted
 
@@ -175,6 +175,13 @@ class Watch:
         if self.seen is None:
             self.seen = Effects()
         return self.seen
+
+
+def _loaded_since(count: int) -> list[str]:
+    """Return the modules after the first so many, without other names for these (multiprocessing makes one)."""
+    modules = list(sys.modules.items())
+    before = {id(module) for _, module in modules[:count]}
+    return [name for name, module in modules[count:] if id(module) not in before]
 
 
 _running: dict[int, Watch] = {}  # by thread, the innermost call
