@@ -180,6 +180,13 @@ CHANGES = [
         ("g, 1", "g, 2"),
     ),
     case(
+        "defaults that msgspec makes anew",
+        "import msgspec as m\ndef made(): return [1]\nclass A(m.Struct):\n b: list = m.field(default_factory=made)\n"
+        " c: list = []\ndef f(x): return A().b",
+        ("[1]", "[2]"),
+        ("factory=made", "factory=list"),
+    ),
+    case(
         "registered with an abstract base class, of a library",
         "from abc import ABC\nclass B(ABC): pass\nB.register(int)\ndef f(x): return isinstance(3, B)",
         ("(int)", "(float)"),

@@ -84,6 +84,7 @@ _LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
     ("builtins", "property"): lambda made: [made.fget, made.fset, made.fdel],
     **{("builtins", f"{kind}_descriptor"): _descriptor for kind in ("getset", "member", "method", "wrapper")},
     ("_json", "Scanner"): _scanner,
+    ("msgspec._core", "Factory"): lambda made: made.factory,  # of the default of a field
     ("pydantic._internal._validate_call", "ValidateCallWrapper"): lambda made: [
         *(made.function, made.validate_return, made.config_wrapper.config_dict),
     ],
