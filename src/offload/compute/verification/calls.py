@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from offload.compute.session import Session
     from offload.storage.rows import Transformation
 
-_NO_CODE = "its function was not kept: it is larger than 1 MiB with what it reaches, or cannot be pickled"
+_NO_CODE = (
+    "its function was not kept: it is larger than 1 MiB with what it reaches, cannot be pickled, "
+    "or the call has changed it"
+)
 
 
 class Callers:
