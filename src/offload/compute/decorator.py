@@ -33,6 +33,8 @@ def task(
     version: str | None = ...,
     ignore: Sequence[str] = ...,
     resources: Mapping[str, float] | None = ...,
+    timeout: float | None = ...,
+    memory: str | float | None = ...,
 ) -> Task[P, R]: ...
 @overload
 def task(
@@ -46,6 +48,8 @@ def task(
     version: str | None = ...,
     ignore: Sequence[str] = ...,
     resources: Mapping[str, float] | None = ...,
+    timeout: float | None = ...,
+    memory: str | float | None = ...,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(
     function: Callable[..., Any] | None = None,
