@@ -18,14 +18,8 @@ from tests.requirements import requires_program
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
-# What is right, and is not so yet. A worker has imported what it has: it needs a process for each version of the
-# project's files. Machines that have none of these files lay each version out by itself, which is enough for some.
-NEEDS_RUNNERS = {
-    "signal": "an extension module was built again",
-    "webshop": "Django loads settings once in a process",
-    "vendored": "Dask has loaded libraries of the same names",
-}
-NEEDS_RUNNERS_ELSEWHERE = {name: NEEDS_RUNNERS[name] for name in ("webshop", "vendored")}
+# What is right, and is not so yet.
+NOT_YET = {"vendored": "Dask has loaded libraries of the same names"}
 AFTER_EDITS = ("signal", "webshop")
 
 
@@ -42,7 +36,7 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def expect(request: pytest.FixtureRequest, name: str) -> None:
     """Mark the running test as one that shows what is not right yet, if it is."""
-    reason = (NEEDS_RUNNERS if "on_here" in request.node.name else NEEDS_RUNNERS_ELSEWHERE).get(name)
+    reason = NOT_YET.get(name)
     if reason is not None:
         request.applymarker(pytest.mark.xfail(reason=reason, raises=AssertionError, strict=True))
 
