@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+collect_ignore = ["tests/typed.py"]  # for type checkers only
+
 pytest_plugins = ["tests.lab.fixtures", "tests.lab.slurm", "tests.lab.sge"]
 
 _directory = pytest.StashKey[Path]()

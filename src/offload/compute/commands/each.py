@@ -98,7 +98,7 @@ class ManyCommands:
         self._fetched = 0
         self.counts = dict.fromkeys(("recalled", "computed", "failed", "cancelled"), 0)
         self.unrecorded: dict[str, int] = {}
-        self._strays: dict[str, None] = {}
+        self._strays: set[str] = set()
         self._entries: list[Job] = []
         self._recorded = time.monotonic()
         self._failed = False
@@ -109,7 +109,7 @@ class ManyCommands:
     @property
     def strays(self) -> list[str]:
         """What commands made beside their outputs."""
-        return list(self._strays)
+        return sorted(self._strays)  # commands end in any order
 
     @property
     def first(self) -> Job | None:
@@ -267,7 +267,7 @@ class ManyCommands:
                     continue
                 self._failed = True
             self._set(job, state)
-            self._strays.update(dict.fromkeys(job.strays))
+            self._strays.update(job.strays)
             if job.unrecorded:
                 self._miss(job)
             if job.entry is not None:
