@@ -49,7 +49,7 @@ def matches(shown: str, output: str) -> bool:
 
 def settled(output: str) -> str:
     """Return what came without the lines on progress that only a slow machine shows."""
-    waiting = r"offload: waiting for \d+ calls? .*\n"
+    waiting = r"offload: (?:waiting for \d+ calls? .*|starting workers)\n"
     return re.sub(rf"^{waiting}|^offload: (\d+) of (?!\1:)\d+: .*\n", "", output, flags=re.MULTILINE)
 
 
