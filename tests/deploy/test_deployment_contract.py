@@ -50,7 +50,7 @@ def double(number: int) -> int:
     return 2 * number
 
 
-@offload.task
+@offload.task(effects="ignore")
 def where(number: int) -> int:
     return os.getpid()
 

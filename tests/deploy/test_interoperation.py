@@ -62,9 +62,10 @@ def shell(text: str, command: Path, **environment: str) -> str:
     return done.stdout
 
 
-@offload.task
+@offload.task(effects="ignore")
 def where(number: int) -> int:
-    return os.getpid()
+    """Return the worker that has started the process of the call."""
+    return os.getppid()
 
 
 def test_a_worker_of_dask_joins(place: Place, command: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     launch.down(registry, place, print)
 
 
-@offload.task
+@offload.task(effects="ignore")
 def work(log: str, number: int, seconds: float = 0.0) -> int:
     """Append to a log, wait, and return what tells that it ran on a worker of the deployment."""
     with open(log, "a") as file:
