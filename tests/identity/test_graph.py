@@ -406,6 +406,25 @@ def test_two_functions_in_a_circle_have_one_identity_each() -> None:
     assert len(Graph(even).nodes) == len(Graph(odd).nodes) == 2
 
 
+def test_strings_that_name_functions_in_a_circle() -> None:
+    names: dict[str, Any] = {"__name__": __name__}
+    text = """
+def even(n): return eval("n == 0 or odd(n - 1)")
+def odd(n): return eval("n != 0 and even(n - 1)")
+def refused(n): return eval("even(n) or STREAM")
+STREAM = open(os.devnull)
+def asks(n): return eval("refused(n) or even(n)")
+"""
+    exec("import os\n" + text, names)
+    with names["STREAM"]:
+        assert [node.label.rpartition(":")[2] for node in Graph(names["even"]).nodes] == ["even", "odd"]
+        asking = Graph(names["asks"])
+    assert {node.label.rpartition(":")[2] for node in asking.nodes} == {"asks", "refused", "even", "odd"}
+    before = asking.checksum
+    names["odd"].__code__ = other_code.__code__
+    assert Graph(names["asks"]).checksum != before
+
+
 def test_partials_of_partials() -> None:
     def add(x: int, y: int) -> int:
         return x + y

@@ -121,6 +121,8 @@ class Graph(Watched):
         If something is reached that can be neither followed nor encoded.
     """
 
+    follows_texts = True  # whether names in strings are followed, too
+
     def __init__(self, root: object) -> None:
         with no_collection():
             for _ in range(_MOST_WALKS):
@@ -301,7 +303,8 @@ class Graph(Watched):
             while self._queue:
                 node = self._at = self._queue.popleft()
                 node.content = contents(self, node)
-            texts.add()  # these may reach more
+            if self.follows_texts:
+                texts.add()  # these may reach more
             asked.add()
             patches.add()
         self.modules.update(asked_by_name(self.names, self.modules))

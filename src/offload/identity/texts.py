@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from offload.identity.graph import Graph, Node
+    from offload.identity.trials import Trials
+
+    Places = dict[str, list[tuple[int, FunctionType]]]
 
 # They look names up in text that they are given.
 _LOOKING_UP = set(
@@ -47,6 +50,7 @@ class Texts:
         self.graph = graph
         self._done: set[tuple[int, str]] = set()
         self._tried: set[tuple[int, str, bool]] = set()
+        self._trials: Trials | None = None
 
     def add(self) -> None:
         """Add what the strings met so far lead to, and is not there yet."""
@@ -58,13 +62,13 @@ class Texts:
                     if len(text) < 200 and _DOTTED.fullmatch(text):
                         names.update(text.split("."))
         looking = looks_up(names)
-        places = self._places() if looking else []
+        places = _by_names(self._places()) if looking else {}
         for node, function, texts in list(graph.texts):
             for text in texts:
                 key = id(function), text, looking
                 if key not in self._tried:
                     self._tried.add(key)
-                    self._look(node, function, text, places if looking else [function], looking)
+                    self._look(node, function, text, places, looking)
         if not names.isdisjoint(_RESOLVING):
             self._annotations()
 
@@ -77,14 +81,21 @@ class Texts:
                 found[id(function.__globals__)] = function
         return list(found.values())
 
-    def _look(self, node: Node, function: FunctionType, text: str, places: list[FunctionType], looking: bool) -> None:
-        found = set(_NAME.findall(text))
-        for place in {id(p.__globals__): p for p in [function, *places]}.values():
-            known = found & place.__globals__.keys()
-            if known and (looking or _is_expression(text)):
-                for name in sorted(known):
-                    for attributes in sorted(_chains(text, name)):
-                        self._add(node, place, Read("global", name, attributes))
+    def _look(self, node: Node, function: FunctionType, text: str, places: Places, looking: bool) -> None:
+        found: list[tuple[int, str, FunctionType]] = []
+        for name in set(_NAME.findall(text)):
+            if name in function.__globals__:
+                found.append((-1, name, function))
+            found += [
+                (number, name, place)
+                for number, place in places.get(name, ())
+                if place.__globals__ is not function.__globals__
+            ]
+        if found and (looking or _is_expression(text)):
+            chains = {name: sorted(_chains(text, name)) for name in {name for _, name, _ in found}}
+            for _, name, place in sorted(found, key=_order):
+                for attributes in chains[name]:
+                    self._add(node, place, Read("global", name, attributes))
         code = _compiled(text) if looking and not self.graph.names.isdisjoint(_RUNNING) else None
         if code is not None:
             inspected = inspect_code(code)
@@ -102,11 +113,11 @@ class Texts:
             place = subject if isinstance(subject, FunctionType) else _method_of(subject)
             for text in getattr(subject, "__annotations__", {}).values():
                 if isinstance(text, str) and place is not None:
-                    self._look(node, place, text, [], True)
+                    self._look(node, place, text, {}, True)
 
     def _add(self, node: Node, place: FunctionType, read: Read) -> None:
-        from offload.identity.functions import closure
         from offload.identity.members import read_from
+        from offload.identity.trials import Trials
 
         key = id(place.__globals__), ".".join((read.name, *read.attributes))
         if key in self._done:
@@ -116,11 +127,26 @@ class Texts:
         where = f"{node.label}: {key[1]} in a string"
         try:
             if read.kind == "global" and isinstance(value := place.__globals__[read.name], FunctionType | type):
-                closure(value)  # what has no identity is no reason to refuse it: perhaps nobody looks it up
+                # What has no identity is no reason to refuse it: perhaps nobody looks it up.
+                self._trials = self._trials or Trials(self.graph)
+                self._trials.follow(value)
             found = read_from(self.graph, place, read, where)
         except (EncodeError, IdentityError):
             found = ["unknown"]
         node.content.append(["asked", f"string {key[1]}", found])
+
+
+def _by_names(places: Iterable[FunctionType]) -> Places:
+    """Return the functions among whose globals each name is, with their places in the order."""
+    found: Places = {}
+    for number, place in enumerate(places):
+        for name in place.__globals__:
+            found.setdefault(name, []).append((number, place))
+    return found
+
+
+def _order(one: tuple[int, str, FunctionType]) -> tuple[int, str]:
+    return one[:2]
 
 
 def looks_up(names: set[str]) -> bool:
