@@ -188,6 +188,40 @@ if __name__ == "__main__":
     assert script.output(text) == "15\n-3\n"
 
 
+REGISTRY = """
+import threading
+LOCK = threading.Lock()
+REG = {}
+class Base:
+    def __init_subclass__(cls, tag): REG[tag] = cls
+    @classmethod
+    def all(cls): return sorted(c.__name__ for c in cls.__subclasses__())
+"""
+
+
+@pytest.mark.parametrize("guard", ["if True:", 'if __name__ == "__main__":'], ids=["no guard", "guarded"])
+def test_what_only_registries_lead_to_is_imported_by_workers(script: Script, guard: str) -> None:
+    script.write("lib.py", REGISTRY)
+    (script.path / "plugs").mkdir()
+    script.write("plugs/__init__.py", "")
+    for name in "ab":
+        script.write(
+            f"plugs/{name}.py", f"from lib import Base\nclass {name.upper()}(Base, tag='{name}'):\n    v = 1\n"
+        )
+    text = f"""
+import importlib, pkgutil
+import offload, lib, plugs
+@offload.task
+def found(tag):
+    with lib.LOCK: return [*lib.REG], lib.REG[tag].v, lib.Base.all()
+{guard}
+    for module in pkgutil.iter_modules(plugs.__path__): importlib.import_module("plugs." + module.name)
+    print(found.submit("b").result())
+"""
+    for _ in range(2):
+        assert script.output(text) == "(['a', 'b'], 1, ['A', 'B'])\n"
+
+
 def test_a_program_without_a_guard_is_not_run_by_workers(script: Script) -> None:
     script.write("lib.py", "import threading\nLOCK = threading.Lock()\ndef f(n):\n    with LOCK: return n + 1\n")
     text = """

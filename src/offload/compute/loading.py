@@ -161,7 +161,7 @@ def _loaded(batch: Batch, where: str, data: bytes, by_name: bool) -> Loaded:
     if batch.files:
         place_files(batch, met, batch.files)
         declared = [*declared, *(file.path for file, _ in met)]
-    if modules:
+    if modules and not by_name:
         from offload.compute.provided import provide
 
         provide(modules)

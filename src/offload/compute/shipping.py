@@ -50,9 +50,9 @@ def ways_of(function: Callable[..., Any], graph: Graph, declared: Sequence[str] 
     try:
         reached = _all_reached(function, graph)
         puts = [(owner, name, vars(owner)[name]) for owner, name in reached.puts]
-        by_name = dumps((function, parts(graph), {}, declared, puts), reached, found=found)
-        for module in {_module_of(node.subject) for node in reached.nodes}:
-            found.takes(module)  # what goes by name brings these along
+        # Also those that only a registry leads to: what is registered there is, once they are imported.
+        modules = [module for module in _modules_of(reached) if found.takes(module.__name__)]
+        by_name = dumps((function, parts(graph), modules, declared, puts), reached, found=found)
     except Exception as exc:  # whatever the parts of the function may raise
         refused = _cannot_be_sent(function, exc, graph)
     if by_name is not None and not found.sources:
@@ -64,6 +64,13 @@ def ways_of(function: Callable[..., Any], graph: Graph, declared: Sequence[str] 
         if by_name is None:
             raise
     return Ways(by_name, found.sources, by_value, refused.message if refused is not None else "")
+
+
+def _modules_of(graph: Graph) -> list[ModuleType]:
+    """Return the modules that parts of a graph lie in, in the order in which they were imported."""
+    names = {_module_of(node.subject) for node in graph.nodes}
+    modules = [module for name, module in list(sys.modules.items()) if name in names and is_a(module, ModuleType)]
+    return [module for module in modules if sys.modules.get(module.__name__) is module]
 
 
 def _module_of(subject: object) -> str:
