@@ -210,6 +210,8 @@ def test_a_scheduler_comes_back_to_its_port_in_a_narrow_range(registry: Registry
         eventually(lambda: len(connected(place)) == 2)
         told = launch.status(place)
         (scheduler,) = [service["pid"] for service in told["services"] if service["name"] == "scheduler"]
+        for worker in told["workers"]:  # the scheduler knows of it before its nanny does
+            eventually(lambda worker=worker: "works for" in Path(place.log(worker["name"])).read_text())  # type: ignore[misc]
         os.kill(head, signal.SIGSTOP)
         os.kill(scheduler, signal.SIGKILL)
         for worker in told["workers"]:

@@ -139,7 +139,7 @@ def _function_contents(graph: Graph, function: FunctionType, label: str) -> list
         graph.texts.append((graph._at, function, list(texts)))
     if plugins:
         points = entry_points_of(texts)
-        reads += [["plugin", *point, _named_module(graph, function, point[2], label)] for point in points]
+        reads += [["plugin", " ".join(point), _named_module(graph, function, point[2], label)] for point in points]
         if not points:  # of what group, the code does not show
             graph.unfollowed.setdefault(label, []).extend(plugins)
     if importing:
