@@ -143,6 +143,42 @@ def test_what_is_printed_is_passed_on_before_the_result(pool: Pool, capfd: pytes
     assert err == "SAID\n"
 
 
+def test_a_full_disk_for_what_is_printed_ends_no_call(pool: Pool, capfd: pytest.CaptureFixture[str]) -> None:
+    with capfd.disabled(), open("/dev/full", "wb", buffering=0) as full:
+        kept = os.dup(1)
+        os.dup2(full.fileno(), 1)
+        try:
+            found = values(pool, calls.prints, ("a",), ("b",))
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+    assert found == [1, 1]
+
+
+def test_limits_hold_after_something_went_wrong_where_runners_are_looked_after(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed, look = threading.Event(), pool._watching.look
+
+    def fails_once(links: Any) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise ValueError("as if the system had told something odd")
+        look(links)
+
+    monkeypatch.setattr(pool._watching, "look", fails_once)
+    assert failed.wait(60)
+    (error,) = values(pool, calls.holds, (1,), limits=(0.5, None))
+    assert isinstance(error, TimeLimitError)
+    assert "something odd" in caplog.text
+
+
+def test_no_runner_is_waited_for_where_the_worker_ends(tmp_path: Path) -> None:
+    made = Pool(str(tmp_path / "worker"), spare=False)
+    made.close()
+    assert isinstance(made.run(batch(calls.plain, (1,)), "worker 7"), WorkerLostError)
+
+
 def test_large_arguments_and_results(pool: Pool) -> None:
     assert values(pool, calls.size, (b"abc" * HUGE,), (b"xyz",)) == [(3 * HUGE, b"abc"), (3, b"xyz")]
     asked = batch(calls.gives, (HUGE,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import selectors
 import threading
@@ -10,11 +11,14 @@ import time
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 
+from offload.compute.engine import WorkerLostError
 from offload.compute.runners.link import Link
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+logger = logging.getLogger("distributed.worker")
 
 LOOK_SECONDS = 0.1
 
@@ -36,14 +40,20 @@ class Keeper:
         os.set_blocking(self._waking, False)
         self._selector.register(self._waking, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._run, name="offload-runners", daemon=True)
+        self._next_look = 0.0
+        self._lock = threading.Lock()
         self._ends = False
         self._thread.start()
 
     def start(self) -> Future[Link]:
         """Have a runner started."""
         asked: Future[Link] = Future()
-        self._asked.put(asked)
-        os.write(self._wakes, b".")
+        with self._lock:
+            if self._ends:
+                asked.set_exception(_ended())
+            else:
+                self._asked.put(asked)
+                os.write(self._wakes, b".")
         return asked
 
     def forget(self, link: Link) -> None:
@@ -53,31 +63,41 @@ class Keeper:
                 self._selector.unregister(pipe)
 
     def end(self) -> None:
-        """End the thread."""
-        if self._ends:
-            return
-        self._ends = True
-        os.write(self._wakes, b".")
+        """End the thread; whoever waits for a runner is told."""
+        with self._lock:
+            if self._ends:
+                return
+            self._ends = True
+            os.write(self._wakes, b".")
         self._thread.join()
+        with contextlib.suppress(Empty):
+            while True:
+                self._asked.get_nowait().set_exception(_ended())
         self._selector.close()
         os.close(self._waking)
         os.close(self._wakes)
 
     def _run(self) -> None:
-        next_look = 0.0
         while not self._ends:
-            for key, _ in self._selector.select(LOOK_SECONDS):
-                if key.data is not None:
-                    self._forward(key.data, key.fd)
-                else:
-                    with contextlib.suppress(BlockingIOError):
-                        os.read(self._waking, 4096)
-            with contextlib.suppress(Empty):
-                while not self._ends:
-                    self._start(self._asked.get_nowait())
-            if time.monotonic() >= next_look and not self._ends:
-                self._look()
-                next_look = time.monotonic() + LOOK_SECONDS
+            try:
+                self._turn()
+            except Exception:  # without this thread, no limit would hold, and new runners would be waited for
+                logger.exception("the processes of calls cannot be looked after")
+                time.sleep(LOOK_SECONDS)
+
+    def _turn(self) -> None:
+        for key, _ in self._selector.select(LOOK_SECONDS):
+            if key.data is not None:
+                self._forward(key.data, key.fd)
+            else:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._waking, 4096)
+        with contextlib.suppress(Empty):
+            while not self._ends:
+                self._start(self._asked.get_nowait())
+        if time.monotonic() >= self._next_look and not self._ends:
+            self._next_look = time.monotonic() + LOOK_SECONDS
+            self._look()
 
     def _forward(self, link: Link, pipe: int) -> None:
         if link.forward(pipe):
@@ -93,3 +113,7 @@ class Keeper:
         for pipe in link.pipes:
             self._selector.register(pipe, selectors.EVENT_READ, link)
         asked.set_result(link)
+
+
+def _ended() -> WorkerLostError:
+    return WorkerLostError("the worker ends")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -201,8 +202,9 @@ def _read(pipe: int) -> bytes | None:
 
 def _write(descriptor: int, data: bytes) -> None:
     written = 0
-    while written < len(data):
-        written += os.write(descriptor, data[written:])
+    with contextlib.suppress(OSError):  # nobody reads it any more, or the log's disk is full: the call goes on
+        while written < len(data):
+            written += os.write(descriptor, data[written:])
 
 
 def _beside(packed: Any) -> Any:

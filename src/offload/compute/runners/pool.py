@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("distributed.worker")
 
-IDLE_SECONDS = 300.0
+IDLE_SECONDS, START_SECONDS = 300.0, 120.0
+HINT = "its machine may be short of memory, of processes (ulimit -u) or of open files (ulimit -n)"
 SPARE_PAUSE = 5.0
 MOST_IDLE = 2
 """More than the worker has threads, beside a spare."""
@@ -88,7 +89,10 @@ class Pool:
         while len(outcomes) < len(calls):
             at = len(outcomes)
             batch.calls = calls[at:] if suspect != at else [calls[at]]
-            link = self._take(batch, fresh=suspect == at)
+            try:
+                link = self._take(batch, fresh=suspect == at)
+            except OffloadError as exc:
+                return exc
             try:
                 kind, what = self._answers(link, batch, where, outcomes)
             except DiedError:
@@ -142,6 +146,11 @@ class Pool:
         """Return a runner for a batch: best one that has run calls of its function, else one of which little is known.
 
         With `fresh`, one that has run nothing.
+
+        Raises
+        ------
+        OffloadError
+            If it cannot be started, or the worker ends.
         """
         with self._lock:
             idle = [link for link in self._links if not link.busy and batch.function not in link.refused]
@@ -153,7 +162,11 @@ class Pool:
                 best.busy = True
         if best is None:
             self._started = time.monotonic()
-            best = self._keeper.start().result()
+            try:
+                best = self._keeper.start().result(START_SECONDS)
+            except (OSError, TimeoutError) as exc:
+                said = str(exc) or f"not within {START_SECONDS:g} s"
+                raise OffloadError(f"a worker cannot start a process for calls: {said}", HINT) from exc
             best.busy = True
             self._add(best)
         best.served.add(batch.function)
