@@ -14,7 +14,14 @@ pytestmark = pytest.mark.usefixtures("home")
 
 
 class RefusedError(Exception):
-    def __init__(self, code: int, message: str) -> None:
+    def __reduce__(self) -> Any:
+        return RefusedError, (), None, iter("cannot be appended")
+
+
+class FailedError(Exception):
+    """Cannot be made of what its `args` hold."""
+
+    def __init__(self, message: str, *, code: int) -> None:
         super().__init__(message)
         self.code = code
 
@@ -51,7 +58,9 @@ class Equal(Altered):
 
 
 MAKE: dict[str, Any] = {
-    "refused": lambda: RefusedError(1, "no"),
+    "refused": lambda: RefusedError("no"),
+    "failed": lambda: FailedError("no", code=3),
+    "failures": lambda: {"one": [FailedError("no", code=3)]},
     "rounded": lambda: [Rounded(1.5)],
     "altered": lambda: {"a": Altered()},
     "equal": Equal,
@@ -129,6 +138,29 @@ def test_what_is_equal_comes_back(log: Log, name: str) -> None:
     for _ in range(2):
         make(log.path, name)
     assert log.runs == 1
+
+
+@pytest.mark.parametrize("submitted", [False, True], ids=["called", "submitted"])
+@pytest.mark.parametrize("name", ["failed", "failures"])
+def test_exceptions_that_are_made_of_other_arguments(log: Log, name: str, submitted: bool) -> None:
+    for _ in range(2):
+        found = make.submit(log.path, name).result() if submitted else make(log.path, name)
+        found = found["one"][0] if name == "failures" else found
+        assert (type(found), found.args, found.code) == (FailedError, ("no",), 3)
+    assert log.runs == 1
+
+
+@offload.task
+def code_of(log: str, error: FailedError) -> int:
+    mark(log)
+    return error.code
+
+
+def test_such_an_exception_as_an_argument(log: Log) -> None:
+    assert code_of.submit(log.path, FailedError("no", code=3)).result() == 3
+    assert code_of(log.path, FailedError("no", code=3)) == 3
+    assert code_of(log.path, FailedError("no", code=4)) == 4
+    assert log.runs == 2
 
 
 SENTINELS = """

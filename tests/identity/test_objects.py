@@ -261,6 +261,9 @@ class Rebuilt(Exception):
     def __init__(self, a: int, b: int) -> None:
         super().__init__(f"{a} {b}")
 
+    def __reduce__(self) -> Any:
+        return Rebuilt, self.args
+
 
 def test_exceptions_are_the_same_whether_dask_is_loaded_or_not() -> None:
     import distributed

@@ -16,6 +16,7 @@ import traceback
 from typing import Any
 
 from offload.errors import OffloadError, WorkFailedError
+from offload.identity.exceptions import builtin
 
 NOTE = "\nraised in the worker:\n"
 DEEPEST = 50  # causes of causes
@@ -121,22 +122,17 @@ def _new(
     if members:
         return kind.__new__(kind, *made_of, members)
     rebuilt = kind.__new__(kind, *made_of)
-    _builtin(kind).__init__(rebuilt, *made_of)
+    builtin(kind).__init__(rebuilt, *made_of)
     rebuilt.args = args
     for name, value in state.items():
         object.__setattr__(rebuilt, name, value)
     return rebuilt
 
 
-def _builtin(kind: type[BaseException]) -> type[BaseException]:
-    """Return the class of Python's own that a class descends from."""
-    return next(base for base in kind.__mro__ if base.__module__ == "builtins")
-
-
 def _ways(error: BaseException) -> list[bytes]:
     """Return the ways to make an exception that work in this process."""
     kind = type(error)
-    reduced: Any = _builtin(kind).__reduce__(error)  # knows what an OSError or ImportError has besides
+    reduced: Any = builtin(kind).__reduce__(error)  # knows what an OSError or ImportError has besides
     made_of: tuple[Any, ...] = reduced[1]
     state: dict[str, Any] = {**vars(error), **(reduced[2] if len(reduced) > 2 and reduced[2] else {})}
     state.pop("__notes__", None)

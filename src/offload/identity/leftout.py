@@ -15,6 +15,7 @@ from types import CodeType, FunctionType, MemberDescriptorType
 from weakref import WeakKeyDictionary
 
 from offload.errors import EncodeError
+from offload.identity import exceptions
 from offload.identity.distributions import PROJECT, STANDARD, origin
 from offload.identity.pieces import is_plain
 
@@ -111,13 +112,9 @@ class _Class:
         return not _refuses(item)
 
     def _of_exception(self, value: Any) -> Iterator[tuple[str, Any]]:
-        made = None
+        made = _made_of(value) if self.members else None
         for name, member in self.members:
             item = member.__get__(value)
-            if item is None:
-                continue
-            if made is None:
-                made = _made_of(value)
             other = member.__get__(made) if made is not None else None
             if other is not item and (type(other) is not type(item) or other != item):
                 yield name, item
@@ -219,6 +216,8 @@ def whole(value: Any) -> tuple[Any, ...] | None:
     from offload.identity.objects import reduced
 
     function, arguments, state, items, pairs, setter, rest = reduced(value)
+    if function is exceptions.made and rest is None:
+        return function, arguments, state, None, None, setter
     if rest is None:
         return None
     if function is NEWOBJ or isinstance(function, type):  # others may change what they are given
@@ -298,9 +297,9 @@ def _members(cls: type) -> Iterator[tuple[str, Any]]:
 
 def _made_of(value: Any) -> Any:
     """Return an exception like this one that was made of its arguments alone."""
-    base = next(b for b in type(value).__mro__ if b.__module__ == "builtins")
+    told = exceptions.parts(value)
     try:
-        return base(*value.args)
+        return exceptions.builtin(type(value))(*(value.args if told is None else told[1][1:]))
     except Exception:  # a subclass may have given it whatever it liked
         return None
 

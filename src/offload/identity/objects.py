@@ -17,7 +17,7 @@ from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodTyp
 
 from offload.errors import DecodeError, EncodeError
 from offload.identity import cbor as tags
-from offload.identity import encoding, others
+from offload.identity import encoding, exceptions, others
 from offload.identity.beginnings import has_beginning, write_with_beginning
 from offload.identity.distributions import PROJECT, STANDARD, origin
 from offload.identity.leftout import NEWOBJ, assigned, comes_back, complete, is_held, left_out, set_state
@@ -275,6 +275,8 @@ def _reduce(value: Any) -> tuple[Any, ...]:
         make: Any = cls.__reduce_ex__
         if make.__module__ == "enum" and make.__qualname__ in ("Enum.__reduce_ex__", "Flag.__reduce_ex__"):
             return cls, (value._value_,)  # releases of Python 3.11 differ in what they give
+    if is_a(value, BaseException) and (made := exceptions.parts(value)) is not None:
+        return made
     try:
         # Dask has exceptions pickled with their tracebacks, from when it is imported: no part of what they are.
         reducer = None if is_a(value, BaseException) else copyreg.dispatch_table.get(cls)
