@@ -60,8 +60,35 @@ class Outcome:
         self.cpu_seconds: float | None = None
         self.peak_memory_bytes: int | None = None
 
+    def __reduce__(self) -> Any:
+        # Of most calls there is little to tell, and of many calls, names and Nones would be most of what travels.
+        few = self.started, self.seconds, self.checksum, self.buffer, self.cpu_seconds, self.peak_memory_bytes
+        values = {name: value for name in _RARE if (value := getattr(self, name))}
+        return _outcome, (*few, values) if values else few
+
     def fail(self, error: BaseException) -> None:
         """Note what was raised, with the place where it was raised."""
         from offload.compute.raised import Raised
 
         self.error = Raised(error)
+
+
+_RARE = ("error", "changed", "changes", "on_copies", "difference", "effects", "unrecorded")
+
+
+def _outcome(
+    started: float,
+    seconds: float,
+    checksum: str | None,
+    buffer: bytes | None,
+    cpu_seconds: float | None,
+    peak_memory_bytes: int | None,
+    rare: dict[str, Any] | None = None,
+) -> Outcome:
+    """Return an outcome that has travelled."""
+    outcome = Outcome(started)
+    outcome.seconds, outcome.checksum, outcome.buffer = seconds, checksum, buffer
+    outcome.cpu_seconds, outcome.peak_memory_bytes = cpu_seconds, peak_memory_bytes
+    for name, value in (rare or {}).items():
+        setattr(outcome, name, value)
+    return outcome

@@ -15,7 +15,9 @@ from subprocess import _args_from_interpreter_flags as flags_of_this_process  # 
 
 from offload.compute.commands.copying import no_fork
 from offload.compute.runners import frames
+from offload.compute.runners.journal import journal
 from offload.compute.runners.moment import Moment
+from offload.compute.runners.process import ENDED
 from offload.compute.shipped import Ways
 from offload.compute.staged import Staged
 
@@ -23,14 +25,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from offload.compute.outcome import Outcome
     from offload.compute.worker import Batch
     from offload.errors import OffloadError
 
 _START = """
 import sys
-sys.path[:] = sys.argv[3:]
+sys.path[:] = sys.argv[4:]
 from offload.compute.runners.process import main
-main(*map(int, sys.argv[1:3]))
+main(*map(int, sys.argv[1:4]))
 """
 _CHUNK, _WORDS = 65536, 2000
 DYING_SECONDS, END_SECONDS = 5.0, 10.0
@@ -65,7 +68,8 @@ class Link:
         ours, theirs = socket.socketpair()
         shared = frames.memory()
         self._began = Moment(os.dup(shared))
-        passed = theirs.fileno(), shared
+        self._journal, written = journal()
+        passed = theirs.fileno(), written, shared
         with theirs, no_fork:
             self._process = subprocess.Popen(
                 [sys.executable, *flags_of_this_process(), "-c", _START, *map(str, passed), *sys.path],
@@ -77,7 +81,9 @@ class Link:
                 bufsize=0,
             )
         os.close(shared)
+        os.close(written)
         self._socket = ours
+        self._sent: list[Outcome] = []
         assert self._process.stdout is not None and self._process.stderr is not None
         self.pipes = {self._process.stdout.fileno(): 1, self._process.stderr.fileno(): 2}
         for pipe in self.pipes:
@@ -119,6 +125,8 @@ class Link:
         calls, payload = batch.calls, batch.payload
         batch.calls, batch.payload = [_beside(call) for call in calls], _beside(payload)
         self._words.clear()
+        self._sent.clear()
+        self._journal.empty()
         self.batch = batch
         try:
             frames.send(self._socket, (batch, where, tired))
@@ -128,19 +136,27 @@ class Link:
             batch.calls, batch.payload = calls, payload
 
     def answer(self) -> tuple[str, Any]:
-        """Wait for what it says next: what it is about, and that.
+        """Wait until it has done with its batch, and return what it says of that.
 
         Raises
         ------
         DiedError
             If it has ended.
         """
-        try:
-            kind, what = frames.receive(self._socket)
-        except (EOFError, OSError) as exc:
-            raise DiedError from exc
-        self.forward()  # what a call prints is there before its result is
-        return kind, what
+        while True:
+            try:
+                kind, what = frames.receive(self._socket)
+            except (EOFError, OSError) as exc:
+                raise DiedError from exc
+            if kind != ENDED:
+                self.forward()  # what a call prints is there before its result is
+                return kind, what
+            what.buffer = bytes(what.buffer)
+            self._sent.append(what)
+
+    def outcomes(self) -> list[Outcome]:
+        """Return what became of the calls of its batch so far; while it runs none."""
+        return self._journal.outcomes(self._sent)
 
     def forward(self, pipe: int | None = None) -> bool:
         """Pass on what it has printed, as this process' own; tell whether nothing more will come."""
@@ -185,6 +201,7 @@ class Link:
     def close(self) -> None:
         """Let go of it, after its end."""
         self._socket.close()
+        self._journal.close()
         with self._reading:
             self.pipes.clear()
             for stream in (self._process.stdout, self._process.stderr):

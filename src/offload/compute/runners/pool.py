@@ -18,7 +18,7 @@ from offload.compute.outcome import Outcome
 from offload.compute.raised import Raised
 from offload.compute.runners.keeper import Keeper
 from offload.compute.runners.link import DiedError, Link
-from offload.compute.runners.process import ENDED, FAILED, OTHER
+from offload.compute.runners.process import FAILED, OTHER
 from offload.compute.runners.watching import Watching
 from offload.errors import OffloadError
 
@@ -96,6 +96,8 @@ class Pool:
             try:
                 kind, what = self._answers(link, batch, where, outcomes)
             except DiedError:
+                link.end()
+                outcomes += link.outcomes()
                 code, broken = self._end(link), link.broken
                 if self._closed:
                     return WorkerLostError(f"{where} ends")
@@ -130,17 +132,9 @@ class Pool:
         """Have a runner run a batch, add its outcomes to others, and return what it has said last."""
         batch.directory = self._directory
         link.ask(batch, where, self._worn[batch.function] > TIRED_AFTER)
-        missing = len(batch.calls)
-        while True:
-            kind, what = link.answer()
-            if kind != ENDED:
-                return kind, what
-            if isinstance(what.buffer, memoryview):
-                what.buffer = bytes(what.buffer)
-            outcomes.append(what)
-            missing -= 1
-            if not missing:
-                return kind, what
+        answer = link.answer()
+        outcomes += link.outcomes()
+        return answer
 
     def _take(self, batch: Batch, fresh: bool) -> Link:
         """Return a runner for a batch: best one that has run calls of its function, else one of which little is known.

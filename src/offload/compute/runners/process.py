@@ -1,4 +1,4 @@
-"""The process of a runner: takes batches from its worker, one at a time, and gives each outcome back as it is there.
+"""The process of a runner: takes batches from its worker, one at a time, and writes each outcome down as it is there.
 
 Calls run in its main thread, as a program of the user's would.
 """
@@ -16,6 +16,7 @@ import threading
 from offload.compute import imported
 from offload.compute.imported import OtherModulesError
 from offload.compute.runners.frames import beside, receive, send
+from offload.compute.runners.journal import SMALL, Journal
 from offload.compute.runners.metering import Meter
 from offload.compute.runners.moment import Moment
 from offload.compute.runners.surroundings import Surroundings
@@ -26,8 +27,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.compute.outcome import Outcome
 
-ENDED, FAILED, OTHER = "ended", "failed", "other"
-"""What a message to the worker is about: the outcome of a call; why the batch cannot go on, at all or here."""
+ENDED, DONE, FAILED, OTHER = "ended", "done", "failed", "other"
+"""What a message to the worker is about: an outcome with a large result; all are there; why the batch cannot go on, at
+all or here."""
 
 
 class Sender(Listener):
@@ -37,13 +39,16 @@ class Sender(Listener):
     ----------
     to : socket
         Leads to the worker.
+    journal : Journal
+        Takes the outcomes.
     moment : Moment
         When the call began that is running.
     """
 
-    def __init__(self, to: socket.socket, moment: Moment) -> None:
+    def __init__(self, to: socket.socket, journal: Journal, moment: Moment) -> None:
         super().__init__()
         self._to = to
+        self._journal = journal
         self._moment = moment
         self._meter = Meter()
         self._before: Surroundings | None = None
@@ -51,6 +56,7 @@ class Sender(Listener):
     def next_batch(self, tired: bool) -> None:
         """Take note that others may have changed how things are."""
         self.tired = tired
+        self._journal.begin()
         self._before = None
 
     def begins(self) -> None:
@@ -65,16 +71,20 @@ class Sender(Listener):
         self._meter.end(outcome)
         self._before.put_back()
         flush()
-        outcome.buffer = beside(outcome.buffer)
         self._moment.end()
-        send(self._to, (ENDED, outcome))
+        if outcome.buffer is None or len(outcome.buffer) <= SMALL:
+            self._journal.add(outcome)
+        else:
+            outcome.buffer = beside(outcome.buffer)
+            send(self._to, (ENDED, outcome))
+            self._journal.add(None)
 
 
-def serve(worker: socket.socket, moment: Moment) -> None:
+def serve(worker: socket.socket, journal: Journal, moment: Moment) -> None:
     """Run batches until the worker is gone."""
     from offload.compute.raised import Raised
 
-    sender = Sender(worker, moment)
+    sender = Sender(worker, journal, moment)
     while True:
         try:
             batch, where, tired = receive(worker)
@@ -83,6 +93,7 @@ def serve(worker: socket.socket, moment: Moment) -> None:
         sender.next_batch(tired)
         try:
             run_batch(batch, where, sender)
+            send(worker, (DONE, None))
         except OtherModulesError as exc:
             send(worker, (OTHER, exc))
         except OffloadError as exc:
@@ -99,13 +110,14 @@ def _end_with(worker: socket.socket) -> None:
     os._exit(0)
 
 
-def main(descriptor: int, shared: int) -> None:
-    """Serve the worker that a descriptor leads to; another one is that of memory that it shares."""
+def main(descriptor: int, written: int, shared: int) -> None:
+    """Serve the worker that a descriptor leads to; the others are those of the journal, and of shared memory."""
     from offload.compute import ownprocesses
 
     sys.argv[:] = ["-c"]
     worker = socket.socket(fileno=descriptor)
-    os.set_inheritable(descriptor, False)
+    for kept in (descriptor, written):
+        os.set_inheritable(kept, False)
     ownprocesses.allow()
     faulthandler.enable(all_threads=False)
     imported.work_for_others()
@@ -114,5 +126,5 @@ def main(descriptor: int, shared: int) -> None:
     os.register_at_fork(after_in_child=worker.close)  # else its end would not be seen
     threading.Thread(target=_end_with, args=(worker,), name="offload-end", daemon=True).start()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the worker is gone
-        serve(worker, Moment(shared))
+        serve(worker, Journal(written), Moment(shared))
     os._exit(0)
