@@ -36,6 +36,8 @@ from offload.identity.settings import Kept, applied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from offload.compute.shipped import ShippedFunction
     from offload.compute.staged import Sent
     from offload.compute.visible import Mark
@@ -160,8 +162,8 @@ class Listener:
     def __init__(self, tired: bool = False) -> None:
         self.tired = tired
 
-    def begins(self) -> None:
-        """A call begins."""
+    def begins(self, names: Collection[str]) -> None:
+        """A call begins, of a function whose code has these names."""
 
     def ended(self, outcome: Outcome) -> None:
         """It has ended."""
@@ -206,7 +208,7 @@ def run_batch(batch: Batch, where: str = "the worker", listener: Listener | None
                 # Another one where an earlier call has changed what the function reaches.
                 loaded = load(batch, where, reason, named, not tired)
                 if listener is not None:
-                    listener.begins()
+                    listener.begins(loaded.graph.names)
                 outcome = _run(loaded, batch, call)
                 if listener is not None:
                     listener.ended(outcome)

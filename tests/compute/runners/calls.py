@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import builtins
+import copyreg
 import ctypes
+import gc
+import logging
 import multiprocessing
 import os
+import random
+import resource
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import warnings
 from pathlib import Path
 
 COUNTS = {"calls": 0}
@@ -122,6 +132,55 @@ def changes(directory: str) -> list[object]:
     sys.path.insert(0, "nowhere")
     os.environ["LEFT"] = "behind"
     signal.signal(signal.SIGUSR1, lambda *_: None)
+    return before
+
+
+def sets(number: int) -> dict[str, object]:
+    """Change what Python and its libraries keep for the whole process; return what it was."""
+    before: dict[str, object] = {
+        "filters": [each[0] for each in warnings.filters],
+        "collector": gc.isenabled(),
+        "recursion": sys.getrecursionlimit(),
+        "digits": sys.get_int_max_str_digits(),
+        "timeout": socket.getdefaulttimeout(),
+        "traced": sys.gettrace() is not None or sys.getprofile() is not None or threading.gettrace() is not None,
+        "blocked": len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        "timer": signal.getitimer(signal.ITIMER_VIRTUAL)[0] > 0,
+        "root": (logging.root.level, len(logging.root.handlers), logging.root.manager.disable),
+        "logger": logging.getLogger("of.calls").level,
+        "temporary": tempfile.tempdir == "/nowhere",
+        "files": resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 64,
+        "builtin": hasattr(builtins, "of_calls"),
+        "reduced": complex in copyreg.dispatch_table and copyreg.dispatch_table[complex] is str,
+        "methods": multiprocessing.get_start_method(allow_none=True),
+        "loop": getattr(asyncio.events, "_event_loop_policy") is None,  # noqa: B009
+        "written": os.write(1, b"there"),
+        "thread": threading.current_thread().name,
+        "drawn": random.random() == random.Random(5).random(),
+    }
+    warnings.simplefilter("error")
+    gc.disable()
+    sys.setrecursionlimit(400)
+    sys.set_int_max_str_digits(1000)
+    socket.setdefaulttimeout(0.01)
+    threading.settrace(lambda *_: None)
+    sys.setprofile(lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+    signal.setitimer(signal.ITIMER_VIRTUAL, 1000)
+    logging.basicConfig(level=5, force=True)
+    logging.disable(7)
+    logging.getLogger("of.calls").setLevel(3)
+    tempfile.tempdir = "/nowhere"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    setattr(builtins, "of_calls", number)  # noqa: B010
+    copyreg.dispatch_table[complex] = str
+    multiprocessing.set_start_method("spawn", force=True)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.close()
+    os.close(1)
+    threading.current_thread().name = "of calls"
+    random.seed(5)
     return before
 
 

@@ -193,6 +193,13 @@ def test_what_a_call_changes_does_not_reach_the_next(pool: Pool, tmp_path: Path)
     assert first[2:] == [False, None, True]
 
 
+def test_what_a_call_sets_for_the_whole_process_does_not_reach_the_next(pool: Pool) -> None:
+    first, second, third = values(pool, calls.sets, (1,), (2,), (3,))
+    assert first == second == third
+    assert not first["drawn"]
+    assert values(pool, calls.sets, (4,)) == [first]
+
+
 def test_state_in_modules_does_not_reach_the_next(pool: Pool) -> None:
     assert values(pool, calls.counts, *((n,) for n in range(8))) == [n + 1 for n in range(8)]
 

@@ -25,6 +25,8 @@ from offload.errors import OffloadError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from offload.compute.outcome import Outcome
 
 ENDED, DONE, FAILED, OTHER = "ended", "done", "failed", "other"
@@ -59,9 +61,9 @@ class Sender(Listener):
         self._journal.begin()
         self._before = None
 
-    def begins(self) -> None:
+    def begins(self, names: Collection[str]) -> None:
         """Take note of how things are, and tell."""
-        self._before = self._before or Surroundings()
+        self._before = self._before or Surroundings(names)
         self._moment.begin()
         self._meter.begin()
 

@@ -9,15 +9,28 @@ import sys
 from _signal import getsignal  # type: ignore[import-not-found]  # that of `signal` makes enumerations of all, which takes its time
 from typing import Any
 
+from offload.compute.runners.processstate import Kept
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 _SIGNALS = sorted(map(int, signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 
 _environment: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]  # compared without being decoded
 
 
 class Surroundings:
-    """The umask, the working directory, the import path, the environment, handlers of signals and standard streams."""
+    """The umask, the working directory, the import path, the environment, handlers of signals, standard streams, and
+    what :mod:`offload.compute.runners.processstate` has.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    names : collection of str
+        All that the code of the calls names.
+    """
+
+    def __init__(self, names: Collection[str] = ()) -> None:
         self._umask = os.umask(0)
         os.umask(self._umask)
         self._directory = _directory()
@@ -25,6 +38,7 @@ class Surroundings:
         self._environ = dict(_environment)
         self._handlers: list[Any] = list(map(getsignal, _SIGNALS))
         self._streams = sys.stdin, sys.stdout, sys.stderr
+        self._states = Kept(names)
 
     def put_back(self) -> None:
         """Make all of it what it was."""
@@ -43,6 +57,7 @@ class Surroundings:
                 if handler != before:
                     signal.signal(number, before)
         sys.stdin, sys.stdout, sys.stderr = self._streams
+        self._states.put_back()
 
 
 def _directory() -> bytes:
