@@ -1,4 +1,4 @@
-"""A worker refuses what was identified in another environment, and the client is told what differs."""
+"""What was identified in another environment than a worker's runs there with the client's Python, or is refused."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,10 @@ pytestmark = pytest.mark.real
 SECONDS = 120.0
 
 CLIENT = """
-import sys
+import os, sys
 import offload
+
+sys.executable = os.environ.get("AS_PYTHON", sys.executable)  # as if it had been started so
 
 @offload.task
 def answer(log, n):
@@ -39,9 +42,23 @@ def echo(log, value):
         file.write("echo\\n")
     return repr(value)
 
+@offload.task
+def process(n):
+    import rulers
+    return sys.prefix, os.getpid()
+
+@offload.task
+def version(log):
+    return "{}.{}".format(*sys.version_info)
+
 if __name__ == "__main__":
     try:
-        if sys.argv[2] == "answer":
+        if sys.argv[2] == "version":
+            print(version.submit(sys.argv[1]).result(100))
+        elif sys.argv[2] == "process":
+            places = {process.submit(n).result(100) for n in range(3)}
+            assert [place for place, _ in places] == [sys.prefix], places
+        elif sys.argv[2] == "answer":
             print(answer.submit(sys.argv[1], 2).result(100))
         else:
             import rulers
@@ -110,8 +127,9 @@ class Worker:
         print(said.decode())
 
 
-def client(python: str, script: Path, log: Path, what: str) -> str:
-    done = subprocess.run([python, script, log, what], capture_output=True, timeout=SECONDS, check=True)
+def client(python: str, script: Path, log: Path, what: str, **variables: str) -> str:
+    command = [python, str(script), str(log), what]
+    done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, timeout=SECONDS, check=True)
     print(done.stderr.decode())
     return done.stdout.decode().strip()
 
@@ -127,17 +145,70 @@ def test_other_versions_are_refused_and_the_same_are_not(place: Place, tmp_path:
     log = tmp_path / "log"
     ours, without = environment(tmp_path / "ours", "1.5"), environment(tmp_path / "without", None)
     theirs = environment(tmp_path / "theirs", "2.0")
+    gone = str(tmp_path / "gone" / "bin" / "python")  # as for a client on another machine
     for python, there in ((theirs, "2.0"), (without, "not installed")):
         with Worker(place, python, "far-away"):
             for what in ("answer", "echo"):  # what the function reaches counts, and what an argument does
-                told = client(ours, script, log, what)
+                told = client(ours, script, log, what, AS_PYTHON=gone)
                 assert told.startswith("IdentityError far-away has another environment than this process: "), told
-                assert told.endswith(f"rulers 1.5 here, {there} there"), told
+                assert told.endswith(f"rulers 1.5 here, {there} there (there is no {gone} there)"), told
     assert not log.exists()  # nothing ran
     with Worker(place, ours, "near"):
-        assert client(ours, script, log, "answer") == "20"
-        assert client(ours, script, log, "answer") == "20"
+        assert client(ours, script, log, "answer", AS_PYTHON=gone) == "20"
+        assert client(ours, script, log, "answer", AS_PYTHON=gone) == "20"
     assert log.read_text() == "2\n"  # and the refusals left no record behind: it ran once, and was recalled
+
+
+def test_projects_with_other_versions_share_a_worker(place: Place, tmp_path: Path, script: Path) -> None:
+    log = tmp_path / "log"
+    ours, theirs = environment(tmp_path / "ours", "1.5"), environment(tmp_path / "theirs", "2.0")
+    with Worker(place, environment(tmp_path / "without", None), "shared"):
+        with ThreadPoolExecutor() as pool:
+            asked = [pool.submit(client, python, script, log, "answer") for python in (ours, theirs)]
+            assert [one.result() for one in asked] == ["20", "40"]
+        assert sorted(log.read_text()) == sorted("2\n2\n")
+        assert client(theirs, script, log, "answer") == "40"
+        assert client(ours, script, log, "answer") == "20"
+        assert len(log.read_text()) == 4  # both were recalled
+        assert "rulers.Ruler object" in client(theirs, script, log, "echo")
+        assert client(ours, script, log, "process") == ""  # one process of that Python, which stays
+
+
+def test_a_python_that_cannot_run_calls_is_named(place: Place, tmp_path: Path, script: Path) -> None:
+    log, ours = tmp_path / "log", environment(tmp_path / "ours", "1.5")
+    with Worker(place, environment(tmp_path / "theirs", "2.0"), "far"):
+        lacking = "IdentityError far has another environment than this process: rulers 1.5 here, 2.0 there "
+        broken = tmp_path / "python"
+        broken.write_text("#!/bin/sh\necho this one is broken >&2\nexit 3\n")
+        broken.chmod(0o755)
+        told = client(ours, script, log, "answer", AS_PYTHON=str(broken))
+        assert told == f"{lacking}({broken} runs no calls there: this one is broken)"
+        broken.write_text("#!/bin/sh\nexit 3\n")
+        told = client(ours, script, log, "answer", AS_PYTHON=str(broken))
+        assert told == f"{lacking}({broken} runs no calls there: it ended with exit code 3)"
+        broken.chmod(0o644)
+        told = client(ours, script, log, "answer", AS_PYTHON=str(broken))
+        assert told == f"{lacking}({broken} cannot be executed there)"
+        broken.chmod(0o757)
+        told = client(ours, script, log, "answer", AS_PYTHON=str(broken))
+        assert told == f"{lacking}({broken} is not used: every user can write it)"
+    assert not log.exists()
+
+
+def test_the_python_of_a_client_that_has_changed_since_is_refused(place: Place, tmp_path: Path) -> None:
+    ours = environment(tmp_path / "ours", "1.5")
+    script = tmp_path / "client.py"
+    newer = wheel(tmp_path, "3.0")
+    install = [sys.executable, "-m", "pip", "--python", str(tmp_path / "ours"), "install", "-q", "--no-index"]
+    known = "offload.why(answer, sys.argv[1], 2)"  # what it reaches is known from now on
+    changing = f"    import subprocess\n    {known}\n    subprocess.run({[*install, str(newer)]!r}, check=True)\n"
+    script.write_text(CLIENT.replace("    try:\n", f"{changing}    try:\n", 1))
+    with Worker(place, environment(tmp_path / "without", None), "far"):
+        told = client(ours, script, tmp_path / "log", "answer")
+    assert told == (
+        f"IdentityError {ours} on far has another environment than this process: rulers 1.5 here, 3.0 there"
+    )
+    assert not (tmp_path / "log").exists()
 
 
 def other_python() -> str | None:
@@ -165,16 +236,22 @@ def libraries() -> str:
     return os.pathsep.join([str(Path(launch.__file__).parents[2]), *(p for p in sys.path if "site-packages" in p)])
 
 
-def test_another_python_is_refused(place: Place, tmp_path: Path, script: Path) -> None:
+def test_another_python_runs_no_calls_of_this_one(place: Place, tmp_path: Path, script: Path) -> None:
     python = other_python()
     requires(python, "needs another minor version of Python that can import Dask")
     assert python is not None
     log = tmp_path / "log"
     with Worker(place, python, "modern", PYTHONPATH=libraries()):
-        told = client(sys.executable, script, log, "answer")
-    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    assert told.startswith(f"IdentityError modern has another environment than this process: Python {here} here, 3.")
-    assert not log.exists()
+        told = client(sys.executable, script, log, "version", AS_PYTHON="/nowhere/python")
+        here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        lacking = f"IdentityError modern has another environment than this process: Python {here} here, 3."
+        assert told.startswith(lacking)
+        assert not log.exists()
+        assert client(sys.executable, script, log, "version") == here
+    with Worker(place, sys.executable, "own"):
+        theirs = client(python, script, log, "version", PYTHONPATH=libraries())
+        assert theirs.startswith("3.")
+        assert theirs != here
 
 
 def test_the_module_that_differs_is_named(place: Place, tmp_path: Path) -> None:

@@ -167,6 +167,7 @@ class Batcher(Dispatcher):
             lane.scratch,
             lane.resources,
             lane.function.limits,
+            lane.function.python,
         )
         self._lanes.setdefault(key, lane).waiting.extend(works)
 

@@ -41,18 +41,29 @@ def main_name() -> str:
 
 def check_environment(needed: Environment, where: str) -> None:
     """Refuse what is identified by another environment, before anything of it is loaded."""
+    if differences := missing(needed):
+        raise other_environment(where, differences)
+
+
+def missing(needed: Environment) -> list[str]:
+    """Return what differs here from an environment that is needed; what is here is remembered."""
     needed = needed._replace(settings=())
     if needed in _present:
-        return
+        return []
     from offload.identity.environment import lacking
 
     differences = lacking(needed)
-    if differences:
-        raise IdentityError(
-            f"{where} has another environment than this process: {'; '.join(differences)}",
-            "bring the deployment up from this environment (offload down, offload up), or install the same in its",
-        )
-    _present.add(needed)
+    if not differences:
+        _present.add(needed)
+    return differences
+
+
+def other_environment(where: str, differences: Sequence[str], also: str = "") -> IdentityError:
+    """Return the error that a place has another environment; `also` says why it cannot have the one that is needed."""
+    return IdentityError(
+        f"{where} has another environment than this process: {'; '.join(differences)}{also and f' ({also})'}",
+        "bring the deployment up from this environment (offload down, offload up), or install the same in its",
+    )
 
 
 def load(

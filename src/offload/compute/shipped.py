@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from offload.compute.outcome import Outcome
     from offload.compute.resources import Resources
+    from offload.compute.runners.pythons import Python
     from offload.compute.session import Session
     from offload.compute.sources import Sources
     from offload.compute.staged import Sent
@@ -79,12 +80,15 @@ class ShippedFunction:
         What each of its calls needs of its worker.
     limits : Limits
         What each of its calls may use.
+    python : Python or None
+        The one it was identified by, for workers whose own lacks something.
     """
 
     files: Sequence[Sent] = ()
     snapshot: str = ""
     resources: Resources = ()
     limits: Limits = UNLIMITED
+    python: Python | None = None
 
     def __init__(self, checksum: str, payload: Ways, main: str, environment: Environment, watched: bool = True) -> None:
         self.checksum = checksum
@@ -113,11 +117,13 @@ class OwnFunction(ShippedFunction):
         reached: Sequence[tuple[File, str]] = (),
     ) -> None:
         from offload.compute.loading import main_name
+        from offload.compute.runners.pythons import this_python
         from offload.identity.environment import environment
 
         super().__init__(graph.checksum, payload, main_name(), environment(graph.modules.union(modules)), watched)
         self._graph = graph
         self.reached = reached
+        self.python = this_python()
 
     def explain(self, session: Session) -> str:
         """Store what it reaches, with its source; see :func:`offload.compute.calls.explain`."""

@@ -73,6 +73,8 @@ class Batch:
         What each call needs of its worker.
     limits : Limits
         What each may use.
+    python : Python or None
+        The one that the function was identified by.
     mark : Mark or None
         By which a worker finds out whether it sees the home; where it does not, results travel back. None: it does.
     directory : str
@@ -83,7 +85,7 @@ class Batch:
 
     __slots__ = (
         "calls", "directory", "environment", "files", "function", "home", "limits", "main", "mark",
-        "payload", "resources", "scratch", "seen", "snapshot", "watched",
+        "payload", "python", "resources", "scratch", "seen", "snapshot", "watched",
     )  # fmt: skip
 
     def __init__(self, home: Home, function: ShippedFunction, calls: list[Packed], scratch: bool = False) -> None:
@@ -97,6 +99,7 @@ class Batch:
         self.snapshot = function.snapshot
         self.resources = function.resources
         self.limits = function.limits
+        self.python = function.python
         self.calls = calls
         self.scratch = scratch
         self.mark: Mark | None = None

@@ -65,7 +65,7 @@ def _install_pandas() -> None:
     for base in (pd.api.extensions.ExtensionArray, pd.api.extensions.ExtensionDtype):
         for cls in _subclasses(base):
             if cls.__module__.partition(".")[0] == "pandas":
-                register(cls, encode=_parts, decode=lambda parts: rebuild(*parts), name=f"pandas.{cls.__name__}")
+                register(cls, encode=_parts, decode=_made, name=f"pandas.{cls.__name__}")
 
 
 def _parts(array: Any) -> list[object]:
@@ -78,6 +78,14 @@ def _parts(array: Any) -> list[object]:
     # The array and its type, then a dict of notes where there are any.
     parts = (_without_notes(part) if isinstance(part, dict) else part for part in state)
     return [function, arguments, tuple(part for part in parts if not isinstance(part, dict) or part)]
+
+
+def _made(parts: Any) -> Any:
+    """Return an array or its type, of its parts."""
+    function, arguments, state = parts
+    if isinstance(state, tuple) and len(state) == 2:
+        state = (*state, {})  # pandas before version 3 asks for the notes, also where there are none
+    return rebuild(function, arguments, state)
 
 
 def _without_notes(state: dict[str, Any]) -> dict[str, Any]:

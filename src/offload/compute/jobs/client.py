@@ -74,7 +74,7 @@ class Jobs(Dispatcher):
         plain = ShippedFunction(
             function.checksum, function.payload, function.main, function.environment, function.watched
         )
-        plain.resources, plain.limits = function.resources, function.limits
+        plain.resources, plain.limits, plain.python = function.resources, function.limits, function.python
         if self._there is not None:
             reached = function.reached if isinstance(function, OwnFunction) else ()
             plain.files = staged.sent(reached)

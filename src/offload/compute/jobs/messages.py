@@ -13,7 +13,7 @@ from offload.compute.raised import Raised
 from offload.compute.shipped import ShippedFunction
 from offload.errors import UsageError
 
-VERSION = 6
+VERSION = 7
 
 
 class SentCall:

@@ -18,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from offload.compute.runners.pythons import Python
+
 logger = logging.getLogger("distributed.worker")
 
 LOOK_SECONDS = 0.1
@@ -34,7 +36,7 @@ class Keeper:
 
     def __init__(self, look: Callable[[], None]) -> None:
         self._look = look
-        self._asked: SimpleQueue[Future[Link]] = SimpleQueue()
+        self._asked: SimpleQueue[tuple[Future[Link], Python | None]] = SimpleQueue()
         self._selector = selectors.DefaultSelector()
         self._waking, self._wakes = os.pipe()
         os.set_blocking(self._waking, False)
@@ -45,14 +47,14 @@ class Keeper:
         self._ends = False
         self._thread.start()
 
-    def start(self) -> Future[Link]:
-        """Have a runner started."""
+    def start(self, python: Python | None = None) -> Future[Link]:
+        """Have a runner started, with another Python than this process's where one is given."""
         asked: Future[Link] = Future()
         with self._lock:
             if self._ends:
                 asked.set_exception(_ended())
             else:
-                self._asked.put(asked)
+                self._asked.put((asked, python))
                 os.write(self._wakes, b".")
         return asked
 
@@ -72,7 +74,7 @@ class Keeper:
         self._thread.join()
         with contextlib.suppress(Empty):
             while True:
-                self._asked.get_nowait().set_exception(_ended())
+                self._asked.get_nowait()[0].set_exception(_ended())
         self._selector.close()
         os.close(self._waking)
         os.close(self._wakes)
@@ -94,7 +96,7 @@ class Keeper:
                     os.read(self._waking, 4096)
         with contextlib.suppress(Empty):
             while not self._ends:
-                self._start(self._asked.get_nowait())
+                self._start(*self._asked.get_nowait())
         if time.monotonic() >= self._next_look and not self._ends:
             self._next_look = time.monotonic() + LOOK_SECONDS
             self._look()
@@ -104,9 +106,9 @@ class Keeper:
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(pipe)  # it has ended
 
-    def _start(self, asked: Future[Link]) -> None:
+    def _start(self, asked: Future[Link], python: Python | None) -> None:
         try:
-            link = Link()
+            link = Link(python)
         except BaseException as exc:
             asked.set_exception(exc)
             return

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from offload.compute.outcome import Outcome
+    from offload.compute.runners.pythons import Python
     from offload.compute.worker import Batch
     from offload.errors import OffloadError
 
@@ -46,8 +47,15 @@ class DiedError(Exception):
 class Link:
     """A runner, as its worker sees it. It runs one batch at a time.
 
+    Parameters
+    ----------
+    python : Python, optional
+        The one to start it with, where it is another than the worker's own.
+
     Attributes
     ----------
+    python : Python or None
+        That one.
     served, refused : set of str
         Functions whose calls it has run, and those that it sends elsewhere.
     busy : bool
@@ -64,24 +72,32 @@ class Link:
         Since when it has been.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, python: Python | None = None) -> None:
+        self.python = python
         ours, theirs = socket.socketpair()
         shared = frames.memory()
         self._began = Moment(os.dup(shared))
         self._journal, written = journal()
         passed = theirs.fileno(), written, shared
-        with theirs, no_fork:
-            self._process = subprocess.Popen(
-                [sys.executable, *flags_of_this_process(), "-c", _START, *map(str, passed), *sys.path],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=passed,
-                start_new_session=True,
-                bufsize=0,
-            )
-        os.close(shared)
-        os.close(written)
+        try:
+            with theirs, no_fork:
+                self._process = subprocess.Popen(
+                    _own(passed) if python is None else python.start(flags_of_this_process(), passed),
+                    env=None if python is None else python.variables(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    pass_fds=passed,
+                    start_new_session=True,
+                    bufsize=0,
+                )
+        except OSError:
+            ours.close()
+            self._journal.close()
+            raise
+        finally:
+            os.close(shared)
+            os.close(written)
         self._socket = ours
         self._sent: list[Outcome] = []
         assert self._process.stdout is not None and self._process.stderr is not None
@@ -135,19 +151,24 @@ class Link:
         finally:
             batch.calls, batch.payload = calls, payload
 
-    def answer(self) -> tuple[str, Any]:
-        """Wait until it has done with its batch, and return what it says of that.
+    def answer(self, within: float | None = None) -> tuple[str, Any]:
+        """Wait, for some seconds or without end, until it has done with its batch, and return what it says of that.
 
         Raises
         ------
         DiedError
-            If it has ended.
+            If it has ended, or has said nothing.
         """
         while True:
+            if within is not None:
+                self._socket.settimeout(within)
             try:
                 kind, what = frames.receive(self._socket)
             except (EOFError, OSError) as exc:
                 raise DiedError from exc
+            finally:
+                if within is not None:
+                    self._socket.settimeout(None)
             if kind != ENDED:
                 self.forward()  # what a call prints is there before its result is
                 return kind, what
@@ -207,6 +228,11 @@ class Link:
             for stream in (self._process.stdout, self._process.stderr):
                 assert stream is not None
                 stream.close()
+
+
+def _own(passed: tuple[int, ...]) -> list[str]:
+    """Return what starts a runner with the Python of this process."""
+    return [sys.executable, *flags_of_this_process(), "-c", _START, *map(str, passed), *sys.path]
 
 
 def _read(pipe: int) -> bytes | None:

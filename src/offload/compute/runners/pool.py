@@ -19,6 +19,7 @@ from offload.compute.raised import Raised
 from offload.compute.runners.keeper import Keeper
 from offload.compute.runners.link import DiedError, Link
 from offload.compute.runners.process import FAILED, OTHER
+from offload.compute.runners.pythons import chosen, fits, unfit
 from offload.compute.runners.watching import Watching
 from offload.errors import OffloadError
 
@@ -90,7 +91,7 @@ class Pool:
             at = len(outcomes)
             batch.calls = calls[at:] if suspect != at else [calls[at]]
             try:
-                link = self._take(batch, fresh=suspect == at)
+                link = self._take(batch, where, fresh=suspect == at)
             except OffloadError as exc:
                 return exc
             try:
@@ -131,12 +132,14 @@ class Pool:
     def _answers(self, link: Link, batch: Batch, where: str, outcomes: list[Outcome]) -> tuple[str, Any]:
         """Have a runner run a batch, add its outcomes to others, and return what it has said last."""
         batch.directory = self._directory
+        if link.python is not None:
+            where = f"{link.python.executable} on {where}"
         link.ask(batch, where, self._worn[batch.function] > TIRED_AFTER)
         answer = link.answer()
         outcomes += link.outcomes()
         return answer
 
-    def _take(self, batch: Batch, fresh: bool) -> Link:
+    def _take(self, batch: Batch, where: str, fresh: bool) -> Link:
         """Return a runner for a batch: best one that has run calls of its function, else one of which little is known.
 
         With `fresh`, one that has run nothing.
@@ -144,10 +147,12 @@ class Pool:
         Raises
         ------
         OffloadError
-            If it cannot be started, or the worker ends.
+            If it cannot be started, no Python has what the calls need, or the worker ends.
         """
+        python = chosen(batch, where)
         with self._lock:
-            idle = [link for link in self._links if not link.busy and batch.function not in link.refused]
+            able = [link for link in self._links if link.python == python and batch.function not in link.refused]
+            idle = [link for link in able if not link.busy]
             if fresh:
                 idle = [link for link in idle if link.is_fresh]
             # Of those that have run something the last one: others end when they are idle for long.
@@ -157,14 +162,31 @@ class Pool:
         if best is None:
             self._started = time.monotonic()
             try:
-                best = self._keeper.start().result(START_SECONDS)
+                best = self._keeper.start(python).result(START_SECONDS)
             except (OSError, TimeoutError) as exc:
                 said = str(exc) or f"not within {START_SECONDS:g} s"
+                if python is not None:
+                    raise unfit(batch, where, python, said) from exc
                 raise OffloadError(f"a worker cannot start a process for calls: {said}", HINT) from exc
             best.busy = True
             self._add(best)
+            if python is not None:
+                if said := self._greeted_by(best):
+                    raise unfit(batch, where, python, said)
+                fits(batch, python)
         best.served.add(batch.function)
         return best
+
+    def _greeted_by(self, link: Link) -> str:
+        """Wait until a runner of another Python is ready; return what it said where it has ended instead."""
+        try:
+            link.answer(START_SECONDS)
+        except DiedError:
+            code = self._end(link)
+            if self._closed:
+                raise WorkerLostError("the worker ends") from None
+            return (link.last_words().splitlines() or [f"it {described(code, None, None)}"])[-1]
+        return ""
 
     def _start_spare(self) -> None:
         self._started = time.monotonic()

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from offload.compute.outcome import Outcome
 
-ENDED, DONE, FAILED, OTHER = "ended", "done", "failed", "other"
+ENDED, DONE, FAILED, OTHER, READY = "ended", "done", "failed", "other", "ready"
 """What a message to the worker is about: an outcome with a large result; all are there; why the batch cannot go on, at
-all or here."""
+all or here; that the runner can be given one."""
 
 
 class Sender(Listener):
@@ -112,8 +112,11 @@ def _end_with(worker: socket.socket) -> None:
     os._exit(0)
 
 
-def main(descriptor: int, written: int, shared: int) -> None:
-    """Serve the worker that a descriptor leads to; the others are those of the journal, and of shared memory."""
+def main(descriptor: int, written: int, shared: int, greets: bool = False) -> None:
+    """Serve the worker that a descriptor leads to; the others are those of the journal, and of shared memory.
+
+    One of another Python than the worker's `greets` it first: then it has all that a runner needs.
+    """
     from offload.compute import ownprocesses
 
     sys.argv[:] = ["-c"]
@@ -128,5 +131,7 @@ def main(descriptor: int, written: int, shared: int) -> None:
     os.register_at_fork(after_in_child=worker.close)  # else its end would not be seen
     threading.Thread(target=_end_with, args=(worker,), name="offload-end", daemon=True).start()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the worker is gone
+        if greets:
+            send(worker, (READY, None))
         serve(worker, Journal(written), Moment(shared))
     os._exit(0)
