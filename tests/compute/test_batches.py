@@ -15,7 +15,7 @@ import pytest
 import offload
 from offload.compute import session, submission
 from offload.compute.batches import Batcher
-from offload.compute.engine import Engine, EngineLostError, InlineEngine, WorkerLostError
+from offload.compute.engine import Engine, EngineLostError, InlineEngine, TakenBackError, WorkerLostError
 from offload.compute.lanes import LARGEST, Lane
 from offload.compute.outcome import Outcome
 from offload.compute.resources import Resources
@@ -38,6 +38,7 @@ class Manual(Engine):
         self.sent: list[tuple[Batch, PlainFuture[list[Outcome]]]] = []
         self.sizes: list[int] = []
         self.arrived = threading.Condition()
+        self.cancelled: list[tuple[Any, int]] = []
         self.gone = False
         self.ended = ""
 
@@ -53,6 +54,11 @@ class Manual(Engine):
             self.sizes.append(len(batch.calls))
             self.arrived.notify_all()
         return future
+
+    def cancel(self, sent: PlainFuture[list[Outcome]], call: int) -> None:
+        with self.arrived:
+            self.cancelled.append((sent, call))
+            self.arrived.notify_all()
 
     def next(self) -> tuple[Batch, PlainFuture[list[Outcome]]]:
         with self.arrived:
@@ -217,8 +223,60 @@ def test_cancelled_before_it_begins(log: Log, manual: Manual) -> None:
     assert futures[7].cancelled()
     with manual.arrived:
         manual.arrived.wait_for(lambda: len(manual.sent) >= 3, 10)
-    assert not futures[0].cancel()
     submission._dispatchers = {}  # the rest is left alone
+
+
+def test_what_runs_is_ended_when_the_last_who_waits_has_cancelled_it(log: Log, manual: Manual) -> None:
+    first, second = add.submit(log.path, 1), add.submit(log.path, 1)
+    batch, sent = manual.next()
+    assert first.running()
+    assert first.cancel()
+    assert first.cancelled()
+    later = add.submit(log.path, 1)
+    assert second.cancel()
+    assert manual.cancelled == []
+    assert later.cancel()
+    with manual.arrived:
+        assert manual.arrived.wait_for(lambda: manual.cancelled, 10)
+    assert manual.cancelled == [(sent, 0)]
+    anew = add.submit(log.path, 1)  # not what is just being ended
+    again, sent_again = manual.next()
+    sent.set_result([Outcome(0.0)])
+    sent_again.set_result(run_batch(again))
+    assert anew.result(10) == 2
+    assert len(batch.calls) == 1
+    assert [f.cancel() for f in (first, anew)] == [True, False]
+
+
+def test_a_failure_in_gather_leaves_what_runs_alone(log: Log, manual: Manual) -> None:
+    failing, running = fail.submit(log.path, "value"), add.submit(log.path, 1)
+    batch, sent = manual.next()
+    other, result = manual.next()
+    sent.set_result(run_batch(batch))
+    with pytest.raises(ValueError, match="on purpose"):
+        offload.gather([failing, running])
+    assert not running.cancelled()
+    result.set_result(run_batch(other))
+    assert running.result(10) == 2
+
+
+def test_a_batch_that_was_taken_back_goes_again_without_what_was_cancelled(log: Log, manual: Manual) -> None:
+    task = offload.task(lambda x: x + 5)
+    futures = [task.submit(0)]
+    manual.run(1e-6)
+    futures = task.map(range(1, 20))
+    batch, sent = manual.next()
+    while len(batch.calls) < 2:
+        sent.set_result(run_batch(batch))
+        batch, sent = manual.next()
+    position = 20 - len(batch.calls) - len(manual.sent)
+    (gone,) = futures[-1:]
+    assert gone.cancel()
+    sent.set_exception(TakenBackError("as it was in no worker's hands"))
+    manual.drive(futures, 1e-6)
+    assert position
+    assert offload.gather(futures[:-1]) == [x + 5 for x in range(1, 19)]
+    assert gone.cancelled()
 
 
 def test_a_late_duplicate_that_is_cancelled(log: Log, manual: Manual) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 import offload
@@ -16,6 +19,7 @@ from offload.compute import submission
 from offload.compute.places import Place, Registry
 from offload.deploy import launch
 from offload.deploy.processes import family
+from offload.deploy.report import report
 from offload.deploy.spec import Spec
 from offload.errors import WorkFailedError
 from tests.deploy.test_local import contact_of, eventually
@@ -141,6 +145,57 @@ def test_a_client_that_goes_away_leaves_its_calls_behind(place: Place, log: Path
     again = subprocess.run([sys.executable, script, log, "x"], check=True, timeout=SECONDS, capture_output=True)
     assert again.stdout.split()[-1] == b"4"
     assert sorted(numbers(log)) == [0, 1, 2, 3]
+
+
+SLEEPER = (
+    "import offload, os, sys, time\n"
+    "@offload.task(effects='ignore')\n"
+    "def slow(log, n, seconds):\n"
+    "    open(log, 'a').write(f'{n} {os.getpid()}\\n')\n"
+    "    time.sleep(seconds)\n"
+    "    return n\n"
+    "print(offload.gather(slow.map([sys.argv[1]] * 2, range(2), [float(sys.argv[2])] * 2)))\n"
+)
+
+
+def test_calls_that_are_cancelled_end_where_nobody_else_waits(place: Place, log: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SLEEPER)
+    clients = [subprocess.Popen([sys.executable, script, log, "1000"], stderr=subprocess.PIPE) for _ in range(2)]
+    eventually(lambda: len(numbers(log)) == 2)
+    eventually(lambda: _status(place)["clients"] == 2)
+    runners = [int(line.split()[1]) for line in log.read_text().splitlines()]
+    clients[0].send_signal(signal.SIGINT)
+    assert b"KeyboardInterrupt" in clients[0].communicate(timeout=SECONDS)[1]
+    assert _status(place)["calls"] == {"__main__:slow": 2}
+    assert all(map(psutil.pid_exists, runners))
+    clients[1].send_signal(signal.SIGINT)
+    clients[1].communicate(timeout=SECONDS)
+    eventually(lambda: _status(place)["under_way"] == 0)
+    eventually(lambda: not any(psutil.pid_exists(pid) for pid in runners))
+    futures = work.map([str(log)] * 6, range(10, 16), [1000.0] * 6)
+    eventually(lambda: len(numbers(log)) >= 4)
+    assert [future.cancel() for future in futures] == [True] * len(futures)
+    assert work.submit(str(log), 3).result(SECONDS) == 6
+
+
+def test_a_client_that_is_killed_leaves_its_calls_behind(place: Place, log: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SLEEPER)
+    client = subprocess.Popen([sys.executable, script, log, "3"])
+    eventually(lambda: len(numbers(log)) == 2)
+    client.kill()
+    client.wait()
+    eventually(lambda: _status(place)["under_way"] == 0)
+    output = subprocess.check_output([sys.executable, script, log, "3"], timeout=SECONDS)
+    assert output == b"[0, 1]\n"
+    assert len(numbers(log)) == 2
+
+
+def _status(place: Place) -> dict[str, Any]:
+    jobs = report(place)["jobs"]
+    assert jobs is not None
+    return dict(jobs)
 
 
 def test_two_clients_that_ask_for_the_same_get_one_run(place: Place, log: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections import Counter, deque
@@ -14,7 +15,7 @@ from typing import Any
 from offload.compute.calls import Call
 from offload.compute.claiming import LONGEST, TELL_AFTER, may_go_on, most, never_wait, tell, told, too_long
 from offload.compute.dispatcher import Dispatcher
-from offload.compute.engine import Engine, EngineLostError, WorkerLostError
+from offload.compute.engine import Engine, EngineLostError, TakenBackError, WorkerLostError
 from offload.compute.futures import Future
 from offload.compute.lanes import Lane, Work
 from offload.compute.outcome import Outcome
@@ -74,20 +75,32 @@ class Batcher(Dispatcher):
                     future.set_exception(exc)
         with self._lock:
             for call, future, arguments in packed:
-                work = self._works.get((*session.home.key, call.transformation))
+                key = (*session.home.key, call.transformation)
+                work = self._works.get(key)
                 if work is None:
-                    work = self._works[*session.home.key, call.transformation] = Work(
-                        call, future, arguments, function.resources
-                    )
+                    work = self._works[key] = Work(key, call, future, arguments, function.resources)
                     new.append(work)
                 else:
                     work.futures.append(future)
+                future.on_cancel = functools.partial(self._cancelled, work)
             if self._thread is None and not self._here:
                 self._thread = threading.Thread(target=self._loop, name="offload-batches", daemon=True)
                 self._thread.start()
         if new:
             lane = Lane(session, function, new[0].call.scratch)
             self._events.put(lambda: self._queue(lane, new))
+
+    def _cancelled(self, work: Work, running: bool) -> None:
+        self._events.put(lambda: self._drop(work))
+
+    def _drop(self, work: Work) -> None:
+        """Let go of a work that nobody waits for any more; where it has not been sent, it will not be."""
+        with self._idle:
+            if work.is_wanted or self._works.get(work.key) is not work:  # by others; or it has ended
+                return
+            self._forget(work)
+        if work.sent is not None and work.sent[0] in self._flying and self._engine is not None:
+            self._engine.cancel(*work.sent)
 
     def run(self) -> None:
         """Work in this thread until nothing is under way; for a batcher made with ``here``."""
@@ -212,7 +225,7 @@ class Batcher(Dispatcher):
                 is_late = time.monotonic() > work.until
                 if is_late and holder is not None:
                     tell(too_long(work.call.label, holder, most()))
-                if holder is None or is_late or not may_go_on(holder):
+                if not work.is_wanted or holder is None or is_late or not may_go_on(holder):
                     work.waited = True
                     done.append(work)
             if done:
@@ -281,6 +294,8 @@ class Batcher(Dispatcher):
             for work in works:
                 self._deliver(lane, work, error=exc)
             return
+        for place, work in enumerate(works):
+            work.sent = sent, place
         self._flying[sent] = lane.resources
         sent.add_done_callback(lambda done: self._landed(lane, works, engine, done))
 
@@ -296,15 +311,16 @@ class Batcher(Dispatcher):
     def _begin(self, lane: Lane, work: Work) -> bool:
         """Tell whether anybody still wants this work."""
         with self._idle:
-            work.futures = [f for f in work.futures if f.running() or f.set_running_or_notify_cancel()]
+            work.futures = [f for f in work.futures if f.set_running_or_notify_cancel()]
             if not work.futures:
-                self._forget(lane, work)
+                self._forget(work)
             return bool(work.futures)
 
-    def _forget(self, lane: Lane, work: Work) -> None:
+    def _forget(self, work: Work) -> None:
         work.let_go()
         self._claimed.discard(work)
-        self._works.pop((*lane.session.home.key, work.call.transformation), None)
+        if self._works.get(work.key) is work:  # and no other, after it was cancelled
+            del self._works[work.key]
         if not self._works:
             self._idle.notify_all()
 
@@ -319,6 +335,9 @@ class Batcher(Dispatcher):
             if engine.resumes:
                 lane.waiting.extendleft(reversed(works))
                 return
+        if isinstance(error, TakenBackError):
+            lane.waiting.extendleft(reversed(works))
+            return
         if isinstance(error, WorkerLostError) and not works[0].suspect:
             # One of those on the worker has ended it; which one shows when each is on its own.
             for work in works:
@@ -327,7 +346,7 @@ class Batcher(Dispatcher):
             return
         if error is None:
             outcomes = done.result()
-            lane.learn(outcomes)
+            lane.learn([outcome for work, outcome in zip(works, outcomes, strict=True) if work.is_wanted])
             try:
                 lane.function.tell(works[0].call.label, outcomes)
                 record(lane.session, lane.function.explain, [(w.call, o) for w, o in zip(works, outcomes, strict=True)])
@@ -356,8 +375,8 @@ class Batcher(Dispatcher):
             elif data is None:
                 data, error = _stored(lane.session, outcome.checksum or "")
         with self._idle:
-            self._forget(lane, work)
-            futures = [f for f in work.futures if f.running() or f.set_running_or_notify_cancel()]
+            self._forget(work)
+            futures = [f for f in work.futures if f.set_running_or_notify_cancel()]
         for future in futures:
             if outcome is not None:
                 future.effects, future.unrecorded = outcome.effects, outcome.unrecorded
@@ -381,7 +400,7 @@ class Batcher(Dispatcher):
             self._alone = False
             self._idle.notify_all()
         for future in futures:
-            if not future.done() and (future.running() or future.set_running_or_notify_cancel()):
+            if future.set_running_or_notify_cancel():
                 future.set_exception(error)
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
 from typing import Any
 
-from offload.compute.engine import AGAIN, Engine, EngineLostError, UnseenError, WorkerLostError
+from offload.compute.cancelling import Cancelling
+from offload.compute.engine import AGAIN, Engine, EngineLostError, TakenBackError, UnseenError, WorkerLostError
 from offload.compute.outcome import Outcome
 from offload.compute.raised import CarriedError, Raised
 from offload.compute.resources import COMMANDS, Resources, Supply
@@ -65,7 +66,8 @@ class DaskEngine(Engine):
         if client is not None:
             self._know_deaths()
         self._pending: set[PlainFuture[Any]] = set()
-        self._started: dict[PlainFuture[Any], Any] = {}
+        self._remotes: dict[PlainFuture[Any], Any] = {}
+        self._cancelling: Cancelling | None = None
         self._lock = threading.Lock()
         self._slots = (0.0, 1)
         self._seen: tuple[float, dict[str, dict[str, Any]]] = (0.0, {})
@@ -192,8 +194,26 @@ class DaskEngine(Engine):
             with self._lock:
                 self._pending.discard(future)
             raise EngineLostError(f"Dask's scheduler is gone: {exc}", AGAIN) from exc
+        with self._lock:
+            self._remotes[future] = remote
         remote.add_done_callback(lambda done: self._arrived(future, done))
         return future
+
+    def cancel(self, sent: PlainFuture[list[Outcome]], call: int) -> None:
+        """Have a call ended where it runs; a batch that no worker has yet is taken back."""
+        with self._lock:
+            remote = self._remotes.get(sent)
+        if remote is not None:
+            if self._cancelling is None:
+                self._cancelling = Cancelling(self._client, self._take_back)
+            self._cancelling.tell(remote.key, call)
+
+    def _take_back(self, key: str) -> None:
+        with self._lock:
+            found = [(future, remote) for future, remote in self._remotes.items() if remote.key == key]
+        for future, remote in found:
+            self.settle(future, None, TakenBackError("calls of its batch were cancelled"))
+            remote.release()
 
     def start(
         self, function: Callable[..., Any], *arguments: Any, name: str, resources: Resources = ()
@@ -225,7 +245,7 @@ class DaskEngine(Engine):
                 self._pending.discard(future)
             raise EngineLostError(f"Dask's scheduler is gone: {exc}", AGAIN) from exc
         with self._lock:
-            self._started[future] = remote
+            self._remotes[future] = remote
         # What it has returned stays with the worker: to fetch it while it is released would have it run again.
         remote.add_done_callback(lambda done: self._arrived(future, done, fetch=False))
         return future
@@ -234,7 +254,7 @@ class DaskEngine(Engine):
         """Let go of what `start` has begun: where it does not run yet, it will not."""
         with self._lock:
             self._pending.discard(future)
-            remote = self._started.pop(future, None)
+            remote = self._remotes.pop(future, None)
         if remote is not None:
             remote.release()
 
@@ -244,6 +264,9 @@ class DaskEngine(Engine):
 
         outcomes: Any = None
         error: BaseException | None = None
+        if fetch:
+            with self._lock:
+                self._remotes.pop(future, None)
         if self.ending or remote.status not in ("finished", "error"):
             # Its result would be waited for without end.
             gone: OffloadError = EngineLostError("Dask's scheduler is gone", AGAIN)
@@ -309,7 +332,7 @@ def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome] | Of
     if not worker.address.startswith("inproc:"):
         from offload.compute.runners.pool import pool_of
 
-        return pool_of(worker).run(batch, name)
+        return pool_of(worker).run(batch, name, str(worker.get_current_task()))
     batch.directory = worker.local_directory  # the user's own process, which wants all in it
     try:
         return run_batch(batch, name)

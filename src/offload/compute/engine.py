@@ -42,6 +42,10 @@ class UnseenError(OffloadError):
         return type(self), (self.message, self.worker)
 
 
+class TakenBackError(OffloadError):
+    """A batch has come back before any worker had it: some of its calls are wanted no more."""
+
+
 class EngineLostError(OffloadError):
     """The engine is gone, with everything that it was running."""
 
@@ -77,6 +81,19 @@ class Engine(ABC):
         ------
         EngineLostError
             If the engine is gone. It may also come as the future's exception, as may `WorkerLostError`.
+        """
+
+    def cancel(self, sent: PlainFuture[list[Outcome]], call: int) -> None:  # noqa: B027 - some can stop nothing
+        """End one call of a batch, which nobody waits for any more; its outcome counts for nothing.
+
+        The batch may fail with `TakenBackError` instead.
+
+        Parameters
+        ----------
+        sent : Future
+            What `submit` has returned for the batch.
+        call : int
+            Its place in the batch.
         """
 
     @abstractmethod

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures._base import CANCELLED
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from offload.compute.values import from_buffer
@@ -33,10 +34,13 @@ class Future(concurrent.futures.Future[T], Generic[T]):
         What the call did besides computing.
     unrecorded : str or None
         Why the result is not recorded, where that went wrong.
+    on_cancel : callable or None
+        Told when it is cancelled, and whether that is so although the call runs; for who sees to the call.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.on_cancel: Callable[[bool], None] | None = None
         self.transformation: str | None = None
         self.recalled: bool | None = None
         self.effects: Effects | None = None
@@ -47,6 +51,53 @@ class Future(concurrent.futures.Future[T], Generic[T]):
             "a future is no value",
             "give its result: future.result(); or begin the call with .submit, which waits for it",
         )
+
+    def cancel(self, *, running: bool = True) -> bool:
+        """Give up the call, also while it runs: it is ended then, with all that it has started.
+
+        A call that others wait for, too, goes on for them.
+
+        Parameters
+        ----------
+        running : bool
+            Whether to end a call that runs. If not, it goes on, and its result is recorded.
+
+        Returns
+        -------
+        bool
+            Whether it is cancelled: False where it has ended already, or goes on.
+        """
+        with self._condition:
+            if self.done() or (self.running() and not running):
+                return self.cancelled()
+            self._state = CANCELLED  # where it is running, too, which the standard library does not allow
+            super().set_running_or_notify_cancel()
+            self._condition.notify_all()
+        self._invoke_callbacks()  # type: ignore[attr-defined]
+        if self.on_cancel is not None:
+            self.on_cancel(running)
+        return True
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """Tell whether it is still wanted; it is running from then on. This may be asked again."""
+        with self._condition:
+            return self.running() or (not self.done() and super().set_running_or_notify_cancel())
+
+    def set_result(self, result: T) -> None:
+        """Set the result; used by offload itself. One that was cancelled meanwhile stays so."""
+        try:
+            super().set_result(result)
+        except concurrent.futures.InvalidStateError:
+            if not self.cancelled():
+                raise
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """Set what was raised; used by offload itself. One that was cancelled meanwhile stays so."""
+        try:
+            super().set_exception(exception)
+        except concurrent.futures.InvalidStateError:
+            if not self.cancelled():
+                raise
 
     def set_buffer(self, data: bytes, recalled: bool) -> None:
         """Set the result from its buffer; used by offload itself."""
@@ -152,7 +203,7 @@ def gather(
     TimeoutError
         If they are not all there in time; those under way go on.
     Exception
-        What the first failed call raised; calls that have not begun are cancelled then, as they are by Ctrl-C.
+        What the first failed call raised; calls that have not begun are cancelled then. Ctrl-C cancels all of them.
     """
     from offload.compute.progress import following
 
@@ -162,13 +213,18 @@ def gather(
             with following(found, progress):
                 until = concurrent.futures.ALL_COMPLETED if return_exceptions else concurrent.futures.FIRST_EXCEPTION
                 done, pending = concurrent.futures.wait(found, timeout=timeout, return_when=until)
+        except BaseException:  # Ctrl-C
+            for future in found:
+                future.cancel()
+            raise
+        try:
             if not return_exceptions:
                 for future in found:
                     if future in done:
                         future.result()
         except BaseException:
             for future in found:
-                future.cancel()
+                _cancel_waiting(future)
             raise
         if pending:
             raise TimeoutError(f"{len(pending)} of {len(found)} results are not there after {timeout} s")
@@ -207,6 +263,14 @@ def _checked(futures: Iterable[Future[T]], what: str) -> list[Future[T]]:
     if wrong is not None:
         raise UsageError(f"{what} takes futures, not a {type(wrong).__name__}", "what submit and map return")
     return found
+
+
+def _cancel_waiting(future: concurrent.futures.Future[Any]) -> None:
+    """Cancel a call that has not begun."""
+    if isinstance(future, Future):
+        future.cancel(running=False)
+    else:
+        future.cancel()  # as the standard library does
 
 
 def _result_or_error(future: Future[T]) -> T | BaseException:

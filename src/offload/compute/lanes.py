@@ -7,6 +7,7 @@ of a second by what the last ones took; the first travel alone.
 from __future__ import annotations
 
 from collections import deque
+from concurrent.futures import Future as PlainFuture
 from typing import Any
 
 from offload.compute.calls import Call
@@ -27,27 +28,45 @@ class Work:
 
     Its arguments are packed, as they were when the call was identified: the caller may change them from then on.
 
+    Parameters
+    ----------
+    key : tuple of str
+        What tells it from others: where it is recorded, and its transformation.
+    call, future, arguments, resources
+        As above.
+
     Attributes
     ----------
     claims : Claims, optional
         Where it is claimed.
+    sent : tuple or None
+        The batch in which it was sent last, and its place there.
     until : float
         When it is no longer waited for that another process computes it (monotonic).
     waited : bool
         Whether somebody else had claimed it, and has let go of it without a result.
     """
 
-    __slots__ = ("arguments", "call", "claims", "futures", "resources", "suspect", "until", "waited")
+    __slots__ = ("arguments", "call", "claims", "futures", "key", "resources", "sent", "suspect", "until", "waited")
 
-    def __init__(self, call: Call, future: Future[Any], arguments: Packed, resources: Resources = ()) -> None:
+    def __init__(
+        self, key: tuple[str, ...], call: Call, future: Future[Any], arguments: Packed, resources: Resources = ()
+    ) -> None:
+        self.key = key
         self.call = call
         self.arguments = arguments
         self.futures = [future]
         self.resources = resources
         self.suspect = False
         self.claims: Claims | None = None
+        self.sent: tuple[PlainFuture[list[Outcome]], int] | None = None
         self.waited = False
         self.until = 0.0
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody still waits for it."""
+        return not all(future.cancelled() for future in self.futures)
 
     def let_go(self) -> None:
         """End the claim, where there is one."""
@@ -96,5 +115,7 @@ class Lane:
 
     def learn(self, outcomes: list[Outcome]) -> None:
         """Take note of how long calls take."""
+        if not outcomes:
+            return
         mean = sum(o.seconds for o in outcomes) / len(outcomes)
         self.seconds = mean if self.seconds is None else 0.5 * self.seconds + 0.5 * mean

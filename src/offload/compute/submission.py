@@ -121,7 +121,7 @@ def _start(task: Task[..., Any], ready: Sequence[tuple[Future[Any], tuple[Any, .
         future.transformation = call.transformation
         if data is None:
             missing.append((call, future))
-        elif not future.cancelled() or future.set_running_or_notify_cancel():
+        elif not future.cancelled():
             try:
                 value = from_buffer(data, call.transformation)
             except DecodeError as exc:
@@ -207,6 +207,8 @@ def _when_done(waiting: list[Future[Any]], go_on: Any) -> None:
 
 def _resume(task: Task[..., Any], future: Future[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Begin a call whose arguments have arrived; a failed argument fails the call."""
+    if future.cancelled():
+        return
     try:
         _start(task, [(future, resolved(args), resolved(kwargs))])
     except (Exception, CancelledError) as exc:

@@ -125,6 +125,27 @@ def test_the_memory_of_the_worker_counts(tmp_path: Path) -> None:
     assert found[1] == 1
 
 
+def test_calls_that_nobody_waits_for_are_ended_or_do_not_begin(pool: Pool, tmp_path: Path) -> None:
+    files = [str(tmp_path / str(number)) for number in range(4)]
+    asked = batch(calls.sleeps, *((file, 1000.0 if number == 1 else 0.0) for number, file in enumerate(files)))
+    found: list[Any] = []
+    running = threading.Thread(target=lambda: found.extend(pool.run(asked, "worker 7", "key")))  # type: ignore[arg-type]
+    running.start()
+    eventually(lambda: os.path.exists(files[1]), 60)
+    pool.give_up("key", {1, 2})
+    running.join()
+    assert [one.error is None for one in found] == [True, False, False, True]
+    assert [os.path.exists(file) for file in files] == [True, True, False, True]
+
+
+def test_a_batch_that_comes_after_its_calls_were_given_up(pool: Pool, tmp_path: Path) -> None:
+    files = [str(tmp_path / str(number)) for number in range(3)]
+    pool.give_up("key", {0, 2})
+    found: Any = pool.run(batch(calls.sleeps, *((file, 0.0) for file in files)), "worker 7", "key")
+    assert [one.error is None for one in found] == [False, True, False]
+    assert [os.path.exists(file) for file in files] == [False, True, False]
+
+
 def test_a_runner_that_is_stopped_is_replaced(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "FROZEN_SECONDS", 0.3)
     assert values(pool, calls.stops, *((str(tmp_path / "ran"), n) for n in range(3))) == [0, 1, 2]

@@ -16,20 +16,20 @@ from offload.compute.calls import Call, where
 from offload.compute.dispatcher import Dispatcher
 from offload.compute.effects.telling import tell_once
 from offload.compute.futures import Future
-from offload.compute.jobs.messages import Delivery, SentCall, Submission, dump, load
+from offload.compute.jobs.messages import Delivery, Leave, SentCall, Submission, dump, load
 from offload.compute.jobs.watch import Watch, is_awaited
 from offload.compute.progress import tell
 from offload.compute.session import Session
 from offload.compute.shipped import OwnFunction, ShippedFunction, Ways
 from offload.compute.snapshots.taking import snapshot
 from offload.errors import BasketGoneError, EncodeError, NotRecordedWarning, OffloadError, StorageError
-from offload.notices import users_level
+from offload.notices import counted, users_level
 from offload.storage.patient import Patience
 from offload.storage.remote.client import Client
 
 CALLS_PER_REQUEST = 1000
 POLL_SECONDS = 20.0
-PAUSE, END_SECONDS = 0.5, 1.0
+PAUSE, END_SECONDS, LEAVE_SECONDS = 0.5, 1.0, 5.0
 
 Connect = Callable[[], Client]
 Why = Callable[[int], str]
@@ -61,7 +61,8 @@ class Jobs(Dispatcher):
         self._waiting: dict[str, tuple[Submission, SentCall, list[Future[Any]]]] = {}
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
-        self._outgoing: SimpleQueue[Submission | None] = SimpleQueue()
+        self._outgoing: SimpleQueue[Submission | Leave | None] = SimpleQueue()
+        self._leaving: Leave | None = None  # the last in the queue, which more can be added to
         self._unsent = 0
         self._threads: list[threading.Thread] = []
         self._closed = False
@@ -96,7 +97,9 @@ class Jobs(Dispatcher):
         new: list[SentCall] = []
         with self._lock:
             submission = Submission(self._basket, plain, label, scratch, [])
+            self._leaving = None
             for one, future in sent:
+                future.on_cancel = functools.partial(self._cancelled, one.transformation)
                 known = self._waiting.get(one.transformation)
                 if known is not None:
                     known[2].append(future)
@@ -113,6 +116,24 @@ class Jobs(Dispatcher):
                     thread.start()
         for start in range(0, len(new), CALLS_PER_REQUEST):
             self._outgoing.put(_with_calls(submission, new[start : start + CALLS_PER_REQUEST]))
+        for one, future in sent:
+            if future.cancelled():  # before it could be known that this would have to be told
+                self._cancelled(one.transformation, True)
+
+    def _cancelled(self, transformation: str, running: bool) -> None:
+        """Take note that a future has been cancelled; where nobody here waits for its call any more, tell."""
+        with self._lock:
+            _, _, futures = self._waiting.get(transformation, (None, None, []))
+            if futures and all(future.cancelled() for future in futures):
+                del self._waiting[transformation]
+                self._leave(transformation, running)
+
+    def _leave(self, transformation: str, running: bool) -> None:
+        if self._leaving is None or self._leaving.running is not running:
+            self._leaving = Leave(self._basket, running)
+            self._outgoing.put(self._leaving)
+        self._leaving.calls.append(transformation)
+        self._unsent += 1
 
     def unfinished(self, timeout: float | None = None) -> int:
         """Wait until the service has got every call, or for `timeout` seconds; return the number that it has not."""
@@ -121,14 +142,17 @@ class Jobs(Dispatcher):
             return self._unsent
 
     def close(self, kill: bool = False) -> None:
-        """Ask no more. The service goes on with what it was given, and records it."""
+        """Ask no more. The service goes on with what it was given, and records it; with `kill`, it ends that."""
         with self._idle:
+            for transformation in self._waiting if kill else ():
+                self._leave(transformation, running=True)
             self._closed = True
             self._watch.end()
             self._idle.notify_all()
         self._outgoing.put(None)
         for thread in self._threads:
-            thread.join(END_SECONDS)  # one that waits for an answer ends with the process
+            # One that waits for an answer ends with the process.
+            thread.join(LEAVE_SECONDS if kill and thread is self._threads[0] else END_SECONDS)
 
     def give_up(self, error: Exception) -> None:
         """Ask no more, and fail what waits. The threads end when the service does."""
@@ -151,15 +175,22 @@ class Jobs(Dispatcher):
         self._watch.end()
 
     def _send(self) -> None:
-        while (submission := self._outgoing.get()) is not None:
-            body = dump(submission)
+        while (message := self._outgoing.get()) is not None:
+            with self._lock:
+                if self._leaving is message:
+                    self._leaving = None
+            path = "/v1/calls" if isinstance(message, Submission) else "/v1/calls/leave"
+            body = dump(message)
             try:
-                self._patiently(functools.partial(_post, body=body))
+                self._patiently(functools.partial(_post, path=path, body=body))
             except Exception as exc:  # whatever it is, nobody must wait for these calls any more
-                for call in submission.calls:
-                    self._deliver(Delivery(call.transformation, None, None), exc)
+                if isinstance(message, Leave):
+                    tell(f"{counted(len(message.calls), 'call')} could not be cancelled: {exc}")
+                else:
+                    for call in message.calls:
+                        self._deliver(Delivery(call.transformation, None, None), exc)
             with self._idle:
-                self._unsent -= len(submission.calls)
+                self._unsent -= len(message.calls)
                 self._idle.notify_all()
         self._forget_service()
 
@@ -236,7 +267,7 @@ class Jobs(Dispatcher):
         except Warning as exc:  # where the user has made errors of them
             error = exc
         for future in futures:
-            if not (future.running() or future.set_running_or_notify_cancel()):
+            if not future.set_running_or_notify_cancel():
                 continue
             future.effects, future.unrecorded = delivery.effects, delivery.unrecorded
             if error is not None or delivery.data is None:
@@ -256,8 +287,8 @@ def _fetch(service: Client, basket: str, had: int) -> Any:
     return service.call("GET", path, idle=2 * POLL_SECONDS)
 
 
-def _post(service: Client, body: bytes) -> object:
-    return service.call("POST", "/v1/calls", body)
+def _post(service: Client, path: str, body: bytes) -> object:
+    return service.call("POST", path, body)
 
 
 def _with_calls(submission: Submission, calls: list[SentCall]) -> Submission:

@@ -67,6 +67,27 @@ class Submission:
         self.calls = calls
 
 
+class Leave:
+    """Calls that a client does not wait for any more; what nobody else waits for, either, is ended.
+
+    Attributes
+    ----------
+    basket : str
+        Where the client would have asked for the results.
+    running : bool
+        Whether what runs is ended, too. If not, it goes on, and is recorded.
+    calls : list of str
+        Their transformations.
+    """
+
+    __slots__ = ("basket", "calls", "running")
+
+    def __init__(self, basket: str, running: bool) -> None:
+        self.basket = basket
+        self.running = running
+        self.calls: list[str] = []
+
+
 class Delivery:
     """The end of one call: a result's buffer, or what it raised.
 

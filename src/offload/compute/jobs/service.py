@@ -16,7 +16,7 @@ from offload.compute.commandjobs.routes import CommandRoutes
 from offload.compute.commandjobs.service import CommandService
 from offload.compute.engine import Engine
 from offload.compute.futures import Future
-from offload.compute.jobs.messages import Delivery, SentCall, Submission, dump, load
+from offload.compute.jobs.messages import Delivery, Leave, SentCall, Submission, dump, load
 from offload.compute.raised import CarriedError, Raised
 from offload.compute.resources import resources_text
 from offload.compute.session import Session
@@ -83,12 +83,15 @@ class Basket:
         In the order in which the calls ended.
     first : int
         The number of the first of them; they are counted from 0.
+    under_way : dict
+        The futures of the calls that have not ended, by their transformations.
     """
 
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
         self.first = 0
         self.expected = 0
+        self.under_way: dict[str, list[ReceivedFuture]] = {}
         self.filled = asyncio.Event()
         self.asked = time.monotonic()
 
@@ -135,10 +138,20 @@ class JobService:
                 continue
             future = ReceivedFuture()
             future.transformation = sent.transformation
-            future.add_done_callback(lambda done: loop.call_soon_threadsafe(_put, basket, _delivery(done)))
+            basket.under_way.setdefault(sent.transformation, []).append(future)
+            future.add_done_callback(lambda done: loop.call_soon_threadsafe(_ended, basket, done))
             missing.append((ReceivedCall(sent, submission), future))
         if missing:
             self._batcher.add(self._session, submission.function, missing)
+
+    async def leave(self, request: web.Request) -> web.Response:
+        """Have a client wait for some calls no longer; what nobody else waits for is ended."""
+        left: Leave = load(await request.read())
+        basket = self._baskets.get(left.basket)
+        for transformation in left.calls if basket is not None else ():
+            for future in basket.under_way.pop(transformation, ()):  # type: ignore[union-attr]
+                future.cancel(running=left.running)
+        return web.Response(body=dump(None))
 
     async def fetch(self, request: web.Request) -> web.Response:
         """Give what is in a basket, as soon as there is anything, or nothing after some seconds.
@@ -215,6 +228,18 @@ class JobService:
         self._baskets = {n: b for n, b in self._baskets.items() if b.asked > limit or b.expected}
 
 
+def _ended(basket: Basket, future: Any) -> None:
+    futures = basket.under_way.get(future.transformation or "", [])
+    if future in futures:
+        futures.remove(future)
+        if not futures:
+            del basket.under_way[future.transformation or ""]
+    if future.cancelled():  # as the client has asked for
+        basket.expected -= 1
+    else:
+        _put(basket, _delivery(future))
+
+
 def _put(basket: Basket, delivery: Delivery) -> None:
     basket.deliveries.append(delivery)
     basket.expected -= 1
@@ -238,6 +263,7 @@ def application(service: JobService, admission: Admission) -> web.Application:
     app.add_routes(
         [
             web.post("/v1/calls", service.submit),
+            web.post("/v1/calls/leave", service.leave),
             web.get("/v1/baskets/{basket}", service.fetch),
             web.get("/v1/status", service.status),
         ]

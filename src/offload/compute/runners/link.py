@@ -64,10 +64,15 @@ class Link:
         When it was last taken or given back, in monotonic seconds.
     batch : Batch or None
         What it runs.
+    first : int
+        The place of the first of its calls among those that its worker was given with them.
+    unwanted : set of int
+        Places of those that nobody waits for any more.
     broken : (float, OffloadError) or None
         When the call began that went beyond a limit, so that this was ended; and what to say of that.
-    frozen : bool
-        Whether it was ended because it had been stopped.
+    given_up : bool
+        Whether it was ended for another reason that has nothing to do with its call: it had been stopped, or another
+        call was unwanted.
     stopped : float or None
         Since when it has been.
     """
@@ -111,8 +116,10 @@ class Link:
         self.busy = False
         self.since = time.monotonic()
         self.batch: Batch | None = None
+        self.first = 0
+        self.unwanted: set[int] = set()
         self.broken: tuple[float, OffloadError] | None = None
-        self.frozen = False
+        self.given_up = False
         self.stopped: float | None = None
 
     @property
@@ -124,6 +131,11 @@ class Link:
     def began(self) -> float:
         """When the call began that it runs, in monotonic seconds; 0.0 where it runs none."""
         return self._began.seconds
+
+    @property
+    def runs_unwanted(self) -> bool:
+        """Whether nobody waits for the call that it runs any more."""
+        return self.first + self._began.place in self.unwanted
 
     @property
     def is_fresh(self) -> bool:
@@ -143,6 +155,7 @@ class Link:
         self._words.clear()
         self._sent.clear()
         self._journal.empty()
+        self._began.next_batch()
         self.batch = batch
         try:
             frames.send(self._socket, (batch, where, tired))

@@ -1,13 +1,15 @@
-"""When the call began that a runner runs: a number that both sides see, so that to tell it takes no message."""
+"""Which call a runner runs, and since when: numbers that both sides see, so that to tell them takes no message."""
 
 from __future__ import annotations
 
 import mmap
 import os
 import time
-from ctypes import c_double
+from ctypes import Structure, c_double, c_long, sizeof
 
-SIZE = 8
+
+class _Numbers(Structure):
+    _fields_ = (("seconds", c_double), ("place", c_long))
 
 
 class Moment:
@@ -22,20 +24,30 @@ class Moment:
     """
 
     def __init__(self, descriptor: int) -> None:
-        if os.fstat(descriptor).st_size < SIZE:
-            os.ftruncate(descriptor, SIZE)
-        self._number = c_double.from_buffer(mmap.mmap(descriptor, SIZE))
+        if os.fstat(descriptor).st_size < sizeof(_Numbers):
+            os.ftruncate(descriptor, sizeof(_Numbers))
+        self._numbers = _Numbers.from_buffer(mmap.mmap(descriptor, sizeof(_Numbers)))
         os.close(descriptor)
 
     @property
     def seconds(self) -> float:
         """When the call began."""
-        return self._number.value
+        return float(self._numbers.seconds)
+
+    @property
+    def place(self) -> int:
+        """The place in its batch of the call that began last, or will be the first."""
+        return max(0, int(self._numbers.place))
+
+    def next_batch(self) -> None:
+        """Count from the beginning again."""
+        self._numbers.place = -1
 
     def begin(self) -> None:
         """Say that a call begins now."""
-        self._number.value = time.monotonic()
+        self._numbers.place += 1
+        self._numbers.seconds = time.monotonic()
 
     def end(self) -> None:
         """Say that none is running."""
-        self._number.value = 0.0
+        self._numbers.seconds = 0.0

@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from typing import Any
 
 from offload.compute.deaths import described
@@ -34,6 +34,9 @@ logger = logging.getLogger("distributed.worker")
 IDLE_SECONDS, START_SECONDS = 300.0, 120.0
 HINT = "its machine may be short of memory, of processes (ulimit -u) or of open files (ulimit -n)"
 SPARE_PAUSE = 5.0
+MOST_GIVEN_UP = 1000
+"""Batches that have not come, of which unwanted calls are remembered."""
+
 MOST_IDLE = 2
 """More than the worker has threads, beside a spare."""
 
@@ -63,6 +66,8 @@ class Pool:
         self._lock = threading.Lock()
         self._links: list[Link] = []
         self._worn: Counter[str] = Counter()  # how often calls of a function have changed what it reaches
+        self._unwanted: dict[str, set[int]] = {}  # calls of the batches that are here
+        self._given_up: OrderedDict[str, set[int]] = OrderedDict()  # of others
         self._started = 0.0
         self._closed = False
         self._watching = Watching(limit, hurts)
@@ -70,7 +75,25 @@ class Pool:
         if spare:
             self._start_spare()
 
-    def run(self, batch: Batch, where: str) -> list[Outcome] | OffloadError | Raised:
+    def give_up(self, key: str, calls: set[int]) -> None:
+        """End some calls of a batch, or do not begin them: nobody waits for them any more.
+
+        Parameters
+        ----------
+        key : str
+            Of the batch, which may be yet to come.
+        calls : set of int
+            Their places in it.
+        """
+        with self._lock:
+            if key in self._unwanted:
+                self._unwanted[key].update(calls)
+                return
+            self._given_up.setdefault(key, set()).update(calls)
+            while len(self._given_up) > MOST_GIVEN_UP:
+                self._given_up.popitem(last=False)
+
+    def run(self, batch: Batch, where: str, key: str = "") -> list[Outcome] | OffloadError | Raised:
         """Run a batch; what ends a runner costs the call that it was running.
 
         Parameters
@@ -79,21 +102,37 @@ class Pool:
             The calls.
         where : str
             What the worker is called in messages.
+        key : str
+            By which calls of it are given up.
 
         Returns
         -------
         list of Outcome, or OffloadError or Raised
             One for each call; or why none of them can run.
         """
+        with self._lock:
+            unwanted = self._unwanted[key] = self._given_up.pop(key, set())
+        try:
+            return self._run(batch, where, unwanted)
+        finally:
+            with self._lock:
+                self._unwanted.pop(key, None)
+
+    def _run(self, batch: Batch, where: str, unwanted: set[int]) -> list[Outcome] | OffloadError | Raised:
         calls, outcomes = batch.calls, list[Outcome]()
         suspect = -1  # the call that has ended one runner already
         while len(outcomes) < len(calls):
             at = len(outcomes)
-            batch.calls = calls[at:] if suspect != at else [calls[at]]
+            if at in unwanted:
+                outcomes.append(_failed(OffloadError("it was cancelled")))
+                continue
+            end = min((place for place in unwanted.copy() if place > at), default=len(calls))
+            batch.calls = calls[at : end if suspect != at else at + 1]
             try:
                 link = self._take(batch, where, fresh=suspect == at)
             except OffloadError as exc:
                 return exc
+            link.first, link.unwanted = at, unwanted
             try:
                 kind, what = self._answers(link, batch, where, outcomes)
             except DiedError:
@@ -102,9 +141,11 @@ class Pool:
                 code, broken = self._end(link), link.broken
                 if self._closed:
                     return WorkerLostError(f"{where} ends")
+                if len(outcomes) in unwanted:
+                    continue
                 if broken is not None and broken[0] == link.began:
-                    outcomes.append(_failed(broken[1]))
-                elif broken is not None or link.frozen:
+                    outcomes.append(_failed(broken[1], link.began))
+                elif broken is not None or link.given_up:
                     logger.warning("%s: the process of its calls was ended, and they go on in another one", where)
                 elif suspect != len(outcomes):
                     suspect = len(outcomes)
@@ -198,6 +239,7 @@ class Pool:
 
     def _give_back(self, link: Link) -> None:
         with self._lock:
+            link.unwanted = set()
             link.busy, link.batch, link.since = False, None, time.monotonic()
 
     def _end(self, link: Link, at_once: bool = False) -> int:
@@ -253,9 +295,10 @@ class Pool:
             self._end(link, at_once=True)
 
 
-def _failed(error: OffloadError | Raised) -> Outcome:
-    """Return the outcome of a call that has not run to its end."""
+def _failed(error: OffloadError | Raised, began: float = 0.0) -> Outcome:
+    """Return the outcome of a call that has not run to its end, since it has begun (monotonic)."""
     outcome = Outcome(time.time())
+    outcome.seconds = time.monotonic() - began if began else 0.0
     outcome.error = error if isinstance(error, Raised) else Raised(error)
     return outcome
 

@@ -50,12 +50,17 @@ class Watching:
         if usage.state(link.pid) in usage.STOPPED:
             link.stopped = link.stopped or now
             if now - link.stopped > FROZEN_SECONDS:
-                link.frozen = True
+                link.given_up = True
                 link.kill()
         else:
             link.stopped = None
         batch, began = link.batch, link.began
-        if batch is None or not began:
+        if batch is None:
+            return
+        if link.runs_unwanted:
+            link.given_up = True
+            link.kill()
+        if not began:
             return
         timeout, memory = batch.limits
         if timeout is not None and now - began > timeout:
