@@ -30,7 +30,7 @@ def _make(name: str) -> Path:
     return python
 
 
-def _source() -> str:
+def source() -> str:
     """A checksum of everything that goes into an installed offload."""
     total = hashlib.sha256()
     for path in sorted([*ROOT.glob("src/**/*"), *ROOT.glob("scripts/*"), ROOT / "pyproject.toml"]):
@@ -43,12 +43,12 @@ def offload() -> Environment:
     """The environment of offload: not editable, reinstalled when the checkout has changed."""
     python = _make("offload")
     stamp = PLACE / "offload.stamp"
-    source = _source()
-    if not stamp.exists() or stamp.read_text() != source:
+    current = source()
+    if not stamp.exists() or stamp.read_text() != current:
         if stamp.exists():
             _pip(python, "--force-reinstall", "--no-deps", str(ROOT))
         _pip(python, str(ROOT))
-        stamp.write_text(source)
+        stamp.write_text(current)
     return Environment(python)
 
 

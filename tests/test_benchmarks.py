@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import environments
+from benchmarks import run as runner
 from benchmarks.harness import BenchmarkError, Row, Sample, check_recalls, collect, interleave, timed
 from benchmarks.report import document, lines, markdown, time_text
 from tests.requirements import requires
@@ -134,3 +136,14 @@ def test_a_failing_or_missing_command_is_no_figure(tmp_path: Path) -> None:
 def test_what_does_not_recall_is_found_out(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="does not recall"):
         check_recalls(["env"], {"PATH": "/usr/bin:/bin"}, tmp_path)
+
+
+def test_what_was_measured_is_kept_until_the_source_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environments, "PLACE", tmp_path)
+    monkeypatch.setattr(environments, "source", lambda: "first" * 10)
+    assert runner.load("each") is None
+    rows = [row(1.0, 2.0, at_most=4), row(0.5, None)]
+    runner.keep("each", rows)
+    assert runner.load("each") == rows
+    monkeypatch.setattr(environments, "source", lambda: "second" * 10)
+    assert runner.load("each") is None
