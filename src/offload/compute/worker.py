@@ -8,6 +8,7 @@ name.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -257,9 +258,12 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
         settings = Kept({*graph.modules, *dict(environment.distributions), *dict(environment.settings)})
         watch.listen(graph, (*args, *kwargs.values()), dict(environment.distributions))
         watch.begin()
+        process = os.getpid()
         try:
             result = execute(function, args, kwargs)
         finally:
+            if os.getpid() != process:
+                _end_child()
             watch.end()
             watch.put_back(settings)
     except BaseException as exc:  # sys.exit in a call must not end the worker
@@ -282,6 +286,18 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
         outcome.on_copies = changed_in(bound, checksums) is not None
     _keep(outcome, batch, graph, result)
     return outcome
+
+
+def _end_child() -> None:
+    """End a child that a call has forked, and that comes back out of the function as its parent does."""
+    error = sys.exc_info()[1]
+    code = 0 if error is None else 1
+    if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+        code = error.code or 0
+    elif error is not None:
+        sys.excepthook(type(error), error, error.__traceback__)
+    flush()
+    os._exit(code & 0xFF)
 
 
 def _changed_by(loaded: Loaded, call: Packed) -> str | None:

@@ -210,3 +210,41 @@ def leaves(file: str) -> int:
     process.returncode = 0
     Path(file).write_text(str(process.pid))
     return process.pid
+
+
+STARTS = {
+    "dropped": ["sh", "-c", "sleep 1000 & echo $!; wait"],
+    "orphan": ["sh", "-c", "sleep 1000 & echo $!"],
+    "session": ["sh", "-c", "setsid sleep 1000 & echo $!"],
+}
+
+
+def starts(how: str, held: bool, end: str) -> tuple[int, int]:
+    """Start a process that goes on, perhaps hold what was started, and end; return both processes."""
+    process = subprocess.Popen(STARTS[how], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    if how != "dropped":
+        process.wait()
+    if held:
+        threading.Thread(target=process.wait, daemon=True).start()  # as a library would that uses it again
+    Path(end.partition(" ")[2] or os.devnull).write_text(str(child))
+    if end.startswith("raise"):
+        raise ValueError(child)
+    if end.startswith("kill"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if end.startswith("hang"):
+        time.sleep(1000)
+    return child, os.getpid()
+
+
+def forks(how: str) -> int:
+    """Fork, and come back as the parent and as the child; return what the child has ended with."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if how == "raises":
+        raise ValueError("of a child")
+    if how == "exits":
+        sys.exit(7)
+    return -1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -247,6 +249,59 @@ def test_several_threads_have_a_runner_each(pool: Pool, tmp_path: Path) -> None:
     assert len({pid for (pid,) in found}) == 3
 
 
+@pytest.mark.filterwarnings("ignore:subprocess")
+@pytest.mark.parametrize("how", ["dropped", "orphan", "session"])
+def test_what_nobody_holds_ends_with_its_call(pool: Pool, how: str) -> None:
+    (first, second) = values(pool, calls.starts, (how, False, ""), (how, False, "again"))
+    assert first[1] == second[1]  # in the same runner
+    assert not _lives(first[0])
+    assert not _lives(second[0])
+
+
+def test_what_is_held_is_there_for_the_next_call(pool: Pool) -> None:
+    ((child, runner),) = values(pool, calls.starts, ("dropped", True, ""))
+    assert values(pool, calls.starts, ("dropped", False, "again"))[0][1] == runner
+    assert _lives(child)
+    pool.close()
+    assert not _lives(child)
+
+
+@pytest.mark.parametrize("how", ["dropped", "session"])
+@pytest.mark.parametrize("end", ["raise", "kill", "hang"])
+def test_all_that_a_call_has_started_ends_where_it_fails(pool: Pool, tmp_path: Path, how: str, end: str) -> None:
+    told = tmp_path / "told"
+    found = values(pool, calls.starts, (how, True, f"{end} {told}"), limits=(2.0, None))
+    kind = {"raise": ValueError, "kill": WorkerLostError, "hang": TimeLimitError}[end]
+    assert isinstance(found[0], kind)
+    assert not _lives(int(told.read_text()))
+    assert values(pool, calls.plain, (1,)) == [2]
+
+
+@pytest.mark.parametrize(("how", "code"), [("returns", 0), ("raises", 1), ("exits", 7)])
+def test_a_child_that_comes_back_out_of_a_call_ends(pool: Pool, how: str, code: int) -> None:
+    assert values(pool, calls.forks, (how,)) == [code]
+
+
+def test_nothing_of_a_call_outlives_a_worker_that_is_killed(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    program = (
+        "import sys\n"
+        "from offload.compute.runners.pool import Pool\n"
+        "from tests.compute.runners import calls\n"
+        "from tests.compute.runners.test_pool import batch\n"
+        "Pool(sys.argv[1]).run(batch(calls.starts, ('session', True, 'hang ' + sys.argv[2])), 'worker 7')\n"
+    )
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
+    worker = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "worker"), str(told)], env={**os.environ, "PYTHONPATH": root}
+    )
+    eventually(lambda: told.exists() and told.read_text(), 60)
+    members = [process.pid for process in psutil.Process(worker.pid).children(recursive=True)]
+    worker.kill()
+    worker.wait()
+    eventually(lambda: not any(map(_lives, [int(told.read_text()), *members])), 60)
+
+
 def test_all_end_with_the_pool(tmp_path: Path) -> None:
     pool = Pool(str(tmp_path / "worker"))
     child, runner = values(pool, calls.leaves, (str(tmp_path / "left"),))[0], values(pool, calls.where, (1,))[0][0]
@@ -256,4 +311,7 @@ def test_all_end_with_the_pool(tmp_path: Path) -> None:
 
 
 def _lives(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

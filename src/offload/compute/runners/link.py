@@ -14,7 +14,7 @@ from collections import deque
 from subprocess import _args_from_interpreter_flags as flags_of_this_process  # type: ignore[attr-defined]
 
 from offload.compute.commands.copying import no_fork
-from offload.compute.runners import frames
+from offload.compute.runners import frames, usage, warden
 from offload.compute.runners.journal import journal
 from offload.compute.runners.moment import Moment
 from offload.compute.runners.process import ENDED
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _START = """
 import sys
 sys.path[:] = sys.argv[4:]
+from offload.compute.runners.warden import stand_over
+stand_over([*map(int, sys.argv[1:4])])
 from offload.compute.runners.process import main
 main(*map(int, sys.argv[1:4]))
 """
@@ -124,7 +126,12 @@ class Link:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """Its process, in which calls run."""
+        return self._began.pid or self._process.pid
+
+    @property
+    def root(self) -> int:
+        """The process that all of its others descend from."""
         return self._process.pid
 
     @property
@@ -218,19 +225,27 @@ class Link:
         self._socket.shutdown(socket.SHUT_RDWR)
 
     def kill(self) -> None:
-        """End it at once."""
+        """End it at once, with all that its calls have started."""
         if self._process.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.root, warden.END if warden.IS_THERE else signal.SIGKILL)
+            os.kill(self.root, signal.SIGCONT)
 
     def end(self) -> int:
         """Wait for its end, which has begun, and return its exit code, negative for a signal."""
         try:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.root, signal.SIGCONT)  # somebody may have stopped it
             code = self._process.wait(DYING_SECONDS)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self._end_by_force()
             code = self._process.wait(END_SECONDS)
         self.forward()
         return code
+
+    def _end_by_force(self) -> None:
+        for pid in reversed(usage.family(self.root)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Let go of it, after its end."""

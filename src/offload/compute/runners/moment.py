@@ -9,7 +9,7 @@ from ctypes import Structure, c_double, c_long, sizeof
 
 
 class _Numbers(Structure):
-    _fields_ = (("seconds", c_double), ("place", c_long))
+    _fields_ = (("seconds", c_double), ("place", c_long), ("pid", c_long))
 
 
 class Moment:
@@ -38,6 +38,15 @@ class Moment:
     def place(self) -> int:
         """The place in its batch of the call that began last, or will be the first."""
         return max(0, int(self._numbers.place))
+
+    @property
+    def pid(self) -> int:
+        """The process that runs calls; 0 before it has said so."""
+        return int(self._numbers.pid)
+
+    def is_here(self) -> None:
+        """Say that it is this process."""
+        self._numbers.pid = os.getpid()
 
     def next_batch(self) -> None:
         """Count from the beginning again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import shutil
 import threading
 import time
@@ -18,7 +19,7 @@ from offload.compute.outcome import Outcome
 from offload.compute.raised import Raised
 from offload.compute.runners.keeper import Keeper
 from offload.compute.runners.link import DiedError, Link
-from offload.compute.runners.process import FAILED, OTHER
+from offload.compute.runners.process import FAILED, LEFT, OTHER
 from offload.compute.runners.pythons import chosen, fits, unfit
 from offload.compute.runners.watching import Watching
 from offload.errors import OffloadError
@@ -43,6 +44,7 @@ MOST_IDLE = 2
 TIRED_AFTER = 3
 MOST_LINES = 12
 _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "")
+_OWN = re.compile(rf'  File "({re.escape(_PACKAGE)}|<string>", line \d+ in <module>$)')
 
 
 class Pool:
@@ -159,7 +161,7 @@ class Pool:
             if kind == OTHER:
                 link.refused.add(batch.function)
                 self._worn[batch.function] += what.worn
-            if kind == OTHER and what.worn:
+            if kind == LEFT or (kind == OTHER and what.worn):
                 self._end(link, at_once=True)
             else:
                 self._give_back(link)
@@ -304,8 +306,8 @@ def _failed(error: OffloadError | Raised, began: float = 0.0) -> Outcome:
 
 
 def _lost(code: int, words: str) -> WorkerLostError:
-    own = f'  File "{_PACKAGE}', '  File "<string>", line 1 in <module>'  # below the call, in what faulthandler writes
-    lines = [line for line in words.splitlines() if not line.startswith(own)][-MOST_LINES:]
+    # What is below the call in that which faulthandler writes says nothing of it.
+    lines = [line for line in words.splitlines() if not _OWN.match(line)][-MOST_LINES:]
     hint = "\n    ".join(["it wrote last:", *lines]) if lines else None
     return WorkerLostError(f"the process that ran it {described(code, None, None)}, twice", hint)
 

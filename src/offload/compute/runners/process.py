@@ -19,6 +19,7 @@ from offload.compute.runners.frames import beside, receive, send
 from offload.compute.runners.journal import SMALL, Journal
 from offload.compute.runners.metering import Meter
 from offload.compute.runners.moment import Moment
+from offload.compute.runners.offspring import Offspring
 from offload.compute.runners.surroundings import Surroundings
 from offload.compute.worker import Listener, flush, run_batch
 from offload.errors import OffloadError
@@ -29,9 +30,13 @@ if TYPE_CHECKING:
 
     from offload.compute.outcome import Outcome
 
-ENDED, DONE, FAILED, OTHER, READY = "ended", "done", "failed", "other", "ready"
+ENDED, DONE, FAILED, OTHER, LEFT, READY = "ended", "done", "failed", "other", "left", "ready"
 """What a message to the worker is about: an outcome with a large result; all are there; why the batch cannot go on, at
-all or here; that the runner can be given one."""
+all or here; a call that failed has left processes, with which the runner has to end; it can be given a batch."""
+
+
+class LeftError(Exception):
+    """A call that failed has left processes."""
 
 
 class Sender(Listener):
@@ -53,6 +58,7 @@ class Sender(Listener):
         self._journal = journal
         self._moment = moment
         self._meter = Meter()
+        self._offspring = Offspring()
         self._before: Surroundings | None = None
 
     def next_batch(self, tired: bool) -> None:
@@ -64,6 +70,7 @@ class Sender(Listener):
     def begins(self, names: Collection[str]) -> None:
         """Take note of how things are, and tell."""
         self._before = self._before or Surroundings(names)
+        self._offspring.begin()
         self._moment.begin()
         self._meter.begin()
 
@@ -72,6 +79,9 @@ class Sender(Listener):
         assert self._before is not None
         self._meter.end(outcome)
         self._before.put_back()
+        left = outcome.error is not None and self._offspring.is_left
+        if not left:
+            self._offspring.end()
         flush()
         self._moment.end()
         if outcome.buffer is None or len(outcome.buffer) <= SMALL:
@@ -80,6 +90,8 @@ class Sender(Listener):
             outcome.buffer = beside(outcome.buffer)
             send(self._to, (ENDED, outcome))
             self._journal.add(None)
+        if left:
+            raise LeftError
 
 
 def serve(worker: socket.socket, journal: Journal, moment: Moment) -> None:
@@ -96,6 +108,8 @@ def serve(worker: socket.socket, journal: Journal, moment: Moment) -> None:
         try:
             run_batch(batch, where, sender)
             send(worker, (DONE, None))
+        except LeftError:
+            send(worker, (LEFT, None))
         except OtherModulesError as exc:
             send(worker, (OTHER, exc))
         except OffloadError as exc:
@@ -133,5 +147,7 @@ def main(descriptor: int, written: int, shared: int, greets: bool = False) -> No
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the worker is gone
         if greets:
             send(worker, (READY, None))
-        serve(worker, Journal(written), Moment(shared))
+        moment = Moment(shared)
+        moment.is_here()
+        serve(worker, Journal(written), moment)
     os._exit(0)

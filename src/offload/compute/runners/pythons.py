@@ -38,6 +38,8 @@ if package not in sys.path:
 from offload._version import __version__
 if __version__ != version:
     sys.exit(f"it has offload {{__version__}}, and the worker has {{version}}")
+from offload.compute.runners.warden import stand_over
+stand_over([*map(int, sys.argv[1:4])])
 from offload.compute.runners.process import main
 main(*map(int, sys.argv[1:4]), greets=True)
 """

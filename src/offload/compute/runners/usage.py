@@ -26,24 +26,31 @@ def memory(pid: int, most: float = 0.0) -> int:
     most : float
         How many they may use. Where it looks like more, what they share is counted once, which takes longer.
     """
-    family = _family(pid)
-    used = sum(map(memory_of_one, family))
-    if used > most > 0 and len(family) > 1:
-        return sum(map(_proportional, family))
+    members = family(pid)
+    used = sum(map(memory_of_one, members))
+    if used > most > 0 and len(members) > 1:
+        return sum(map(_proportional, members))
     return used
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
     """Return a process and all that descend from it."""
     found = [pid]
     for one in found:  # which grows meanwhile
-        try:
-            for thread in os.listdir(f"/proc/{one}/task"):
-                with open(f"/proc/{one}/task/{thread}/children", "rb") as file:
-                    found += map(int, file.read().split())
-        except OSError:  # it has ended; or the system does not tell so
-            if one == pid and not os.path.exists("/proc/self/task"):
-                return _asked_elsewhere(pid)
+        found += children(one)
+    return found
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of a process."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    except OSError:  # it has ended; or the system does not tell so
+        if not os.path.exists("/proc/thread-self/children"):
+            return _asked_elsewhere(pid)
     return found
 
 
@@ -51,9 +58,9 @@ def _asked_elsewhere(pid: int) -> list[int]:
     import psutil
 
     try:
-        return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+        return [child.pid for child in psutil.Process(pid).children()]
     except psutil.NoSuchProcess:
-        return [pid]
+        return []
 
 
 def memory_of_one(pid: int) -> int:

@@ -65,13 +65,13 @@ class Watching:
         timeout, memory = batch.limits
         if timeout is not None and now - began > timeout:
             _break(link, began, too_long(timeout))
-        elif memory is not None and (used := usage.memory(link.pid, memory)) > memory:
+        elif memory is not None and (used := usage.memory(link.root, memory)) > memory:
             _break(link, began, too_much(used, memory, "its", 'give it more: @offload.task(memory="2GB")'))
 
     def _look_at_all(self, links: Sequence[Link]) -> None:
         """Where worker and runners use too much together, end the one that uses most."""
         assert self._limit is not None
-        used = {link: usage.memory(link.pid, self._most) for link in links}
+        used = {link: usage.memory(link.root, self._most) for link in links}
         whole = sum(used.values()) + usage.memory_of_one(os.getpid())
         if whole <= self._most:
             return
