@@ -263,6 +263,28 @@ def test_classes_are_those_of_the_process_that_asked(tmp_path: Path) -> None:
     assert b"words" in passed_on
 
 
+def test_a_class_of_a_functions_own_is_caught_by_its_base(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import pickle, sys\n"
+        "from offload.compute.raised import Raised\n"
+        "class Mine(Exception): pass\n"
+        "class Other(Mine): pass\n"
+        "def make():\n"
+        "    class Own(Other):\n"
+        "        def kinds(self): return [Own.__qualname__, super().__str__()]\n"
+        "    return Own\n"
+        "if sys.argv[1] == 'send':\n"
+        "    sys.stdout.buffer.write(pickle.dumps(Raised(make()('words'))))\n"
+        "else:\n"
+        "    try: raise pickle.load(sys.stdin.buffer).rebuilt()\n"
+        "    except Mine as exc: print(type(exc).__mro__[1] is Other, exc.kinds())\n"
+    )
+    sent = subprocess.run([sys.executable, script, "send"], stdout=subprocess.PIPE, check=True).stdout
+    got = subprocess.run([sys.executable, script, "get"], input=sent, stdout=subprocess.PIPE, check=True).stdout
+    assert got == b"True ['make.<locals>.Own', 'words']\n"
+
+
 def test_frames_of_offload_are_not_shown(tmp_path: Path) -> None:
     from offload.compute.worker import execute
 

@@ -175,13 +175,32 @@ def _pickler() -> Any:
 
         def persistent_id(self, value: Any) -> Any:
             if isinstance(value, type) and issubclass(value, BaseException) and value.__module__ != "builtins":
-                try:
-                    return value.__module__, value.__qualname__, cloudpickle.dumps(value)
-                except Exception:  # what the class reaches cannot be pickled: it may be known by name
-                    return value.__module__, value.__qualname__, b""
+                return value.__module__, value.__qualname__, _by_value(OfClass, value)
             return None
 
+    class OfClass(cloudpickle.Pickler):  # type: ignore[misc]
+        """Pickles a class of exceptions by value, but for its bases: who catches one of these has it by its name."""
+
+        def __init__(self, file: io.BytesIO, kind: type) -> None:
+            super().__init__(file, protocol=5)
+            self._bases = kind.__mro__[1:]
+
+        def persistent_id(self, value: Any) -> Any:
+            if not isinstance(value, type) or value not in self._bases or value.__module__ == "builtins":
+                return None
+            return value.__module__, value.__qualname__, _by_value(OfClass, value)
+
     return Pickler
+
+
+def _by_value(pickler: Any, kind: type) -> bytes:
+    """Return a pickled class; nothing where what it reaches cannot be pickled: it may be known by name."""
+    try:
+        file = io.BytesIO()
+        pickler(file, kind).dump(kind)
+        return file.getvalue()
+    except Exception:  # pickling of what users have made may raise anything
+        return b""
 
 
 class _Unpickler(pickle.Unpickler):
@@ -191,7 +210,10 @@ class _Unpickler(pickle.Unpickler):
         found: Any = sys.modules.get(module)
         for part in name.split("."):
             found = getattr(found, part, None)
-        return found if isinstance(found, type) and issubclass(found, BaseException) else pickle.loads(data)
+        if not isinstance(found, type) or not issubclass(found, BaseException):
+            found = _Unpickler(io.BytesIO(data)).load()
+            found.__qualname__ = name
+        return found
 
 
 def _is_of_a_library(reduce: Any) -> bool:
