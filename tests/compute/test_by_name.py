@@ -149,6 +149,83 @@ def deployment(offload: object, monkeypatch: pytest.MonkeyPatch) -> object:
     assert offload("down", "one").returncode == 0  # type: ignore[operator]
 
 
+NAMELESS = """
+import collections, dataclasses, enum, pydantic, typing
+
+Pair = collections.namedtuple("Couple", "left right")
+Made = dataclasses.make_dataclass("Made", ["x"])
+Light = enum.Enum("Colour", "RED GREEN")
+
+def marked(cls):
+    class Marked(cls):
+        mark = True
+    return Marked
+
+@marked
+class Decorated:
+    pass
+
+def make():
+    class Inner:
+        class Deep: pass
+    return Inner
+
+Inner = make()
+class Holds:
+    Deep = Inner.Deep
+
+class Hidden: pass
+first = Hidden
+class Hidden(Hidden): pass
+
+class Trouble(Exception): pass
+trouble, Trouble = Trouble, Exception
+
+T = typing.TypeVar("T")
+class Box(pydantic.BaseModel, typing.Generic[T]):
+    held: T
+
+negated = lambda x: -x
+"""
+
+BY_OTHER_NAMES = """
+import offload, lib
+from lib import *
+
+@offload.task
+def made(n):
+    shared = [n]
+    return [Pair(n, 2), Made(n), Light.RED, Decorated(), Inner(), Holds.Deep(), first(), Hidden(), Box[int](held=n),
+        Box[Box[int | None]](held=Box[int | None](held=None)), Box[str], negated, *([shared, shared] if n else [])]
+@offload.task
+def same(values):
+    kinds = [Pair, Made, Light, Decorated, Inner, Holds.Deep, first, Hidden, Box[int], Box[Box[int | None]]]
+    return [type(value) is kind for value, kind in zip(values, kinds, strict=True)]
+@offload.task
+def held(cls, function): return cls is Box[str] and function is negated
+@offload.task
+def failing(): raise lib.trouble("as it was")
+
+if __name__ == "__main__":
+    for n in (0, 1):
+        found = made.submit(n).result()
+        assert all(same.function(found[:10])), found
+        assert found[0] == Pair(n, 2) and found[8] == Box[int](held=n)
+        assert found[10] is Box[str] and found[11] is negated
+        assert all(same.submit(found[:10]).result()) and held.submit(*found[10:12]).result()
+    try:
+        failing.submit().result()
+    except lib.trouble as error:
+        print("caught", error)
+"""
+
+
+def test_classes_are_themselves_that_stand_under_other_names(script: Script) -> None:
+    script.write("lib.py", NAMELESS)
+    for _ in range(2):
+        assert script.output(BY_OTHER_NAMES) == "caught as it was\n"
+
+
 def test_kinds_on_a_deployment_through_edits(script: Script, deployment: object) -> None:
     script.write("lib.py", KINDS)
     for _ in range(2):

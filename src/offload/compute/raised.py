@@ -175,7 +175,7 @@ def _pickler() -> Any:
 
         def persistent_id(self, value: Any) -> Any:
             if isinstance(value, type) and issubclass(value, BaseException) and value.__module__ != "builtins":
-                return value.__module__, value.__qualname__, _by_value(OfClass, value)
+                return *_place(value), _by_value(OfClass, value)
             return None
 
     class OfClass(cloudpickle.Pickler):  # type: ignore[misc]
@@ -188,7 +188,7 @@ def _pickler() -> Any:
         def persistent_id(self, value: Any) -> Any:
             if not isinstance(value, type) or value not in self._bases or value.__module__ == "builtins":
                 return None
-            return value.__module__, value.__qualname__, _by_value(OfClass, value)
+            return *_place(value), _by_value(OfClass, value)
 
     return Pickler
 
@@ -214,6 +214,16 @@ class _Unpickler(pickle.Unpickler):
             found = _Unpickler(io.BytesIO(data)).load()
             found.__qualname__ = name
         return found
+
+
+def _place(kind: type) -> tuple[str, str]:
+    """Return the module that has a class, and the name by which it does."""
+    from offload.identity.holders import holder
+
+    found: Any = sys.modules.get(kind.__module__)
+    for part in kind.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return (None if found is kind else holder(kind)) or (kind.__module__, kind.__qualname__)
 
 
 def _is_of_a_library(reduce: Any) -> bool:

@@ -7,6 +7,7 @@ import io
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from operator import getitem
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -24,6 +25,7 @@ from offload.identity.distributions import PROJECT, origin
 from offload.identity.files import File, arrived_with
 from offload.identity.functions import closure
 from offload.identity.graph import Graph
+from offload.identity.holders import holder, subscripted
 from offload.identity.leftout import whole
 from offload.identity.parts import parts
 from offload.identity.quiet import is_a, module_of
@@ -243,6 +245,8 @@ def _named(value: Any, found: Found) -> Any:
     held = found_at(module, path)
     if held is value and found.notes(value, module, path):
         return attribute, (module, path)
+    if (place := holder(value) if held is not value and type(held) is not Task else None) is not None:
+        return (attribute, place) if found.notes(value, *place) else None
     if type(held) is Task and held.function is value and found.notes(held, module, path):
         return undecorated, (module, path)
     return None
@@ -313,6 +317,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _taken, place
         if self._found is not None and (named := _named(value, self._found)) is not None:
             return named
+        if (made_of := subscripted(value)) is not None:
+            return getitem, made_of
         if is_a(value, Task):
             return Task, value.made_of
         if type(value) is CodeType:

@@ -60,6 +60,14 @@ def _importable(module_name: str) -> str:
     return file.replace("\\", "/").rpartition("/")[2].removesuffix(".py") if file else module_name
 
 
+def held_name(value: Any) -> str | None:
+    """Return ``module:name`` of a class or function that a module of the project holds under another name, or None."""
+    from offload.identity.holders import holder
+
+    place = holder(value)
+    return None if place is None else f"{_importable(place[0])}:{place[1]}"
+
+
 def find(name: str, load: bool = True) -> Any:
     """Return what ``module:qualname`` names here, or None; without `load`, only of what is imported already."""
     module_name, _, path = name.partition(":")
