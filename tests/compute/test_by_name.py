@@ -226,6 +226,32 @@ def test_classes_are_themselves_that_stand_under_other_names(script: Script) -> 
         assert script.output(BY_OTHER_NAMES) == "caught as it was\n"
 
 
+def test_modules_in_the_place_of_libraries(script: Script, deployment: object) -> None:
+    program = """
+import offload, lib
+
+@offload.task
+def both(n): return lib.both(n)
+
+if __name__ == "__main__":
+    print(both.submit(3).result())
+"""
+    script.write("lib.py", "import statistics, sortedcontainers\ndef both(n):\n"
+        "    return statistics.mean([n, n]), len(sortedcontainers.SortedList([n]))\n")  # fmt: skip
+    assert script.output(program) == "(3, 1)\n"
+    script.write("statistics.py", "import sortedcontainers\ndef mean(numbers): return sortedcontainers.own\n")
+    (script.path / "sortedcontainers").mkdir()
+    script.write("sortedcontainers/__init__.py", "own = 'own'\nfrom .sorted import SortedList\n")
+    script.write("sortedcontainers/sorted.py", "def SortedList(numbers): return range(7)\n")
+    assert script.output(program) == "('own', 7)\n"
+    script.write("sortedcontainers/sorted.py", "def SortedList(numbers): return range(8)\n")
+    assert script.output(program) == "('own', 8)\n"
+    for name in ("statistics.py", "sortedcontainers/__init__.py", "sortedcontainers/sorted.py"):
+        (script.path / name).unlink()
+    script.write("lib.py", (script.path / "lib.py").read_text().replace("[n, n]", "[n, n + 2]"))
+    assert script.output(program) == "(4, 1)\n"
+
+
 def test_kinds_on_a_deployment_through_edits(script: Script, deployment: object) -> None:
     script.write("lib.py", KINDS)
     for _ in range(2):

@@ -12,7 +12,7 @@ import importlib
 import os
 import sys
 import threading
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
@@ -24,6 +24,8 @@ from offload.compute.sources import MAIN, Script, Sources, checksum_of, is_guard
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from offload.compute.worker import Batch
 
 _lock = threading.RLock()
 _roots: tuple[str, ...] | None = None  # where imports of the program in use begin
@@ -125,6 +127,8 @@ def _other(sources: Sources) -> tuple[str, bool] | None:
         return f"another version of {changed} was imported", True
     if _roots is not None and not set(_roots).issuperset(sources.roots):
         return "modules of another program were imported", False
+    if _before is not None and (library := next(_libraries(sources), None)) is not None:
+        return f"another {library} was imported", False
     if sources.script is not None and _script is not None and _script[0] != sources.script:
         return f"{_script[0].path} was imported", False
     return None
@@ -188,6 +192,8 @@ def prepare(sources: Sources, main: str) -> None:
     global _before, _script, _roots
     with _lock:
         if _before is None:
+            if _alone:
+                _take_the_place_of_libraries(sources)
             _before = set(sys.modules)
         withdraw()
         importlib.invalidate_caches()  # files may be new
@@ -203,6 +209,54 @@ def prepare(sources: Sources, main: str) -> None:
         _script = script, main
         _run(script, main)
         _loaded[script.path] = sources.files[script.path]
+
+
+def leave_libraries_to_others(batch: Batch) -> None:
+    """Have calls go elsewhere that need a library of which another module has taken the place here.
+
+    Raises
+    ------
+    OtherModulesError
+        If they do.
+    """
+    if _first.roots:
+        taken = dict(batch.sources.instead)
+        for name in _first.roots:
+            if name not in taken:
+                raise OtherModulesError(f"another {name} was imported", worn=False)
+
+
+def _libraries(sources: Sources) -> Iterator[str]:
+    """Yield the names of modules that this process has imported, and the program has others in the place of."""
+    for name, root in sources.instead:
+        path = getattr(sys.modules.get(name), "__file__", None)
+        if name in sys.modules and not (isinstance(path, str) and path.startswith(os.path.join(root, ""))):
+            yield name
+
+
+def _take_the_place_of_libraries(sources: Sources) -> None:
+    """Have modules of a program imported where libraries have the same names; who has a library here keeps it."""
+    for name in list(_libraries(sources)):
+        for gone in [one for one in sys.modules if one == name or one.startswith(f"{name}.")]:
+            del sys.modules[gone]
+    if sources.instead and not _first.roots:
+        sys.meta_path.insert(0, _first)
+    _first.roots.update(sources.instead)
+
+
+class _First:
+    """Finds modules that a program has in the place of libraries, before anybody else does."""
+
+    def __init__(self) -> None:
+        self.roots: dict[str, str] = {}
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """Return what is needed to import a module; None for others."""
+        root = self.roots.get(name)
+        return None if root is None else PathFinder.find_spec(name, [root])
+
+
+_first = _First()
 
 
 def _is_here(script: Script) -> bool:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from hashlib import sha256
+from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any
 
@@ -49,15 +50,19 @@ class Sources:
         The checksum of each file.
     script : Script or None
         The program, where something of it is reached.
+    instead : tuple of (str, str)
+        Modules that the program has in the place of libraries of the same names, and below which root.
     """
 
     roots: tuple[str, ...] = ()
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     script: Script | None = None
+    instead: tuple[tuple[str, str], ...] = ()
 
     def __or__(self, other: Sources) -> Sources:
         roots = tuple(dict.fromkeys((*self.roots, *other.roots)))
-        return Sources(roots, {**self.files, **other.files}, self.script or other.script)
+        instead = tuple(dict.fromkeys((*self.instead, *other.instead)))
+        return Sources(roots, {**self.files, **other.files}, self.script or other.script, instead)
 
     def __bool__(self) -> bool:
         return bool(self.files)
@@ -106,23 +111,41 @@ class Found:
             sources = sources_of(module)
             known = self._known[module] = sources is not None
             if sources is not None:
-                self.sources = Sources(roots()) | self.sources | sources
+                self.sources = Sources(roots(), instead=instead()) | self.sources | sources
         return known
 
 
-_roots: tuple[int, tuple[str, ...]] = (0, ())
+_roots: tuple[int, tuple[str, ...], tuple[tuple[str, str], ...]] = (0, (), ())
 
 
 def roots() -> tuple[str, ...]:
     """Return where the imports of this program's own modules begin, all of them: two programs are told apart by it."""
+    return _looked()[1]
+
+
+def instead() -> tuple[tuple[str, str], ...]:
+    """Return which of this program's own modules have the names of libraries, and below which root they lie."""
+    return _looked()[2]
+
+
+def _looked() -> tuple[int, tuple[str, ...], tuple[tuple[str, str], ...]]:
     global _roots
-    count, known = _roots
-    if count != len(sys.modules):
-        found = [sources.roots[0] for name in list(sys.modules) if (sources := sources_of(name, read=False))]
+    if _roots[0] != len(sys.modules):
+        found = {name: sources.roots[0] for name in list(sys.modules) if (sources := sources_of(name, read=False))}
         order = {path: place for place, path in reversed(list(enumerate(map(os.path.abspath, sys.path))))}
-        known = tuple(sorted(set(found), key=lambda root: (order.get(root, len(order)), root)))
-        _roots = len(sys.modules), known
-    return known
+        known = tuple(sorted(set(found.values()), key=lambda root: (order.get(root, len(order)), root)))
+        taken = ((name, root) for name, root in found.items() if "." not in name and _is_library(name, root))
+        _roots = len(sys.modules), known, tuple(sorted(taken))
+    return _roots
+
+
+@cache
+def _is_library(name: str, root: str) -> bool:
+    """Tell whether a library would be found by the name of a module that lies below a root."""
+    if name in sys.stdlib_module_names:
+        return True
+    sites = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages") and path != root]
+    return PathFinder.find_spec(name, sites) is not None
 
 
 def found_at(module: str, qualname: str) -> Any:

@@ -22,7 +22,7 @@ from offload.compute.athome import at_home, seen_here
 from offload.compute.calls import changed_in
 from offload.compute.effects.doers import runs_calls
 from offload.compute.effects.watch import Watch
-from offload.compute.imported import using
+from offload.compute.imported import leave_libraries_to_others, using
 from offload.compute.loaded import Loaded
 from offload.compute.loading import check_environment, load, place_files
 from offload.compute.outcome import Outcome
@@ -198,6 +198,8 @@ def run_batch(batch: Batch, where: str = "the worker", listener: Listener | None
     OtherModulesError
         If what is left of the batch has to go to another process.
     """
+    if listener is not None:
+        leave_libraries_to_others(batch)
     check_environment(batch.environment, where)
     named = batch.named
     tired = listener.tired and all(way.by_value is not None for way in batch.ways) if listener is not None else True

@@ -69,7 +69,8 @@ def _below(sources: Sources, tree: Tree) -> tuple[Sources, str]:
     script = sources.script
     if script is not None:
         script = Script(tree.path + script.path, script.package)
-    return Sources(tuple(tree.path + root for root in sources.roots), files, script), ""
+    instead = tuple((name, tree.path + root) for name, root in sources.instead)
+    return Sources(tuple(tree.path + root for root in sources.roots), files, script, instead), ""
 
 
 def _unfit(path: str, platform: str) -> str:
