@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import pickle
-from operator import getitem
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
@@ -15,10 +14,10 @@ from offload.errors import EncodeError, IdentityError
 from offload.identity.distributions import PROJECT, origin
 from offload.identity.files import File
 from offload.identity.functions import closure
-from offload.identity.holders import subscripted
+from offload.identity.holders import made_by_another_name
 from offload.identity.leftout import whole
 from offload.identity.objects import by_value, located, name_of, reduced, standing_or_made
-from offload.identity.references import Names, find, held_name, reference_name
+from offload.identity.references import Names, find, reference_name
 
 
 def dumps(value: object, names: Names | None = None) -> tuple[bytes, bool]:
@@ -51,12 +50,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Return the parts of a value, as :mod:`pickle` asks for them."""
         if isinstance(value, (type, FunctionType, BuiltinFunctionType, ModuleType)):
             name, module = reference_name(value)
-            if (made_of := subscripted(value)) is not None:
-                return getitem, made_of
-            own = not isinstance(value, (BuiltinFunctionType, ModuleType))
-            if own and find(name, load=False) is not value and (held := held_name(value)) is not None:
-                return located, (held, closure(value).checksum, None)
-            own = own and origin(module) == PROJECT
+            if (parts := made_by_another_name(value)) is not None:
+                return parts
+            own = not isinstance(value, (BuiltinFunctionType, ModuleType)) and origin(module) == PROJECT
             if own and (module == "__main__" or find(name, load=False) is not value):
                 with contextlib.suppress(IdentityError):  # then it goes by value, and comes back as another
                     return located, (name, closure(value).checksum, by_value(value))

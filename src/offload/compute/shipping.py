@@ -16,7 +16,7 @@ from cloudpickle.cloudpickle import list_registry_pickle_by_value
 
 from offload.compute.imported import attribute, undecorated
 from offload.compute.shipped import Ways
-from offload.compute.sources import Found, found_at
+from offload.compute.sources import MAIN, Found, defines, found_at
 from offload.compute.tasks import Task
 from offload.errors import EncodeError, IdentityError
 from offload.identity.checks import MISSING
@@ -245,7 +245,8 @@ def _named(value: Any, found: Found) -> Any:
     held = found_at(module, path)
     if held is value and found.notes(value, module, path):
         return attribute, (module, path)
-    if (place := holder(value) if held is not value and type(held) is not Task else None) is not None:
+    place = holder(value) if held is not value and type(held) is not Task else None
+    if place is not None and (place[0] != MAIN or defines(place[1].partition(".")[0])):
         return (attribute, place) if found.notes(value, *place) else None
     if type(held) is Task and held.function is value and found.notes(held, module, path):
         return undecorated, (module, path)

@@ -221,6 +221,22 @@ def _is_guarded(path: str, digest: str) -> bool:
         return False
 
 
+def defines(name: str) -> bool:
+    """Tell whether the program has a name without being started."""
+    path = getattr(sys.modules[MAIN], "__file__", None)
+    return isinstance(path, str) and path.endswith(".py") and name in _defined(path, checksum_of(path))
+
+
+@cache
+def _defined(path: str, digest: str | None) -> frozenset[str]:
+    try:
+        tree = tree_of(path)
+        tree.body = [statement for statement in tree.body if not is_guard(statement)]
+        return frozenset(compile(tree, path, "exec", dont_inherit=True).co_names)
+    except (SyntaxError, ValueError, OSError):
+        return frozenset()
+
+
 def tree_of(path: str) -> ast.Module:
     """Return what a program says."""
     with open(path, "rb") as file:

@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import operator
 import sys
+from contextlib import suppress
 from types import FunctionType, ModuleType
 from typing import Any
 
+from offload.errors import EncodeError, IdentityError
 from offload.identity.distributions import PROJECT, origin
 from offload.identity.quiet import is_a, module_of
 
-MAIN, ALSO_MAIN = "__main__", "__mp_main__"
+ALSO_MAIN = "__mp_main__"
+_MADE_BY_PYTHON = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 
 def holder(value: type | FunctionType) -> tuple[str, str] | None:
     """Return a module of the project that holds a class or function, and under which name; or None.
 
-    Its own module comes first; classes are looked into, too, if they are the module's own.
+    Its own module comes first, and the program last; classes are looked into, too, if they are the module's own.
     """
     own = module_of(value) if is_a(value, type) else value.__module__
-    for name in dict.fromkeys([own, *sorted(sys.modules)]):
+    if origin(own) != PROJECT and not (own == "types" and is_a(value, type) and value.__flags__ & _MADE_BY_PYTHON):
+        return None  # `types` is where those say to be that `make_dataclass` has made
+    for name in dict.fromkeys([own, *sorted(sys.modules, key=lambda name: (name == "__main__", name))]):
         module = sys.modules.get(name) if isinstance(name, str) else None
         if not is_a(module, ModuleType) or name == ALSO_MAIN or origin(name) != PROJECT:
             continue
@@ -38,6 +43,65 @@ def holder(value: type | FunctionType) -> tuple[str, str] | None:
                 if one is value:
                     return name, f"{held_as}.{inner}"
     return None
+
+
+def held_or_made(held: str, own: str, digest: str, payload: bytes | None) -> Any:
+    """Return the class or function that a module holds under a name, or what is made of the code that was recorded.
+
+    Parameters
+    ----------
+    held, own : str
+        ``module:name`` of where it was, and what it was called itself.
+    digest : str
+        Its checksum. What is another by now, and is called the same, is taken all the same, as a call would take it.
+    payload : bytes or None
+        Its code, if that could be pickled.
+
+    Raises
+    ------
+    DecodeError
+        If there is neither.
+    """
+    from offload.identity import objects, others
+    from offload.identity.functions import closure
+    from offload.identity.references import find, reference_name
+
+    found = find(held)
+    if isinstance(found, type | FunctionType):
+        try:
+            if closure(found).checksum == digest:
+                return found
+        except (EncodeError, IdentityError):  # it has no identity here
+            pass
+        if reference_name(found)[0] == own:
+            others.note(held)
+            return found
+    return objects.located(own, digest, payload)
+
+
+def made_by_another_name(value: Any) -> tuple[Any, tuple[Any, ...]] | None:
+    """Return how a class or function is had again that does not stand under its own name; None for one that does."""
+    from offload.identity.functions import closure
+    from offload.identity.objects import by_value
+    from offload.identity.references import find, importable, reference_name
+
+    made_of = subscripted(value)
+    if made_of is not None:
+        return operator.getitem, made_of
+    if not isinstance(value, type | FunctionType):
+        return None
+    own, _ = reference_name(value)
+    place = holder(value) if find(own, load=False) is not value else None
+    if place is None:
+        return None
+    try:
+        digest = closure(value).checksum
+    except (EncodeError, IdentityError):
+        return None
+    payload = None
+    with suppress(EncodeError):
+        payload = by_value(value)
+    return held_or_made, (f"{importable(place[0])}:{place[1]}", own, digest, payload)
 
 
 def subscripted(value: Any) -> tuple[Any, Any] | None:

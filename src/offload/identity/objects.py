@@ -13,7 +13,6 @@ import copyreg
 import importlib
 import sys
 from hashlib import sha256
-from operator import getitem
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 
 from offload.errors import DecodeError, EncodeError
@@ -21,7 +20,7 @@ from offload.identity import cbor as tags
 from offload.identity import encoding, exceptions, others
 from offload.identity.beginnings import has_beginning, write_with_beginning
 from offload.identity.distributions import PROJECT, STANDARD, origin
-from offload.identity.holders import subscripted
+from offload.identity.holders import made_by_another_name
 from offload.identity.leftout import NEWOBJ, assigned, comes_back, complete, is_held, left_out, set_state
 from offload.identity.opaque import WEAK, leads_to
 from offload.identity.pieces import is_plain
@@ -33,7 +32,6 @@ from offload.identity.references import (
     find,
     find_global,
     global_generator,
-    held_name,
     is_silent,
     module_of,
     named_objects,
@@ -331,8 +329,9 @@ def _write_parts(encoder: Encoder, value: Any, parts: tuple[Any, ...]) -> None:
 
 
 def _write_reference(encoder: Encoder, tag: int, value: Any) -> None:
-    if encoder.portable and tag == tags.CLASS and (made_of := subscripted(value)) is not None:
-        _write_parts(encoder, value, (getitem, made_of, *[None] * 5))
+    if encoder.portable and tag != tags.MODULE and (parts := made_by_another_name(value)) is not None:
+        encoder.exact = encoder.exact and False
+        _write_parts(encoder, value, (*parts, *[None] * 5))
         return
     encoder.tag(tag)
     if encoder.refer is not None:
@@ -352,10 +351,8 @@ def _write_reference(encoder: Encoder, tag: int, value: Any) -> None:
         digest = graph.checksum
         encoder.modules |= graph.modules
         if encoder.portable and tag != tags.MODULE and find(name) is not value:
-            name = held_name(value) or name
-            if find(name) is not value:
-                payload = by_value(value)
-                encoder.exact = encoder.exact and False
+            payload = by_value(value)
+            encoder.exact = encoder.exact and False
     else:
         _note(encoder, module)
     more = assigned(value) if digest is not None and tag == tags.FUNCTION and value.__dict__ else None

@@ -45,12 +45,13 @@ def reference_name(value: Any) -> tuple[str, str]:
     A script's ``__main__`` goes by the name under which it could be imported.
     """
     if isinstance(value, ModuleType):
-        return f"{_importable(value.__name__)}:", value.__name__
+        return f"{importable(value.__name__)}:", value.__name__
     module = getattr(value, "__module__", None) or "builtins"
-    return f"{_importable(module)}:{value.__qualname__}", module
+    return f"{importable(module)}:{value.__qualname__}", module
 
 
-def _importable(module_name: str) -> str:
+def importable(module_name: str) -> str:
+    """Return the name of a module; of a script's ``__main__``, that under which it could be imported."""
     if module_name != "__main__":
         return module_name
     main = sys.modules["__main__"]
@@ -60,18 +61,10 @@ def _importable(module_name: str) -> str:
     return file.replace("\\", "/").rpartition("/")[2].removesuffix(".py") if file else module_name
 
 
-def held_name(value: Any) -> str | None:
-    """Return ``module:name`` of a class or function that a module of the project holds under another name, or None."""
-    from offload.identity.holders import holder
-
-    place = holder(value)
-    return None if place is None else f"{_importable(place[0])}:{place[1]}"
-
-
 def find(name: str, load: bool = True) -> Any:
     """Return what ``module:qualname`` names here, or None; without `load`, only of what is imported already."""
     module_name, _, path = name.partition(":")
-    module = sys.modules["__main__"] if module_name == _importable("__main__") else sys.modules.get(module_name)
+    module = sys.modules["__main__"] if module_name == importable("__main__") else sys.modules.get(module_name)
     if module is None:
         if not load:
             return None
@@ -123,7 +116,7 @@ def named_objects() -> dict[int, str]:
         if not isinstance(module, ModuleType) or not names or names.get("__name__") != module_name:
             continue  # a second name, such as `__mp_main__`, as multiprocessing calls the program, too
         for name, held in list(names.items()):
-            full = f"{_importable(module_name)}:{name}"
+            full = f"{importable(module_name)}:{name}"
             if type(held) is object:
                 found[id(held)] = min(full, found.get(id(held), full))
             elif type(held) is type and held.__module__ == module_name:
@@ -146,7 +139,7 @@ def name_of_sentinel(value: Any) -> str | None:
         return None
     module = str(cls.__module__)
     held = getattr(sys.modules.get(module), "__dict__", {})
-    return next((f"{_importable(module)}:{name}" for name, one in list(held.items()) if one is value), None)
+    return next((f"{importable(module)}:{name}" for name, one in list(held.items()) if one is value), None)
 
 
 def stand_in(name: str, cls: Any = object) -> Any:
@@ -182,7 +175,7 @@ class Names:
         if module not in self._modules and module != "builtins":
             self._modules.add(module)
             for name, held in list(vars(sys.modules.get(module) or object).items()):
-                self._found.setdefault(id(held), f"{_importable(module)}:{name}")
+                self._found.setdefault(id(held), f"{importable(module)}:{name}")
         found = self._found.get(id(value))
         if found is None and type(value) is object:
             return named_objects().get(id(value))
@@ -192,7 +185,7 @@ class Names:
         for names, name, held in graph._names:
             module = names.get("__name__")
             if type(module) is str and type(name) is str:
-                self._found.setdefault(id(held), f"{_importable(module)}:{name}")
+                self._found.setdefault(id(held), f"{importable(module)}:{name}")
         for node in graph.nodes:
             if node.kind == "class" and isinstance(node.subject, type):
                 full, _ = reference_name(node.subject)
