@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle
 from cloudpickle.cloudpickle import list_registry_pickle_by_value
 
+from offload.compute import anew
 from offload.compute.imported import attribute, undecorated
 from offload.compute.shipped import Ways
 from offload.compute.sources import MAIN, Found, defines, found_at
@@ -332,12 +333,19 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             module = sys.modules.get((module_of(value) if is_a(value, type) else value.__module__) or "")
             if module is not None and origin(module.__name__) == PROJECT:
                 self._by_value(value, module)
+        elif (parts := self._anew(value)) is not None:
+            return parts
         elif (name := name_of_sentinel(value)) is not None:
             return stand_in, (name, type(value))
         else:
             parts = whole(value)
             return NotImplemented if parts is None else parts
         return super().reducer_override(value)
+
+    def _anew(self, value: Any) -> Any:
+        if self._found is not None and type(value) is anew.CACHED and self._found.takes(value.__module__):
+            return None
+        return anew.parts(value)
 
     def _by_value(self, value: type | FunctionType, module: ModuleType) -> None:
         if module.__name__ != "__main__" and module.__name__ not in list_registry_pickle_by_value():

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+SCANNER = ("strict", "object_hook", "object_pairs_hook", "parse_float", "parse_int", "parse_constant")
+"""What a scanner of :mod:`json` knows."""
+
 # The same classes in C, and in Python.
 _WRAPT = ("_wrappers", "wrapt._wrappers", "wrapt.wrappers")
 
@@ -65,8 +68,7 @@ def _descriptor(descriptor: Any) -> list[object]:
 
 def _scanner(scanner: Any) -> list[object]:
     """Return what a scanner of :mod:`json` calls."""
-    names = ("strict", "object_hook", "object_pairs_hook", "parse_float", "parse_int", "parse_constant")
-    return [getattr(scanner, name) for name in names]
+    return [getattr(scanner, name) for name in SCANNER]
 
 
 _LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
