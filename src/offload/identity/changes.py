@@ -7,32 +7,31 @@ function reaches has to be the same as it was after the call. So all that comes 
 
 from __future__ import annotations
 
-from sys import getrefcount
+import gc
+from operator import getitem, is_
+from types import MappingProxyType
 
 from offload.errors import OffloadError
 from offload.identity.checks import MISSING
+from offload.identity.contents import again, before, held, is_immutable, is_own, put, told
 from offload.identity.distributions import PROJECT, origin
 from offload.identity.leftout import is_computed
-from offload.identity.quiet import attributes, module_of
+from offload.identity.quiet import attributes, is_a, module_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from offload.identity.graph import Graph
 
     Change = list[Any]  # in which list of the graph, the index there, the key, and what has been put
-    Put = tuple[dict[Any, Any], Any, object]
+    Put = tuple[Any, Any, Any]
 
-NAMES, MAPPINGS, OBJECTS = range(3)
-_OWN = 2  # references to what only a mapping holds: its own, and that of who asks
-# What nobody can change is the same as another one that is equal.
-_PLAIN = {type(None), bool, int, float, complex, str, bytes, range}
-_OF_LIBRARIES = {
-    *(("datetime", name) for name in ("date", "datetime", "time", "timedelta", "timezone")),
-    *(("decimal", "Decimal"), ("fractions", "Fraction"), ("re", "Pattern"), ("uuid", "UUID")),
-}
+NAMES, MAPPINGS, OBJECTS, LISTS, SETS, OTHERS = range(6)
+_CONTAINERS = MAPPINGS, LISTS, SETS, OTHERS
+ALL: list[object] = []
+"""In place of a key: all that a container holds. No mapping has such a key."""
 
 
 def changes(graph: Graph, after: Callable[[], str]) -> tuple[list[Change], str, str] | None:
@@ -58,26 +57,32 @@ def changes(graph: Graph, after: Callable[[], str]) -> tuple[list[Change], str, 
     found: list[Change] = []
     undo: list[Put] = []
     computed: list[tuple[object, str]] = []
-    for kind, index, mapping, key, before in _differences(graph):
-        if mapping is None:
+    for kind, index, holder, key, was in _differences(graph):
+        if holder is None:
             return None
-        if is_immutable(key) and _is_its_own(mapping, key):
+        if key is ALL:
+            how = told(holder, was)
+            if how is None:
+                return None
+            found.append([kind, index, key, how])
+        elif is_immutable(key) and is_own(getitem, _names_of(holder), key):
             found.append([kind, index, key])
-        elif kind == OBJECTS and before is MISSING and _is_computed(pieces._plain[index][0], key):
+        elif kind == OBJECTS and was is MISSING and _is_computed(pieces._plain[index][0], key):
             computed.append((pieces._plain[index][0], key))
         else:
             return None
-        undo.append((mapping, key, before))
-    again = [(mapping, key, mapping[key]) for mapping, key, _ in undo]
+        undo.append((holder, key, was))
+    now = [(holder, key, _found(holder, key)) for holder, key, _ in undo]
     _put(undo)
     try:  # nothing else has changed
         same = graph.is_current() and graph._pieces is pieces
     finally:
-        _put(again)
+        _put(now)
     if not same:
         return None
     for change in found:
-        change.append(_mapping(graph, *change)[change[2]])
+        if change[2] is not ALL:
+            change.append(_found(_holder(graph, *change), change[2]))
     whole = without = after()
     if computed:
         kept = [(vars(value), name, vars(value).pop(name)) for value, name in computed]
@@ -107,13 +112,16 @@ def do_again(graph: Graph, found: list[Change], after: Callable[[], str], checks
     checksum : str
         That of the graph after the call.
     """
-    undo: list[Put] = []
     try:
-        again = [(_mapping(graph, kind, index, key), key, value) for kind, index, key, value in found]
+        holders = [_holder(graph, kind, index, key) for kind, index, key, _ in found]
+        new = [
+            again(holder, how) if key == ALL else how for holder, (_, _, key, how) in zip(holders, found, strict=True)
+        ]
     except LookupError:
         return False
-    undo = [(mapping, key, mapping.get(key, MISSING)) for mapping, key, _ in again]
-    _put(again)
+    keys = [ALL if key == ALL else key for _, _, key, _ in found]
+    undo = [(holder, key, _found(holder, key)) for holder, key in zip(holders, keys, strict=True)]
+    _put(list(zip(holders, keys, new, strict=True)))
     try:
         same = after() == checksum
     except OffloadError:
@@ -123,85 +131,113 @@ def do_again(graph: Graph, found: list[Change], after: Callable[[], str], checks
     return same
 
 
-def is_immutable(value: object) -> bool:
-    """Tell whether nothing of a value can change."""
-    cls = type(value)
-    if cls is tuple or cls is frozenset:
-        return all(map(is_immutable, value))  # type: ignore[call-overload]
-    return cls in _PLAIN or (cls.__module__, cls.__qualname__) in _OF_LIBRARIES
-
-
 def _is_computed(value: object, name: str) -> bool:
     """Tell whether a library's class computes an attribute, and keeps it: whoever asks for it gets it."""
     cls = type(value)
     return origin(module_of(cls)) != PROJECT and is_computed(cls, name)
 
 
-def _is_its_own(mapping: dict[Any, Any], key: object) -> bool:
-    """Tell whether nothing of what stands in a mapping can change, or nobody else has hold of it."""
-    if is_immutable(mapping[key]):
-        return True
-    cls = type(mapping[key])
-    if getrefcount(mapping[key]) > _OWN:
-        return False
-    if cls is list or cls is set:
-        return all(map(is_immutable, mapping[key]))
-    return cls is dict and all(is_immutable(one) and _is_its_own(mapping[key], one) for one in mapping[key])
-
-
-def _differences(graph: Graph) -> Iterator[tuple[int, int, dict[Any, Any] | None, Any, object]]:
+def _differences(graph: Graph) -> Iterator[tuple[int, int, Any, Any, Any]]:
     """Yield what is not what it was.
 
     Yields
     ------
     tuple
-        Where: a list of the graph, and the index there; the mapping, the key, and what was there before. None for the
-        mapping where it has changed in a way that is not done again.
+        Where: a list of the graph, and the index there; who holds it, the key, and what was there before. None for the
+        holder where it has changed in a way that is not done again.
     """
-    for index, (names, name, before) in enumerate(graph._names):
-        now = names.get(name, MISSING)
-        if now is not before:
-            settable = type(names) is dict and now is not MISSING
-            yield NAMES, index, names if settable else None, name, before  # type: ignore[misc]
-    objects = [(index, attributes(piece[0]) or {}, *piece[2:]) for index, piece in enumerate(graph._pieces._plain)]
+    pieces = graph._pieces
+    for index, (names, name, was) in enumerate(graph._names):
+        if names.get(name, MISSING) is not was:  # nothing here keeps hold of it: who does is counted
+            yield NAMES, index, _settable(graph, names) if name in names else None, name, was
+    objects = [(index, attributes(piece[0]) or {}, *piece[2:]) for index, piece in enumerate(pieces._plain)]
     known = {id(mapping) for _, mapping, *_ in objects}  # which are met as their objects' states, too
     for index, mapping, keys, values in objects:
         yield from _between(OBJECTS, index, mapping, keys, values)
-    for index, (mapping, keys, values) in enumerate(graph._pieces._mappings):
+    for index, (mapping, keys, values) in enumerate(pieces._mappings):
         if id(mapping) not in known:
             yield from _between(MAPPINGS, index, mapping, keys, values)
+    for index, (some, items) in enumerate(pieces._lists):
+        if not _are(some, items):
+            yield LISTS, index, some, ALL, list(items)
+    for index, (members, ids, elements) in enumerate(pieces._sets):
+        if ids != set(map(id, members)):
+            yield SETS, index, members, ALL, list(elements)
+    for index, (value, _, parts) in enumerate(pieces._objects):
+        if (was := before(value, parts)) is not None and not _are(held(value), was):
+            yield OTHERS, index, value, ALL, was
+
+
+def _are(items: list[Any], others: Sequence[object]) -> bool:
+    return len(items) == len(others) and all(map(is_, items, others))
 
 
 def _between(
     kind: int, index: int, mapping: dict[Any, Any], keys: tuple[object, ...], values: tuple[object, ...]
-) -> Iterator[tuple[int, int, dict[Any, Any] | None, Any, object]]:
+) -> Iterator[tuple[int, int, Any, Any, Any]]:
     now = list(mapping)
-    if len(now) < len(keys) or any(key is not before for key, before in zip(now, keys, strict=False)):
-        yield kind, index, None, None, None
+    if len(now) < len(keys) or any(key is not was for key, was in zip(now, keys, strict=False)):
+        yield kind, index, mapping, ALL, [one for pair in zip(keys, values, strict=True) for one in pair]
         return
-    for key, before in zip(now, (*values, *[MISSING] * (len(now) - len(keys))), strict=True):
-        if mapping[key] is not before:
-            yield kind, index, mapping, key, before
+    for key, was in zip(now, (*values, *[MISSING] * (len(now) - len(keys))), strict=True):
+        if mapping[key] is not was:
+            yield kind, index, mapping, key, was
 
 
-def _mapping(graph: Graph, kind: int, index: int, key: object) -> dict[Any, Any]:
+def _settable(graph: Graph, names: Any) -> Any:
+    """Return a namespace in which names can be set: a dict, or the class that it is of; else None."""
+    if type(names) is dict:
+        return names
+    if type(names) is MappingProxyType:
+        (members,) = gc.get_referents(names)
+        for cls in (node.subject for node in graph.nodes if is_a(node.subject, type)):
+            if gc.get_referents(vars(cls))[0] is members:
+                return cls if type(cls).__setattr__ is type.__setattr__ else None
+    return None
+
+
+def _holder(graph: Graph, kind: int, index: int, key: object, *_: object) -> Any:
+    """Return what holds something that has changed.
+
+    Raises
+    ------
+    LookupError
+        If it is not there.
+    """
+    pieces = graph._pieces
     found: Any
     if kind == NAMES:
-        found, name, _ = graph._names[index]
-        if name != key:
+        names, name, _was = graph._names[index]
+        found = _settable(graph, names)
+        if name != key or found is None:
             raise KeyError(key)
-    elif kind == MAPPINGS:
-        found = graph._pieces._mappings[index][0]
-    else:
-        found = attributes(graph._pieces._plain[index][0])
-    if type(found) is not dict:
-        raise KeyError(key)
-    return found
+        return found
+    if kind == OBJECTS:
+        found = attributes(pieces._plain[index][0])
+        if type(found) is not dict:
+            raise KeyError(key)
+        return found
+    return (pieces._mappings, pieces._lists, pieces._sets, pieces._objects)[_CONTAINERS.index(kind)][index][0]
+
+
+def _names_of(holder: Any) -> Any:
+    return vars(holder) if is_a(holder, type) else holder
+
+
+def _found(holder: Any, key: Any) -> Any:
+    return held(holder) if key is ALL else _names_of(holder).get(key, MISSING)
 
 
 def _put(what: list[Put]) -> None:
-    for mapping, key, value in what:
-        if value is MISSING:
-            mapping.pop(key, None)
+    for holder, key, value in what:
+        if key is ALL:
+            put(holder, value)
+        elif is_a(holder, type):
+            if value is not MISSING:
+                type.__setattr__(holder, key, value)
+            elif key in vars(holder):
+                type.__delattr__(holder, key)
+        elif value is MISSING:
+            holder.pop(key, None)
         else:
-            mapping[key] = value
+            holder[key] = value

@@ -42,7 +42,7 @@ class Pieces:
         self._written: dict[int, tuple[bytes, bool]] = {}
         self._lists: list[tuple[list[Any], tuple[object, ...]]] = []
         self._mappings: list[tuple[dict[Any, Any], tuple[object, ...], tuple[object, ...]]] = []
-        self._sets: list[tuple[set[Any], set[int]]] = []
+        self._sets: list[tuple[set[Any], set[int], tuple[object, ...]]] = []
         self._plain: list[tuple[Any, type, tuple[object, ...], tuple[object, ...]]] = []
         self._objects: list[tuple[Any, Reduce, tuple[Any, ...]]] = []
 
@@ -73,8 +73,7 @@ class Pieces:
         elif kind is dict:
             self._mappings.append((value, tuple(value), tuple(value.values())))
         elif kind is set:
-            self._kept.append(tuple(value))
-            self._sets.append((value, set(map(id, value))))
+            self._sets.append((value, set(map(id, value)), tuple(value)))
         elif kind is bytearray:
             self.opaque = True
 
@@ -99,7 +98,7 @@ class Pieces:
         for names, keys, values in self._mappings:
             if not _holds(names, keys, values):
                 return False
-        for members, ids in self._sets:
+        for members, ids, _ in self._sets:
             if len(members) != len(ids) or not ids.issuperset(map(id, members)):
                 return False
         for value, cls, keys, values in self._plain:
@@ -111,7 +110,7 @@ class Pieces:
         """Return the class and attribute that does not hold what it held, or None where no object of a class is met."""
         containers = {id(one) for one, items in self._lists if len(one) != len(items) or not all(map(is_, one, items))}
         containers |= {id(one) for one, keys, values in self._mappings if not _holds(one, keys, values)}
-        containers |= {id(one) for one, ids in self._sets if ids != set(map(id, one))}
+        containers |= {id(one) for one, ids, _ in self._sets if ids != set(map(id, one))}
         inner: list[str] = []
         for value, cls, keys, values in self._plain:
             now: dict[Any, Any] = attributes(value) or {}
