@@ -548,8 +548,8 @@ def f(n):
 def test_arguments_that_are_others_there_leave_the_function_its_name(script: Script, deployment: object) -> None:
     script.write(
         "lib.py",
-        "import contextvars\nDEPTH = contextvars.ContextVar('depth', default=3)\n"
-        "class Own: pass\ndef f(x): return DEPTH.get()\n",
+        "import threading\nHELD = threading.Lock()\nHELD.acquire()\n"
+        "class Own: pass\ndef f(x): return 2 + HELD.locked()\n",
     )
     text = """
 import offload, lib
