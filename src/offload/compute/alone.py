@@ -16,6 +16,12 @@ _lock = threading.Lock()
 _under_way: list[Run] = []
 
 
+def is_under_way() -> bool:
+    """Tell whether this thread makes a call now."""
+    thread = threading.current_thread()
+    return any(run._thread is thread for run in list(_under_way))
+
+
 class Run:
     """A call that is being made in this process, from now on until its end.
 

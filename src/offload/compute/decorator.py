@@ -35,6 +35,7 @@ def task(
     resources: Mapping[str, float] | None = ...,
     timeout: float | None = ...,
     memory: str | float | None = ...,
+    environment: str | None = ...,
 ) -> Task[P, R]: ...
 @overload
 def task(
@@ -50,6 +51,7 @@ def task(
     resources: Mapping[str, float] | None = ...,
     timeout: float | None = ...,
     memory: str | float | None = ...,
+    environment: str | None = ...,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(
     function: Callable[..., Any] | None = None,
@@ -64,6 +66,7 @@ def task(
     resources: Mapping[str, float] | None = None,
     timeout: float | None = None,
     memory: str | float | None = None,
+    environment: str | None = None,
 ) -> Any:
     """Make a function's results recorded, and recalled when the same work is asked for again.
 
@@ -105,6 +108,11 @@ def task(
     memory : str or float
         Bytes (``"2GB"``, ``"500 MiB"``) that the process of a call may use, with the processes that the call starts. A
         call that uses more is ended, and its future raises a :class:`MemoryError`. It holds, and counts, as `timeout`.
+    environment : str
+        The directory of a virtual or conda environment, or its Python, that the function runs with. A relative one is
+        looked for beside the file of the function, and in the directories above. It needs offload in the same version.
+        Its Python and libraries count, in the place of those of this program. A call within another call runs where
+        that runs.
 
     Returns
     -------
@@ -149,6 +157,7 @@ def task(
             resources=resources,
             timeout=timeout,
             memory=memory,
+            environment=environment,
         )
     if isinstance(function, (staticmethod, classmethod)):
         kind = type(function).__name__
@@ -161,4 +170,8 @@ def task(
         from offload.identity.declared import Declared
 
         root = Declared(function, environ, depends_on, version, ignore=ignore)
+    if environment is not None:
+        from offload.compute.environments.task import TaskInEnvironment
+
+        return TaskInEnvironment(function, environment, scratch, effects, root, needed, limits)
     return Task(function, scratch, effects, root, needed, limits)

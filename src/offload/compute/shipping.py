@@ -246,10 +246,10 @@ def _named(value: Any, found: Found) -> Any:
     held = found_at(module, path)
     if held is value and found.notes(value, module, path):
         return attribute, (module, path)
-    place = holder(value) if held is not value and type(held) is not Task else None
+    place = holder(value) if held is not value and not is_a(held, Task) else None
     if place is not None and (place[0] != MAIN or defines(place[1].partition(".")[0])):
         return (attribute, place) if found.notes(value, *place) else None
-    if type(held) is Task and held.function is value and found.notes(held, module, path):
+    if is_a(held, Task) and held.function is value and found.notes(held, module, path):
         return undecorated, (module, path)
     return None
 
@@ -322,7 +322,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if (made_of := subscripted(value)) is not None:
             return getitem, made_of
         if is_a(value, Task):
-            return Task, value.made_of
+            return type(value), value.made_of
         if type(value) is CodeType:
             make, arguments = self.dispatch_table[CodeType](value)
             return _code, (make, arguments, value.co_filename)

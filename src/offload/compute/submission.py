@@ -18,6 +18,7 @@ from offload.compute.choices import Choice, innermost
 from offload.compute.dispatcher import Dispatcher
 from offload.compute.effects.telling import tell_reached
 from offload.compute.engine import Engine, InlineEngine
+from offload.compute.environments.messages import SUBMIT
 from offload.compute.futures import Future
 from offload.compute.importing import is_importing
 from offload.compute.places import Place, Registry
@@ -105,6 +106,10 @@ def _collector_at_rest(count: int) -> Iterator[None]:
 
 
 def _start(task: Task[..., Any], ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[str, Any]]]) -> None:
+    partner = task.partner()
+    if partner is not None:
+        partner.begin(SUBMIT, task, ready)
+        return
     session = current()
     rows = [(args, kwargs) for _, args, kwargs in ready]
     calls, graph = task.identify_many(rows), task.graph()
@@ -293,9 +298,9 @@ def shutdown() -> None:
     ended the program, nothing is waited for.
     """
     global _dispatchers
-    interrupted = _ended_by_interrupt()
+    interrupted = ended_by_interrupt()
     if not interrupted:
-        interrupted = not _all_begun()
+        interrupted = not all_begun()
     with _lock:
         ending, _dispatchers = _dispatchers, {}
     for each in ending.values():
@@ -311,7 +316,7 @@ def shutdown() -> None:
         each.close(kill=interrupted)
 
 
-def _all_begun() -> bool:
+def all_begun() -> bool:
     """Wait for the calls that wait for others to be begun; False when Ctrl-C ended that."""
     try:
         with _begun:
@@ -324,6 +329,7 @@ def _all_begun() -> bool:
     return True
 
 
-def _ended_by_interrupt() -> bool:
+def ended_by_interrupt() -> bool:
+    """Tell whether a Ctrl-C has ended the program."""
     # Set where a traceback was printed; at a prompt, it may be that of a statement long ago.
     return getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1")

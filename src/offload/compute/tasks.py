@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
+    from offload.compute.environments.partner import Partner
     from offload.compute.futures import Future
     from offload.compute.outcome import Outcome
     from offload.compute.resources import Resources
@@ -126,7 +127,7 @@ class Task(Begun[P, R]):
             found = getattr(found, part, None)
         if found is self:
             return name
-        return Task, self.made_of
+        return type(self), self.made_of
 
     @property
     def made_of(self) -> tuple[Any, ...]:
@@ -399,6 +400,10 @@ class Task(Begun[P, R]):
         from offload.compute.submission import submit_many
 
         return submit_many(self, rows)
+
+    def partner(self) -> Partner | None:
+        """Return the process of another environment that makes the calls; None: this one does."""
+        return None
 
     def payload(self) -> Ways:
         """Return the pickled function: workers run what was identified here."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from offload.compute.calls import explain
 from offload.compute.codedifferences import Code, changes, code_differences
+from offload.compute.environments.task import TaskInEnvironment
 from offload.compute.explanation import Difference, Explanation
 from offload.compute.session import Session, current
 from offload.compute.shown import summary
@@ -65,8 +66,10 @@ def why(function: Task[..., Any] | MethodTask[..., Any], /, *args: Any, **kwargs
         return why(function.task, function.__self__, *args, **kwargs)
     if not isinstance(function, Task):
         raise UsageError("offload.why takes a function decorated with @offload.task, and then its arguments")
-    session = current()
     args, kwargs = _done((args, kwargs))
+    if isinstance(function, TaskInEnvironment) and (told := function.why(args, kwargs)) is not None:
+        return told
+    session = current()
     call = function.identify(args, kwargs)
     (data,) = session.recall([call.transformation])
     record = decode(call.record)

@@ -18,6 +18,7 @@ from offload.compute.runners import frames, usage, warden
 from offload.compute.runners.journal import journal
 from offload.compute.runners.moment import Moment
 from offload.compute.runners.process import ENDED
+from offload.compute.runners.pythons import variables
 from offload.compute.shipped import Ways
 from offload.compute.staged import Staged
 
@@ -90,7 +91,7 @@ class Link:
             with theirs, no_fork:
                 self._process = subprocess.Popen(
                     _own(passed) if python is None else python.start(flags_of_this_process(), passed),
-                    env=None if python is None else python.variables(),
+                    env=None if python is None else variables(),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,

@@ -81,9 +81,10 @@ class Python(NamedTuple):
         words = [self.executable, *flags, "-c", _START, *map(str, descriptors)]
         return [*words, __version__, self.package, *self.sites]
 
-    def variables(self) -> dict[str, str]:
-        """Return the environment of a runner: this process's own, without what leads to modules of its Python."""
-        return {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
+
+def variables() -> dict[str, str]:
+    """Return the environment of a process of another Python: this one's, without what leads to modules of its own."""
+    return {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
 
 
 _elsewhere: set[tuple[Environment, Python]] = set()  # what this process lacks, and which Python may have it

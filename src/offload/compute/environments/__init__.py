@@ -1,0 +1,1 @@
+"""Tasks that name an environment: a process of that environment, beside the user's own, makes their calls."""

@@ -1,0 +1,186 @@
+"""Tasks that name an environment, in which their calls are made."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from offload.compute.environments.finding import find_python
+from offload.compute.places import Place
+from offload.errors import UsageError
+from tests.deploy.test_environment import Worker, environment, place
+from tests.deploy.test_local import eventually
+
+__all__ = ["place"]
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("home"), pytest.mark.timeout(300)]
+
+SHAPES = """
+import dataclasses
+
+@dataclasses.dataclass
+class Box:
+    side: int
+
+class TooLarge(Exception):
+    pass
+"""
+PROGRAM = """
+import json, os, sys, time
+import offload
+from shapes import Box, TooLarge
+
+FACTOR = 2
+
+@offload.task(environment="envs/rulers")
+def measured(box, *, times=1):
+    import rulers
+    with open(os.environ["LOG"], "a") as log:
+        log.write(f"{box.side}\\n")
+    if box.side > 90:
+        raise TooLarge(box.side)
+    return Box(box.side * rulers.LENGTH * times * FACTOR), sys.prefix
+
+@offload.task(environment="envs/rulers")
+def twice(box):
+    return measured(box), sys.prefix
+
+@offload.task
+def here(box):
+    return sum(n.side for n in box)
+
+def tried(call):
+    try:
+        return call()
+    except Exception as error:
+        return f"{type(error).__name__} {error}"
+"""
+EVERYTHING = """
+if __name__ == "__main__":
+    before = offload.why(measured, Box(1)).hit
+    value, prefix = measured(Box(1))
+    futures = measured.map([Box(n) for n in range(4)], times=3)
+    values = offload.gather(futures)
+    assert {type(one) for one, _ in [(value, prefix), *values]} == {Box}
+    chained = here.submit([measured.submit(Box(1)).result()[0], Box(5)]).result()
+    waiting = measured.submit(Box(1)), measured.submit(offload.task(Box).submit(7))
+    raised = tried(lambda: measured(Box(91))), tried(lambda: measured.submit(Box(92)).result())
+    try:
+        measured.submit(Box(91)).result()
+    except TooLarge as error:
+        assert error.args == (91,)
+    inner = twice.submit(Box(2)).result()
+    FACTOR = 3
+    print(json.dumps([
+        before, value.side, prefix, [one.side for one, _ in values], chained, waiting[1].result()[0].side,
+        waiting[0].recalled, raised, [inner[0][0].side, inner[0][1], inner[1]],
+        [offload.why(here, [Box(1)]).hit, tried(lambda: measured(Box(1)))],
+    ]))
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with an environment that has a library which nobody else has."""
+    directory = tmp_path / "project"
+    (directory / "envs").mkdir(parents=True)
+    environment(directory / "envs" / "rulers", "1.5")
+    (directory / "shapes.py").write_text(SHAPES)
+    monkeypatch.setenv("LOG", str(tmp_path / "log"))
+    return directory
+
+
+def run(directory: Path, end: str, python: str = sys.executable) -> object:
+    (directory / "main.py").write_text(PROGRAM + end)
+    done = subprocess.run([python, "main.py"], cwd=directory, capture_output=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout.decode().splitlines()[-1])
+
+
+def everything(directory: Path, hit: bool) -> list[object]:
+    prefix = str(directory / "envs" / "rulers")
+    set_since = f"__main__:FACTOR is another value in {prefix} than in the program, which has set it since"
+    return [
+        hit, 20, prefix, [0, 60, 120, 180], 25, 140,
+        True, ["TooLarge 91", "TooLarge 92"], [40, prefix, prefix],
+        [False, f"IdentityError {set_since}\n  pass it as an argument"],
+    ]  # fmt: skip
+
+
+def test_calls_are_made_in_the_environment(project: Path, tmp_path: Path) -> None:
+    assert run(project, EVERYTHING) == everything(project, False)
+    ran = sorted((tmp_path / "log").read_text().split())
+    assert ran == sorted("1 0 1 2 3 7 91 92 91 2".split())
+    assert run(project, EVERYTHING) == everything(project, True)
+    assert len((tmp_path / "log").read_text().split()) == len(ran) + 3  # what has failed, and nothing else
+
+
+def test_they_are_recalled_by_a_program_of_the_environment(project: Path) -> None:
+    asks = """
+if __name__ == "__main__":
+    print(json.dumps([offload.why(measured, Box(1)).hit, measured(Box(1))[0].side]))
+"""
+    assert run(project, asks) == [False, 20]
+    assert run(project, asks, str(project / "envs" / "rulers" / "bin" / "python")) == [True, 20]
+
+
+def test_what_cannot_be_had_there_is_told(project: Path) -> None:
+    told = run(
+        project,
+        """
+@offload.task(environment="envs")
+def nowhere(n):
+    return n
+
+@offload.task(environment="envs/bare")
+def bare(n):
+    return n
+
+if __name__ == "__main__":
+    import subprocess
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "envs/bare"], check=True)
+    unnamed = offload.task(lambda n: n, environment="envs/rulers")
+    print(json.dumps([tried(lambda: one(1)) for one in (nowhere, bare, unnamed)]))
+""",
+    )
+    assert isinstance(told, list)
+    assert told[0].startswith("UsageError there is no environment envs\n")
+    python = project / "envs" / "bare" / "bin" / "python"
+    assert told[1].startswith(f"OffloadError {python} cannot make calls: No module named 'offload'\n  install offload ")
+    assert told[2].startswith("UsageError __main__:<lambda> cannot be found by its name in another environment\n")
+
+
+def test_a_deployment_runs_them(place: Place, project: Path, tmp_path: Path) -> None:
+    with Worker(place, environment(tmp_path / "without", None), "shared"):
+        assert run(project, EVERYTHING) == everything(project, False)
+
+
+def test_it_ends_with_the_program(project: Path) -> None:
+    waits = "if __name__ == '__main__':\n    measured(Box(1))\n    print('ready', flush=True)\n    time.sleep(300)\n"
+    (project / "main.py").write_text(PROGRAM + waits)
+    with subprocess.Popen([sys.executable, "main.py"], cwd=project, stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"ready\n"
+        children = psutil.Process(program.pid).children(recursive=True)
+        assert str(project / "envs" / "rulers" / "bin" / "python") in [child.cmdline()[0] for child in children]
+        os.kill(program.pid, signal.SIGKILL)
+    assert eventually(lambda: not any(child.is_running() for child in children))
+
+
+def test_an_environment_is_found_beside_the_file_and_above(tmp_path: Path) -> None:
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    (tmp_path / "package").mkdir()
+    file = str(tmp_path / "package" / "module.py")
+    for named in (".venv", ".venv/bin/python", str(tmp_path / ".venv")):
+        assert find_python(named, file) == str(python)
+    (tmp_path / "analysis.lock").write_text("pandas==2.2.3\n")
+    with pytest.raises(UsageError, match="is a file: it says what should be installed"):
+        find_python("analysis.lock", file)
