@@ -56,6 +56,14 @@ class Asked(NamedTuple):
     directory: str
 
 
+class Cancelled(NamedTuple):
+    """Says that nobody waits for a call any more; whether that is so although it runs."""
+
+    number: int
+    row: int
+    running: bool
+
+
 class Answer(NamedTuple):
     """What became of one of them.
 

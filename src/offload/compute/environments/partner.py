@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import socket
@@ -14,7 +15,7 @@ from typing import Any
 from offload._version import __version__
 from offload.compute.choices import EMBEDDED
 from offload.compute.deaths import described
-from offload.compute.environments.messages import Answer, Asked, values_of
+from offload.compute.environments.messages import Answer, Asked, Cancelled, values_of
 from offload.compute.futures import Future
 from offload.compute.loading import main_name
 from offload.compute.places import VARIABLE, Registry
@@ -166,7 +167,11 @@ class Partner:
             self._numbers += 1
             for row, (future, _, _) in enumerate(ready):
                 self._pending[self._numbers, row] = future
+                future.on_cancel = functools.partial(self._cancelled, self._numbers, row)
             frames.send(self._socket, asked._replace(number=self._numbers))
+        for future, _, _ in ready:
+            if future.cancelled() and future.on_cancel is not None:  # before it could be known that this has to be told
+                future.on_cancel(True)
 
     def _asked(self, what: str, task: Task[..., Any], rows: Sequence[tuple[Any, Any]]) -> Asked:
         module, qualname = (getattr(task.function, name, None) or "" for name in ("__module__", "__qualname__"))
@@ -193,12 +198,16 @@ class Partner:
             self.is_gone = True
             left, self._pending = self._pending, {}
         for future in left.values():
-            if future.running() or future.set_running_or_notify_cancel():
+            if future.set_running_or_notify_cancel():
                 future.set_exception(self._ended())
+
+    def _cancelled(self, number: int, row: int, running: bool) -> None:
+        with self._lock, contextlib.suppress(OSError):
+            frames.send(self._socket, Cancelled(number, row, running))
 
     def _answered(self, answer: Answer) -> None:
         future = self._pending.pop((answer.number, answer.row))
-        if not (future.running() or future.set_running_or_notify_cancel()):
+        if not future.set_running_or_notify_cancel():
             return
         future.transformation = answer.transformation
         future.effects, future.unrecorded = answer.effects, answer.unrecorded

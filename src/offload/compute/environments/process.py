@@ -11,7 +11,7 @@ import sys
 import threading
 from typing import Any
 
-from offload.compute.environments.messages import CALL, SUBMIT, WHY, Answer, Asked, values_of
+from offload.compute.environments.messages import CALL, SUBMIT, WHY, Answer, Asked, Cancelled, values_of
 from offload.compute.imported import attribute, importing, prepare
 from offload.compute.raised import Raised
 from offload.compute.runners.frames import beside, receive, send
@@ -37,6 +37,7 @@ class Maker:
         self._program = program
         self._lock = threading.Lock()
         self._makes = False
+        self._begun: dict[tuple[int, int], Future[Any]] = {}
         signal.signal(signal.SIGINT, self._interrupted)
 
     def _interrupted(self, number: int, frame: object) -> None:
@@ -53,7 +54,11 @@ class Maker:
                 os._exit(0)
             if asked is None:
                 return
-            self._serve(asked)
+            if isinstance(asked, Cancelled):
+                if (future := self._begun.get((asked.number, asked.row))) is not None:
+                    future.cancel(running=asked.running)
+            else:
+                self._serve(asked)
 
     def _serve(self, asked: Asked) -> None:
         row = 0
@@ -65,6 +70,7 @@ class Maker:
                 from offload.compute.submission import submit_many
 
                 for number, future in enumerate(submit_many(task, rows)):
+                    self._begun[asked.number, number] = future
                     future.add_done_callback(functools.partial(self._ended, asked.number, number, task))
                 return
             ((args, kwargs),) = rows
@@ -113,6 +119,7 @@ class Maker:
             data = _buffer(done.result(), task)
         except BaseException as exc:  # the program is told
             raised = Raised(exc)
+        self._begun.pop((number, row), None)
         told = done.transformation, done.effects, done.unrecorded
         self._say(Answer(number, row, data, raised, done.recalled, *told))
 
