@@ -105,7 +105,7 @@ def test_they_may_have_them_and_these_end_with_the_worker(workers: str, tmp_path
     assert not are_gone(left)
     submission.shutdown()
     if workers == "deployment":
-        os.kill(ids(ended)[3], signal.SIGKILL)  # its nanny
+        os.kill(ids(ended)[3], signal.SIGKILL)  # the parent of its process
     eventually(lambda: are_gone(left), SECONDS)
 
 

@@ -42,6 +42,29 @@ def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     launch.down(registry, place, print)
 
 
+@offload.task(effects="ignore")
+def tells(file: str) -> str:
+    """Tell its process, and wait when it runs for the first time."""
+    is_first = not os.path.exists(file)
+    with open(file, "a") as told:
+        told.write(f"{os.getpid()}\n")
+    time.sleep(1000 if is_first else 0)
+    return Path(file).read_text()
+
+
+def test_a_stopped_process_for_calls_is_told_and_replaced(place: Place, tmp_path: Path) -> None:
+    future = tells.submit(str(tmp_path / "told"))
+    pid = int(eventually(lambda: (tmp_path / "told").exists() and (tmp_path / "told").read_text()))
+    assert report(place)["problems"] == []
+    os.kill(pid, signal.SIGSTOP)
+    (problem,) = eventually(lambda: report(place)["problems"])
+    assert "a process for calls of worker-" in problem["message"]
+    assert f"kill -CONT {pid}" in problem["hint"]
+    first, second = future.result(SECONDS).split()
+    assert int(first) == pid != int(second)
+    eventually(lambda: report(place)["problems"] == [])
+
+
 @pytest.mark.parametrize("nanny_too", [False, True])
 def test_its_calls_are_done_by_others_and_another_comes(place: Place, nanny_too: bool) -> None:
     futures = nap.map(range(12))

@@ -20,16 +20,24 @@ PR_SET_PDEATHSIG = 1
 _prepared = spawn.get_preparation_data
 
 
-def allow() -> None:
+def allow(guarded: bool = False) -> None:
     """Make this process, which a nanny has started, one whose calls may have processes of their own.
 
     What it starts ends with it, and it ends with its nanny, however they end: children of a call would go on where a
     worker is killed, and a worker whose code holds Python's lock cannot see that its nanny is gone.
+
+    Parameters
+    ----------
+    guarded : bool
+        Whether somebody else sees to the end of what it starts.
     """
-    if os.getsid(0) != os.getpid():
-        os.setsid()
-    guardian.prepare()
-    guardian.watch(os.getpid())
+    if guarded:
+        os.setpgid(0, 0)
+    else:
+        if os.getsid(0) != os.getpid():
+            os.setsid()
+        guardian.prepare()
+        guardian.watch(os.getpid())
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     setattr(ForkingPickler, "reducer_override", _by_value)  # noqa: B010 - the pickler looks for it

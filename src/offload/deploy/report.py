@@ -180,6 +180,14 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
         or (worker["state"] != "connected" and worker["restarts"])
         or worker.get("missed", 0.0) > LONG
     ]
+    found += [
+        OffloadError(
+            f"a process for calls of {worker['name']} has been stopped for {seconds:.0f} s, as by a debugger",
+            f"let it go on: kill -CONT {pid}; else it is replaced after a minute, and its call runs again",
+        )
+        for worker in told["workers"]
+        for pid, seconds in worker.get("stopped", ())
+    ]
     if told["jobs"] is not None and told["jobs"].get("trouble"):
         found.append(OffloadError(f"the job service of {name} failed: {told['jobs']['trouble']}", f"{logs} jobs"))
     if told["waits"] and not told["workers"] and not is_adaptive(told):

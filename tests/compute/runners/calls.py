@@ -238,6 +238,13 @@ def starts(how: str, held: bool, end: str) -> tuple[int, int]:
     return child, os.getpid()
 
 
+def closes(first: int, seconds: float) -> int:
+    """Close descriptors that others have opened, and go on for a while."""
+    os.closerange(first, 1000)
+    time.sleep(seconds)
+    return first
+
+
 def forks(how: str) -> int:
     """Fork, and come back as the parent and as the child; return what the child has ended with."""
     child = os.fork()

@@ -159,6 +159,21 @@ def test_calls_may_have_processes_of_their_own(pool: Pool, how: str) -> None:
     assert values(pool, calls.squares, (how,)) == [[0, 1, 4, 9]]
 
 
+def test_an_idle_runner_that_is_stopped_is_told_gets_nothing_and_is_replaced(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offload.compute.runners.pool.TOLD_AFTER", 0.1)
+    ((pid, _),) = values(pool, calls.where, (1,))
+    os.kill(pid, signal.SIGSTOP)
+    ((told, seconds),) = eventually(lambda: pool.stopped, 60)
+    assert told == pid
+    assert seconds > 0.1
+    assert values(pool, calls.where, (1,))[0][0] != pid
+    monkeypatch.setattr(watching, "FROZEN_SECONDS", 0.3)
+    eventually(lambda: not _lives(pid), 60)
+    assert pool.stopped == []
+
+
 def test_what_is_printed_is_passed_on_before_the_result(pool: Pool, capfd: pytest.CaptureFixture[str]) -> None:
     assert values(pool, calls.prints, ("said",)) == [1]
     out, err = capfd.readouterr()
@@ -280,6 +295,13 @@ def test_all_that_a_call_has_started_ends_where_it_fails(pool: Pool, tmp_path: P
 @pytest.mark.parametrize(("how", "code"), [("returns", 0), ("raises", 1), ("exits", 7)])
 def test_a_child_that_comes_back_out_of_a_call_ends(pool: Pool, how: str, code: int) -> None:
     assert values(pool, calls.forks, (how,)) == [code]
+
+
+@pytest.mark.parametrize(("first", "seconds"), [(3, 0.0), (0, 0.0), (3, 8.0)])
+def test_a_call_that_closes_what_others_have_opened_is_told_so(pool: Pool, first: int, seconds: float) -> None:
+    found = values(pool, calls.closes, (first, seconds))
+    assert "closed descriptors that it had not opened" in str(found[0])
+    assert values(pool, calls.plain, (1,)) == [2]
 
 
 def test_nothing_of_a_call_outlives_a_worker_that_is_killed(tmp_path: Path) -> None:

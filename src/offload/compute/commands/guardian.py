@@ -53,11 +53,6 @@ class Guardian:
         self._pid = 0
         self._pipe = -1
 
-    @property
-    def pid(self) -> int:
-        """Its process; 0 before it has been started."""
-        return self._pid
-
     def prepare(self) -> None:
         """Start the guardian, before the command that it is to look after."""
         with self._lock:

@@ -37,6 +37,11 @@ class Journal:
         self._descriptor = descriptor
         self._end = 0
 
+    @property
+    def descriptor(self) -> int:
+        """Of its memory."""
+        return self._descriptor
+
     def begin(self) -> None:
         """Begin the next batch: what is there belongs to the one before."""
         self._end = 0

@@ -14,16 +14,18 @@ from collections import deque
 from subprocess import _args_from_interpreter_flags as flags_of_this_process  # type: ignore[attr-defined]
 
 from offload.compute.commands.copying import no_fork
+from offload.compute.commands.guardian import guardian
 from offload.compute.runners import frames, usage, warden
 from offload.compute.runners.journal import journal
 from offload.compute.runners.moment import Moment
-from offload.compute.runners.process import ENDED
+from offload.compute.runners.process import CLOSED, ENDED
 from offload.compute.runners.pythons import variables
 from offload.compute.shipped import Ways
 from offload.compute.staged import Staged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from offload.compute.outcome import Outcome
@@ -106,7 +108,9 @@ class Link:
         finally:
             os.close(shared)
             os.close(written)
+        guardian.watch(self.root)  # should both this process and the warden be killed
         self._socket = ours
+        self._is_told = False
         self._sent: list[Outcome] = []
         assert self._process.stdout is not None and self._process.stderr is not None
         self.pipes = {self._process.stdout.fileno(): 1, self._process.stderr.fileno(): 2}
@@ -227,6 +231,7 @@ class Link:
 
     def kill(self) -> None:
         """End it at once, with all that its calls have started."""
+        self._is_told = True
         if self._process.poll() is None:
             os.kill(self.root, warden.END if warden.IS_THERE else signal.SIGKILL)
             os.kill(self.root, signal.SIGCONT)
@@ -238,18 +243,21 @@ class Link:
                 os.kill(self.root, signal.SIGCONT)  # somebody may have stopped it
             code = self._process.wait(DYING_SECONDS)
         except subprocess.TimeoutExpired:
-            self._end_by_force()
+            _kill(reversed(usage.family(self.root)))
             code = self._process.wait(END_SECONDS)
+            if not self._is_told:  # it had parted, and went on
+                code = CLOSED
+        if code == -signal.SIGKILL:  # perhaps that of its warden, who has ended nothing then
+            until = time.monotonic() + DYING_SECONDS
+            while (left := usage.of_session(self.root)) and time.monotonic() < until:
+                _kill(left)
+                time.sleep(0.01)
         self.forward()
         return code
 
-    def _end_by_force(self) -> None:
-        for pid in reversed(usage.family(self.root)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
     def close(self) -> None:
         """Let go of it, after its end."""
+        guardian.forget(self.root)
         self._socket.close()
         self._journal.close()
         with self._reading:
@@ -262,6 +270,12 @@ class Link:
 def _own(passed: tuple[int, ...]) -> list[str]:
     """Return what starts a runner with the Python of this process."""
     return [sys.executable, *flags_of_this_process(), "-c", _START, *map(str, passed), *sys.path]
+
+
+def _kill(processes: Iterable[int]) -> None:
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _read(pipe: int) -> bytes | None:

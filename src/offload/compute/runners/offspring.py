@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 
-from offload.compute.commands.guardian import guardian
 from offload.compute.runners import usage, warden
 
 TYPE_CHECKING = False
@@ -57,7 +56,7 @@ class Offspring:
     def is_left(self) -> bool:
         """Whether any process is left of what calls have started."""
         children = usage.family(os.getpid())[1:] + _orphans()
-        return any(pid != guardian.pid and usage.state(pid) not in ("", "Z") for pid in children)
+        return any(usage.state(pid) not in ("", "Z") for pid in children)
 
 
 def _orphans() -> list[int]:

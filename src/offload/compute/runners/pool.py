@@ -19,9 +19,9 @@ from offload.compute.outcome import Outcome
 from offload.compute.raised import Raised
 from offload.compute.runners.keeper import Keeper
 from offload.compute.runners.link import DiedError, Link
-from offload.compute.runners.process import FAILED, LEFT, OTHER
+from offload.compute.runners.process import CLOSED, FAILED, LEFT, OTHER
 from offload.compute.runners.pythons import chosen, fits, unfit
-from offload.compute.runners.watching import Watching
+from offload.compute.runners.watching import TOLD_AFTER, Watching
 from offload.errors import OffloadError
 
 TYPE_CHECKING = False
@@ -149,6 +149,8 @@ class Pool:
                     outcomes.append(_failed(broken[1], link.began))
                 elif broken is not None or link.given_up:
                     logger.warning("%s: the process of its calls was ended, and they go on in another one", where)
+                elif code == CLOSED:
+                    outcomes.append(_failed(_closed(), link.began))
                 elif suspect != len(outcomes):
                     suspect = len(outcomes)
                     logger.warning("%s: the process of a call %s", where, described(code, None, None))
@@ -195,7 +197,7 @@ class Pool:
         python = chosen(batch, where)
         with self._lock:
             able = [link for link in self._links if link.python == python and batch.function not in link.refused]
-            idle = [link for link in able if not link.busy]
+            idle = [link for link in able if not link.busy and link.stopped is None and not link.given_up]
             if fresh:
                 idle = [link for link in idle if link.is_fresh]
             # Of those that have run something the last one: others end when they are idle for long.
@@ -269,12 +271,21 @@ class Pool:
             busy = len(self._links) - len(idle)
             over = used[: max(0, len(used) - MOST_IDLE - busy)]
             over += [link for link in used if now - link.since > IDLE_SECONDS and link not in over]
+            over += [link for link in idle if (link.given_up or link.has_ended()) and link not in over]
             for link in over:
                 link.busy = True
         for link in over:
             self._end(link, at_once=True)
         if self._spare and len(used) == len(idle) and now - self._started > SPARE_PAUSE:
             self._start_spare()
+
+    @property
+    def stopped(self) -> list[tuple[int, float]]:
+        """The runners that have been stopped for a while: the process of each, and the seconds."""
+        with self._lock:
+            since = [(link.pid, link.stopped) for link in self._links]
+        now = time.monotonic()
+        return [(pid, now - begun) for pid, begun in since if begun is not None and now - begun > TOLD_AFTER]
 
     def stop(self) -> None:
         """End what is running, at once."""
@@ -305,12 +316,22 @@ def _failed(error: OffloadError | Raised, began: float = 0.0) -> Outcome:
     return outcome
 
 
+def _closed() -> WorkerLostError:
+    return WorkerLostError(
+        "the call closed descriptors that it had not opened, through which its result would have been given back",
+        "close what it has opened; a child that it starts may close all",
+    )
+
+
 def _lost(code: int, words: str) -> WorkerLostError:
     # What is below the call in that which faulthandler writes says nothing of it.
     lines = [line for line in words.splitlines() if not _OWN.match(line)][-MOST_LINES:]
     hint = "\n    ".join(["it wrote last:", *lines]) if lines else None
     return WorkerLostError(f"the process that ran it {described(code, None, None)}, twice", hint)
 
+
+STOPPED = "offload_stopped"
+"""What a worker tells its scheduler under this name with each heartbeat: see `Pool.stopped`."""
 
 _made = threading.Lock()
 
@@ -325,6 +346,7 @@ def pool_of(worker: Any) -> Pool:
             hurts = dask.config.get("distributed.worker.memory.terminate", False)
             limit = worker.memory_manager.memory_limit if hurts else None
             pool = worker.offload_runners = Pool(worker.local_directory, limit, float(hurts))
+            worker.metrics[STOPPED] = lambda worker: worker.offload_runners.stopped
         return pool
 
 

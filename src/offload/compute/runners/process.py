@@ -15,6 +15,7 @@ import threading
 
 from offload.compute import imported
 from offload.compute.imported import OtherModulesError
+from offload.compute.runners import warden
 from offload.compute.runners.frames import beside, receive, send
 from offload.compute.runners.journal import SMALL, Journal
 from offload.compute.runners.metering import Meter
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 ENDED, DONE, FAILED, OTHER, LEFT, READY = "ended", "done", "failed", "other", "left", "ready"
 """What a message to the worker is about: an outcome with a large result; all are there; why the batch cannot go on, at
 all or here; a call that failed has left processes, with which the runner has to end; it can be given a batch."""
+
+
+CLOSED = 120
+"""The exit code of a runner whose call has closed what leads to the worker."""
 
 
 class LeftError(Exception):
@@ -59,7 +64,16 @@ class Sender(Listener):
         self._moment = moment
         self._meter = Meter()
         self._offspring = Offspring()
+        self._known = self._described()
         self._before: Surroundings | None = None
+
+    def _described(self) -> list[tuple[int, int]]:
+        """Return what leads to the worker; a call that closes all descriptors may have put its own in their places."""
+        try:
+            found = [os.fstat(one) for one in (self._to.fileno(), self._journal.descriptor)]
+        except OSError:
+            return []
+        return [(one.st_dev, one.st_ino) for one in found]
 
     def next_batch(self, tired: bool) -> None:
         """Take note that others may have changed how things are."""
@@ -77,6 +91,8 @@ class Sender(Listener):
     def ended(self, outcome: Outcome) -> None:
         """Make things as they were, and give the outcome back."""
         assert self._before is not None
+        if self._described() != self._known:
+            os._exit(CLOSED)
         self._meter.end(outcome)
         self._before.put_back()
         left = outcome.error is not None and self._offspring.is_left
@@ -137,7 +153,7 @@ def main(descriptor: int, written: int, shared: int, greets: bool = False) -> No
     worker = socket.socket(fileno=descriptor)
     for kept in (descriptor, written):
         os.set_inheritable(kept, False)
-    ownprocesses.allow()
+    ownprocesses.allow(guarded=warden.IS_THERE)
     faulthandler.enable(all_threads=False)
     imported.work_for_others()
     for stream in (sys.stdout, sys.stderr):

@@ -6,7 +6,6 @@ import os
 from contextlib import suppress
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-STOPPED = "Tt"
 
 
 def state(pid: int) -> str:
@@ -14,6 +13,11 @@ def state(pid: int) -> str:
     with suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:
         return file.read().rpartition(b")")[2].split()[0].decode()
     return ""
+
+
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process has been stopped, as by a debugger."""
+    return state(pid) in ("T", "t")
 
 
 def memory(pid: int, most: float = 0.0) -> int:
@@ -51,6 +55,17 @@ def children(pid: int) -> list[int]:
     except OSError:  # it has ended; or the system does not tell so
         if not os.path.exists("/proc/thread-self/children"):
             return _asked_elsewhere(pid)
+    return found
+
+
+def of_session(session: int) -> list[int]:
+    """Return the processes of a session that have not ended."""
+    found = []
+    for name in os.listdir("/proc") if os.path.exists("/proc/self/stat") else ():
+        with suppress(OSError, IndexError), open(f"/proc/{int(name) if name.isdigit() else 0}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+            if int(fields[3]) == session and fields[0] not in (b"Z", b"X"):
+                found.append(int(name))
     return found
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from offload.compute.runners.link import Link
     from offload.errors import OffloadError
 
-FROZEN_SECONDS = 60.0
+TOLD_AFTER, FROZEN_SECONDS = 15.0, 60.0
+"""Seconds for which a runner has been stopped: until that is a problem, and until it is replaced."""
 
 
 class Watching:
@@ -40,20 +41,14 @@ class Watching:
             if link.has_ended():
                 with contextlib.suppress(OSError):
                     link.part()
-            elif link.busy:
+            else:
+                _look_whether_stopped(link)
                 self._look_at(link)
         if self._most:
             self._look_at_all(links)
 
     def _look_at(self, link: Link) -> None:
         now = time.monotonic()
-        if usage.state(link.pid) in usage.STOPPED:
-            link.stopped = link.stopped or now
-            if now - link.stopped > FROZEN_SECONDS:
-                link.given_up = True
-                link.kill()
-        else:
-            link.stopped = None
         batch, began = link.batch, link.began
         if batch is None:
             return
@@ -82,6 +77,17 @@ class Watching:
         else:
             hint = "give workers more: offload up --memory-limit"
             _break(link, began, too_much(whole, self._limit, "the worker's", hint))
+
+
+def _look_whether_stopped(link: Link) -> None:
+    now = time.monotonic()
+    if not usage.is_stopped(link.pid):
+        link.stopped = None
+        return
+    link.stopped = link.stopped or now
+    if now - link.stopped > FROZEN_SECONDS:
+        link.given_up = True
+        link.kill()
 
 
 def _break(link: Link, began: float, error: OffloadError) -> None:

@@ -151,6 +151,7 @@ class Groups:
                 "memory_limit": worker.get("memory_limit"),
                 "resources": {name: n for name, n in worker.get("resources", {}).items() if name not in HIDDEN},
                 "executing": worker.get("metrics", {}).get("task_counts", {}).get("executing", 0),
+                "stopped": worker.get("metrics", {}).get("offload_stopped", []),
             }
             for address, worker in identity["workers"].items()
         }
