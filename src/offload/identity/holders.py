@@ -7,8 +7,10 @@ made anew from what they are made of (``Box[int]`` of a generic model). Elsewher
 from __future__ import annotations
 
 import operator
+import pickle
 import sys
 from contextlib import suppress
+from io import BytesIO
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -102,6 +104,91 @@ def made_by_another_name(value: Any) -> tuple[Any, tuple[Any, ...]] | None:
     with suppress(EncodeError):
         payload = by_value(value)
     return held_or_made, (f"{importable(place[0])}:{place[1]}", own, digest, payload)
+
+
+def called(own: str, digest: str | None) -> Any:
+    """Return the class or function of this checksum that says to have a name, and stands under another; or None."""
+    from offload.identity.functions import closure
+    from offload.identity.references import find, reference_name
+
+    module = find(f"{own.partition(':')[0]}:", load=False)
+    for held in list(vars(module).values()) if is_a(module, ModuleType) else ():
+        if (is_a(held, type) or is_a(held, FunctionType)) and reference_name(held)[0] == own:
+            with suppress(EncodeError, IdentityError):
+                if closure(held).checksum == digest:
+                    return held
+    return None
+
+
+def loads(data: bytes) -> Any:
+    """Return a pickled value; classes that came with their code are those that are here, where they are the same.
+
+    Which these are shows when they have been made: so the value is loaded twice then.
+    """
+    data = bytes(data)
+    if b"_make_skeleton_" not in data:
+        return pickle.loads(data)
+    first = _Unpickler(data)
+    first.load()
+    return _Unpickler(data, {at: found for at, made in enumerate(first.made) if (found := _same(*made))}).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Takes classes that are here, and takes note of those that it makes.
+
+    Parameters
+    ----------
+    data : bytes
+        What cloudpickle has made.
+    standing : dict, optional
+        The classes that are here, by their numbers in the order in which they would be made. Without it, none of those
+        that are made is used again for another value.
+
+    Attributes
+    ----------
+    made : list of (type, str, str)
+        Those that were made, with their modules and names.
+    """
+
+    def __init__(self, data: bytes, standing: dict[int, type] | None = None) -> None:
+        super().__init__(BytesIO(data))
+        self._standing = standing or {}
+        self._once = standing is None
+        self.made: list[tuple[type, str, str]] = []
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what a name stands for; where that makes a class from its code, what first looks for the class."""
+        found = super().find_class(module, name)
+        if module != "cloudpickle.cloudpickle":
+            return found
+        if name == "_make_skeleton_class":
+            return lambda *told: self._class(str(told[3].get("__module__")), told[1], found, told)
+        if name == "_make_skeleton_enum":
+            return lambda *told: self._class(told[4], told[2], found, told)
+        if name == "_class_setstate":
+            return lambda cls, state: cls if cls in self._standing.values() else found(cls, state)
+        return found
+
+    def _class(self, module: str, name: str, make: Any, told: tuple[Any, ...]) -> Any:
+        if self._once:
+            told = (*told[:-2], None, told[-1])  # what cloudpickle knows the class by
+        cls = self._standing.get(len(self.made)) or make(*told)
+        self.made.append((cls, module, name))
+        return cls
+
+
+def _same(made: type, module: str, qualname: str) -> type | None:
+    """Return the class that a module has under a name, if it is the same as one that was made of its code."""
+    from offload.identity.functions import closure
+
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    if isinstance(found, type) and found is not made:
+        with suppress(EncodeError, IdentityError):
+            if closure(found).checksum == closure(made).checksum:
+                return found
+    return None
 
 
 def subscripted(value: Any) -> tuple[Any, Any] | None:
