@@ -237,6 +237,25 @@ def test_what_cannot_be_changed_again_is_computed(script: Script) -> None:
     assert again == third == ["gives", "append", "append", "shares", "counts", "counts"]
 
 
+def test_the_warning_says_how_to_let_it_not_count(script: Script) -> None:
+    """With the name as it says it, the call is recorded."""
+    script.write("units.py", "class Cache: pass\nureg = Cache()\nureg.all = []\ndef of(x): ureg.all.append(Cache())\n")
+    text = """
+import offload, units
+log = []
+@offload.task(ignore={})
+def own(x): log.append(units.Cache()); return x
+@offload.task(ignore={})
+def other(x): units.of(x); return x
+print(own(1), other(1))
+"""
+    done = script.run(text.format("[]", "[]"))
+    assert '@offload.task(ignore=["log"])' in done.stderr
+    assert '@offload.task(ignore=["units.ureg"])' in done.stderr
+    done = script.run(text.format(["log"], ["units.ureg"]))
+    assert (done.stdout, done.stderr) == ("1 1\n", "")
+
+
 def test_containers_of_all_kinds(script: Script) -> None:
     once, again, third = both(script, PROGRAM + CONTAINERS)
     assert len(once) > 30

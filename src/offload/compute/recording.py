@@ -19,8 +19,18 @@ if TYPE_CHECKING:
 
 _IF_REMEMBERED = (
     "; if it only remembers what was computed, so that results do not depend on it, use functools.lru_cache for it, "
-    'or let it not count: @offload.task(ignore=["its name"])'
+    'or let it not count: @offload.task(ignore=["{}"])'
 )
+
+
+def _named(label: str, changed: str) -> str:
+    """Return how `ignore` names what has changed, as ``units.ureg`` for ``units:convert: ureg.meter: Cache.known``."""
+    where, *names = changed.split(": ")
+    name = (names[0] if names else where).partition(".")[0]
+    if not name.isidentifier():
+        return "its name"
+    module = where.partition(":")[0]
+    return f"{module}.{name}" if names and ":" in where and module != label.partition(":")[0] else name
 
 
 def _all_stood_still(call: Call, outcome: Outcome) -> bool:
@@ -31,7 +41,7 @@ def _all_stood_still(call: Call, outcome: Outcome) -> bool:
         if changed is None:
             changed = call.changed_file()
         else:
-            hint = _IF_REMEMBERED
+            hint = _IF_REMEMBERED.format(_named(call.label, changed))
     except OffloadError as exc:  # it is gone, or cannot be read any more
         changed = exc.message
     if changed is not None:

@@ -38,6 +38,7 @@ from offload.identity.references import (
     reference_name,
     standing,
 )
+from offload.identity.unordered import in_one_order
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -299,10 +300,7 @@ def _reduce(value: Any) -> tuple[Any, ...]:
     function, arguments, *rest = reduced
     if is_a(value, BaseException) and rest and not rest[0]:
         rest[0] = None  # whether somebody has asked for its `__dict__` is nothing of it
-    if issubclass(type(value), (set, frozenset)):
-        # A subclass, made from a list of its elements, whose order depends on the hash seed.
-        arguments = tuple(frozenset(a) if type(a) is list else a for a in arguments)
-    return function, arguments, *rest
+    return function, in_one_order(value, arguments), *rest
 
 
 def _write_parts(encoder: Encoder, value: Any, parts: tuple[Any, ...]) -> None:
