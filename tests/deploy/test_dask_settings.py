@@ -66,6 +66,44 @@ def test_the_defaults_give_no_remarks() -> None:
     assert dasksettings.own_settings()[1] == []
 
 
+@pytest.mark.real
+def test_temporary_files_lie_where_the_user_wants_them(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wanted = tmp_path / "not there yet"
+    monkeypatch.setenv("DASK_TEMPORARY_DIRECTORY", str(wanted))
+    up(place)
+    eventually(lambda: [w for w in report(place)["workers"] if w["state"] == "connected"])
+    with client("test") as dask_client:
+        (directory,) = dask_client.run(lambda dask_worker: dask_worker.local_directory).values()
+    assert directory.startswith(f"{wanted}/offload-")
+    launch.down(Registry(place.home), place, print)
+    assert os.listdir(wanted) == []
+
+
+@pytest.mark.real
+def test_temporary_files_of_a_script_lie_there_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    wanted = tmp_path / "not there yet"
+    monkeypatch.setenv("DASK_TEMPORARY_DIRECTORY", str(wanted))
+    cluster = LocalCluster(workers=1)
+    try:
+        (directory,) = cluster._client.run(lambda dask_worker: dask_worker.local_directory).values()
+    finally:
+        cluster.close()
+    assert directory.startswith(f"{wanted}/offload-")
+    assert os.listdir(wanted) == []
+
+
+def test_a_directory_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for given in (str(file / "directory"), 7):
+        with dask.config.set({"temporary-directory": given}):
+            wanted, (remark,) = dasksettings.temporary_directory()
+        assert wanted is None
+        assert remark.startswith(f"Dask's setting temporary-directory: {given} cannot work here (")
+
+
 def test_a_start_that_fails_on_the_way_is_no_failure_of_its_own() -> None:
     assert isinstance(workerstart.plain("w", ConnectionRefusedError("no")), OSError)
     assert isinstance(workerstart.plain("w", ValueError("Unexpected response from register: name taken")), OSError)

@@ -19,6 +19,7 @@ import distributed
 from distributed.security import Security
 
 from offload.compute import dasksettings, ownprocesses
+from offload.compute.commands.leftovers import temporary
 from offload.compute.heartbeats import shorten
 from offload.compute.nanny import WatchingNanny
 from offload.compute.runners.pool import ending_pool_of, pool_of
@@ -114,8 +115,10 @@ def main() -> None:
     """Take number of workers, descriptor, import path and a directory for temporary files from the command line."""
     workers, contact, path, scratch = sys.argv[1:]
     sys.path[:] = json.loads(path)  # the workers get this process's
+    wanted, _ = dasksettings.temporary_directory()
+    own = None if wanted is None else temporary(wanted)
     try:
-        with dask.config.set({"temporary-directory": scratch}):
+        with dask.config.set({"temporary-directory": scratch if own is None else own.name}):
             serve(int(workers), int(contact))
     except Exception as exc:
         error = plain("a worker", exc)
@@ -126,3 +129,5 @@ def main() -> None:
         sys.exit(1)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        if own is not None:
+            own.cleanup()

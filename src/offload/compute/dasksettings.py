@@ -7,6 +7,7 @@ and workers after an hour. It is also where a mistake keeps every worker from st
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -159,3 +160,20 @@ def apply(more: Mapping[str, Any] | None = None) -> list[str]:
     settings, remarks = own_settings()
     dask.config.set({**settings, **(more or {})})
     return remarks
+
+
+def temporary_directory() -> tuple[str | None, list[str]]:
+    """Return where the user wants Dask's temporary files, if anywhere; and a line where that cannot be written."""
+    import tempfile
+
+    given = loaded().get("temporary-directory", None)
+    if given is None:
+        return None, []
+    try:
+        path = os.path.abspath(os.path.expanduser(given))
+        os.makedirs(path, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path, []
+    except (OSError, TypeError) as exc:
+        other = tempfile.gettempdir()
+        return None, [f"Dask's setting temporary-directory: {given} cannot work here ({exc}); it is {other}"]

@@ -13,6 +13,7 @@ from typing import Any
 
 from offload.compute.commands.leftovers import temporary
 from offload.compute.contact import Contact
+from offload.compute.dasksettings import temporary_directory
 from offload.compute.liveness import started
 from offload.compute.places import Place, is_unwanted, write_atomically
 from offload.compute.resources import resources_text
@@ -61,7 +62,7 @@ class Head:
         # Short, whatever the home is called: the path of a Unix socket has room for 107 bytes.
         long = len(tempfile.gettempdir()) > LONGEST
         self._runtime = temporary("/tmp" if long else None)
-        scratch = tempfile.gettempdir() if long and self.spec.scratch is None else self.spec.scratch
+        scratch = self.spec.scratch or _wanted() or (tempfile.gettempdir() if long else None)
         self._scratch = self._runtime if scratch is None else _directory_in(scratch)
         self.socket = os.path.join(self._runtime.name, "dashboard")
         pid = os.getpid()
@@ -302,6 +303,14 @@ class Head:
             "workers": len(group.workers),
             "adaptive": self._limits(group.name),
         }
+
+
+def _wanted() -> str | None:
+    """Return where the user's Dask configuration wants temporary files of workers, if anywhere."""
+    wanted, remarks = temporary_directory()
+    for remark in remarks:
+        log(remark)
+    return wanted
 
 
 def _directory_in(scratch: str) -> tempfile.TemporaryDirectory[str]:
