@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+STOPPED = "T", "t"
+"""The letters of a process that has been stopped."""
 
 
 def state(pid: int) -> str:
@@ -17,7 +19,7 @@ def state(pid: int) -> str:
 
 def is_stopped(pid: int) -> bool:
     """Tell whether a process has been stopped, as by a debugger."""
-    return state(pid) in ("T", "t")
+    return state(pid) in STOPPED
 
 
 def memory(pid: int, most: float = 0.0) -> int:
