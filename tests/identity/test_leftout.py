@@ -23,6 +23,7 @@ import pytest
 
 from offload.compute import inonepiece, shipping
 from offload.errors import DecodeError, EncodeError
+from offload.identity import leftout
 from offload.identity.decoding import decode
 from offload.identity.encoding import encode, identify
 from offload.identity.leftout import asks
@@ -368,3 +369,31 @@ def test_domains_of_polynomials() -> None:
     for one in polynomials:
         assert decode(encode(one)).factor_list() == one.factor_list()
     assert decode(encode(x + 1)) == x + 1
+
+
+class Dispatching:
+    """As SQLAlchemy's: listeners in slots that only a subclass has, and that cannot be pickled."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self) -> None:
+        self.kind = "table"
+
+    def __reduce__(self) -> Any:
+        return type(self), ()
+
+
+class Listening(Dispatching):
+    __slots__ = ("listener", "unit")
+
+
+def test_slots_that_cannot_be_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are refused in a class of the project, and passed over in a library's, as attributes are."""
+    value: Any = Listening()
+    value.listener, value.unit = (one for one in "ab"), "m"
+    with pytest.raises(EncodeError, match="generator"):
+        encode(value)
+    monkeypatch.setattr(leftout, "_known", {})
+    monkeypatch.setattr(leftout, "origin", lambda name: "library==1")
+    parts = (*value.__reduce_ex__(4), None)
+    assert leftout.left_out(value, parts) == ({}, {"unit": "m"})

@@ -88,6 +88,8 @@ class _Class:
     def left_out(self, value: Any, parts: tuple[Any, ...]) -> LeftOut | None:
         """Return what the parts do not tell, as attributes and slots, or None for nothing."""
         slots = {name: member.__get__(value) for name, member in self.slots if _is_set(member, value)}
+        if not self.own:
+            slots = {name: item for name, item in slots.items() if not _refuses(item)}
         attributes: dict[str, Any] = {}
         held: Any = object.__getstate__(value)  # asking for `__dict__` would make one
         held = held[0] if type(held) is tuple else held
