@@ -71,6 +71,14 @@ def test_off() -> None:
     assert calls(lambda: half(6)) == 0
 
 
+def test_off_within_a_loop() -> None:
+    async def asked() -> list[int]:
+        return [later.submit(1).result(), await later.submit(2), await later(3)]
+
+    with offload.off():
+        assert asyncio.run(asked()) == [2, 3, 4]
+
+
 @pytest.mark.parametrize(("value", "count"), [("1", 2), ("0", 1), ("", 1)])
 def test_off_from_outside(script: Script, monkeypatch: pytest.MonkeyPatch, value: str, count: int) -> None:
     monkeypatch.setenv("OFFLOAD_OFF", value)

@@ -98,6 +98,14 @@ def test_results_that_hold_such_classes_with_their_code(lib: Any) -> None:
     assert objects.located("lib_of_holders:Point", digest, data) is lib.Pt
 
 
+def test_a_class_of_a_function_is_called_what_it_was() -> None:
+    class Inner:
+        pass
+
+    cls = from_buffer(b"".join(to_buffer(Inner)[0]).replace(b"Inner", b"Other"), "")
+    assert cls.__qualname__.endswith(".<locals>.Other")
+
+
 def from_checksum(cls: type) -> str:
     from offload.identity.functions import closure
 

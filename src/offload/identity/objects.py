@@ -431,8 +431,12 @@ def located(name: str, digest: str | None, payload: bytes | None) -> Any:
     """
     found = find(name, load=payload is None)
     if payload is not None and not isinstance(found, type | FunctionType):
-        standing = called(name, digest)
-        return _unpickled(payload) if standing is None else standing
+        found = called(name, digest)
+        if found is None:
+            found = _unpickled(payload)
+            if isinstance(found, type) and digest is not None:  # cloudpickle forgets where it was defined
+                found.__qualname__ = name.partition(":")[2]
+        return found
     if found is None:
         hint = "make its module importable, or ask for the result where it was made"
         raise DecodeError(f"{name} is not to be found here", hint)
