@@ -109,8 +109,9 @@ def task(
         Bytes (``"2GB"``, ``"500 MiB"``) that the process of a call may use, with the processes that the call starts. A
         call that uses more is ended, and its future raises a :class:`MemoryError`. It holds, and counts, as `timeout`.
     environment : str
-        The directory of a virtual or conda environment, or its Python, that the function runs with. A relative one is
-        looked for beside the file of the function, and in the directories above. It needs offload in the same version.
+        The directory of a virtual or conda environment, or its Python, that the function runs with; or a lock file, of
+        which one is made. A relative one is looked for beside the file of the function, and in the directories above.
+        It needs offload in the same version.
         Its Python and libraries count, in the place of those of this program. A call within another call runs where
         that runs.
 

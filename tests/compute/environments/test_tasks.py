@@ -15,7 +15,7 @@ import pytest
 from offload.compute.environments.finding import find_python
 from offload.compute.places import Place
 from offload.errors import UsageError
-from tests.deploy.test_environment import Worker, environment, place
+from tests.deploy.test_environment import Worker, environment, place, wheel
 from tests.deploy.test_local import eventually
 
 __all__ = ["place"]
@@ -181,6 +181,35 @@ def test_an_environment_is_found_beside_the_file_and_above(tmp_path: Path) -> No
     file = str(tmp_path / "package" / "module.py")
     for named in (".venv", ".venv/bin/python", str(tmp_path / ".venv")):
         assert find_python(named, file) == str(python)
-    (tmp_path / "analysis.lock").write_text("pandas==2.2.3\n")
-    with pytest.raises(UsageError, match="is a file: it says what should be installed"):
-        find_python("analysis.lock", file)
+    (tmp_path / "uv.lock").write_text("version = 1\n")
+    with pytest.raises(UsageError, match="is no list of names and versions"):
+        find_python("uv.lock", file)
+    (tmp_path / "open.txt").write_text("# what is wanted\npandas>=2.2\n")
+    with pytest.raises(UsageError, match=r"does not say which version of 'pandas>=2\.2'"):
+        find_python("open.txt", file)
+
+
+def test_an_environment_is_made_of_a_lock_once(project: Path, home: Path) -> None:
+    wheel(project, "2.5")
+    (project / "analysis.lock").write_text(f"--no-index\n--find-links {project}\nrulers==2.5  # as measured\n")
+    (project / "absent.lock").write_text("--no-index\nrulers==9.9\n")
+    asks = """
+@offload.task(environment="analysis.lock")
+def locked(n):
+    import rulers
+    return n * rulers.LENGTH, sys.prefix
+
+@offload.task(environment="absent.lock")
+def absent(n):
+    return n
+
+if __name__ == "__main__":
+    print(json.dumps([*locked(3), locked.submit(4).result()[0], tried(lambda: absent(1))]))
+"""
+    for _ in range(2):
+        told = run(project, asks)
+        assert isinstance(told, list)
+        (made,) = (home / "environments").glob("locked-*")
+        assert told[:3] == [60, str(made), 80]
+        assert told[3].startswith(f"OffloadError the environment of {project}/absent.lock cannot be made: ")
+        assert "rulers==9.9" in told[3]

@@ -12,17 +12,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LOCKS = (".txt", ".lock", ".toml", ".yml", ".yaml")
+_LOCKS = (".txt", ".lock")
+_OTHERS = (".toml", ".yml", ".yaml")
 
 
 def find_python(named: str, file: str | None) -> str:
-    """Return the Python of an environment.
+    """Return the Python of an environment; one of a lock file is made where it is not there.
 
     Parameters
     ----------
     named : str
-        Its directory, or its Python. Where that is relative, it is looked for beside the file, in the directories
-        above it, and in the current one.
+        Its directory, its Python, or a lock file. Where that is relative, it is looked for beside the file, in the
+        directories above it, and in the current one.
     file : str or None
         The file that names it.
 
@@ -36,10 +37,16 @@ def find_python(named: str, file: str | None) -> str:
             place = os.path.join(place, "bin", "python")
         if os.path.isfile(place) and os.access(place, os.X_OK):
             return place
-        if os.path.isfile(place) and place.endswith(_LOCKS):
+        if os.path.isfile(place) and place.endswith(_LOCKS) and os.path.basename(place) != "uv.lock":
+            from offload.compute.environments.locked import python_of
+            from offload.compute.progress import tell
+            from offload.compute.session import current
+
+            return python_of(place, os.path.join(current().home.path, "environments"), tell)
+        if os.path.isfile(place) and place.endswith((*_OTHERS, "uv.lock")):
             raise UsageError(
-                f"environment={named!r} is a file: it says what should be installed, not what is",
-                f"make an environment of it and name that: python -m venv .venv, .venv/bin/pip install -r {named}",
+                f"environment={named!r} is no list of names and versions, as pip and uv install them",
+                f"make one: uv export, or uv pip compile {named} -o analysis.lock",
             )
     raise UsageError(
         f"there is no environment {named}",
