@@ -26,10 +26,26 @@ def main(words: list[str] | None = None) -> int:
     if words is not None:
         return _main(words)
     code = _main(sys.argv[1:])
-    if sys.argv[1:2] == ["run"] and "offload.compute.commands.single" not in sys.modules:
-        # Nothing was computed and nothing is left to do: taking Python apart would cost a tenth of the whole time.
-        os._exit(code)
+    if sys.argv[1:2] == ["run"]:
+        _leave(code)
     return code
+
+
+def _leave(code: int) -> None:
+    """End this process, where no other thread goes on: to take Python apart would cost a tenth of the whole time."""
+    threading = sys.modules.get("threading")
+    if threading is not None and threading.active_count() > 1:
+        return
+    try:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+    except OSError:
+        return  # Python tells of it
+    if "offload.compute.commands.single" in sys.modules:  # something was computed, perhaps, and recorded
+        from offload.storage.sqlitefile import close_all
+
+        close_all()
+    os._exit(code)
 
 
 def _main(words: list[str]) -> int:

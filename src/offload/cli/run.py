@@ -161,7 +161,7 @@ def run_one(parsed: Parsed, request: Request, tell: Say) -> int:
                     None if place is None else place.name,
                     parsed.json,
                     tell,
-                    lambda: describe_unseen(plan),
+                    None if tell is keep_quiet else lambda: describe_unseen(plan),
                     parsed.timeout is not None,
                     place is not None and request.there is None,
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from offload.cli.output import duration, print_error, report_json
 from offload.cli.run import FAILED
 from offload.cli.signals import interruptible
+from offload.compute.commands.detect import lists_nothing
 from offload.compute.commands.execute import TIMED_OUT
 from offload.compute.commands.request import quoted
 from offload.compute.commands.sinks import sink_to
@@ -142,12 +143,14 @@ def report_computed(
 
 def describe_unseen(plan: Plan) -> list[str]:
     """Return what of this directory a command has not seen, though it may have meant to."""
-    from offload.compute.commands.hints import lists_nothing, named_by_scripts
-
     inputs = [item.path for item in plan.inputs]
     if not inputs and lists_nothing(plan.request.argv):
         return ["it ran in an empty directory: what is here is not there; declare it with --input ."]
     scripts = [item.source for item in plan.inputs if item.tree is None and item.size < MOST_SCRIPT]
+    if not scripts:
+        return []
+    from offload.compute.commands.hints import named_by_scripts
+
     names = named_by_scripts(inputs, scripts, plan.request.output_paths)
     return [f"{quoted(n)} is named by a script, exists here and is not an input: --input {quoted(n)}" for n in names]
 

@@ -278,6 +278,12 @@ class SqliteFile:
         return plain(error, self.path, self.what, self._loss, self.wait)
 
 
+def close_all() -> None:
+    """Close all files, for a process that is about to end: with its last connection, a log is written back."""
+    for file in list(_files):
+        file.close()
+
+
 class _Closing(list[sqlite3.Connection]):
     """Stands in for a list of waiting connections when none shall wait: what is put into it is closed."""
 

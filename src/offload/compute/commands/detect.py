@@ -32,6 +32,7 @@ _SYSTEM = tuple(
 # Named for what may be put there, never for what is in it.
 _SHARED = frozenset(("/", "/tmp", "/var", "/var/tmp", "/home", "/Users", "/mnt", "/media", "/root"))
 
+_LISTING = frozenset("dir du exa find ls lsd tree".split())
 _BREAKS = str.maketrans(dict.fromkeys("\t\n\r;|&<>()`$\"'\\{}=,", " "))
 _QUOTES = str.maketrans({'"': "'", "\n": "'"})
 _GLOB = frozenset("*?[")
@@ -41,6 +42,11 @@ _AROUND = frozenset(" \t\n\r;|&<>(`=,{\\")
 def is_system(path: str) -> bool:
     """Return whether an absolute path belongs to the machine: its programs, libraries, configuration, devices."""
     return path in _SHARED or (path.rstrip("/") + "/").startswith(_SYSTEM)
+
+
+def lists_nothing(argv: Sequence[str]) -> bool:
+    """Return whether a command shows what is in a directory, and names none."""
+    return os.path.basename(argv[0]) in _LISTING and all(word.startswith("-") or word == "." for word in argv[1:])
 
 
 def detect(argv: Sequence[str], outputs: Collection[str] = ()) -> list[str]:

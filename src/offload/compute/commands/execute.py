@@ -10,6 +10,7 @@ from offload.compute.commands.guardian import guardian
 from offload.compute.commands.process import Process
 from offload.compute.commands.programs import NotExecutableError, search_path
 from offload.compute.commands.sessions import is_alive, send
+from offload.compute.commands.spawn import spawn
 from offload.identity.commands import ENVIRONMENT
 from offload.storage.home import home_path
 
@@ -17,12 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from subprocess import Popen
-    from typing import IO, Any
 
     from offload.compute.commands.stage import Scratch
     from offload.errors import OffloadError
-
-    Stream = int | IO[bytes]
 
 TERM_AFTER = 2.0
 KILL_AFTER = 5.0
@@ -72,9 +70,7 @@ def start(
     executable: str,
     scratch: Scratch,
     variables: Mapping[str, str],
-    stdin: Stream,
-    stdout: Stream,
-    stderr: Stream,
+    streams: Sequence[int],
     search: str | None = None,
 ) -> Process:
     """Start a command in its prepared scratch directory, as the leader of a session.
@@ -87,32 +83,13 @@ def start(
         When the system refuses to execute it.
     """
     guardian.prepare()
+    program = executable if executable.startswith("/") else argv[0]
     try:
-        process = _popen(
-            argv,
-            executable=executable if executable.startswith("/") else None,
-            cwd=scratch.work,
-            env=environment(scratch, variables, search),
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            start_new_session=True,
-            umask=0o022,
-            bufsize=0,
-        )
+        pid = spawn(argv, program, environment(scratch, variables, search), streams, scratch.work)
     except OSError as error:
         raise start_error(argv[0], os.path.join(scratch.work, executable), error) from error
-    guardian.watch(process.pid)
-    return process
-
-
-def _popen(argv: Sequence[str], **options: Any) -> Process:
-    import subprocess
-
-    from offload.compute.commands.copying import no_fork
-
-    with no_fork:
-        return Process(subprocess.Popen(argv, **options))
+    guardian.watch(pid)
+    return Process(pid)
 
 
 def start_error(name: str, executable: str, error: OSError) -> OffloadError:

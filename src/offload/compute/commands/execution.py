@@ -104,25 +104,28 @@ def execute(
     running : Running, optional
         Knows the command while it runs, and may end it.
     """
-    import subprocess
-
     from offload.compute.commands.pump import Feed, Pump
 
-    stdin = -1 if plan.stdin.is_open else plan.stdin.open(scratch)
+    stdin, feeding = os.pipe() if plan.stdin.is_open else (plan.stdin.open(scratch), -1)
     spools = (Spool(lambda: scratch.file("stdout")), Spool(lambda: scratch.file("stderr")))
     started, clock = time.time(), time.monotonic()
+    pipes = os.pipe(), os.pipe()
+    ours = [reading for reading, _ in pipes]
+    theirs = [stdin, *(writing for _, writing in pipes)]
     try:
-        source = subprocess.PIPE if plan.stdin.is_open else stdin
-        pipe = subprocess.PIPE
-        process = start(plan.request.argv, plan.executable, scratch, plan.variables(search), source, pipe, pipe, search)
+        process = start(plan.request.argv, plan.executable, scratch, plan.variables(search), theirs, search)
+    except BaseException:
+        for one in [*ours, *([feeding] if feeding >= 0 else [])]:
+            os.close(one)
+        raise
     finally:
-        if stdin >= 0:
-            os.close(stdin)
+        for one in theirs:
+            os.close(one)
     try:
         if running is not None and not running.add(process):
             end_group(process)
-        feed = None if process.stdin is None else Feed(process.stdin)
-        pump = Pump(process, spools, sinks, feed, say)
+        feed = None if feeding < 0 else Feed(feeding)
+        pump = Pump(process, ours, spools, sinks, feed, say)
         limit = Limit(process, plan.request.timeout)
         code = limit.over(exit_code(pump.run()))
         seconds = time.monotonic() - clock
@@ -226,7 +229,8 @@ def execute_aside(plan: Plan, scratch: Scratch, running: Running, place: str) ->
     started, clock = time.time(), time.monotonic()
     try:
         with open(out, "xb") as stdout, open(err, "xb") as stderr:
-            process = start(plan.request.argv, plan.executable, scratch, plan.variables(), stdin, stdout, stderr)
+            streams = stdin, stdout.fileno(), stderr.fileno()
+            process = start(plan.request.argv, plan.executable, scratch, plan.variables(), streams)
     finally:
         os.close(stdin)
     try:

@@ -12,12 +12,13 @@ from __future__ import annotations
 import os
 import threading
 
-from offload.compute.commands.copying import no_fork
+from offload.compute.commands.spawn import spawn
 
 # Its input has a line for each session: `+1234` to look after it, `-1234` to leave it alone. A shell job of a command
 # has a group of its own, and so has what `timeout` starts; the fourth field after a name in /proc is the session. What
 # is forked meanwhile is found the next time round.
 _SCRIPT = r"""
+cd /
 trap '' INT TERM HUP QUIT PIPE
 sessions=' '
 while read -r line; do
@@ -83,24 +84,14 @@ class Guardian:
         os.write(self._pipe, "".join(f"+{session}\n" for session in self._sessions).encode())
 
     def _start(self) -> None:
-        import subprocess
-
         reading, writing = os.pipe()
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            with no_fork:
-                process = subprocess.Popen(
-                    ["/bin/sh", "-c", _SCRIPT],
-                    stdin=reading,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    cwd="/",
-                    env={},
-                    start_new_session=True,
-                )
+            self._pid = spawn(["/bin/sh", "-c", _SCRIPT], "/bin/sh", {}, (reading, nowhere, nowhere))
         finally:
             os.close(reading)
-        self._pid, self._pipe = process.pid, writing
-        process.returncode = 0  # it lives as long as this process: nobody waits for it
+            os.close(nowhere)
+        self._pipe = writing  # it lives as long as this process: nobody waits for it
 
     def let_go(self) -> None:
         """In a forked child: hold the pipe no longer, or its end would not be seen."""

@@ -9,13 +9,12 @@ from offload.compute.commands.request import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator
 
 TAIL = 64 * 1024
 MOST = 5
 MOST_TEXT = 1024 * 1024
 _SCRIPTS = (".py", ".sh", ".bash", ".r", ".R", ".pl", ".jl", ".rb", ".js")
-_LISTING = frozenset("dir du exa find ls lsd tree".split())
 
 # Programs quote names in many ways; the last four are typographic quotation marks.
 _OPEN, _CLOSE = "'\"`\u2018\u201c", "'\"`\u2019\u201d"
@@ -79,11 +78,6 @@ def named_by_scripts(inputs: Collection[str], scripts: Iterable[str], outputs: C
             for word in _QUOTED.findall(text) + (_NAME.findall(text) if not script.endswith(".py") else []):
                 found.update(dict.fromkeys(_here(word, [*inputs, *outputs])))
     return list(found)[:MOST]
-
-
-def lists_nothing(argv: Sequence[str]) -> bool:
-    """Return whether a command shows what is in a directory, and names none."""
-    return os.path.basename(argv[0]) in _LISTING and all(word.startswith("-") or word == "." for word in argv[1:])
 
 
 def _here(word: str, known: Collection[str]) -> Iterator[str]:

@@ -7,42 +7,29 @@ import threading
 
 from offload.compute.used import of_rusage
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from subprocess import Popen
-    from typing import IO
-
 
 class Process:
     """A child of this process; several threads may wait for it.
 
     Parameters
     ----------
-    started : Popen
-        Just started. It is waited for here alone.
+    pid : int
+        Its number. It is waited for here alone.
 
     Attributes
     ----------
-    pid : int
-        Its number.
-    stdin, stdout, stderr : file, optional
-        Our ends of its pipes.
     returncode : int or None
-        As Popen gives it: -N where signal N has ended it; None while it runs.
+        Its exit code, -N where signal N has ended it; None while it runs.
     cpu_seconds, peak_memory_bytes : float, int or None
         What it used, with the children that it waited for; None while it runs.
     """
 
-    def __init__(self, started: Popen[bytes]) -> None:
-        self.pid = started.pid
-        self.stdin: IO[bytes] | None = started.stdin
-        self.stdout: IO[bytes] | None = started.stdout
-        self.stderr: IO[bytes] | None = started.stderr
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
         self.returncode: int | None = None
         self.cpu_seconds: float | None = None
         self.peak_memory_bytes: int | None = None
         self._lock = threading.Lock()
-        started.returncode = 0  # else it would be waited for when it is let go of
 
     def poll(self) -> int | None:
         """Return how it has ended; None while it runs."""

@@ -10,8 +10,7 @@ from offload.compute.commands.execute import GRACE, KILL_NOW, TICK, end_group, e
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import IO
+    from collections.abc import Callable, Sequence
 
     from offload.compute.commands.process import Process
     from offload.compute.commands.spool import Spool
@@ -32,16 +31,16 @@ class Feed:
         Whether the end was reached.
     """
 
-    def __init__(self, pipe: IO[bytes]) -> None:
+    def __init__(self, pipe: int) -> None:
         from hashlib import sha256
 
-        self.pipe: IO[bytes] | None = pipe
+        self.pipe: int | None = pipe
         self.received = 0
         self.ended = False
         self._refused = False
         self._pending = b""
         self._digest = sha256()
-        os.set_blocking(pipe.fileno(), False)
+        os.set_blocking(pipe, False)
 
     @property
     def delivered(self) -> bool:
@@ -57,7 +56,7 @@ class Feed:
         """Return the descriptor to wait for, and for what."""
         if self.pipe is None:
             return None
-        return (self.pipe.fileno(), select.POLLOUT) if self._pending else (0, select.POLLIN)
+        return (self.pipe, select.POLLOUT) if self._pending else (0, select.POLLIN)
 
     def move(self) -> None:
         """Read or write once; the descriptor is ready for it."""
@@ -72,7 +71,7 @@ class Feed:
                 self.close()
             return
         try:
-            self._pending = self._pending[os.write(self.pipe.fileno(), self._pending) :]
+            self._pending = self._pending[os.write(self.pipe, self._pending) :]
         except BlockingIOError:
             return
         except BrokenPipeError:
@@ -82,7 +81,7 @@ class Feed:
     def close(self) -> None:
         """Let the command see the end of its input."""
         if self.pipe is not None:
-            self.pipe.close()
+            os.close(self.pipe)
             self.pipe = None
 
 
@@ -92,7 +91,9 @@ class Pump:
     Parameters
     ----------
     process : Process
-        Started with pipes for stdout and stderr.
+        Just started.
+    pipes : sequence of int
+        Where its stdout and stderr are read from; they are closed here.
     spools : tuple of two Spool
         Take what comes from stdout and stderr.
     sinks : tuple of two callables, optional
@@ -114,15 +115,14 @@ class Pump:
     def __init__(
         self,
         process: Process,
+        pipes: Sequence[int],
         spools: tuple[Spool, Spool],
         sinks: tuple[Sink | None, Sink | None],
         feed: Feed | None,
         say: Callable[[str], None],
     ) -> None:
-        assert process.stdout is not None
-        assert process.stderr is not None
         self._process = process
-        self._pipes = {process.stdout.fileno(): (process.stdout, 0), process.stderr.fileno(): (process.stderr, 1)}
+        self._pipes = {pipe: which for which, pipe in enumerate(pipes)}
         self._spools = spools
         self._sinks = list(sinks)
         self._feed = feed
@@ -166,8 +166,8 @@ class Pump:
         finally:
             if self._feed is not None:
                 self._feed.close()
-            for pipe, _ in list(self._pipes.values()):
-                pipe.close()
+            for pipe in self._pipes:
+                os.close(pipe)
             for spool in self._spools:
                 spool.close()
 
@@ -199,7 +199,7 @@ class Pump:
         return bool(events)
 
     def _take(self, descriptor: int) -> None:
-        pipe, which = self._pipes[descriptor]
+        which = self._pipes[descriptor]
         data = os.read(descriptor, CHUNK)
         if data:
             self._spools[which].write(data)
@@ -208,4 +208,4 @@ class Pump:
                 return
             self.cut = self.refused = True
         del self._pipes[descriptor]
-        pipe.close()
+        os.close(descriptor)
