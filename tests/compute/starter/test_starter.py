@@ -9,13 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import pytest
 
 from offload.compute.commands.sessions import is_alive
+from offload.compute.starter import client, program
 from offload.compute.starter.client import Starter
 
 SH = "/bin/sh"
@@ -211,6 +213,46 @@ if os.fork() == 0:
 print("ready", flush=True)
 time.sleep(300)
 """
+
+
+@linux
+@pytest.mark.parametrize("again", [False, True])
+def test_a_starter_that_is_stopped_goes_on_or_is_lost(
+    told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    monkeypatch.setattr(client, "LOOK_EVERY", 0.05)
+    if again:
+        monkeypatch.setattr(client.signal, "SIGCONT", signal.SIGSTOP)
+    begun = tmp_path / "begun"
+    number = told.begin(f"touch {begun}; sleep 0.3; echo done")
+    eventually(begun.exists)
+    os.kill(told.starter.pid, signal.SIGSTOP)
+    message = told.messages.get(timeout=60)
+    assert message[:2] == ("lost" if again else "ended", number)
+    assert message[2] is True if again else message[7] == b"done\n"
+
+
+@linux
+def test_a_starter_that_is_stopped_can_be_let_go_of(told: Told) -> None:
+    assert told.stdout("echo") == "\n"
+    os.kill(told.starter.pid, signal.SIGSTOP)
+    told.starter.close()
+
+
+def test_what_is_not_taken_holds_a_command_up(told: Told) -> None:
+    """Its output is whole in the end, though it has waited for longer than what is left behind may."""
+    number = told.begin("head -c 9000000 /dev/zero", live=True)
+    size = 0
+    with suppress(Empty):  # nothing comes for a while
+        while True:
+            size += len(told.messages.get(timeout=program.GRACE + 1)[3])
+    assert size < 2 * program.MOST_AHEAD
+    told.starter.taken(number, size)
+    while (message := told.messages.get(timeout=60))[0] == "output":
+        size += len(message[3])
+        told.starter.taken(number, len(message[3]))
+    assert size == 9_000_000
+    assert (message[2], message[9], os.path.getsize(message[7])) == (0, True, 9_000_000)
 
 
 def test_when_its_parent_is_killed_the_starter_ends_all(tmp_path: Path) -> None:

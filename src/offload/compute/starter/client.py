@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     Heard = Callable[[tuple[Any, ...]], None]
+
+LOOK_EVERY, LOOKS = 5.0, 4
+"""Seconds of silence between two looks at a starter that is to say something, and how often it may be found stopped."""
 
 _TOLD, _TELLING = 3, 4  # descriptors there
 _HIGH = 10
@@ -53,7 +57,7 @@ class Starter:
         self._lock = threading.Lock()
         self._heard: dict[int, Heard] = {}
         self._last = 0
-        self._closed = self.lost = False
+        self._closed = self._ended = self.lost = False
         told, self._telling = os.pipe()
         self._told, telling = os.pipe()
         try:
@@ -99,12 +103,18 @@ class Starter:
         """End a command, or all of them, as Ctrl-C would; `hard`, at once."""
         self._tell("end", number, hard)
 
+    def taken(self, number: int, size: int) -> None:
+        """Say that so many bytes of what a command that is `live` wrote need no room any more."""
+        self._tell("taken", number, size)
+
     def close(self) -> None:
         """Let go of the starter: what still runs is killed."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
+            if not self._ended:
+                os.kill(self.pid, signal.SIGCONT)  # one that stands still does not see that it is let go of
         _starters.discard(self)
         os.close(self._telling)
         self._thread.join()
@@ -121,14 +131,16 @@ class Starter:
     def _hear(self) -> None:
         """Pass on what the starter says, in a thread."""
         frames = Frames()
-        while data := os.read(self._told, _CHUNK):
+        while data := self._next():
             for message in frames.add(data):
                 with self._lock:
                     heard = self._heard[message[1]]
                     if message[0] != "output":
                         del self._heard[message[1]]
                 heard(message)
-        os.waitpid(self.pid, 0)
+        with self._lock:
+            os.waitpid(self.pid, 0)  # from here on its number may be another's
+            self._ended = True
         os.close(self._told)
         with self._lock:
             self.lost = not self._closed
@@ -136,6 +148,20 @@ class Starter:
         begun = self._kill_all() if self.lost else ()
         for number, heard in rest.items():
             heard(("lost", number, number in begun))
+
+    def _next(self) -> bytes:
+        """Return what the starter says next; b"" at its end. One that stands still is made to go on, or killed."""
+        from offload.compute.runners import usage
+
+        poller = select.poll()
+        poller.register(self._told, select.POLLIN)
+        looks = 0
+        while not poller.poll(1000 * LOOK_EVERY):
+            stopped = usage.is_stopped(self.pid) and (self._heard or self._closed)
+            looks = looks + 1 if stopped else 0
+            if looks >= LOOKS:  # twice means that it was stopped again at once, or that a debugger has it
+                os.kill(self.pid, signal.SIGCONT if looks == LOOKS else signal.SIGKILL)
+        return os.read(self._told, _CHUNK)
 
     def _kill_all(self) -> set[int]:
         """End what a starter that was killed was running; return the numbers of these commands."""

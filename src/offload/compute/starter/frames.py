@@ -4,10 +4,12 @@ To the starter:
 
     ("run", id, argv, program, directory, environment, stdin, timeout, spool, live)
     ("end", id, hard)    one command, or all that run and wait (id 0); they are interrupted first, unless it is `hard`
+    ("taken", id, bytes)    so much of the output of a command that is `live` needs no room any more
 
 From the starter:
 
-    ("output", id, which, data)    of a command that is `live`: what it wrote to stdout (0) or stderr (1)
+    ("output", id, which, data)    of a command that is `live`: what it wrote to stdout (0) or stderr (1); no more
+                                   comes than can be held until some is said to be taken
     ("ended", id, exit code, started, seconds, cpu seconds, peak memory, stdout, stderr, whole, directory)
     ("refused", id, errno)         the system does not execute it
     ("dropped", id)                it was ended before it began

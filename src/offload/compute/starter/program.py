@@ -33,6 +33,9 @@ CHUNK = 256 * 1024
 IN_MEMORY = 64 * 1024
 """Bytes of output that are sent to the parent; what is more stays in a file."""
 
+MOST_AHEAD = 1024 * 1024
+"""Bytes of a command that is `live` that its parent may have been sent and not taken yet, before it has to wait."""
+
 MOST_PENDING = 16 * 1024 * 1024
 """Bytes that may wait for the parent, before nothing more is taken from commands."""
 
@@ -69,6 +72,10 @@ class Command:
         Its exit code, as a shell gives it, once its leader has ended.
     ends : float
         When its time is over, or that of what it left behind, or of the last step (`time.monotonic`).
+    ahead : int
+        Bytes that the parent has been sent and not taken yet.
+    held : bool
+        Whether nothing is read from it because of that.
     ending : bool
         Whether it is being ended.
     steps : list of (signal, float)
@@ -76,9 +83,9 @@ class Command:
     """
 
     __slots__ = (
-        "argv", "clock", "code", "cpu", "cut", "directory", "ending", "ends", "environment", "id", "late", "live",
-        "peak", "pid", "pipes", "place", "program", "seat", "seconds", "spool", "started", "stdin", "steps", "timeout",
-        "written",
+        "ahead", "argv", "clock", "code", "cpu", "cut", "directory", "ending", "ends", "environment", "held", "id",
+        "late", "live", "peak", "pid", "pipes", "place", "program", "seat", "seconds", "spool", "started", "stdin",
+        "steps", "timeout", "written",
     )  # fmt: skip
 
     def __init__(self, *given: Any) -> None:
@@ -91,7 +98,8 @@ class Command:
         self.cpu, self.peak = 0.0, 0
         self.started = self.clock = self.seconds = 0.0
         self.ends = float("inf")
-        self.late = self.cut = self.ending = False
+        self.late = self.cut = self.ending = self.held = False
+        self.ahead = 0
         self.steps: list[tuple[signal.Signals, float]] = []
         self.pipes = 0
         self.written = (Written(self.spool + ".out"), Written(self.spool + ".err"))
@@ -200,6 +208,11 @@ class Starter:
         if message[0] == "run":
             self._waiting.append(Command(*message[1:]))
             return
+        if message[0] == "taken":
+            for command in self._running.values():
+                if command.id == message[1]:
+                    self._let_on(command, message[2])
+            return
         _, chosen, hard = message
         for command in [one for one in self._waiting if chosen in (0, one.id)]:
             self._waiting.remove(command)
@@ -292,10 +305,20 @@ class Starter:
             command.written[which].add(data)
             if command.live:
                 self._tell("output", command.id, which, data)
+                self._let_on(command, -len(data))
             return
         self._close(descriptor, command)
         if command.code is not None:
             self._settle(command)
+
+    def _let_on(self, command: Command, taken: int) -> None:
+        """Read from a command, or do not, after its parent has taken so much of it, or is to take more."""
+        command.ahead -= taken
+        held = command.ahead > MOST_AHEAD
+        if held != command.held:
+            command.held = held
+            for descriptor in [one for one, (owner, _) in self._readers.items() if owner is command]:
+                self._poller.modify(descriptor, 0 if held else select.POLLIN)
 
     def _close(self, descriptor: int, command: Command) -> None:
         self._poller.unregister(descriptor)
@@ -355,6 +378,8 @@ class Starter:
                 continue
             elif command.ending:
                 self._step(command)
+            elif command.code is not None and command.held:
+                command.ends = now + GRACE
             elif command.code is not None:
                 command.cut = True
                 self._end(command, LEFT_OVER)
