@@ -40,6 +40,20 @@ def users_level() -> int:
     return level
 
 
+def users_place() -> tuple[str, int, str] | None:
+    """Return the file, the line and the module of the user's that led to where it is called; None in a thread of ours.
+
+    It is for :func:`warnings.warn_explicit`, of what is found out later.
+    """
+    import sys
+
+    frame = sys._getframe(users_level() - 1)
+    name = str(frame.f_globals.get("__name__"))
+    if name.partition(".")[0] in ("concurrent", "offload", "threading"):
+        return None
+    return frame.f_code.co_filename, frame.f_lineno, name
+
+
 def warn(text: str, stacklevel: int) -> None:
     """Warn of something that goes on all the same.
 

@@ -110,7 +110,9 @@ def variables_of(words: list[str]) -> dict[str, str]:
         if not equals:
             current = os.environ.get(name)
             if current is None:
-                raise UsageError(f"--var {name}: there is no such environment variable", f"--var {name}=VALUE")
+                example = f"{name}=DIR, with a directory here: what is in it is an input then"
+                hint = f"--var {example if name.endswith('PATH') else f'{name}=VALUE'}"
+                raise UsageError(f"--var {name}: there is no such environment variable", hint)
             value = current
         variables[name] = value
     return variables
@@ -164,6 +166,7 @@ def run_one(parsed: Parsed, request: Request, tell: Say) -> int:
                     None if tell is keep_quiet else lambda: describe_unseen(plan),
                     parsed.timeout is not None,
                     place is not None and request.there is None,
+                    request.variables,
                 )
             record = recall_recorded(plan, session)
         whole = replay(record, session, sink_to(1), sink_to(2))

@@ -12,7 +12,7 @@ from offload.compute.commands.sinks import sink_to
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from offload.compute.commands.plan import Plan, Planner
     from offload.compute.commands.single import Computed
@@ -60,6 +60,7 @@ def report_computed(
     unseen: Callable[[], list[str]] | None = None,
     limited: bool = False,
     others: bool = False,
+    variables: Mapping[str, str] | None = None,
 ) -> int:
     """Say what came of a command, and return its exit code.
 
@@ -83,6 +84,8 @@ def report_computed(
         Whether its time was limited.
     others : bool
         Whether the workers may have programs that it was not let find.
+    variables : mapping, optional
+        Those that it was given.
     """
     execution = computed.execution
     code = execution.exit_code
@@ -92,7 +95,7 @@ def report_computed(
         from offload.compute.commands.hints import TAIL, missing_inputs, not_passed_on
 
         tail = execution.stderr.tail(TAIL)
-        hints, unset = missing_inputs(tail, known), not_passed_on(tail)
+        hints, unset = missing_inputs(tail, known), not_passed_on(tail, variables or {})
     if as_json:
         reason = f"exit code {code}" if code else computed.unrecorded or None
         where = {} if name is None else {"deployment": name, "worker": computed.worker, "job": computed.job}

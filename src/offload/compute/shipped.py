@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from offload.compute.runners.limits import UNLIMITED, Limits
+from offload.notices import users_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class OwnFunction(ShippedFunction):
 
         super().__init__(graph.checksum, payload, main_name(), environment(graph.modules.union(modules)), watched)
         self._graph = graph
+        self._place = users_place()
         self.reached = reached
         self.python = this_python()
 
@@ -137,4 +139,4 @@ class OwnFunction(ShippedFunction):
 
         for outcome in outcomes:
             if outcome.effects is not None and outcome.error is None:
-                tell_once(label, outcome.effects)
+                tell_once(label, outcome.effects, self._place)

@@ -29,7 +29,7 @@ from offload.compute.tasks import Task
 from offload.compute.values import from_buffer
 from offload.compute.worker import execute, inside
 from offload.errors import DecodeError, IdentityError, UsageError
-from offload.notices import counted
+from offload.notices import counted, users_level
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -139,7 +139,7 @@ def _start(task: Task[..., Any], ready: Sequence[tuple[Future[Any], tuple[Any, .
         if task.watched:
             inputs = any(task._inputs(call) for call, _ in missing)
             values = (value for call, _ in missing for _, value in call.bound)
-            tell_reached(task.label, graph, stacklevel=4, inputs=inputs, values=values)
+            tell_reached(task.label, graph, users_level(), inputs=inputs, values=values)
         if inside():
             # A call made by a call: there is no other worker to wait for.
             nested = Batcher(InlineEngine, here=True)

@@ -75,8 +75,12 @@ def test_a_module_on_the_path_of_python(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "in").mkdir()
     told = b"  File \"x.py\", line 1, in <module>\nModuleNotFoundError: No module named 'mine.sub'\n"
     assert missing_inputs(told, []) == []
-    assert not_passed_on(told) is None
-    monkeypatch.setenv("PYTHONPATH", f"lib dir:{tmp_path}/other")
-    value = f"PYTHONPATH='{tmp_path}/lib dir:{tmp_path}/other'"
-    assert not_passed_on(told) == "PYTHONPATH, which leads to mine here, is not passed on: add --var " + value
-    assert not_passed_on(told.replace(b"mine", b"yours")) is None
+    assert not_passed_on(told, {}) is None
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}/lib dir:{tmp_path.parent}/other:.")
+    value = f"--var PYTHONPATH='lib dir:{tmp_path.parent}/other'"  # what lies here is named as it is seen from here
+    assert not_passed_on(told, {}) == f"PYTHONPATH leads to mine here, and is not passed on: {value}"
+    assert not_passed_on(told.replace(b"mine", b"yours"), {}) is None
+    assert not_passed_on(told, {"PYTHONPATH": "lib dir"}) is None
+    value = f"--var PYTHONPATH='in:lib dir:{tmp_path.parent}/other'"
+    found = not_passed_on(told, {"PYTHONPATH": "in"})
+    assert found == f"PYTHONPATH leads to mine here, and not all of it is passed on: {value}"

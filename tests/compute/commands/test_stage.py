@@ -109,6 +109,21 @@ def test_a_reflink_is_verified_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         copy_verified(str(tmp_path / "x"), str(tmp_path / "z"), hashlib.sha256(b"other").hexdigest(), True)
 
 
+def test_two_may_remove_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever makes a scratch directory removes those of processes that were killed: several at a time, perhaps."""
+    place = tmp_path / "t"
+    (place / "part").mkdir(parents=True)
+    remove = os.rmdir
+
+    def remove_after_another(path: str) -> None:
+        remove(path)
+        remove(path)
+
+    monkeypatch.setattr(os, "rmdir", remove_after_another)
+    remove_tree(str(place))
+    assert not place.exists()
+
+
 def test_removal_is_complete(tmp_path: Path) -> None:
     (tmp_path / "t" / "ro" / "deep").mkdir(parents=True)
     (tmp_path / "t" / "ro" / "deep" / "x").touch()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import linecache
 import random
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,7 @@ import offload
 from offload.compute import submission
 from offload.compute.batches import Batcher
 from offload.compute.engine import InlineEngine
-from offload.errors import NotRecordedWarning
+from offload.errors import EffectWarning, NotRecordedWarning
 from offload.identity.encoding import identify
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -267,6 +270,20 @@ def test_what_was_submitted_does_not_stand_for_a_direct_call(
         assert task(argument) == value
     assert identify(argument) == identify(expected)
     assert task.submit(make()).recalled
+
+
+def test_warnings_of_submitted_calls_point_to_the_line_that_submits(inline: None, tmp_path: Path) -> None:
+    (tmp_path / "read").write_text("text")
+
+    @offload.task
+    def reads(path: str) -> str:
+        with open(path) as file:
+            return file.read() + str(time.time() > 0)
+
+    with pytest.warns() as found:
+        reads.submit(str(tmp_path / "read")).result()
+    assert {one.category for one in found} == {EffectWarning, NotRecordedWarning}
+    assert {linecache.getline(one.filename, one.lineno).split("(")[0].strip() for one in found} == {"reads.submit"}
 
 
 def test_a_submitted_call_that_changes_nothing_stands_for_all(inline: None) -> None:

@@ -9,7 +9,7 @@ from offload.compute.commands.request import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 TAIL = 64 * 1024
 MOST = 5
@@ -49,15 +49,33 @@ def missing_inputs(stderr: bytes, known: Collection[str]) -> list[str]:
     return list(found)
 
 
-def not_passed_on(stderr: bytes) -> str | None:
-    """Return what to say of a module that a command did not find, and that ``PYTHONPATH`` leads to here."""
-    places = [os.path.abspath(place) for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+def not_passed_on(stderr: bytes, variables: Mapping[str, str]) -> str | None:
+    """Return what to say of a module that a command did not find, and that ``PYTHONPATH`` leads to here.
+
+    Parameters
+    ----------
+    stderr : bytes
+        What the command wrote; only its end is looked at.
+    variables : mapping
+        Those that it was given. What lies in the current directory is an input to be declared, not a place to name.
+    """
+    given = [place for place in variables.get("PYTHONPATH", "").split(os.pathsep) if place]
+    had = {os.path.abspath(place) for place in given}
+    wanted = {os.path.abspath(place): None for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place}
+    places = [place for place in wanted if place not in had and place != os.getcwd()]
     for module in _MODULE.findall(os.fsdecode(stderr[-TAIL:])):
         top = module.partition(".")[0]
         if any(os.path.exists(f"{place}/{top}{kind}") for place in places for kind in (".py", "/__init__.py", "")):
-            value = quoted(os.pathsep.join(places))
-            return f"PYTHONPATH, which leads to {top} here, is not passed on: add --var PYTHONPATH={value}"
+            value = quoted(os.pathsep.join([*given, *map(_short, places)]))
+            what = "not all of it is" if "PYTHONPATH" in variables else "is not"
+            return f"PYTHONPATH leads to {top} here, and {what} passed on: --var PYTHONPATH={value}"
     return None
+
+
+def _short(path: str) -> str:
+    """Return a path from here, where it lies here: then it is a copy that the command reads, and no place counts."""
+    found = os.path.relpath(path)
+    return path if found.startswith(os.pardir) else found
 
 
 def named_by_scripts(inputs: Collection[str], scripts: Iterable[str], outputs: Collection[str] = ()) -> list[str]:

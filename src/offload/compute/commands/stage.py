@@ -125,6 +125,8 @@ def remove_tree(path: str) -> None:
     except PermissionError:
         os.chmod(os.path.dirname(path), 0o700)
         os.rmdir(path)
+    except FileNotFoundError:  # another process removes what was left, too
+        return
 
 
 def depth_of(paths: Sequence[str]) -> int:

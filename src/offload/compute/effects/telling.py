@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from offload.compute.effects.found import Effects
     from offload.identity.graph import Graph
 
+    Place = tuple[str, int, str]
+
 _VOUCH = "or, if it never matters, use @offload.task(effects='ignore')"
 _UNDECLARED = {
     "file": ("it read {0}, which is no input of the call", "pass offload.File({0!r}) as an argument"),
@@ -62,7 +64,7 @@ LARGE = 200
 _told: set[tuple[str, ...]] = set()
 
 
-def tell(label: str, effects: Effects, stacklevel: int = 2) -> None:
+def tell(label: str, effects: Effects, stacklevel: int = 2, place: Place | None = None) -> None:
     """Warn of what a call did; of what it wrote once for each file.
 
     Parameters
@@ -73,21 +75,31 @@ def tell(label: str, effects: Effects, stacklevel: int = 2) -> None:
         What was seen.
     stacklevel : int
         As for :func:`warnings.warn`, counted from the caller.
+    place : tuple, optional
+        Where it is to point instead, as :func:`offload.notices.users_place` says it.
     """
     for kind, what in effects.undeclared:
         if kind == "file" and not os.path.exists(what):  # then offload.File refuses it
             kind = "missing"
         told, cure = (text.format(what, os.path.dirname(what)) for text in _UNDECLARED[kind])
         text = f"{label}: the result is not recorded: {told}; {cure}, {_VOUCH}"
-        warnings.warn(NotRecordedWarning(text), stacklevel=stacklevel + 1)
+        _warn(NotRecordedWarning(text), stacklevel + 1, place)
     for path in effects.written:
         if _is_new(label, path):
             text = f"{label}: it wrote {path}, which happens only when it is computed, not when it is recalled"
-            warnings.warn(EffectWarning(text), stacklevel=stacklevel + 1)
+            _warn(EffectWarning(text), stacklevel + 1, place)
     for title in effects.settings:
         if _is_new(label, "set", title):
             text = f"{label}: it set {title}, which is put back after the call, since a recalled call sets nothing"
-            warnings.warn(EffectWarning(text), stacklevel=stacklevel + 1)
+            _warn(EffectWarning(text), stacklevel + 1, place)
+
+
+def _warn(warning: Warning, stacklevel: int, place: Place | None) -> None:
+    if place is None:
+        warnings.warn(warning, stacklevel=stacklevel + 1)
+        return
+    file, line, module = place
+    warnings.warn_explicit(warning, None, file, line, module)
 
 
 def tell_changed(label: str, name: str, stacklevel: int = 2) -> None:
@@ -99,12 +111,12 @@ def tell_changed(label: str, name: str, stacklevel: int = 2) -> None:
     warnings.warn(NotRecordedWarning(text), stacklevel=stacklevel + 1)
 
 
-def tell_once(label: str, effects: Effects) -> None:
-    """Warn of what one of many calls did, once in this process."""
+def tell_once(label: str, effects: Effects, place: Place | None = None) -> None:
+    """Warn of what one of many calls did, once in this process; `place` is as for `tell`."""
     new = type(effects)()
     new.undeclared = [(kind, what) for kind, what in effects.undeclared if _is_new(label, kind, what)]
     new.written, new.settings = effects.written, effects.settings
-    tell(label, new)
+    tell(label, new, place=place)
 
 
 def tell_reached(
