@@ -310,7 +310,7 @@ def test_many_are_interrupted(demo: Deployed) -> None:
 
 def test_many_with_outputs_and_equal_ones(demo: Deployed) -> None:
     done = demo("run", "-o", "{}.d/", "--", "sh", "-c", "echo {} | tee {}.d/file", ":::", "a", "b", "a")
-    assert done.stdout == b"a\nb\na\n"
+    assert done.stdout == b"a\nb\na\n", done.stderr
     assert Path("a.d/file").read_text() == "a\n"
     assert Path("b.d/file").read_text() == "b\n"
     assert b"3 of 3: 3 computed" in done.stderr

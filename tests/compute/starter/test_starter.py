@@ -222,7 +222,7 @@ def test_a_starter_that_is_stopped_goes_on_or_is_lost(
 ) -> None:
     monkeypatch.setattr(client, "LOOK_EVERY", 0.05)
     if again:
-        monkeypatch.setattr(client.signal, "SIGCONT", signal.SIGSTOP)
+        monkeypatch.setattr(signal, "SIGCONT", signal.SIGSTOP)
     begun = tmp_path / "begun"
     number = told.begin(f"touch {begun}; sleep 0.3; echo done")
     eventually(begun.exists)
@@ -237,6 +237,16 @@ def test_a_starter_that_is_stopped_can_be_let_go_of(told: Told) -> None:
     assert told.stdout("echo") == "\n"
     os.kill(told.starter.pid, signal.SIGSTOP)
     told.starter.close()
+
+
+def test_output_that_cannot_be_kept_ends_that_command_alone(told: Told, tmp_path: Path) -> None:
+    spool = str(tmp_path / "there" / "spool")
+    environment, text = ENVIRONMENT, "touch here; cat /dev/zero"
+    number = told.starter.run(told.messages.put, [SH, "-c", text], SH, environment, spool=spool)
+    message = told.messages.get(timeout=60)
+    assert message[:3] == ("broken", number, errno.ENOENT)
+    assert os.listdir(f"{message[3]}/tree/cwd") == ["here"]
+    assert told.stdout("echo") == "\n"
 
 
 def test_what_is_not_taken_holds_a_command_up(told: Told) -> None:

@@ -5,6 +5,7 @@ What comes through Dask is where the deployment keeps its files, and the number 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import threading
@@ -14,8 +15,12 @@ from offload.compute.athome import seen_here
 from offload.compute.commandjobs.inputs import copy_from, place_at, stdin_at
 from offload.compute.commandjobs.messages import Begin, Begun, Outcome
 from offload.compute.commandjobs.reporter import Reporter, Service, ServiceAwayError
+from offload.compute.commandjobs.resident import Course, Resident
+from offload.compute.commands.batch import Ended
+from offload.compute.commands.detect import absent_paths
 from offload.compute.commands.differences import differences
-from offload.compute.commands.execution import Running, execute, prepare
+from offload.compute.commands.execution import prepare
+from offload.compute.commands.executor import Job
 from offload.compute.commands.outputs import find
 from offload.compute.commands.recall import planner_for
 from offload.compute.commands.single import changed_in_place, entry_of, stored
@@ -30,10 +35,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.compute.commands.execution import Execution
     from offload.compute.commands.plan import Plan, Planner
-    from offload.compute.commands.stage import Stager
     from offload.storage.home import Key
 
 _services: dict[str, Service] = {}
+_residents: dict[str | None, Resident] = {}
 _attempts: set[Attempt] = set()
 _lock = threading.Lock()
 _closing = False
@@ -70,7 +75,7 @@ def run(place: str, job: int, home: Key, scratch: str | None = None) -> str:
         return exc.message
     if begun is None:
         return "it is not to be run any more"
-    attempt = Attempt(begun, session_at_home(seen_here(home)), scratch)
+    attempt = Attempt(begun, session_at_home(seen_here(home)), _resident(scratch), scratch)
     reporter = Reporter(service.ask, job, begun.attempt, attempt.stop)
     with _lock:
         _attempts.add(attempt)
@@ -103,7 +108,12 @@ def stop_all() -> None:
 def resume() -> None:
     """Run commands again: the worker has closed, and the process may have another one."""
     global _closing
-    _closing = False
+    with _lock:
+        _closing = False
+        residents = list(_residents.values())
+        _residents.clear()
+    for resident in residents:
+        resident.close()
 
 
 class Attempt:
@@ -115,19 +125,22 @@ class Attempt:
         What to run.
     session : Session
         Where the results are stored.
+    resident : Resident
+        Runs it.
     scratch : str, optional
         Where to make the scratch directory.
     """
 
-    def __init__(self, begun: Begun, session: Session, scratch: str | None = None) -> None:
+    def __init__(self, begun: Begun, session: Session, resident: Resident, scratch: str | None = None) -> None:
         self._begun = begun
         self._session = session
+        self._aside = resident.aside
         self._scratch = scratch
-        self._running = Running()
+        self._course = Course(resident)
 
     def stop(self) -> None:
         """End the command, as Ctrl-C would."""
-        self._running.stop()
+        self._course.stop()
 
     def outcome(self, reporter: Reporter) -> Outcome:
         """Run the command and return what came of it; it is cancelled when it was stopped."""
@@ -140,7 +153,7 @@ class Attempt:
             outcome = Outcome(error=OffloadError(f"{exc.filename or 'the command'}: {exc.strerror}"))
         except Exception as exc:  # the user has to know, whatever it is
             outcome = Outcome(error=OffloadError(f"internal error: {type(exc).__name__}: {exc}"))
-        if self._running.stopping:
+        if self._course.stopping:
             outcome = Outcome(cancelled=True)
         outcome.started = outcome.started or started
         return outcome
@@ -153,26 +166,45 @@ class Attempt:
         if plan.request.there is not None:
             plan.around, path = around(), f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{path}"
         check(plan, planner, path)
+        ended = Ended(Job(plan), absent_paths(plan.request.argv))
+        if not plan.is_staged:
+            return self._run(plan, planner, ended, None, path, reporter)
         copy = copy_from(self._session.store)
         scratch = Scratch(plan.request.scratch or self._scratch)
         try:
             plan.stdin = stdin_at(plan.stdin, scratch, copy)
-            stager = prepare(plan, scratch, copy)
-            sinks = (lambda data: reporter.write(0, data)), (lambda data: reporter.write(1, data))
-            execution = execute(plan, scratch, sinks, _keep_quiet, path, self._running)
-            outcome = Outcome(execution.exit_code, execution.started, execution.seconds)
-            if not execution.exit_code and not self._running.stopping:
-                self._take_in(plan, planner, execution, scratch, stager, outcome)
-            return outcome
+            ended.stager = prepare(plan, scratch, copy)
+            return self._run(plan, planner, ended, scratch, path, reporter)
         finally:
             scratch.remove()
 
+    def _run(
+        self, plan: Plan, planner: Planner, ended: Ended, scratch: Scratch | None, path: str, reporter: Reporter
+    ) -> Outcome:
+        spool = self._aside.file(os.urandom(8).hex())
+        try:
+            message = self._course.run(plan, scratch, path, spool, reporter.write)
+            place = "/" if scratch is None else scratch.work
+            error = ended.hear(message, place)
+            strays = ended.strays(self._aside)
+            execution = ended.job.execution
+            if error is not None or execution is None:
+                return Outcome(error=error, cancelled=error is None)
+            outcome = Outcome(execution.exit_code, execution.started, execution.seconds)
+            if not execution.exit_code and not self._course.stopping:
+                outcome.strays = strays
+                self._take_in(plan, planner, execution, scratch, outcome)
+            return outcome
+        finally:
+            for which in (".out", ".err"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(spool + which)
+
     def _take_in(
-        self, plan: Plan, planner: Planner, execution: Execution, scratch: Scratch, stager: Stager, outcome: Outcome
+        self, plan: Plan, planner: Planner, execution: Execution, scratch: Scratch | None, outcome: Outcome
     ) -> None:
         """Store what a command that has ended well has given: its client is to get it in any case."""
-        found = find(plan.request.output_paths, scratch)
-        outcome.strays = stager.strays(plan.request.output_paths)
+        found = [] if scratch is None else find(plan.request.output_paths, scratch)
         outcome.unrecorded = execution.unrecordable or changed_in_place(plan, planner)
         outcome.record = stored(execution, found, self._session.store)
         if not outcome.unrecorded:
@@ -204,6 +236,13 @@ def _service(place: str) -> Service:
         return _services[place]
 
 
+def _resident(scratch: str | None) -> Resident:
+    with _lock:
+        if scratch not in _residents:
+            _residents[scratch] = Resident(scratch)
+        return _residents[scratch]
+
+
 def _name() -> str:
     from distributed import get_worker
 
@@ -220,7 +259,3 @@ def _address() -> str:
         return str(get_worker().address)
     except ValueError:
         return ""
-
-
-def _keep_quiet(text: str) -> None:
-    """Tell nobody."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 
+from offload.compute.commands.execute import start_error
 from offload.compute.commands.execution import LEFTOVERS, Execution
 from offload.compute.commands.result import CommandRecord
 from offload.compute.commands.single import EMPTY, changed_in_place, entry
 from offload.compute.commands.spool import held
 from offload.compute.commands.stage import Scratch, Stager, remove_tree
 from offload.compute.provenance import where
-from offload.errors import StorageError
+from offload.errors import OffloadError, StorageError
 from offload.identity.checksums import checksum
 
 TYPE_CHECKING = False
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from offload.compute.commands.executor import Job
     from offload.compute.commands.plan import Plan, Planner
     from offload.compute.session import Session
+
+
+LOST = "it was ended, since the process that had started it was killed"
+UNKEPT = "have it write to a file that is an output, or to /dev/null; --scratch and TMPDIR name another disk"
 
 
 class Ended:
@@ -55,10 +60,33 @@ class Ended:
         if not whole:
             execution.unrecordable = LEFTOVERS
 
+    def hear(self, message: tuple[Any, ...], place: str) -> OffloadError | None:
+        """Take what the starter says, whatever it is; return why the command was not run to its end, if it was not.
+
+        Parameters
+        ----------
+        message : tuple
+            The last one about the command.
+        place : str
+            From where the path of its program leads on.
+        """
+        plan = self.job.plan
+        if message[0] == "refused":
+            error = OSError(message[2], os.strerror(message[2]))
+            return start_error(plan.request.argv[0], os.path.join(place, plan.executable), error)
+        if message[0] == "lost":
+            return OffloadError(LOST)
+        if message[0] == "broken":
+            self.left = message[3]
+            return OffloadError(f"it was ended, since what it wrote cannot be kept: {os.strerror(message[2])}", UNKEPT)
+        if message[0] == "ended":
+            self.take(message)
+        return None
+
     def strays(self, aside: Scratch) -> list[str]:
         """Return what it made beside its outputs, and remove what it left in the empty directory that it had."""
         if self.stager is not None:
-            return self.job.strays  # it had one of its own, which has been looked at
+            return self.stager.strays(self.job.plan.request.output_paths)
         if self.left is None:
             return [path for path in self.absent if os.path.exists(path)]
         there = Scratch.at(self.left, aside.parent)
@@ -98,7 +126,8 @@ class Batch:
         changed: dict[tuple[str, ...], str] = {}
         for ended in batch:
             job = ended.job
-            job.strays = ended.strays(self._aside)
+            if ended.stager is None:  # else its own scratch directory has been looked at, and is gone
+                job.strays = ended.strays(self._aside)
             assert job.execution is not None
             job.unrecorded = job.execution.unrecordable or self._changed(job.plan, changed)
             if not job.unrecorded:

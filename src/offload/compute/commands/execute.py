@@ -65,6 +65,11 @@ def environment(scratch: Scratch, variables: Mapping[str, str], search: str | No
     }
 
 
+def encoded(variables: Mapping[str, str]) -> dict[bytes, bytes]:
+    """Return variables as the system has them."""
+    return {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
+
+
 def start(
     argv: Sequence[str],
     executable: str,

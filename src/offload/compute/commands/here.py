@@ -12,7 +12,7 @@ from threading import Lock
 from offload.compute.claiming import tell
 from offload.compute.commands.batch import Batch, Ended
 from offload.compute.commands.detect import absent_paths
-from offload.compute.commands.execute import environment, start_error
+from offload.compute.commands.execute import encoded, environment
 from offload.compute.commands.executor import CommandExecutor, Job
 from offload.compute.commands.recall import is_lost, planner_for
 from offload.compute.commands.stage import Scratch
@@ -32,8 +32,6 @@ AHEAD = 200
 
 GATHER = 0.03
 """Seconds in which commands that end are taken in together."""
-
-LOST = "it was ended, since the process that had started it was killed"
 
 # For a command: its lock, output, error and input, two ends of pipes while it is started, two files that are copied.
 _FILES = 8
@@ -168,14 +166,14 @@ class HereExecutor(CommandExecutor):
             if not self._waiting and self._staging >= self._most:
                 break
             job = self._waiting[0] if self._waiting else self._busy[0]
-            if _is_staged(job) and self._staging >= self._most:
+            if job.plan.is_staged and self._staging >= self._most:
                 break
             if not self._waiting:
                 self._wait_for(self._busy.popleft())
                 continue
             self._waiting.popleft()
             if self._claim(job):
-                self._staging += _is_staged(job)
+                self._staging += job.plan.is_staged
                 begun.append(job)
             else:
                 self._busy.append(job)
@@ -195,12 +193,12 @@ class HereExecutor(CommandExecutor):
         for job, result in zip(jobs, results, strict=True):
             lost = result is not None and is_lost(job.plan.transformation, self._session)
             if result is not None and not lost and not job.plan.request.fresh:
-                self._staging -= _is_staged(job)
+                self._staging -= job.plan.is_staged
                 job.let_go()
                 recorded.append((job, "recalled"))
                 continue
             self._under_way += 1
-            if _is_staged(job):
+            if job.plan.is_staged:
                 self._threads().submit(self._guarded, job, lambda job=job: self._stage(job))  # type: ignore[misc]
             else:
                 self._run(Ended(job, absent_paths(job.plan.request.argv), lost), None)
@@ -222,7 +220,7 @@ class HereExecutor(CommandExecutor):
                 self._staging -= 1
                 if self._stopping:
                     return job, "cancelled"
-                self._staging += _is_staged(job)
+                self._staging += job.plan.is_staged
                 found = self._begin([job])
                 return found[0] if found else None
 
@@ -236,10 +234,10 @@ class HereExecutor(CommandExecutor):
         own = plan.variables()
         if scratch is None and not own:
             if self._common is None:
-                self._common = _encoded(environment(self._aside, {}))
+                self._common = encoded(environment(self._aside, {}))
             around = self._common
         else:
-            around = _encoded(environment(scratch or self._aside, own))
+            around = encoded(environment(scratch or self._aside, own))
         program = plan.executable if plan.executable.startswith("/") else request.argv[0]
         heard: Callable[[tuple[Any, ...]], None]
         if scratch is None:
@@ -269,17 +267,11 @@ class HereExecutor(CommandExecutor):
     def _taken(self, ended: Ended, message: tuple[Any, ...], place: str) -> tuple[Job, str] | None:
         """Note how a command has ended; return its state, unless it has to be taken in."""
         job = ended.job
-        if message[0] == "refused":
-            error = OSError(message[2], os.strerror(message[2]))
-            job.error = start_error(job.plan.request.argv[0], os.path.join(place, job.plan.executable), error)
-        elif message[0] == "lost":
-            if not message[2] and not self._stopping:  # it had not begun
-                job.let_go()
-                self._waiting.appendleft(job)
-                return None
-            job.error = OffloadError(LOST)
-        elif message[0] == "ended":
-            ended.take(message)
+        if message[0] == "lost" and not message[2] and not self._stopping:  # it had not begun
+            job.let_go()
+            self._waiting.appendleft(job)
+            return None
+        job.error = ended.hear(message, place)
         if not self._stopping and job.execution is not None and not job.execution.exit_code:
             self._batch.add(ended)
             return None
@@ -374,14 +366,3 @@ class HereExecutor(CommandExecutor):
             return self._taken(ended, message, work)
 
         self._events.put(unstaged)
-
-
-def _is_staged(job: Job) -> bool:
-    """Tell whether a command needs a scratch directory of its own: for inputs, outputs or a standard input."""
-    plan = job.plan
-    own = plan.request.outputs or plan.request.scratch or plan.stdin.identity is not None
-    return bool(own) or any(not item.in_place for item in plan.inputs)
-
-
-def _encoded(variables: dict[str, str]) -> dict[bytes, bytes]:
-    return {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}

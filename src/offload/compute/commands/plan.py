@@ -156,6 +156,12 @@ class Plan:
         """Return when the newest of the inputs was modified, in nanoseconds; 0 where there is none."""
         return max(modification_times(self.inputs).values(), default=0)
 
+    @property
+    def is_staged(self) -> bool:
+        """Whether it needs a scratch directory of its own: for inputs, outputs or a standard input."""
+        own = self.request.outputs or self.request.scratch or self.stdin.identity is not None
+        return bool(own) or any(not item.in_place for item in self.inputs)
+
     def in_place(self) -> list[PlannedInput]:
         """Return the inputs that are read by their absolute paths."""
         return [item for item in self.inputs if item.in_place]

@@ -12,6 +12,7 @@ From the starter:
                                    comes than can be held until some is said to be taken
     ("ended", id, exit code, started, seconds, cpu seconds, peak memory, stdout, stderr, whole, directory)
     ("refused", id, errno)         the system does not execute it
+    ("broken", id, errno, directory)    what it wrote cannot be kept, so it was ended
     ("dropped", id)                it was ended before it began
 
 `directory` None stands for an empty one of the starter's own; where the command left something there, ``ended`` names

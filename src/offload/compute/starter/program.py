@@ -21,6 +21,7 @@ from offload.compute.commands.sessions import is_alive, send
 from offload.compute.starter.frames import Frames, framed
 from offload.compute.starter.places import EmptyPlace
 from offload.compute.starter.seats import Seats
+from offload.compute.starter.written import Written
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     Steps = Sequence[tuple[signal.Signals, float]]
 
 CHUNK = 256 * 1024
-IN_MEMORY = 64 * 1024
-"""Bytes of output that are sent to the parent; what is more stays in a file."""
-
 MOST_AHEAD = 1024 * 1024
 """Bytes of a command that is `live` that its parent may have been sent and not taken yet, before it has to wait."""
 
@@ -76,6 +74,8 @@ class Command:
         Bytes that the parent has been sent and not taken yet.
     held : bool
         Whether nothing is read from it because of that.
+    broken : int
+        Why what it wrote cannot be kept: an `errno`, or 0.
     ending : bool
         Whether it is being ended.
     steps : list of (signal, float)
@@ -83,9 +83,9 @@ class Command:
     """
 
     __slots__ = (
-        "ahead", "argv", "clock", "code", "cpu", "cut", "directory", "ending", "ends", "environment", "held", "id",
-        "late", "live", "peak", "pid", "pipes", "place", "program", "seat", "seconds", "spool", "started", "stdin",
-        "steps", "timeout", "written",
+        "ahead", "argv", "broken", "clock", "code", "cpu", "cut", "directory", "ending", "ends", "environment",
+        "held", "id", "late", "live", "peak", "pid", "pipes", "place", "program", "seat", "seconds", "spool",
+        "started", "stdin", "steps", "timeout", "written",
     )  # fmt: skip
 
     def __init__(self, *given: Any) -> None:
@@ -99,41 +99,10 @@ class Command:
         self.started = self.clock = self.seconds = 0.0
         self.ends = float("inf")
         self.late = self.cut = self.ending = self.held = False
-        self.ahead = 0
+        self.ahead = self.broken = 0
         self.steps: list[tuple[signal.Signals, float]] = []
         self.pipes = 0
         self.written = (Written(self.spool + ".out"), Written(self.spool + ".err"))
-
-
-class Written:
-    """What a command has written to one of its pipes: in memory while it is little, in a file beyond."""
-
-    __slots__ = ("_file", "_path", "_pieces", "_size")
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._file = -1
-
-    def add(self, data: bytes) -> None:
-        """Take more."""
-        self._pieces.append(data)
-        self._size += len(data)
-        if self._file < 0 and self._size > IN_MEMORY:
-            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        if self._file >= 0:
-            whole = memoryview(b"".join(self._pieces))
-            self._pieces.clear()
-            while whole:
-                whole = whole[os.write(self._file, whole) :]
-
-    def end(self) -> bytes | str:
-        """Return it, or where it is."""
-        if self._file < 0:
-            return b"".join(self._pieces)
-        os.close(self._file)
-        return self._path
 
 
 class Starter:
@@ -302,7 +271,7 @@ class Starter:
         command, which = self._readers[descriptor]
         data = os.read(descriptor, CHUNK)
         if data:
-            command.written[which].add(data)
+            self._keep(command, which, data)
             if command.live:
                 self._tell("output", command.id, which, data)
                 self._let_on(command, -len(data))
@@ -310,6 +279,15 @@ class Starter:
         self._close(descriptor, command)
         if command.code is not None:
             self._settle(command)
+
+    def _keep(self, command: Command, which: int, data: bytes) -> None:
+        """Keep what a command has written; where that cannot be, on a full disk above all, it is ended."""
+        if not command.broken:
+            try:
+                command.written[which].add(data)
+            except OSError as error:
+                command.broken = error.errno or -1
+                self._end(command, TERMINATE)
 
     def _let_on(self, command: Command, taken: int) -> None:
         """Read from a command, or do not, after its parent has taken so much of it, or is to take more."""
@@ -421,6 +399,11 @@ class Starter:
                 self._places.append(command.place)
             else:
                 left = command.place.path
+        if command.broken:
+            for written in command.written:
+                written.drop()
+            self._tell("broken", command.id, command.broken, left)
+            return
         self._tell(
             "ended", command.id, command.code, command.started, command.seconds, command.cpu, command.peak,
             command.written[0].end(), command.written[1].end(), not command.cut, left,
