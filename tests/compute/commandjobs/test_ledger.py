@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from offload.compute.commandjobs import ledger as module
@@ -40,7 +40,7 @@ def kept(job: Job) -> dict[str, object]:
     return {name: getattr(job, name) for name in KEPT}
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(jobs, max_size=5), st.data())
 def test_what_is_kept_comes_back(given_jobs: list[Job], data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -105,7 +105,7 @@ def test_only_the_owner_can_read(tmp_path: Path) -> None:
     assert not any(mode & 0o077 for mode in found.values()), found
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=200), st.data())
 def test_spools_take_pieces_that_come_again(whole: bytes, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as directory:
