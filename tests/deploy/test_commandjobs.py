@@ -198,7 +198,7 @@ def test_cancelling_what_runs_and_what_waits(client: Asker) -> None:
     assert started(group) is None
 
 
-@pytest.mark.parametrize("victim", ["worker process", "nanny", "scheduler"])
+@pytest.mark.parametrize("victim", ["starter", "worker process", "nanny", "scheduler"])
 def test_what_was_running_runs_again_and_leaves_no_orphan(client: Asker, place: Place, victim: str) -> None:
     eventually(lambda: connected(place))
     flag = Path("flag").absolute()
@@ -211,7 +211,8 @@ def test_what_was_running_runs_again_and_leaves_no_orphan(client: Asker, place: 
         os.kill(pid_of(place, "scheduler"), signal.SIGKILL)
     else:
         nanny = psutil.Process(connected(place)[0]["pid"])
-        (nanny if victim == "nanny" else _worker_process(members[0])).kill()
+        starter = _parent(psutil.Process(_group(members[0].pid)))
+        {"nanny": nanny, "starter": starter, "worker process": _parent(starter)}[victim].kill()
     eventually(lambda: not any(_runs(member) for member in members))
     flag.touch()
     outcome, _ = client.follow(ticket.job)
@@ -230,8 +231,8 @@ def _runs(process: psutil.Process) -> bool:
     return process.is_running() and started(process.pid) is not None
 
 
-def _worker_process(member: psutil.Process) -> psutil.Process:
-    parent = psutil.Process(_group(member.pid)).parent()
+def _parent(process: psutil.Process) -> psutil.Process:
+    parent = process.parent()
     assert parent is not None
     return parent
 
@@ -271,12 +272,15 @@ def test_jobs_outlive_the_head(client: Asker, place: Place, home: Path) -> None:
         assert outcome is not None and outcome.outcome == "recorded"
 
 
-def test_a_command_that_ends_its_workers_is_given_up(client: Asker, place: Place) -> None:
+@pytest.mark.parametrize("victim", ["starter", "worker"])
+def test_a_command_that_ends_its_workers_is_given_up(client: Asker, place: Place, victim: str) -> None:
     eventually(lambda: connected(place))
-    (ticket,) = client.submit(shell("echo on; kill -9 $PPID; sleep 1000"))
+    who = {"starter": "$PPID", "worker": "$(ps -o ppid= -p $PPID)"}[victim]
+    (ticket,) = client.submit(shell(f"echo on; kill -9 {who}; sleep 1000"))
     outcome, _ = client.follow(ticket.job)
     assert outcome is not None and isinstance(outcome.error, WorkerLostError)
-    assert "worker-0 was ended by signal 9 (SIGKILL)" in outcome.error.message
+    if victim == "worker":
+        assert "worker-0 was ended by signal 9 (SIGKILL)" in outcome.error.message
     assert outcome.error.hint == "offload logs --worker worker-0"
     assert "3 times" in outcome.error.message
     assert client.follow(client.submit(shell("echo fine"))[0].job)[1] == b"fine\n"

@@ -16,7 +16,7 @@ from offload.compute.commandjobs.inputs import copy_from, place_at, stdin_at
 from offload.compute.commandjobs.messages import Begin, Begun, Outcome
 from offload.compute.commandjobs.reporter import Reporter, Service, ServiceAwayError
 from offload.compute.commandjobs.resident import Course, Resident
-from offload.compute.commands.batch import Ended
+from offload.compute.commands.batch import LOST, Ended
 from offload.compute.commands.detect import absent_paths
 from offload.compute.commands.differences import differences
 from offload.compute.commands.execution import prepare
@@ -26,7 +26,7 @@ from offload.compute.commands.recall import planner_for
 from offload.compute.commands.single import changed_in_place, entry_of, stored
 from offload.compute.commands.stage import Scratch
 from offload.compute.commands.there import around
-from offload.compute.engine import UnseenError
+from offload.compute.engine import UnseenError, WorkerLostError
 from offload.compute.places import Place
 from offload.compute.session import Session, session_at_home
 from offload.errors import EnvironmentDiffersError, OffloadError
@@ -185,7 +185,7 @@ class Attempt:
         try:
             message = self._course.run(plan, scratch, path, spool, reporter.write)
             place = "/" if scratch is None else scratch.work
-            error = ended.hear(message, place)
+            error = WorkerLostError(LOST) if message[0] == "lost" else ended.hear(message, place)
             strays = ended.strays(self._aside)
             execution = ended.job.execution
             if error is not None or execution is None:

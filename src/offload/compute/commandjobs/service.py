@@ -222,6 +222,10 @@ class CommandService:
             return False
         if job.lost == 0 and not job.cancelled:
             job.note = ""
+        if report.outcome is not None and isinstance(report.outcome.error, WorkerLostError):
+            self._lose(job, "the process that had started it was killed; running again")
+            job.excused = True  # its flight has nothing more to tell
+            return False
         if report.outcome is not None:
             job.ending = asyncio.create_task(self._take_in(job, report.outcome))
             await asyncio.shield(job.ending)
