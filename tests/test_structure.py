@@ -181,7 +181,8 @@ def test_recalling_a_command_loads_nothing_heavy(
     Path("words.txt").write_text("some words\n")
     program = f"import sys; sys.argv = {['offload', 'run', '--', *words]!r}; import offload.cli.main as m; m.main()"
     first = loaded(program, tmp_path)
-    assert "subprocess" in first, "the first run executes the command"
+    assert "offload.compute.commands.single" in first, "the first run executes the command"
+    assert not first & (HEAVY | {"subprocess", "re"})
     if active:
         (home / "deployments" / active).mkdir(parents=True)
         (home / "deployments" / active / "spec.json").write_text("{}")
@@ -189,5 +190,5 @@ def test_recalling_a_command_loads_nothing_heavy(
             (home / "deployments" / active / "storage").write_text("\n\nfar\n")
         monkeypatch.setenv("OFFLOAD_DEPLOYMENT", active)
     second = loaded(program, tmp_path)
-    assert "subprocess" not in second, "the second run recalls it"
+    assert "offload.compute.commands.single" not in second, "the second run recalls it"
     assert not second & HEAVY
