@@ -8,6 +8,7 @@ from offload.cli.signals import interruptible
 from offload.compute.commands.detect import lists_nothing
 from offload.compute.commands.execute import TIMED_OUT
 from offload.compute.commands.request import quoted
+from offload.compute.commands.scripts import is_script
 from offload.compute.commands.sinks import sink_to
 
 TYPE_CHECKING = False
@@ -149,7 +150,8 @@ def describe_unseen(plan: Plan) -> list[str]:
     inputs = [item.path for item in plan.inputs]
     if not inputs and lists_nothing(plan.request.argv):
         return ["it ran in an empty directory: what is here is not there; declare it with --input ."]
-    scripts = [item.source for item in plan.inputs if item.tree is None and item.size < MOST_SCRIPT]
+    files = [item.source for item in plan.inputs if item.tree is None and item.size < MOST_SCRIPT]
+    scripts = [path for path in files if is_script(path)]
     if not scripts:
         return []
     from offload.compute.commands.hints import named_by_scripts

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 TAIL = 64 * 1024
 MOST = 5
 MOST_TEXT = 1024 * 1024
-_SCRIPTS = (".py", ".sh", ".bash", ".r", ".R", ".pl", ".jl", ".rb", ".js")
 
 # Programs quote names in many ways; the last four are typographic quotation marks.
 _OPEN, _CLOSE = "'\"`\u2018\u201c", "'\"`\u2019\u201d"
@@ -86,15 +85,14 @@ def named_by_scripts(inputs: Collection[str], scripts: Iterable[str], outputs: C
     inputs, outputs : collection of str
         Normalised paths that the command had, and made.
     scripts : iterable of str
-        Paths of files; those that are no text are passed over.
+        Paths of files.
     """
     found: dict[str, None] = {}
     for script in scripts:
-        if script.endswith(_SCRIPTS) or _is_script(script):
-            with open(script, "rb") as stream:
-                text = stream.read(MOST_TEXT).decode("utf-8", "replace")
-            for word in _QUOTED.findall(text) + (_NAME.findall(text) if not script.endswith(".py") else []):
-                found.update(dict.fromkeys(_here(word, [*inputs, *outputs])))
+        with open(script, "rb") as stream:
+            text = stream.read(MOST_TEXT).decode("utf-8", "replace")
+        for word in _QUOTED.findall(text) + (_NAME.findall(text) if not script.endswith(".py") else []):
+            found.update(dict.fromkeys(_here(word, [*inputs, *outputs])))
     return list(found)[:MOST]
 
 
@@ -108,14 +106,6 @@ def _here(word: str, known: Collection[str]) -> Iterator[str]:
         return
     if not any(path == one or path.startswith(one + "/") or one.startswith(path + "/") for one in known):
         yield f"{path}/" if os.path.isdir(path) else path
-
-
-def _is_script(path: str) -> bool:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(2) == b"#!"
-    except OSError:
-        return False
 
 
 def _candidates(text: str, known: Collection[str]) -> Iterator[str]:

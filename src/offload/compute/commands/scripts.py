@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from offload.compute.commands.plan import Plan, PlannedInput
 
 MOST_BYTES = 1024 * 1024
+_NAMED = (".py", ".sh", ".bash", ".r", ".R", ".pl", ".jl", ".rb", ".js")
 _ENDINGS = (".sh", ".bash", ".zsh", ".ksh", ".smk", ".mk")
 _NAMES = frozenset("Makefile makefile GNUmakefile Snakefile Justfile justfile build.ninja".split())
 
@@ -83,6 +84,17 @@ class Scripts:
                         continue
             self._own[path] = frozenset(names)
         return self._own[path]
+
+
+def is_script(path: str) -> bool:
+    """Tell whether a file is one that a program interprets: by its name, or its first line."""
+    if path.endswith(_NAMED):
+        return True
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(2) == b"#!"
+    except OSError:
+        return False
 
 
 def _scripts(argv: Sequence[str], program: str, interpreter: str, inputs: Sequence[PlannedInput]) -> Iterator[str]:
