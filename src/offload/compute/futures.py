@@ -187,7 +187,8 @@ def gather(
     futures : iterable of Future
         What :meth:`Task.map` or several :meth:`Task.submit` returned.
     progress : bool, optional
-        Whether to show how far it is, on standard error. By default only in a terminal.
+        Whether to show how far it is, on standard error, or below the cell of a notebook. By default only in a
+        terminal and in notebooks.
     timeout : float, optional
         Seconds to wait at most. By default as long as it takes.
     return_exceptions : bool

@@ -1,11 +1,12 @@
-"""How far a batch of futures is, in one line on standard error."""
+"""How far a batch of futures is, in one line: on standard error, or below the cell of a notebook."""
 
 from __future__ import annotations
 
+import contextvars
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,12 +51,13 @@ def starting() -> Iterator[None]:
 def following(futures: Sequence[Future[Any]], show: bool | None) -> Iterator[None]:
     """Show how far the futures are while the block runs; nothing when it takes a moment only."""
     if show is None:
-        show = sys.stderr.isatty()
+        show = sys.stderr.isatty() or _is_notebook()
     if not show or not futures:
         yield
         return
     stop = threading.Event()
-    thread = threading.Thread(target=_show, args=(futures, stop), daemon=True)
+    # A kernel knows by the context which cell it is that shows something.
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(_show, futures, stop), daemon=True)
     thread.start()
     try:
         yield
@@ -65,26 +67,58 @@ def following(futures: Sequence[Future[Any]], show: bool | None) -> Iterator[Non
 
 
 def _show(futures: Sequence[Future[Any]], stop: threading.Event) -> None:
-    began, terminal = time.monotonic(), sys.stderr.isatty()
+    began = time.monotonic()
     if stop.wait(DELAY):
         return
+    interval, write = _screen()
+    stopped = False
     _shown.add(stop)
     try:
-        _show_until(futures, stop, began, terminal)
+        while not stopped:
+            stopped = stop.wait(interval)
+            write(_line(futures, time.monotonic() - began), stopped)
     finally:
         _shown.discard(stop)
 
 
-def _show_until(futures: Sequence[Future[Any]], stop: threading.Event, began: float, terminal: bool) -> None:
-    while True:
-        stopped = stop.wait(INTERVAL if terminal else PLAIN_INTERVAL)
-        line = _line(futures, time.monotonic() - began)
-        # A terminal's line is written over; elsewhere each stands on its own.
-        start, end = ("\r", "\x1b[K") if terminal else ("", "\n")
-        sys.stderr.write(f"{start}{line}{end}" + ("\n" if terminal and stopped else ""))
-        sys.stderr.flush()
-        if stopped:
-            return
+def _screen() -> tuple[float, Callable[[str, bool], None]]:
+    """Return how often the line is written, and what writes it: over the one before, where that can be."""
+    if sys.stderr.isatty():
+        return INTERVAL, _to_terminal
+    return (INTERVAL, _Notebook()) if _is_notebook() else (PLAIN_INTERVAL, _to_file)
+
+
+def _to_terminal(line: str, last: bool) -> None:
+    sys.stderr.write(f"\r{line}\x1b[K" + ("\n" if last else ""))
+    sys.stderr.flush()
+
+
+def _to_file(line: str, last: bool) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def _is_notebook() -> bool:
+    """Return whether what is written goes to the front end of a Jupyter kernel."""
+    streams = sys.modules.get("ipykernel.iostream")
+    return streams is not None and isinstance(sys.stderr, streams.OutStream)
+
+
+class _Notebook:
+    """Writes to an output of the cell, which is replaced each time: a saved notebook holds the last line only."""
+
+    def __init__(self) -> None:
+        self._output: Any = None
+
+    def __call__(self, line: str, last: bool) -> None:
+        from IPython import display
+
+        front: Any = display  # without types
+        shown = {"text/plain": line}
+        if self._output is None:
+            self._output = front.display(shown, raw=True, display_id=True)
+        else:
+            self._output.update(shown, raw=True)
 
 
 def _line(futures: Sequence[Future[Any]], seconds: float) -> str:
