@@ -1,6 +1,6 @@
 """Whatever is killed or stopped, and in whatever order: no result is lost, and what is recorded is not computed again.
 
-The order comes from a seed. ``OFFLOAD_CHAOS=2,3,4 OFFLOAD_CHAOS_ROUNDS=40`` chooses other seeds, and a longer run.
+The order comes from a seed. ``CHAOS_SEEDS=2,3,4 CHAOS_ROUNDS=40`` chooses other seeds, and a longer run.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from tests.deploy.test_life import alive
 from tests.deploy.test_life import place as place
 from tests.deploy.test_life import registry as registry
 
-SEEDS = [int(seed) for seed in os.environ.get("OFFLOAD_CHAOS", "1").split(",")]
-ROUNDS = int(os.environ.get("OFFLOAD_CHAOS_ROUNDS", "8"))
+SEEDS = [int(seed) for seed in os.environ.get("CHAOS_SEEDS", "1").split(",")]
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "8"))
 SECONDS = 600.0
 OTHERS = ["scheduler", "jobs", "storage", "worker process", "worker loop", "head"]
 

@@ -11,6 +11,7 @@ import logging
 import multiprocessing
 import os
 import random
+import re
 import resource
 import signal
 import socket
@@ -236,6 +237,35 @@ def starts(how: str, held: bool, end: str) -> tuple[int, int]:
     if end.startswith("hang"):
         time.sleep(1000)
     return child, os.getpid()
+
+
+def is_stubborn(how: str) -> int:
+    """Do not end of its own accord."""
+    if how == "signals":
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        time.sleep(1000)
+    if how == "finally":
+        try:
+            raise ValueError
+        finally:
+            while True:
+                pass
+    if how == "in C":
+        return int(bool(re.match("(a+)+$", "a" * 50 + "b")))
+    code = "import time; held = bytearray(b'x') * (300 << 20); time.sleep(1000)"
+    subprocess.run(["sh", "-c", f'"{sys.executable}" -c "{code}" > /dev/null 2>&1 &'], check=True)  # of no parent
+    time.sleep(1000)
+    return 0
+
+
+def reads() -> str:
+    return sys.stdin.read()
+
+
+def is_fatal_once(number: int) -> int:
+    if number == 500:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
 
 
 def closes(first: int, seconds: float) -> int:

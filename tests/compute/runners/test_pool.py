@@ -297,6 +297,19 @@ def test_a_child_that_comes_back_out_of_a_call_ends(pool: Pool, how: str, code: 
     assert values(pool, calls.forks, (how,)) == [code]
 
 
+@pytest.mark.parametrize("how", ["signals", "finally", "in C", "orphan"])
+def test_limits_hold_whatever_a_call_does(pool: Pool, how: str) -> None:
+    error = values(pool, calls.is_stubborn, (how,), limits=(None, 200_000_000) if how == "orphan" else (1.0, None))[0]
+    assert isinstance(error, MemoryLimitError if how == "orphan" else TimeLimitError)
+
+
+def test_one_of_a_thousand_that_ends_its_process_costs_itself(pool: Pool) -> None:
+    found = values(pool, calls.is_fatal_once, *((number,) for number in range(1000)))
+    assert isinstance(found.pop(500), WorkerLostError)
+    assert found == [number for number in range(1000) if number != 500]
+    assert values(pool, calls.reads, ()) == [""]
+
+
 @pytest.mark.parametrize(("first", "seconds"), [(3, 0.0), (0, 0.0), (3, 8.0)])
 def test_a_call_that_closes_what_others_have_opened_is_told_so(pool: Pool, first: int, seconds: float) -> None:
     found = values(pool, calls.closes, (first, seconds))
