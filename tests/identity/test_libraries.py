@@ -252,3 +252,22 @@ def test_models_of_django_count_by_what_is_declared_of_them() -> None:
     assert identity("used") == found
     assert identity("other") == found
     assert identity(length=30) != found
+
+
+def test_private_attributes_of_pydantic_count_by_their_defaults() -> None:
+    pytest.importorskip("pydantic")
+    names = {}
+    for default in (7, 8):
+        lib = module(
+            "import pydantic\n"
+            "class Model(pydantic.BaseModel):\n"
+            "    x: int\n"
+            f"    _kept: int = pydantic.PrivateAttr(default={default})\n"
+            "    _made: list = pydantic.PrivateAttr(default_factory=list)\n"
+            "def make(x): return Model(x=x)._kept\n"
+        )
+        graph = Graph(lib["make"])
+        assert lib["make"](1) == default
+        assert graph.is_current()
+        names[graph.checksum] = default
+    assert len(names) == 2

@@ -45,6 +45,11 @@ def fitted(cls: type) -> dict[str, object]:
         found["__init__"] = None
     if "__pydantic_core_schema__" in members:
         found.update(dict.fromkeys(_PYDANTIC & members.keys()))
+        if "__private_attributes__" in members:  # each notes, when first used, what its factory takes
+            private = members["__private_attributes__"]
+            found["__private_attributes__"] = {
+                name: [one.default, one.default_factory] for name, one in private.items()
+            }
         found["__pydantic_decorators__"] = _decorators(members["__pydantic_decorators__"])
         found["__pydantic_core_schema__"] = without_addresses(members["__pydantic_core_schema__"])
     return found
