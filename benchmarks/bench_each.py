@@ -2,23 +2,51 @@
 
 xargs records nothing, makes no scratch directory and keeps no output apart: it is the floor for starting so many
 processes two at a time. The output is thrown away on both sides; the home is new for each computing round. GNU
-parallel, where it is installed, keeps output apart and in order, as offload does. The last row is the most memory that
-the process of `offload run` holds for so many commands beside that for a hundredth of them, computed and recalled: it
-is not to grow with the list.
+parallel, where it is installed, keeps output apart and in order, as offload does. HyperQueue is measured where its
+Python package can be imported here: its server and its worker of two cores are up already and warm, which is not
+counted, and it keeps no output. Its client looks once a second whether all have ended, so it is compared by long lists
+only. On a deployment (two workers, with TLS), which is up as well, all are computed anew and recorded. The last row is
+the most memory that the process of `offload run` holds for so many commands beside that for a hundredth of them,
+computed and recalled: it is not to grow with the list.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import resource
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.harness import BenchmarkError, Context, Row, Sample, interleave, output, timed
 
 TWICE, TENTH = 2.0, 0.1
+NAME = "benchmark"
+LONG = 1000
+"""Commands from which on a list is long."""
+
+HYPERQUEUE = """
+import sys, time
+from hyperqueue import Job, LocalCluster
+from hyperqueue.cluster import WorkerConfig
+
+def seconds(client, lines):
+    began = time.perf_counter()
+    job = Job()
+    for line in lines:
+        job.program(["echo", line], stdout=None, stderr=None)
+    client.wait_for_jobs([client.submit(job)])
+    return time.perf_counter() - began
+
+with LocalCluster() as cluster:
+    cluster.start_worker(WorkerConfig(cores=2))
+    client = cluster.client()
+    seconds(client, ["warm"])
+    print("seconds", seconds(client, open("list.txt").read().split()))
+"""
 
 
 def measure(context: Context) -> list[Row]:
@@ -26,6 +54,7 @@ def measure(context: Context) -> list[Row]:
     for count, rounds in ((context.pick(300, 300, 10), context.pick(7, 3, 1)), (context.pick(10_000, 2000, 0), 2)):
         if count:
             rows += _rows(context, count, rounds)
+    rows.append(_on_a_deployment(context, context.pick(300, 300, 10)))
     return [*rows, _memory(context, context.pick(100_000, 2000, 100))]
 
 
@@ -48,8 +77,10 @@ def _rows(context: Context, count: int, rounds: int) -> list[Row]:
         "computed": compute,
         "recalled": lambda: timed(each, kept, here),
     }
-    if shutil.which("parallel") is not None and count <= 1000:
+    if shutil.which("parallel") is not None and count <= LONG:
         sides["parallel"] = lambda: timed(parallel, kept, here)
+    if importlib.util.find_spec("hyperqueue") is not None and count > LONG:
+        sides["hyperqueue"] = lambda: _seconds_of_hyperqueue(here)
     samples = interleave(sides, rounds, context.pick(1, 0, 0))
     command = "offload run -q --each list.txt -j2 -- echo {}"
     peer = "xargs -P2 -I{} -a list.txt echo {}"
@@ -61,7 +92,33 @@ def _rows(context: Context, count: int, rounds: int) -> list[Row]:
     ]
     if "parallel" in samples:
         rows.append(Row(f"{what}, computed", command, computed, "parallel -k -j2", samples["parallel"]))
+    if "hyperqueue" in samples:
+        note = "servers already running"
+        rows.append(Row(f"{what}, computed", command, computed, "HyperQueue", samples["hyperqueue"], note=note))
     return rows
+
+
+def _seconds_of_hyperqueue(here: Path) -> float:
+    return float(output([sys.executable, "-c", HYPERQUEUE], os.environ, here).rpartition("seconds ")[2])
+
+
+def _on_a_deployment(context: Context, count: int) -> Row:
+    here = context.directory("each-deployed")
+    _write_list(here, count)
+    environ = context.environ(here / "home")
+    active = context.environ(here / "home", OFFLOAD_DEPLOYMENT=NAME)
+    offload = context.offload.command("offload")
+    each = [offload, "run", "-q", "--fresh", "--each", "list.txt", "--", "echo", "{}"]
+    xargs = ["xargs", "-P2", "-I{}", "-a", "list.txt", "echo", "{}"]
+    output([offload, "up", "--name", NAME, "--workers", "2"], environ, here)
+    try:
+        sides = {"xargs": lambda: timed(xargs, environ, here), "deployed": lambda: timed(each, active, here)}
+        samples = interleave(sides, context.pick(5, 3, 1), 1)
+    finally:
+        output([offload, "down", NAME], environ, here)
+    what = f"{count:,} trivial commands with `--each` on a deployment, computed"
+    command = f"OFFLOAD_DEPLOYMENT={NAME} {' '.join(each[1:])}".replace("run", "offload run", 1)
+    return Row(what, command, samples["deployed"], "xargs -P2 -I{} -a list.txt echo {}", samples["xargs"])
 
 
 def _memory(context: Context, count: int) -> Row:
