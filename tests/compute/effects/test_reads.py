@@ -246,6 +246,21 @@ def test_a_file_that_is_not_there_may_be_there_tomorrow(folder: Path) -> None:
         assert limit(str(path)) == 20
 
 
+def test_a_file_that_belongs_to_the_code_is_declared_as_the_warning_says(folder: Path) -> None:
+    path = folder / "table.csv"
+    path.write_text("1")
+
+    def read(number: int) -> int:
+        return number + int(path.read_text())
+
+    cure = re.escape(f"depends_on=[pathlib.Path('{path}')]")
+    with pytest.warns(NotRecordedWarning, match=cure):
+        assert offload.task(read)(1) == 2
+    assert offload.task(read, depends_on=[path])(1) == 2
+    path.write_text("2")
+    assert offload.task(read, depends_on=[path])(1) == 3
+
+
 def test_what_the_user_vouches_for(folder: Path, log: Log) -> None:
     vouched = offload.task(reading.function, effects="ignore")
     path = str(folder / "table.csv")

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 _VOUCH = "or, if it never matters, use @offload.task(effects='ignore')"
 _UNDECLARED = {
-    "file": ("it read {0}, which is no input of the call", "pass offload.File({0!r}) as an argument"),
+    "file": (
+        "it read {0}, which is no input of the call",
+        "pass offload.File({0!r}) as an argument, or declare it: @offload.task(depends_on=[pathlib.Path({0!r})])",
+    ),
     "missing": (
         "it looked for {0}, which is not there",
         "pass offload.Directory({1!r}) as an argument, or what you find there yourself",
