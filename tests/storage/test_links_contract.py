@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from offload.errors import NotWritableError
 from offload.identity.checksums import checksum
 from offload.identity.encoding import encode
 from offload.storage import linkindex
 from offload.storage.database import Database, Entry
 from offload.storage.results import _MIGRATIONS, SqliteDatabase
+from offload.storage.sqlitefile import SqliteFile
 
 A, B, C, D, E = (checksum(name.encode()) for name in "abcde")
 
@@ -69,21 +71,53 @@ def test_more_runs_than_one_transaction_takes(tmp_path: Path, monkeypatch: pytes
         assert database.users([A]) == [[entry.transformation for entry in reversed(entries)]]
 
 
+def test_more_results_than_one_transaction_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linkindex, "RESULTS", 7)
+    with SqliteDatabase(str(tmp_path / "database")) as database:
+        entries = [call(number, A, result=B) for number in range(30)]
+        for few in (entries[:10], entries[10:]):
+            database.record(few)
+            database.producers([B])
+        assert database.producers([B]) == [[entry.transformation for entry in entries]]
+        database.forget([entry.transformation for entry in entries[1:]])
+        assert database.producers([B]) == [[entries[0].transformation]]
+        database.record([call(1, A, result=C)])
+        database.prune(1e12, lambda checksums: [checksum == C for checksum in checksums])
+        assert database.producers([C, B]) == [[entries[1].transformation], []]
+
+
+def test_what_has_given_a_result_is_known_of_a_file_that_is_only_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SqliteDatabase(str(tmp_path / "database")) as database:
+        database.record([call(1, A, result=B)])
+        monkeypatch.setattr(SqliteFile, "writing", _refuses)
+        assert database.producers([B, A]) == [[call(1, A, result=B).transformation], []]
+
+
+def _refuses(_: SqliteFile) -> None:
+    raise NotWritableError("it cannot be written")
+
+
 def test_an_existing_database_of_the_first_schema(tmp_path: Path) -> None:
     """What was recorded before there was an index of links is in it as well."""
     path = str(tmp_path / "database")
     with SqliteDatabase(path) as database:
         database.record([command(1, A, made=(B,)), call(2, B, result=C)])
     with sqlite3.connect(path) as connection:
-        connection.executescript("DROP TABLE link; DROP TABLE linked; PRAGMA user_version = 1;")
+        connection.executescript(
+            "DROP TABLE link; DROP TABLE linked; DROP TABLE given; CREATE INDEX result_result ON result (result);"
+            "PRAGMA user_version = 1;"
+        )
     connection.close()
-    assert len(_MIGRATIONS) == 2
+    assert len(_MIGRATIONS) == 3
     with SqliteDatabase(path) as database:
         assert len(database.runs()) == 2
         assert database.users([B]) == [[call(2, B, result=C).transformation]]
         assert database.makers([B]) == [[command(1, A, made=(B,)).transformation]]
+        assert database.producers([C]) == [[call(2, B, result=C).transformation]]
         database.record([call(3, B, result=C)])
-        assert len(database.users([B])[0]) == 2
+        assert len(database.users([B])[0]) == len(database.producers([C])[0]) == 2
 
 
 def test_the_filters_of_the_history(database: Database) -> None:

@@ -1,7 +1,8 @@
-"""The index behind lineage, which is brought up to date when it is asked for, and costs nothing until then."""
+"""The indexes behind lineage, which are brought up to date when they are asked for, and cost nothing until then."""
 
 from __future__ import annotations
 
+from offload.errors import NotWritableError
 from offload.storage.links import links
 
 TYPE_CHECKING = False
@@ -11,11 +12,20 @@ if TYPE_CHECKING:
 BATCH = 2000
 """Runs of one transaction: others who want to write do not wait for long."""
 
+RESULTS = 20_000
+"""The same, where nothing of a run is to be read but its result."""
+
 _BEHIND = "SELECT 1 FROM run WHERE id > (SELECT run FROM linked) LIMIT 1"
 _NEXT = (
     "SELECT id, number, kind, record, details FROM run JOIN transformation USING (number)"
     " WHERE id > (SELECT run FROM linked) ORDER BY id LIMIT ?"
 )
+_LACKS_RESULTS = "SELECT 1 FROM run WHERE id > (SELECT given FROM linked) LIMIT 1"
+_NEXT_RESULTS = (
+    "INSERT OR IGNORE INTO given (result, number) SELECT run.result, number FROM run, linked"
+    " WHERE id > given AND id <= given + ? ORDER BY run.result"
+)
+_HAS_RESULTS = "UPDATE linked SET given = min(given + ?, (SELECT max(id) FROM run))"
 
 
 def bring_up_to_date(file: SqliteFile) -> None:
@@ -33,3 +43,23 @@ def bring_up_to_date(file: SqliteFile) -> None:
             )
             if rows:
                 connection.execute("UPDATE linked SET run = ?", (rows[-1][0],))
+
+
+def bring_results_up_to_date(file: SqliteFile) -> bool:
+    """Take in the results of the runs that were recorded since the last time; False for a file that is only read."""
+    try:
+        while file.query(_LACKS_RESULTS):
+            with file.writing() as connection:
+                connection.execute(_NEXT_RESULTS, (RESULTS,))
+                connection.execute(_HAS_RESULTS, (RESULTS,))
+    except NotWritableError:
+        return False
+    return True
+
+
+def empty(file: SqliteFile) -> None:
+    """Begin anew, after runs have been removed."""
+    with file.writing() as connection:
+        connection.execute("DELETE FROM link")
+        connection.execute("DELETE FROM given")
+        connection.execute("UPDATE linked SET run = 0, given = 0")

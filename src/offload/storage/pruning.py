@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from offload.storage.linkindex import empty
 from offload.storage.rows import Pruned
 
 TYPE_CHECKING = False
@@ -40,9 +41,7 @@ def prune(file: SqliteFile, before: float, kept: Kept, dry_run: bool) -> Pruned:
                 connection.executemany("DELETE FROM result WHERE transformation = ?", ((row[1],) for row in dead))
         total = Pruned(total.runs + len(runs), total.results + len(dead))
     if total.runs and not dry_run:
-        with file.writing() as connection:  # the index behind lineage is filled again when it is asked
-            connection.execute("DELETE FROM link")
-            connection.execute("UPDATE linked SET run = 0")
+        empty(file)
         shrink(file)
     return total
 

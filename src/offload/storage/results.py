@@ -61,6 +61,16 @@ _MIGRATIONS = (
     CREATE TABLE linked (run INTEGER NOT NULL);  -- the last one that is in `link`
     INSERT INTO linked VALUES (0);
     """,
+    # The index of results took more than all else of a run, and more with each; this one is filled when it is asked.
+    """
+    DROP INDEX result_result;
+    CREATE TABLE given (
+        result TEXT NOT NULL,
+        number INTEGER NOT NULL REFERENCES transformation,
+        PRIMARY KEY (result, number)
+    ) WITHOUT ROWID;
+    ALTER TABLE linked ADD COLUMN given INTEGER NOT NULL DEFAULT 0;  -- the last run that is in `given`
+    """,
 )
 _COMMON = 1000  # transformations that make a label a common one
 _LOOKUP_ONE = "SELECT result FROM result WHERE transformation = ? AND status = 'complete'"
@@ -84,7 +94,12 @@ _FORGET = (
     "UPDATE result SET result = NULL, status = 'forgotten', forgotten = (SELECT max(id) FROM run)"
     " WHERE transformation = ? AND result IS NOT NULL"
 )
-_PRODUCERS = "SELECT result, transformation FROM result WHERE result IN ({}) ORDER BY recorded, number"
+_PRODUCERS = (
+    "SELECT result.result, transformation FROM given JOIN transformation USING (number)"
+    " JOIN result ON transformation = checksum AND result.result = given.result"
+    " WHERE given.result IN ({}) ORDER BY recorded, result.number"
+)
+_PRODUCERS_UNINDEXED = "SELECT result, transformation FROM result WHERE result IN ({}) ORDER BY recorded, number"
 _LINKED = (
     "SELECT link.checksum, transformation.checksum FROM link JOIN transformation USING (number)"
     " WHERE role = {} AND link.checksum IN ({}) ORDER BY number DESC"
@@ -169,8 +184,11 @@ class SqliteDatabase(Database):
         return [Transformation(*row) for row in self._file.query(statement, (kind, label, limit))]
 
     def producers(self, results: Sequence[str]) -> list[list[str]]:
+        from offload.storage.linkindex import bring_results_up_to_date
+
         found: dict[str, list[str]] = {result: [] for result in results}
-        for result, transformation in self._file.query_keys(_PRODUCERS, list(found)):
+        statement = _PRODUCERS if bring_results_up_to_date(self._file) else _PRODUCERS_UNINDEXED
+        for result, transformation in self._file.query_keys(statement, list(found)):
             found[result].append(transformation)
         return [found[result] for result in results]
 
