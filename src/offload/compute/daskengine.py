@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 import threading
@@ -259,11 +260,6 @@ class DaskEngine(Engine):
             remote.release()
 
     def _arrived(self, future: PlainFuture[Any], remote: Any, fetch: bool = True) -> None:
-        from distributed import KilledWorker
-        from distributed.comm.core import CommClosedError
-
-        outcomes: Any = None
-        error: BaseException | None = None
         if fetch:
             with self._lock:
                 self._remotes.pop(future, None)
@@ -273,24 +269,39 @@ class DaskEngine(Engine):
             if not self.ending and self._client.status == "running":
                 # The scheduler is there: a large argument has gone down with the worker that held it.
                 gone = WorkerLostError("the worker that ran it ended")
-            return self.settle(future, None, gone)
+            self.settle(future, None, gone)
+        elif remote.status == "error":
+            self._failed(future, remote.exception())
+        elif not fetch:
+            self.settle(future, None, None)
+        else:  # not from here, where others wait for their turn
+            self._client.loop.add_callback(self._fetch, future, remote)
+
+    async def _fetch(self, future: PlainFuture[Any], remote: Any) -> None:
+        """Get the outcomes of a batch that has ended, in the thread of Dask's client."""
         try:
-            answer = remote.result() if fetch or remote.status == "error" else None
-            if isinstance(answer, OffloadError):
-                error = answer
-            elif isinstance(answer, Raised):
-                error = CarriedError(answer)
-            else:
-                outcomes = answer
-        except KilledWorker as exc:
-            error = self._killed(exc)
-        except CommClosedError:  # between the news of the result and the result itself
-            error = EngineLostError("Dask's scheduler is gone", AGAIN)
+            answer = await remote
         except BaseException as exc:
-            error = exc
-        if isinstance(error, UnseenError):
+            await asyncio.to_thread(self._failed, future, exc)  # it may have to wait
+            return
+        if isinstance(answer, OffloadError):
+            self._failed(future, answer)
+        elif isinstance(answer, Raised):
+            self.settle(future, None, CarriedError(answer))
+        else:
+            self.settle(future, answer, None)
+
+    def _failed(self, future: PlainFuture[Any], error: BaseException) -> None:
+        from distributed import KilledWorker
+        from distributed.comm.core import CommClosedError
+
+        if isinstance(error, KilledWorker):
+            error = self._killed(error)
+        elif isinstance(error, CommClosedError):  # between the news of the result and the result itself
+            error = EngineLostError("Dask's scheduler is gone", AGAIN)
+        elif isinstance(error, UnseenError):
             self._unseeing[error.worker] = time.monotonic() + UNSEEN_SECONDS
-        return self.settle(future, outcomes, error)
+        self.settle(future, None, error)
 
     def settle(self, future: PlainFuture[Any], outcomes: Any, error: BaseException | None) -> None:
         """Give a batch, or what else was begun, its end, once."""

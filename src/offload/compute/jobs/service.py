@@ -28,6 +28,8 @@ from offload.storage.service.guard import Guard, unnamed
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LARGEST = 2**31
+LITTLE = 64 * 1024  # bytes that are pickled and unpickled in less time than another thread takes to begin
+FEW = 100
 LONGEST_WAIT = 60.0
 REMEMBERED = 600.0  # seconds for which an error of the service's own is told
 ABANDONED = 3600.0  # seconds after which a basket that nobody asks for is dropped; what is in it stays recorded
@@ -120,7 +122,8 @@ class JobService:
 
     async def submit(self, request: web.Request) -> web.Response:
         """Take on calls; their results will be in the client's basket."""
-        submission: Submission = await asyncio.to_thread(load, await request.read())
+        body = await request.read()
+        submission: Submission = load(body) if len(body) < LITTLE else await asyncio.to_thread(load, body)
         basket = self._baskets.setdefault(submission.basket, Basket())
         basket.asked = time.monotonic()
         basket.expected += len(submission.calls)
@@ -173,7 +176,9 @@ class JobService:
         except TimeoutError:
             return web.Response(body=dump((basket.first, [])))
         told = basket.first, list(basket.deliveries)
-        return web.Response(body=await asyncio.to_thread(dump, told))
+        size = sum(len(delivery.data or b"") for delivery in told[1])
+        little = size < LITTLE and len(told[1]) < FEW
+        return web.Response(body=dump(told) if little else await asyncio.to_thread(dump, told))
 
     async def status(self, request: web.Request) -> web.Response:
         """Tell how much is under way, as JSON.
