@@ -16,6 +16,7 @@ from offload.compute.engine import AGAIN, Engine, EngineLostError, TakenBackErro
 from offload.compute.outcome import Outcome
 from offload.compute.raised import CarriedError, Raised
 from offload.compute.resources import COMMANDS, Resources, Supply
+from offload.compute.runners.within import in_worker
 from offload.compute.shipped import Ways
 from offload.compute.visible import Mark
 from offload.compute.worker import Batch, run_batch
@@ -334,7 +335,7 @@ class DaskEngine(Engine):
 
 
 def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome] | OffloadError | Raised:
-    from distributed import get_worker
+    from distributed import get_worker, secede
 
     for position, call in zip(positions, data, strict=True):
         batch.calls[position] = call
@@ -343,10 +344,11 @@ def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome] | Of
     if not worker.address.startswith("inproc:"):
         from offload.compute.runners.pool import pool_of
 
-        return pool_of(worker).run(batch, name, str(worker.get_current_task()))
+        return pool_of(worker).run(batch, name, str(worker.get_current_task()), secede)
     batch.directory = worker.local_directory  # the user's own process, which wants all in it
     try:
-        return run_batch(batch, name)
+        with in_worker(secede):
+            return run_batch(batch, name)
     except OffloadError as exc:  # given back: what is raised, Dask logs as a failure of its own
         return exc
     except Exception as exc:  # from code of the user's as it is loaded: nobody else may have to understand it

@@ -26,6 +26,7 @@ from offload.compute.imported import leave_libraries_to_others, using
 from offload.compute.loaded import Loaded
 from offload.compute.loading import check_environment, load, place_files
 from offload.compute.outcome import Outcome
+from offload.compute.runners import within
 from offload.compute.shipped import Ways
 from offload.compute.sources import Sources, all_of
 from offload.compute.visible import is_visible
@@ -269,6 +270,7 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
         watch.begin()
         process = os.getpid()
         try:
+            within.provide(graph)
             result = execute(function, args, kwargs)
         finally:
             if os.getpid() != process:
@@ -277,6 +279,7 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
             watch.put_back(settings)
     except BaseException as exc:  # sys.exit in a call must not end the worker
         outcome.seconds = time.perf_counter() - began
+        within.explain(exc)
         if loaded.lacking:
             exc.add_note(
                 f"its modules were not imported where it ran, and its code went there by value: {loaded.lacking}"

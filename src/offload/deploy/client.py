@@ -8,6 +8,7 @@ from offload.compute.choices import here
 from offload.compute.contact import Contact
 from offload.compute.dasksettings import loaded
 from offload.compute.places import Registry
+from offload.compute.runners import within
 from offload.deploy.environment import dashboard_link
 from offload.deploy.launch import state
 from offload.deploy.spec import spec_of
@@ -29,7 +30,9 @@ def client(name: str | None = None, **options: Any) -> Any:
     Returns
     -------
     distributed.Client
-        Connected with the deployment's certificates.
+        Connected with the deployment's certificates. Within a submitted call, without a name, it is one of the
+        scheduler that runs the call, and ends with the call; what runs there gives its place to others, and may wait
+        for them.
 
     Raises
     ------
@@ -40,6 +43,8 @@ def client(name: str | None = None, **options: Any) -> Any:
     from offload.deploy.daskclient import DeploymentClient
     from offload.deploy.daskside import security_of
 
+    if name is None and (found := within.client(**options)) is not None:
+        return found
     choice = here(name)
     if choice is not None:
         return choice.client(**options)

@@ -18,18 +18,19 @@ from offload.compute.commands.guardian import guardian
 from offload.compute.runners import frames, usage, warden
 from offload.compute.runners.journal import journal
 from offload.compute.runners.moment import Moment
-from offload.compute.runners.process import CLOSED, ENDED
+from offload.compute.runners.process import CLOSED, ENDED, WAITS
 from offload.compute.runners.pythons import variables
 from offload.compute.shipped import Ways
 from offload.compute.staged import Staged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from offload.compute.outcome import Outcome
     from offload.compute.runners.pythons import Python
+    from offload.compute.runners.within import Scheduler
     from offload.compute.worker import Batch
     from offload.errors import OffloadError
 
@@ -112,6 +113,7 @@ class Link:
         self._socket = ours
         self._is_told = False
         self._sent: list[Outcome] = []
+        self._knows_scheduler = False
         assert self._process.stdout is not None and self._process.stderr is not None
         self.pipes = {self._process.stdout.fileno(): 1, self._process.stderr.fileno(): 2}
         for pipe in self.pipes:
@@ -154,8 +156,8 @@ class Link:
         """Whether it has run nothing yet."""
         return not self.served and not self.refused
 
-    def ask(self, batch: Batch, where: str, tired: bool) -> None:
-        """Have it run a batch; see :class:`offload.compute.worker.Listener` for `tired`.
+    def ask(self, batch: Batch, where: str, tired: bool, scheduler: Scheduler | None = None) -> None:
+        """Have it run a batch; for `tired`, see :class:`offload.compute.worker.Listener`, for the scheduler `within`.
 
         Raises
         ------
@@ -170,14 +172,20 @@ class Link:
         self._began.next_batch()
         self.batch = batch
         try:
-            frames.send(self._socket, (batch, where, tired))
+            frames.send(self._socket, (batch, where, tired, None if self._knows_scheduler else scheduler))
+            self._knows_scheduler = True
         except OSError as exc:
             raise DiedError from exc
         finally:
             batch.calls, batch.payload = calls, payload
 
-    def answer(self, within: float | None = None) -> tuple[str, Any]:
+    def answer(self, waits: Callable[[], None] = lambda: None, within: float | None = None) -> tuple[str, Any]:
         """Wait, for some seconds or without end, until it has done with its batch, and return what it says of that.
+
+        Parameters
+        ----------
+        waits : callable
+            Called when what it runs may wait for others.
 
         Raises
         ------
@@ -194,6 +202,9 @@ class Link:
             finally:
                 if within is not None:
                     self._socket.settimeout(None)
+            if kind == WAITS:
+                waits()
+                continue
             if kind != ENDED:
                 self.forward()  # what a call prints is there before its result is
                 return kind, what

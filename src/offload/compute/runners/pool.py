@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import pickle
 import re
 import shutil
 import threading
 import time
 from collections import Counter, OrderedDict
+from functools import cache
 from typing import Any
 
 from offload.compute.deaths import described
@@ -26,8 +28,9 @@ from offload.errors import OffloadError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from offload.compute.runners.within import Scheduler
     from offload.compute.worker import Batch
 
 logger = logging.getLogger("distributed.worker")
@@ -60,10 +63,20 @@ class Pool:
         The part of it at which a runner is ended.
     spare : bool
         Whether to have one that has run nothing yet in reserve.
+    scheduler : (str, bytes), optional
+        For calls that use Dask themselves; see :mod:`offload.compute.runners.within`.
     """
 
-    def __init__(self, directory: str, limit: int | None = None, hurts: float = 1.0, spare: bool = True) -> None:
+    def __init__(
+        self,
+        directory: str,
+        limit: int | None = None,
+        hurts: float = 1.0,
+        spare: bool = True,
+        scheduler: Scheduler | None = None,
+    ) -> None:
         self._directory = directory
+        self._scheduler = scheduler
         self._spare = spare
         self._lock = threading.Lock()
         self._links: list[Link] = []
@@ -95,7 +108,9 @@ class Pool:
             while len(self._given_up) > MOST_GIVEN_UP:
                 self._given_up.popitem(last=False)
 
-    def run(self, batch: Batch, where: str, key: str = "") -> list[Outcome] | OffloadError | Raised:
+    def run(
+        self, batch: Batch, where: str, key: str = "", waits: Callable[[], None] = lambda: None
+    ) -> list[Outcome] | OffloadError | Raised:
         """Run a batch; what ends a runner costs the call that it was running.
 
         Parameters
@@ -106,6 +121,8 @@ class Pool:
             What the worker is called in messages.
         key : str
             By which calls of it are given up.
+        waits : callable
+            Called once, when a call may wait for others.
 
         Returns
         -------
@@ -115,12 +132,14 @@ class Pool:
         with self._lock:
             unwanted = self._unwanted[key] = self._given_up.pop(key, set())
         try:
-            return self._run(batch, where, unwanted)
+            return self._run(batch, where, unwanted, cache(waits))
         finally:
             with self._lock:
                 self._unwanted.pop(key, None)
 
-    def _run(self, batch: Batch, where: str, unwanted: set[int]) -> list[Outcome] | OffloadError | Raised:
+    def _run(
+        self, batch: Batch, where: str, unwanted: set[int], waits: Callable[[], None]
+    ) -> list[Outcome] | OffloadError | Raised:
         calls, outcomes = batch.calls, list[Outcome]()
         suspect = -1  # the call that has ended one runner already
         while len(outcomes) < len(calls):
@@ -136,7 +155,7 @@ class Pool:
                 return exc
             link.first, link.unwanted = at, unwanted
             try:
-                kind, what = self._answers(link, batch, where, outcomes)
+                kind, what = self._answers(link, batch, where, outcomes, waits)
             except DiedError:
                 link.end()
                 outcomes += link.outcomes()
@@ -174,13 +193,15 @@ class Pool:
                 outcomes += [_failed(what) for _ in calls[len(outcomes) :]]
         return outcomes
 
-    def _answers(self, link: Link, batch: Batch, where: str, outcomes: list[Outcome]) -> tuple[str, Any]:
+    def _answers(
+        self, link: Link, batch: Batch, where: str, outcomes: list[Outcome], waits: Callable[[], None]
+    ) -> tuple[str, Any]:
         """Have a runner run a batch, add its outcomes to others, and return what it has said last."""
         batch.directory = self._directory
         if link.python is not None:
             where = f"{link.python.executable} on {where}"
-        link.ask(batch, where, self._worn[batch.function] > TIRED_AFTER)
-        answer = link.answer()
+        link.ask(batch, where, self._worn[batch.function] > TIRED_AFTER, self._scheduler)
+        answer = link.answer(waits)
         outcomes += link.outcomes()
         return answer
 
@@ -225,7 +246,7 @@ class Pool:
     def _greeted_by(self, link: Link) -> str:
         """Wait until a runner of another Python is ready; return what it said where it has ended instead."""
         try:
-            link.answer(START_SECONDS)
+            link.answer(within=START_SECONDS)
         except DiedError:
             code = self._end(link)
             if self._closed:
@@ -345,7 +366,8 @@ def pool_of(worker: Any) -> Pool:
         if pool is None:
             hurts = dask.config.get("distributed.worker.memory.terminate", False)
             limit = worker.memory_manager.memory_limit if hurts else None
-            pool = worker.offload_runners = Pool(worker.local_directory, limit, float(hurts))
+            scheduler = worker.scheduler.address, pickle.dumps(worker.security)
+            pool = worker.offload_runners = Pool(worker.local_directory, limit, float(hurts), scheduler=scheduler)
             worker.metrics[STOPPED] = lambda worker: worker.offload_runners.stopped
         return pool
 

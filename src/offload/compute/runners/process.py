@@ -15,7 +15,7 @@ import threading
 
 from offload.compute import imported
 from offload.compute.imported import OtherModulesError
-from offload.compute.runners import warden
+from offload.compute.runners import warden, within
 from offload.compute.runners.frames import beside, receive, send
 from offload.compute.runners.journal import SMALL, Journal
 from offload.compute.runners.metering import Meter
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 
     from offload.compute.outcome import Outcome
 
-ENDED, DONE, FAILED, OTHER, LEFT, READY = "ended", "done", "failed", "other", "left", "ready"
-"""What a message to the worker is about: an outcome with a large result; all are there; why the batch cannot go on, at
-all or here; a call that failed has left processes, with which the runner has to end; it can be given a batch."""
+ENDED, WAITS, DONE, FAILED, OTHER, LEFT, READY = "ended", "waits", "done", "failed", "other", "left", "ready"
+"""What a message to the worker is about: an outcome with a large result; a call that may wait for others; all outcomes
+are there; why the batch cannot go on, at all or here; a call that failed has left processes, with which the runner has
+to end; it can be given a batch."""
 
 
 CLOSED = 120
@@ -66,6 +67,8 @@ class Sender(Listener):
         self._offspring = Offspring()
         self._known = self._described()
         self._before: Surroundings | None = None
+        self._sending = threading.Lock()
+        self._waits = False
 
     def _described(self) -> list[tuple[int, int]]:
         """Return what leads to the worker; a call that closes all descriptors may have put its own in their places."""
@@ -79,6 +82,7 @@ class Sender(Listener):
         """Take note that others may have changed how things are."""
         self.tired = tired
         self._journal.begin()
+        self._waits = False
         self._before = None
 
     def begins(self, names: Collection[str]) -> None:
@@ -93,6 +97,7 @@ class Sender(Listener):
         assert self._before is not None
         if self._described() != self._known:
             os._exit(CLOSED)
+        within.end()
         self._meter.end(outcome)
         self._before.put_back()
         left = outcome.error is not None and self._offspring.is_left
@@ -104,10 +109,21 @@ class Sender(Listener):
             self._journal.add(outcome)
         else:
             outcome.buffer = beside(outcome.buffer)
-            send(self._to, (ENDED, outcome))
+            self.say(ENDED, outcome)
             self._journal.add(None)
         if left:
             raise LeftError
+
+    def say(self, kind: str, what: object) -> None:
+        """Send a message to the worker."""
+        with self._sending:
+            send(self._to, (kind, what))
+
+    def make_room(self) -> None:
+        """Say that what runs may wait for others, once in a batch; any thread of a call does that."""
+        self._waits, said = True, self._waits
+        if not said:
+            self.say(WAITS, None)
 
 
 def serve(worker: socket.socket, journal: Journal, moment: Moment) -> None:
@@ -117,21 +133,23 @@ def serve(worker: socket.socket, journal: Journal, moment: Moment) -> None:
     sender = Sender(worker, journal, moment)
     while True:
         try:
-            batch, where, tired = receive(worker)
+            batch, where, tired, scheduler = receive(worker)
         except EOFError:
             return
+        if scheduler is not None:
+            within.serve(scheduler, sender.make_room)
         sender.next_batch(tired)
         try:
             run_batch(batch, where, sender)
-            send(worker, (DONE, None))
+            sender.say(DONE, None)
         except LeftError:
-            send(worker, (LEFT, None))
+            sender.say(LEFT, None)
         except OtherModulesError as exc:
-            send(worker, (OTHER, exc))
+            sender.say(OTHER, exc)
         except OffloadError as exc:
-            send(worker, (FAILED, exc))
+            sender.say(FAILED, exc)
         except Exception as exc:  # from code of the user's as it is loaded: nobody else may have to understand it
-            send(worker, (FAILED, Raised(exc)))
+            sender.say(FAILED, Raised(exc))
 
 
 def _end_with(worker: socket.socket) -> None:
