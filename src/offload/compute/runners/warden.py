@@ -6,6 +6,7 @@ ancestors which ask for it. So whatever calls have left is found among its child
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -44,7 +45,12 @@ def stand_over(descriptors: Sequence[int]) -> None:
     if not runner:
         signal.signal(END, handler)
         return
-    signal.signal(END, lambda *_: os.kill(runner, signal.SIGKILL))
+
+    def end(*_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+            os.kill(runner, signal.SIGKILL)
+
+    signal.signal(END, end)
     for descriptor in descriptors:
         os.close(descriptor)
     status = _wait_for(runner)
