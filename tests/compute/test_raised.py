@@ -286,7 +286,7 @@ def test_a_class_of_a_functions_own_is_caught_by_its_base(tmp_path: Path) -> Non
 
 
 def test_frames_of_offload_are_not_shown(tmp_path: Path) -> None:
-    from offload.compute.worker import execute
+    from offload.compute.executing import execute
 
     def fails() -> None:
         raise ValueError("x")
@@ -297,7 +297,7 @@ def test_frames_of_offload_are_not_shown(tmp_path: Path) -> None:
         first = Raised(exc).rebuilt()
     (note,) = first.__notes__
     assert "in fails" in note
-    assert "worker.py" not in note
+    assert "executing.py" not in note
     # One that has come from a call within this one has its frames once.
     again = travelled(first)
     (note,) = again.__notes__

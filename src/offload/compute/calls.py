@@ -6,8 +6,10 @@ from offload.compute import again
 from offload.compute.provenance import where as where
 from offload.compute.session import Session
 from offload.compute.shown import shown_reads, summary
-from offload.errors import EncodeError
+from offload.errors import DecodeError, EncodeError
+from offload.identity.decoding import decode
 from offload.identity.encoding import encode
+from offload.identity.references import importable
 from offload.storage.rows import Entry
 
 TYPE_CHECKING = False
@@ -144,29 +146,54 @@ def changed_in(bound: Bound, checksums: dict[str, str]) -> str | None:
 _explained: dict[tuple[str, ...], str] = {}
 
 
-def explain(session: Session, graph: Graph) -> str:
+def explain(session: Session, graph: Graph, label: str = "") -> str:
     """Store what a function reaches, with its source, for ``why`` and ``verify``; return that buffer's checksum.
 
-    The code itself is kept beside it, if that is not too large. Both are stored once in a process for each home. The
-    text is what is on disk now, which an edit may have changed since the import: it is shown, and never counted.
+    The code itself is kept beside it, if that is not too large. Both are stored once in a process for each home, and
+    not at all where the last function of the label is the same, and is explained. The text is what is on disk then,
+    which an edit may have changed since the import: it is shown, and never counted.
     """
     key = *session.home.key, graph.checksum
     if key not in _explained:
-        import inspect
-
-        from offload.compute.loading import main_name
-        from offload.identity.sources import LARGE, shown_text
-
-        find: Callable[[Any], str | None] = inspect.getsource if len(graph.nodes) <= LARGE else shown_text
-        nodes = []
-        for node in graph.nodes:
-            try:
-                source = find(node.subject) if node.kind != "module" else None
-            except Exception:  # there is no file, or by now it holds what is no Python
-                source = None
-            nodes.append([node.kind, node.label, node.canonical(), source, shown_reads(node)])
-        pickled = again.code(graph) if graph.is_current() else None  # the call has changed what it was pickled with
-        code = None if pickled is None else session.store.put([pickled])[0]
-        known = {"version": 1, "root": graph.content, "nodes": nodes, "code": code, "main": main_name()}
-        _explained[key] = session.store.put([encode(known)])[0]
+        _explained[key] = (label and _explained_before(session, graph, label)) or _explain(session, graph)
     return _explained[key]
+
+
+def _explain(session: Session, graph: Graph) -> str:
+    import inspect
+
+    from offload.identity.sources import LARGE, shown_text
+
+    find: Callable[[Any], str | None] = inspect.getsource if len(graph.nodes) <= LARGE else shown_text
+    nodes = []
+    for node in graph.nodes:
+        try:
+            source = find(node.subject) if node.kind != "module" else None
+        except Exception:  # there is no file, or by now it holds what is no Python
+            source = None
+        nodes.append([node.kind, node.label, node.canonical(), source, shown_reads(node)])
+    pickled = again.code(graph) if graph.is_current() else None  # the call has changed what it was pickled with
+    code = None if pickled is None else session.store.put([pickled])[0]
+    known = {"version": 1, "root": graph.content, "nodes": nodes, "code": code, "main": importable("__main__")}
+    return session.store.put([encode(known)])[0]
+
+
+def _explained_before(session: Session, graph: Graph, label: str) -> str:
+    """Return what an earlier process has stored of the same function of the same program; "" where that is not there.
+
+    To pickle a function and find its source takes longer than all else of a first call.
+    """
+    last = next(iter(session.database.nearest("python", label, 1)), None)
+    if last is None or last.function != graph.checksum:
+        return ""
+    for run in session.database.runs(transformation=last.checksum, limit=1):
+        try:
+            parts = decode(run.details)["parts"]
+            (data,) = session.store.get([parts])
+            known = decode(data or b"")
+            same = (known["version"], known["main"]) == (1, importable("__main__"))
+            if same and session.store.has([known["code"]])[0]:
+                return str(parts)
+        except (DecodeError, KeyError, TypeError, ValueError):
+            pass  # it was recorded in another way
+    return ""

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
-from typing import Any
+from typing import Any, cast
 
 from offload.compute.cancelling import Cancelling
 from offload.compute.engine import AGAIN, Engine, EngineLostError, TakenBackError, UnseenError, WorkerLostError
@@ -25,6 +25,7 @@ from offload.errors import OffloadError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.compute.deaths import Deaths
+    from offload.compute.worker import Packed
 
 END_DEADLINE = 10.0
 TOLD_WITHIN = 2.0  # the news that a worker is gone may come before its nanny tells why
@@ -51,6 +52,8 @@ class DaskEngine(Engine):
         Whether workers that see the deployment's files say so, as those of offload do.
     deployment : str, optional
         Which has the logs of the workers.
+    near : bool
+        Whether this machine is the scheduler's, so that it reaches the workers as that does.
     """
 
     def __init__(
@@ -61,8 +64,10 @@ class DaskEngine(Engine):
         supply: Supply | None = None,
         declared: bool = True,
         deployment: str | None = None,
+        near: bool = False,
     ) -> None:
         self._client = client
+        self._near = near
         self._deployment = deployment
         self._deaths: Deaths | None = None
         if client is not None:
@@ -187,7 +192,7 @@ class DaskEngine(Engine):
             large = [
                 i for i, call in enumerate(batch.calls) if isinstance(call, (bytes, Ways)) and len(call) > LARGE_CALL
             ]
-            data = [self._client.scatter(batch.calls[i], hash=False) for i in large]
+            data = [self._client.scatter(_viewed(batch.calls[i]), hash=False, direct=self._near) for i in large]
             for i in large:
                 batch.calls[i] = b""
             # An identity of its own for each batch: what has been computed before was recalled already.
@@ -334,11 +339,17 @@ class DaskEngine(Engine):
             self._client.close(timeout=1)
 
 
-def _run(batch: Batch, positions: list[int], *data: bytes) -> list[Outcome] | OffloadError | Raised:
+def _viewed(call: Any) -> Any:
+    """Return packed arguments as Dask does not copy them: its workers get views of what has arrived."""
+    return memoryview(call) if isinstance(call, bytes) else call
+
+
+def _run(batch: Batch, positions: list[int], *data: Any) -> list[Outcome] | OffloadError | Raised:
     from distributed import get_worker, secede
 
     for position, call in zip(positions, data, strict=True):
-        batch.calls[position] = call
+        # It may run once more: nothing is to be changed here.
+        batch.calls[position] = cast("Packed", call.toreadonly() if isinstance(call, memoryview) else call)
     worker = get_worker()
     name = worker.name if isinstance(worker.name, str) else f"worker {worker.name}"
     if not worker.address.startswith("inproc:"):

@@ -40,6 +40,8 @@ class Future(concurrent.futures.Future[T], Generic[T]):
 
     def __init__(self) -> None:
         super().__init__()
+        # Few futures are waited for by a thread, and the deque for these is most of what an empty one takes.
+        self._condition._waiters = []  # type: ignore[attr-defined]
         self.on_cancel: Callable[[bool], None] | None = None
         self.transformation: str | None = None
         self.recalled: bool | None = None

@@ -52,7 +52,7 @@ class LocalCluster(DaskEngine):
     def __init__(self, workers: int | None = None) -> None:
         self._workers = workers or _cores()
         self._log: list[str] = []
-        super().__init__(None)  # the client comes when the cluster is up
+        super().__init__(None, near=True)  # the client comes when the cluster is up
         self._scratch = tempfile.mkdtemp(prefix="offload-")  # goes with the child, or with its end by force
         reading, writing = os.pipe()
         try:

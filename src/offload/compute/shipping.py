@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import pickle
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from cloudpickle.cloudpickle import list_registry_pickle_by_value
 
 from offload.compute import anew
 from offload.compute.imported import attribute, undecorated
+from offload.compute.outofband import Pieces
 from offload.compute.shipped import Ways
 from offload.compute.sources import MAIN, Found, defines, found_at
 from offload.compute.tasks import Task
@@ -171,7 +173,7 @@ def packed(
     found = Found(checked=True)
     try:
         arguments = (_Accompanied(args, kwargs, implied) if implied else (args, kwargs)), checksums or {}
-        by_name = dumps(arguments, found=found)
+        by_name = dumps(arguments, found=found, pieces=Pieces())
     except Exception as exc:  # whatever the parts of the arguments may raise
         raise EncodeError(
             f"the arguments cannot be sent to a worker: {exc}", "call the function directly, or pass plainer values"
@@ -179,7 +181,7 @@ def packed(
     if not found.sources:
         return by_name
     try:
-        return Ways(by_name, found.sources, dumps(arguments), named=found.named)
+        return Ways(by_name, found.sources, dumps(arguments, pieces=Pieces()), named=found.named)
     except Exception as exc:  # as above
         return Ways(by_name, found.sources, None, f"the arguments cannot be sent to a worker: {exc}", found.named)
 
@@ -193,13 +195,18 @@ class _Bounded(io.BytesIO):
 
     def write(self, data: Any) -> int:
         """Take bytes."""
-        written = super().write(data)
-        if self._limit is not None and self.tell() > self._limit:
+        if self._limit is not None and self.tell() + memoryview(data).nbytes > self._limit:
             raise EncodeError(f"it takes more than {self._limit} bytes")
-        return written
+        return super().write(data)
 
 
-def dumps(value: object, graph: Graph | None = None, limit: int | None = None, found: Found | None = None) -> bytes:
+def dumps(
+    value: object,
+    graph: Graph | None = None,
+    limit: int | None = None,
+    found: Found | None = None,
+    pieces: Pieces | None = None,
+) -> bytes:
     """Return a pickled value; code of the project in it goes by value.
 
     Parameters
@@ -212,9 +219,11 @@ def dumps(value: object, graph: Graph | None = None, limit: int | None = None, f
         Give up, with an EncodeError, where it takes more bytes.
     found : Found, optional
         Let what can go by name do so, and gather here which files that takes.
+    pieces : Pieces, optional
+        Let large pieces stand beside the pickle, for :func:`offload.compute.outofband.loads`.
     """
     with _lock, _Bounded(limit) as file:
-        pickler = _Pickler(file, found)
+        pickler = _Pickler(file, found, None if pieces is None else pieces.take)
         if graph is not None:
             pickler.note(graph)
         try:
@@ -222,7 +231,7 @@ def dumps(value: object, graph: Graph | None = None, limit: int | None = None, f
         finally:
             for module in pickler.registered:
                 cloudpickle.unregister_pickle_by_value(module)
-        return file.getvalue()
+        return file.getvalue() if pieces is None else pieces.joined(file.getvalue())
 
 
 def _named(value: Any, found: Found) -> Any:
@@ -284,8 +293,13 @@ def _taken(module: str, name: str) -> Any:
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Pickles the project's functions and classes by value, and of its modules just what was looked up in them."""
 
-    def __init__(self, file: io.BytesIO, found: Found | None = None) -> None:
-        super().__init__(file, protocol=5)
+    def __init__(
+        self,
+        file: io.BytesIO,
+        found: Found | None = None,
+        takes_piece: Callable[[pickle.PickleBuffer], bool] | None = None,
+    ) -> None:
+        super().__init__(file, protocol=5, buffer_callback=takes_piece)
         self._found = found
         self.registered: list[ModuleType] = []
         self._looked_up: dict[int, dict[Any, object]] = {}

@@ -19,6 +19,7 @@ from offload.compute.dispatcher import Dispatcher
 from offload.compute.effects.telling import tell_reached
 from offload.compute.engine import Engine, InlineEngine
 from offload.compute.environments.messages import SUBMIT
+from offload.compute.executing import execute
 from offload.compute.futures import Future
 from offload.compute.importing import is_importing
 from offload.compute.places import Place, Registry
@@ -27,7 +28,7 @@ from offload.compute.shipped import OwnFunction
 from offload.compute.switch import is_off
 from offload.compute.tasks import Task
 from offload.compute.values import from_buffer
-from offload.compute.worker import execute, inside
+from offload.compute.worker import inside
 from offload.errors import DecodeError, IdentityError, UsageError
 from offload.notices import counted, users_level
 

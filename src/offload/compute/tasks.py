@@ -327,8 +327,8 @@ class Task(Begun[P, R]):
     def _compute(self, session: Session, call: Call) -> R:
         from offload.compute.effects.telling import tell_reached
         from offload.compute.effects.watch import Watch
+        from offload.compute.executing import execute
         from offload.compute.outcome import Outcome
-        from offload.compute.worker import execute
 
         graph = self.graph()
         call.keep()
@@ -373,7 +373,7 @@ class Task(Begun[P, R]):
             if outcome.effects.undeclared:
                 return
         if outcome.changed is not None:
-            record(session, functools.partial(explain, graph=graph), [(call, outcome)])
+            record(session, functools.partial(explain, graph=graph, label=self.label), [(call, outcome)])
             return
         if self.watched and (name := _changed_argument(call)) is not None:
             from offload.compute.effects.telling import tell_changed
@@ -394,7 +394,7 @@ class Task(Begun[P, R]):
         except (EncodeError, StorageError) as exc:
             warnings.warn(NotRecordedWarning(f"{self.label}: the result is not recorded: {exc}"), stacklevel=4)
         else:
-            record(session, functools.partial(explain, graph=graph), [(call, outcome)])
+            record(session, functools.partial(explain, graph=graph, label=self.label), [(call, outcome)])
 
     def _begin(self, rows: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Future[Any]]:
         from offload.compute.submission import submit_many

@@ -12,16 +12,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 from hashlib import sha256
-from types import CoroutineType
 from typing import Any
 
-from offload.compute import alone, staged
+from offload.compute import alone, outofband, staged
 from offload.compute.athome import at_home, seen_here
 from offload.compute.calls import changed_in
-from offload.compute.effects.doers import runs_calls
 from offload.compute.effects.watch import Watch
+from offload.compute.executing import execute
 from offload.compute.imported import leave_libraries_to_others, using
 from offload.compute.loaded import Loaded
 from offload.compute.loading import check_environment, load, place_files
@@ -141,24 +139,6 @@ class Batch:
 def inside() -> bool:
     """Tell whether this thread is running a call for a batch."""
     return getattr(_state, "busy", False)
-
-
-@runs_calls
-def execute(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
-    """Call a function; a coroutine is run to its end."""
-    result = function(*args, **kwargs)
-    if type(result) is not CoroutineType:
-        return result
-    import asyncio
-    import contextvars
-    from concurrent.futures import ThreadPoolExecutor
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(result)
-    with ThreadPoolExecutor(1) as beside:  # a thread can run one loop at a time
-        return beside.submit(contextvars.copy_context().run, asyncio.run, result).result()
 
 
 class Listener:
@@ -326,8 +306,6 @@ def _unpacked(
     call: bytes | Ways | staged.Staged, batch: Batch, by_name: bool
 ) -> tuple[Any, dict[str, str], list[File], list[Sent]]:
     """Return the arguments of a call, their checksums, the files among them, and which of these were sent along."""
-    import pickle
-
     from offload.identity.files import noting
 
     arguments = call.arguments if isinstance(call, staged.Staged) else call
@@ -337,7 +315,7 @@ def _unpacked(
         if arguments is None:
             raise EncodeError(ways.refused, "call the function directly, or pass plainer values")
     with noting() as met:
-        unpacked, checksums = pickle.loads(arguments)
+        unpacked, checksums = outofband.loads(arguments)
     used = place_files(batch, met, call.files) if isinstance(call, staged.Staged) else []
     return unpacked, checksums, [file for file, _ in met], used
 

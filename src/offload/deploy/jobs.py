@@ -78,6 +78,7 @@ def _connect(place: Place) -> DaskEngine:
                 supply=_supply(spec),
                 declared=own,
                 deployment=name,
+                near=own,
             )
         except (OSError, TimeoutError) as exc:
             if time.monotonic() > deadline:

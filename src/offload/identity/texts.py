@@ -7,7 +7,6 @@ looked up, and costs no more than a run. Docstrings are no constants of code, an
 
 from __future__ import annotations
 
-import ast
 import re
 import warnings
 from types import CodeType, FunctionType
@@ -181,6 +180,8 @@ def _is_expression(text: str) -> bool:
     """Tell whether a text is an expression of more than a name, as formulas and queries are."""
     if _DOTTED.fullmatch(text.strip()) or not re.search(r"[@~+*/<>=(&|%-]", text):
         return False
+    import ast
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what the text compares

@@ -1,7 +1,8 @@
 """Messages between a worker and a runner: frames on a socket of this machine.
 
 A frame is pickled. What the pickle has beside it, a `PickleBuffer` for each piece, goes through memory that both sides
-share: a large argument is copied once on its way, into that memory.
+share: a large argument is copied once on its way, into that memory. Who receives it may write to it, and changes
+nothing that others see.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import pickle
 import socket
 import struct
 import tempfile
+from itertools import accumulate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 LARGE = 1024 * 1024
@@ -39,10 +42,12 @@ def send(to: socket.socket, value: object) -> None:
         return
     shared = memory()
     try:
-        for piece in pieces:
+        starts = _starts([piece.nbytes for piece in pieces])
+        os.ftruncate(shared, starts[-1])  # so that the last page of each piece is there as a whole
+        for piece, start in zip(pieces, starts, strict=False):
             written = 0
             while written < piece.nbytes:
-                written += os.write(shared, piece[written:])
+                written += os.pwrite(shared, piece[written:], start + written)
         sent = socket.send_fds(to, [head], [shared])
     finally:
         os.close(shared)
@@ -61,16 +66,20 @@ def receive(source: socket.socket) -> Any:
     try:
         length, count = _HEAD.unpack(head + _exactly(source, _HEAD.size - len(head)))
         sizes = struct.unpack(f"<{count}Q", _exactly(source, 8 * count))
-        pieces, start = [], 0
-        if count:
-            whole = memoryview(mmap.mmap(shared[0], sum(sizes), access=mmap.ACCESS_READ))
-            for size in sizes:
-                pieces.append(whole[start : start + size])
-                start += size
+        pieces = [
+            memoryview(mmap.mmap(shared[0], size, access=mmap.ACCESS_COPY, offset=start))
+            for size, start in zip(sizes, _starts(sizes), strict=False)
+        ]
     finally:
         for descriptor in shared:
             os.close(descriptor)
     return pickle.loads(_exactly(source, length), buffers=pieces)
+
+
+def _starts(sizes: Sequence[int]) -> list[int]:
+    """Return where pieces of these sizes begin in the memory, and where it ends: each has pages of its own."""
+    page = mmap.ALLOCATIONGRANULARITY
+    return [0, *accumulate(-(-size // page) * page for size in sizes)]
 
 
 def _exactly(source: socket.socket, length: int) -> bytearray:

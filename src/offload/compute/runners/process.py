@@ -150,6 +150,8 @@ def serve(worker: socket.socket, journal: Journal, moment: Moment) -> None:
             sender.say(FAILED, exc)
         except Exception as exc:  # from code of the user's as it is loaded: nobody else may have to understand it
             sender.say(FAILED, Raised(exc))
+        finally:
+            batch = None  # its arguments may be large
 
 
 def _end_with(worker: socket.socket) -> None:
