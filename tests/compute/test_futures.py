@@ -161,3 +161,14 @@ def test_futures_as_they_are_done() -> None:
         offload.as_completed([1])  # type: ignore[arg-type]
     with pytest.raises(offload.UsageError, match="as_completed takes a list"):
         offload.as_completed(late)  # type: ignore[arg-type]
+
+
+def test_who_is_told_of_a_cancel_is_forgotten_when_the_call_has_ended() -> None:
+    returned, failed, cancelled = Future[int](), Future[int](), Future[int]()
+    told: list[bool] = []
+    for future in (returned, failed, cancelled):
+        future.on_cancel = told.append
+    returned.set_result(1)
+    failed.set_exception(ValueError())
+    assert cancelled.cancel()
+    assert (returned.on_cancel, failed.on_cancel, told) == (None, None, [True])

@@ -53,6 +53,7 @@ class Batcher(Dispatcher):
         self._engine: Engine | None = None
         self._lanes: dict[tuple[Any, ...], Lane] = {}
         self._works: dict[tuple[str, ...], Work] = {}
+        self._counts: Counter[tuple[str, str, Resources]] = Counter()  # of these, by what is told of them
         self._flying: dict[PlainFuture[list[Outcome]], Resources] = {}
         self._claimed: set[Work] = set()
         self._alone = False
@@ -80,6 +81,7 @@ class Batcher(Dispatcher):
                 if work is None:
                     work = self._works[key] = Work(key, call, future, arguments, function.resources)
                     new.append(work)
+                    self._counts[_kind(work)] += 1
                 else:
                     work.futures.append(future)
                 future.on_cancel = functools.partial(self._cancelled, work)
@@ -119,7 +121,7 @@ class Batcher(Dispatcher):
         With the latter comes how many seconds they may take in all, by what is known.
         """
         with self._lock:
-            counts = Counter((w.call.label, w.call.function, w.resources) for w in self._works.values())
+            counts = self._counts.copy()
         known = {lane.function.checksum: lane.seconds for lane in list(self._lanes.values())}
         labels: Counter[str] = Counter()
         demand: dict[Resources, tuple[int, float]] = {}
@@ -321,6 +323,9 @@ class Batcher(Dispatcher):
         self._claimed.discard(work)
         if self._works.get(work.key) is work:  # and no other, after it was cancelled
             del self._works[work.key]
+            self._counts[_kind(work)] -= 1
+            if not self._counts[_kind(work)]:
+                del self._counts[_kind(work)]
         if not self._works:
             self._idle.notify_all()
 
@@ -394,6 +399,7 @@ class Batcher(Dispatcher):
                 work.let_go()
             futures = [future for work in self._works.values() for future in work.futures]
             self._works.clear()
+            self._counts.clear()
             self._claimed.clear()
             self._lanes.clear()
             self._flying.clear()
@@ -402,6 +408,10 @@ class Batcher(Dispatcher):
         for future in futures:
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
+
+
+def _kind(work: Work) -> tuple[str, str, Resources]:
+    return work.call.label, work.call.function, work.resources
 
 
 def _stored(session: Session, checksum: str) -> tuple[bytes | None, StorageError | None]:

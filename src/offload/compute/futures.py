@@ -92,6 +92,8 @@ class Future(concurrent.futures.Future[T], Generic[T]):
         except concurrent.futures.InvalidStateError:
             if not self.cancelled():
                 raise
+        else:
+            self.on_cancel = None  # it may lead to the arguments, which are needed no more
 
     def set_exception(self, exception: BaseException | None) -> None:
         """Set what was raised; used by offload itself. One that was cancelled meanwhile stays so."""
@@ -100,6 +102,8 @@ class Future(concurrent.futures.Future[T], Generic[T]):
         except concurrent.futures.InvalidStateError:
             if not self.cancelled():
                 raise
+        else:
+            self.on_cancel = None  # it may lead to the arguments, which are needed no more
 
     def set_buffer(self, data: bytes, recalled: bool) -> None:
         """Set the result from its buffer; used by offload itself."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -87,6 +88,8 @@ class Basket:
         The number of the first of them; they are counted from 0.
     under_way : dict
         The futures of the calls that have not ended, by their transformations.
+    arrived : deque
+        What other threads have put in, and the loop has not yet looked at.
     """
 
     def __init__(self) -> None:
@@ -96,6 +99,24 @@ class Basket:
         self.under_way: dict[str, list[ReceivedFuture]] = {}
         self.filled = asyncio.Event()
         self.asked = time.monotonic()
+        self.arrived: deque[Delivery | ReceivedFuture] = deque()
+        self._is_told = False
+
+    def put(self, one: Delivery | ReceivedFuture, loop: asyncio.AbstractEventLoop) -> None:
+        """Put in what has ended, from any thread; many that come at once wake the loop once."""
+        self.arrived.append(one)
+        if not self._is_told:
+            self._is_told = True
+            loop.call_soon_threadsafe(self._sort)
+
+    def _sort(self) -> None:
+        self._is_told = False  # what comes from now on may be seen, or tells again
+        while self.arrived:
+            one = self.arrived.popleft()
+            if isinstance(one, Delivery):
+                _put(self, one)
+            else:
+                _ended(self, one)
 
 
 class JobService:
@@ -137,12 +158,12 @@ class JobService:
         missing: list[tuple[Call, Future[Any]]] = []
         for sent, data in zip(submission.calls, found, strict=True):
             if data is not None:
-                loop.call_soon_threadsafe(_put, basket, Delivery(sent.transformation, data, None))
+                basket.put(Delivery(sent.transformation, data, None), loop)
                 continue
             future = ReceivedFuture()
             future.transformation = sent.transformation
             basket.under_way.setdefault(sent.transformation, []).append(future)
-            future.add_done_callback(lambda done: loop.call_soon_threadsafe(_ended, basket, done))
+            future.add_done_callback(lambda done: basket.put(done, loop))  # type: ignore[arg-type]
             missing.append((ReceivedCall(sent, submission), future))
         if missing:
             self._batcher.add(self._session, submission.function, missing)
