@@ -355,16 +355,14 @@ def test_an_engine_that_does_not_start(log: Log, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_function_that_cannot_be_sent(log: Log, inline: Engine) -> None:
-    lock = threading.Lock()
-
-    class Holder:
+    class Held:
         def __reduce__(self) -> Any:
-            return Holder, ()
+            raise TypeError("it cannot be pickled")
 
-    holder = Holder()
-    holder.lock = lock  # type: ignore[attr-defined]
+    offload.register(Held, encode=lambda held: 1, decode=lambda state: Held())
+    held = Held()
     with pytest.raises(OffloadError):
-        offload.task(lambda: lock).submit()
+        offload.task(lambda: held).submit()
     assert submission.dispatcher(session.current()).unfinished(1) == 0
 
 
