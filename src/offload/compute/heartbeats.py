@@ -1,14 +1,15 @@
-"""What Dask's workers log when their scheduler is gone: a line, without forty more of traceback."""
+"""What Dask's workers log when their scheduler is gone: a line at most, without forty more of traceback."""
 
 from __future__ import annotations
 
 import logging
 
 MISSED = "Failed to communicate with scheduler during heartbeat"
+CLOSED = "Batched Comm Closed"
 
 
 class Brief(logging.Filter):
-    """Takes the traceback from a missed heartbeat, or the whole of it.
+    """Takes the traceback from a missed heartbeat or a closed stream, or the whole of it.
 
     Parameters
     ----------
@@ -22,14 +23,18 @@ class Brief(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record is logged."""
-        if not str(record.msg).startswith(MISSED):
+        if not str(record.msg).startswith((MISSED, CLOSED)):
             return True
         record.exc_info = record.exc_text = None
         return self._tell
 
 
-def shorten(tell: bool) -> None:
+STREAMS = "distributed.batched"
+
+
+def shorten(tell: bool, loggers: tuple[str, ...] = ("distributed.worker", STREAMS)) -> None:
     """Shorten what the workers of this process log."""
-    logger = logging.getLogger("distributed.worker")
-    if not any(isinstance(known, Brief) for known in logger.filters):
-        logger.addFilter(Brief(tell))
+    for name in loggers:
+        logger = logging.getLogger(name)
+        if not any(isinstance(known, Brief) for known in logger.filters):
+            logger.addFilter(Brief(tell))

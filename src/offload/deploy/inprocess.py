@@ -78,6 +78,9 @@ class InProcess(Cluster):
 
     def stop(self) -> None:
         """End the threads."""
+        from offload.compute.heartbeats import STREAMS, shorten
+
+        shorten(tell=False, loggers=(STREAMS,))  # Dask logs again what it likes before all of its streams are closed
         if self._cluster is not None:
             self._cluster.close(timeout=WAIT_SECONDS)
         if self._scratch:

@@ -206,3 +206,9 @@ def subscripted(value: Any) -> tuple[Any, Any] | None:
         return made_of if operator.getitem(*made_of) is value else None
     except Exception:  # whatever the model may raise
         return None
+
+
+def give_qualname(cls: type, name: str) -> None:
+    """Say where a class was defined, which cloudpickle forgets of one that it makes."""
+    if cls.__flags__ & _MADE_BY_PYTHON and cls.__qualname__ == cls.__name__ == name.rpartition(".")[2]:
+        cls.__qualname__ = name

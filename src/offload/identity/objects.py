@@ -20,7 +20,7 @@ from offload.identity import cbor as tags
 from offload.identity import encoding, exceptions, others
 from offload.identity.beginnings import has_beginning, write_with_beginning
 from offload.identity.distributions import PROJECT, STANDARD, origin
-from offload.identity.holders import called, made_by_another_name
+from offload.identity.holders import called, give_qualname, made_by_another_name
 from offload.identity.leftout import NEWOBJ, assigned, comes_back, complete, is_held, left_out, set_state
 from offload.identity.opaque import WEAK, leads_to
 from offload.identity.pieces import is_plain
@@ -434,8 +434,8 @@ def located(name: str, digest: str | None, payload: bytes | None) -> Any:
         found = called(name, digest)
         if found is None:
             found = _unpickled(payload)
-            if isinstance(found, type) and digest is not None:  # cloudpickle forgets where it was defined
-                found.__qualname__ = name.partition(":")[2]
+            if isinstance(found, type) and digest is not None:
+                give_qualname(found, name.partition(":")[2])
         return found
     if found is None:
         hint = "make its module importable, or ask for the result where it was made"
