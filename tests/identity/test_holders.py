@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections import namedtuple
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import cloudpickle
 import pytest
 
 from offload.compute.values import from_buffer, to_buffer
-from offload.identity.holders import holder, loads
+from offload.identity.holders import give_qualname, holder, loads
 
 Pair = namedtuple("Couple", "left right")  # type: ignore[name-match]  # noqa: PYI024
 Made = make_dataclass("Made", ["x"])
@@ -98,12 +99,33 @@ def test_results_that_hold_such_classes_with_their_code(lib: Any) -> None:
     assert objects.located("lib_of_holders:Point", digest, data) is lib.Pt
 
 
+ELSEWHERE = """
+import subprocess
+import sys
+from offload.compute.values import to_buffer
+def make():
+    class Inner:
+        pass
+    return Inner
+sys.stdout.buffer.write(b"".join(to_buffer(make())[0]))
+"""
+
+
 def test_a_class_of_a_function_is_called_what_it_was() -> None:
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE], stdout=subprocess.PIPE, check=True, timeout=60)
+    assert from_buffer(done.stdout, "").__qualname__ == "make.<locals>.Inner"
+
+
+def test_classes_that_are_here_keep_their_names() -> None:
+    give_qualname(type(None), "Nothing")
+    assert type(None).__qualname__ == "NoneType"
+
     class Inner:
         pass
 
-    cls = from_buffer(b"".join(to_buffer(Inner)[0]).replace(b"Inner", b"Other"), "")
-    assert cls.__qualname__.endswith(".<locals>.Other")
+    before = Inner.__qualname__
+    give_qualname(Inner, "other.Inner")
+    assert Inner.__qualname__ == before
 
 
 def from_checksum(cls: type) -> str:
