@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-collect_ignore = ["tests/typed.py"]  # for type checkers only
+collect_ignore = ["tests/typed.py", "tests/old"]  # for type checkers only; what an earlier version made
 
 pytest_plugins = ["tests.lab.fixtures", "tests.lab.slurm", "tests.lab.sge"]
 
