@@ -12,9 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from offload.compute.environments import partner
 from offload.compute.environments.finding import find_python
 from offload.compute.places import Place
-from offload.errors import UsageError
+from offload.errors import OffloadError, UsageError
 from tests.deploy.test_environment import Worker, environment, place, wheel
 from tests.deploy.test_local import eventually
 
@@ -213,3 +214,13 @@ if __name__ == "__main__":
         assert told[:3] == [60, str(made), 80]
         assert told[3].startswith(f"OffloadError the environment of {project}/absent.lock cannot be made: ")
         assert "rulers==9.9" in told[3]
+
+
+def test_a_python_that_says_nothing_is_ended_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\nexec sleep 1000\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(partner, "START_SECONDS", 0.3)
+    with pytest.raises(OffloadError, match=r"cannot make calls: it said nothing for 0\.3 s"):
+        partner.Partner(str(python))

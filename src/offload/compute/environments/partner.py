@@ -126,12 +126,18 @@ class Partner:
         """Wait until it is ready."""
         said = b""
         self._socket.settimeout(START_SECONDS)
-        with contextlib.suppress(OSError):
+        try:
             while not said.endswith(b"\n") and (more := self._socket.recv(1)):
                 said += more
+        except TimeoutError:
+            self._process.kill()
+            said = f"it said nothing for {START_SECONDS:g} s".encode()
+        except OSError:  # it has ended, and says below how
+            pass
         self._socket.settimeout(None)
         why = said.decode(errors="replace").strip()
         if why != READY:
+            self._socket.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(END_SECONDS)
             self._process.kill()
