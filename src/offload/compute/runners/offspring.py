@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 from offload.compute.runners import usage, warden
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 _STARTS = frozenset(("os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"))
+
+DYING_SECONDS = 1.0
+"""How long a call's end waits for the processes that it has killed."""
 
 _started = False
 
@@ -49,8 +53,10 @@ class Offspring:
             if process.poll() is None:
                 _end(process.pid)
                 process.wait()
-        for pid in _orphans():
-            _end(pid)
+        ended = [one for pid in _orphans() for one in _end(pid)]
+        until = time.monotonic() + DYING_SECONDS
+        while any(usage.state(pid) not in ("", "Z", "X") for pid in ended) and time.monotonic() < until:
+            time.sleep(0.001)  # the next call may need what they still hold: a port, a file
 
     @property
     def is_left(self) -> bool:
@@ -64,8 +70,10 @@ def _orphans() -> list[int]:
     return [pid for pid in usage.children(os.getppid()) if pid != os.getpid()] if warden.IS_THERE else []
 
 
-def _end(pid: int) -> None:
-    """End a process, and what it has started."""
-    for one in usage.family(pid):
+def _end(pid: int) -> list[int]:
+    """Kill a process and what it has started; return them all."""
+    family = usage.family(pid)
+    for one in family:
         with contextlib.suppress(ProcessLookupError):
             os.kill(one, signal.SIGKILL)
+    return family
