@@ -19,7 +19,7 @@ MIB = 1 << 20
 
 
 def put_side(directory: str, path: str) -> dict[str, float]:
-    from offload.storage.directory import DirectoryStore
+    from offload.storage.local.store import DirectoryStore
 
     store = DirectoryStore(f"{directory}/store")
     begin = time.perf_counter()
@@ -28,7 +28,7 @@ def put_side(directory: str, path: str) -> dict[str, float]:
 
 
 def extract_side(directory: str, path: str, checksum: str) -> dict[str, float]:
-    from offload.storage.directory import DirectoryStore
+    from offload.storage.local.store import DirectoryStore
 
     store = DirectoryStore(f"{directory}/store")
     begin = time.perf_counter()

@@ -15,8 +15,8 @@ from benchmarks.harness import Context, Row, collect, serve
 
 def offload_side(directory: str, count: int) -> dict[str, float]:
     from offload.storage.database import Entry
-    from offload.storage.directory import DirectoryStore
-    from offload.storage.results import SqliteDatabase
+    from offload.storage.local.database import SqliteDatabase
+    from offload.storage.local.store import DirectoryStore
 
     figures: dict[str, float] = {}
 

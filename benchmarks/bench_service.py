@@ -70,10 +70,10 @@ def _clock(figures: dict[str, float], name: str, action: Callable[[], object]) -
 
 
 def offload_side(url: str, token: str, authority: str, count: int) -> dict[str, float]:
+    from offload.http.client import Client
     from offload.storage.database import Entry
-    from offload.storage.remote.client import Client
-    from offload.storage.remote.database import HttpDatabase
-    from offload.storage.remote.store import HttpStore
+    from offload.storage.http.database import HttpDatabase
+    from offload.storage.http.store import HttpStore
 
     client = Client(url, Path(token).read_text().strip(), authority or None)
     store, database = HttpStore(client), HttpDatabase(client)

@@ -49,9 +49,9 @@ if __name__ == "__main__":
 """
 SUBMIT = """
 import asyncio, sys, tempfile, time
-from offload.compute.places import Place
-from offload.deploy.batch import JobRequest, batch_system
-from offload.deploy.workers.queued import Queue
+from offload.registry.deployments import Place
+from offload.batch import JobRequest, batch_system
+from offload.deploy.workers.batch_queue import Queue
 
 system = batch_system("slurm")
 if sys.argv[1] == "single":

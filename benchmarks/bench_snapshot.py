@@ -35,9 +35,9 @@ def write(project: Path) -> None:
 
 
 def travel(project: str, store: str, edit: int) -> dict[str, float]:
-    from offload.compute.snapshots import taking
-    from offload.compute.snapshots.laying import lay_out
-    from offload.storage.directory import DirectoryStore
+    from offload.snapshots import upload
+    from offload.snapshots.unpack import lay_out
+    from offload.storage.local.store import DirectoryStore
 
     sys.path.insert(0, project)
     importlib.import_module("big_package")
@@ -45,25 +45,25 @@ def travel(project: str, store: str, edit: int) -> dict[str, float]:
     kept = DirectoryStore(store)
     with tempfile.TemporaryDirectory() as worker:
         start = time.perf_counter()
-        snapshot = taking.snapshot(("one",), kept)
+        snapshot = upload.snapshot(("one",), kept)
         lay_out(snapshot, kept, worker)
         found["whole"] = time.perf_counter() - start
-        taking._taken.clear()  # as in the next process, but for the modules
+        upload._taken.clear()  # as in the next process, but for the modules
         start = time.perf_counter()
-        assert taking.snapshot(("one",), kept) == snapshot
+        assert upload.snapshot(("one",), kept) == snapshot
         found["next"] = time.perf_counter() - start
         Path(project, "big_package", "m1.py").write_text(f"# {edit}\n")
         time.sleep(0.5)  # until it is looked at again
         start = time.perf_counter()
-        edited = taking.snapshot(("one",), kept)
+        edited = upload.snapshot(("one",), kept)
         assert edited != snapshot
         lay_out(edited, kept, worker)
         found["edit"] = time.perf_counter() - start
         time.sleep(2.5)  # until the edit is not fresh any more
-        taking.snapshot(("one",), kept)
+        upload.snapshot(("one",), kept)
         start = time.perf_counter()
         for _ in range(1000):
-            taking.snapshot(("one",), kept)
+            upload.snapshot(("one",), kept)
         found["same"] = (time.perf_counter() - start) / 1000
     return found
 

@@ -133,7 +133,7 @@ class Crowd:
 
 def executions(home: Path) -> int:
     """How many runs are in the history."""
-    from offload.storage.results import SqliteDatabase
+    from offload.storage.local.database import SqliteDatabase
 
     with SqliteDatabase(str(home / "database.sqlite")) as database:
         return database.statistics()["runs"]
@@ -141,8 +141,8 @@ def executions(home: Path) -> int:
 
 def examine(home: Path) -> dict[str, int]:
     """What is wrong with a home that nobody uses any more, and how much is recorded in it."""
-    from offload.storage.directory import DirectoryStore
-    from offload.storage.results import SqliteDatabase
+    from offload.storage.local.database import SqliteDatabase
+    from offload.storage.local.store import DirectoryStore
 
     broken = 0
     for path in (*home.glob("*.sqlite"), *home.glob("store/*.sqlite")):

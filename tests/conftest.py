@@ -31,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path = tmp_path / "home"
     monkeypatch.setenv("OFFLOAD_HOME", str(path))
     yield path
-    session = sys.modules.get("offload.compute.session")
+    session = sys.modules.get("offload.registry.session")
     if session is not None:
         session.close_sessions()
 

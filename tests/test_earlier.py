@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.commandjobs.ledger import Ledger
-from offload.compute.commandjobs.messages import ENDED, Outcome
-from offload.compute.commands.plan import Plan
+from offload.commands.planning.plan import Plan
+from offload.jobs.commands.journal import Ledger
+from offload.jobs.commands.protocol import ENDED, Outcome
 
 OLD = Path(__file__).parent / "old"
 """Made by the version of 29 November 2026: a home, a list of jobs of which two wait, and the program."""

@@ -19,5 +19,5 @@ def test_what_mypy_says_of_tasks() -> None:
 def test_a_task_with_parameters_at_run_time() -> None:
     import offload
 
-    assert str(offload.Task[[int], str]) == "offload.compute.tasks.Task[[<class 'int'>], str]"
+    assert str(offload.Task[[int], str]) == "offload.api.task.Task[[<class 'int'>], str]"
     assert "submit" in vars(offload.Task.__base__)

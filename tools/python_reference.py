@@ -13,8 +13,8 @@ from types import ModuleType
 from documents import ROOT
 
 import offload
-from offload.compute.begun import Begun
-from offload.identity import shown
+from offload.identity import report
+from offload.tasks.deferred import Begun
 
 PAGE = ROOT / "docs" / "reference" / "python.md"
 HEAD = """\
@@ -79,7 +79,7 @@ def page() -> str:
             parts.append(f"The string `{thing}`: the version.\n")
             continue
         if isinstance(thing, ModuleType):  # the package that can be called
-            thing = shown.identity
+            thing = report.identity
         parts.append(entry(f"offload.{name}", thing))
         if isinstance(thing, type):
             parts.extend(entry(f"{name}.{part}", member) for part, member in members(thing))

@@ -12,21 +12,22 @@
 Everything is loaded when it is first used, so ``import offload`` costs next to nothing.
 """
 
+import sys
+
 from offload._version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from offload.compute.commands.api import CommandResult, run
-    from offload.compute.decorator import task
-    from offload.compute.engine import EngineLostError, WorkerLostError
-    from offload.compute.futures import Future, as_completed, gather
-    from offload.compute.inputs import Directory, File
-    from offload.compute.switch import off
-    from offload.compute.tasks import Task
-    from offload.compute.why import why
-    from offload.deploy.client import client
-    from offload.deploy.connection import connect
-    from offload.deploy.deployment import Deployment
+    from importlib.machinery import ModuleSpec
+
+    from offload.api.client import client
+    from offload.api.command import CommandResult, run
+    from offload.api.connect import connect
+    from offload.api.decorator import task
+    from offload.api.deployment import Deployment
+    from offload.api.task import Task
+    from offload.api.why import why
+    from offload.engines.base import EngineLostError, WorkerLostError
     from offload.errors import (
         CommandError,
         DecodeError,
@@ -39,38 +40,41 @@ if TYPE_CHECKING:
         StorageError,
         UsageError,
     )
-    from offload.identity.objects import register
-    from offload.identity.shown import identity
+    from offload.identity.report import identity
+    from offload.identity.values.objects import register
+    from offload.registry.switch import off
+    from offload.tasks.files import Directory, File
+    from offload.tasks.futures import Future, as_completed, gather
 
 _WHERE = {
     "CommandError": "offload.errors",
-    "CommandResult": "offload.compute.commands.api",
+    "CommandResult": "offload.api.command",
     "DecodeError": "offload.errors",
-    "Deployment": "offload.deploy.deployment",
-    "Directory": "offload.compute.inputs",
+    "Deployment": "offload.api.deployment",
+    "Directory": "offload.tasks.files",
     "EffectWarning": "offload.errors",
     "EncodeError": "offload.errors",
-    "EngineLostError": "offload.compute.engine",
-    "File": "offload.compute.inputs",
-    "Future": "offload.compute.futures",
+    "EngineLostError": "offload.engines.base",
+    "File": "offload.tasks.files",
+    "Future": "offload.tasks.futures",
     "IdentityError": "offload.errors",
     "NotFoundError": "offload.errors",
     "NotRecordedWarning": "offload.errors",
     "OffloadError": "offload.errors",
     "StorageError": "offload.errors",
-    "Task": "offload.compute.tasks",
+    "Task": "offload.api.task",
     "UsageError": "offload.errors",
-    "WorkerLostError": "offload.compute.engine",
-    "as_completed": "offload.compute.futures",
-    "client": "offload.deploy.client",
-    "connect": "offload.deploy.connection",
-    "gather": "offload.compute.futures",
+    "WorkerLostError": "offload.engines.base",
+    "as_completed": "offload.tasks.futures",
+    "client": "offload.api.client",
+    "connect": "offload.api.connect",
+    "gather": "offload.tasks.futures",
     "identity": "offload.identity",
-    "off": "offload.compute.switch",
-    "register": "offload.identity.objects",
-    "run": "offload.compute.commands.api",
-    "task": "offload.compute.decorator",
-    "why": "offload.compute.why",
+    "off": "offload.registry.switch",
+    "register": "offload.identity.values.objects",
+    "run": "offload.api.command",
+    "task": "offload.api.decorator",
+    "why": "offload.api.why",
 }
 
 __all__ = [
@@ -104,6 +108,21 @@ __all__ = [
     "task",
     "why",
 ]
+
+
+class _Moved:
+    """Finds modules by the names that they had in earlier versions; asked when nothing else knows a name."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
+        if not name.startswith("offload."):
+            return None
+        from offload.moved import find
+
+        return find(name)
+
+
+sys.meta_path.append(_Moved)
 
 
 def __getattr__(name: str) -> object:

@@ -11,7 +11,7 @@ from typing import Protocol
 import pytest
 
 from offload.cli.main import main
-from offload.deploy import launch
+from offload.deploy.lifecycle import local as launch
 from tests.cli.deployed import NAME, Deployed, eventually
 
 

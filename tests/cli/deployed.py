@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from offload.compute.places import Place, Registry
+from offload.registry.deployments import Place, Registry
 
 SECONDS = 120.0
 NAME = "demo"

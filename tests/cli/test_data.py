@@ -11,8 +11,8 @@ from random import Random
 
 import pytest
 
-from offload.compute.session import current
-from offload.identity.trees import TreeEntry, encode_manifest
+from offload.identity.directories import TreeEntry, encode_manifest
+from offload.registry.session import current
 from tests.cli.conftest import Inside
 from tests.conftest import Offload
 

@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 
 import offload as package
-from offload.compute import submission
-from offload.compute.contact import Contact
-from offload.compute.liveness import started
-from offload.compute.places import Place, Registry
-from offload.deploy import credentials, launch
-from offload.deploy.processes import wait_until_gone
-from offload.deploy.remote.link import Link
-from offload.deploy.report import report
-from offload.deploy.spec import Spec
+from offload.api import submit
+from offload.deploy.config.link import Link
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import local as launch
+from offload.deploy.security import credentials
+from offload.deploy.status import report
+from offload.registry.contact import Contact
+from offload.registry.deployments import Place, Registry
 from offload.storage.home import Home
+from offload.util.liveness import started
+from offload.util.processes import wait_until_gone
 from tests.cli.conftest import Inside
 from tests.deploy.test_local import connected, contact_of, eventually, place, registry
 
@@ -127,7 +128,7 @@ def test_what_waits_and_why(
     told = {"name": "big", "state": "running", "services": [], "workers": workers, "adaptive": adaptive}
     monkeypatch.setattr(launch, "status", lambda place: told)
     monkeypatch.setattr(
-        "offload.deploy.report._jobs", lambda place, contact: {"under_way": 12, "calls": {"f": 12}, "commands": {}}
+        "offload.deploy.status._jobs", lambda place, contact: {"under_way": 12, "calls": {"f": 12}, "commands": {}}
     )
     found = report(broken)
     assert found["waits"] == [f"12 calls wait: {text}" for text in waits]
@@ -168,7 +169,7 @@ def test_one_that_runs(inside: Inside, place: Place, monkeypatch: pytest.MonkeyP
     assert b"offload scale test N" in done.stderr
     assert inside("scale", "test", "1").returncode == 0
     assert package.gather(futures, timeout=SECONDS) == [0, 1, 2]
-    submission.shutdown()
+    submit.shutdown()
 
     victim = next(s for s in report(place)["services"] if s["name"] == "jobs")
     os.kill(victim["pid"], signal.SIGKILL)
@@ -191,7 +192,7 @@ def test_commands_that_wait_for_a_group_say_why_it_does_not_come(
     told = {"name": "big", "state": "running", "services": [], "workers": workers, "groups": groups}
     jobs = {"under_way": 3, "calls": {}, "commands": {"waiting": 3}, "needed": {"": 1, "fat=1": 2}}
     monkeypatch.setattr(launch, "status", lambda place: told)
-    monkeypatch.setattr("offload.deploy.report._jobs", lambda place, contact: jobs)
+    monkeypatch.setattr("offload.deploy.status._jobs", lambda place, contact: jobs)
     assert report(broken)["waits"] == [
         "2 commands need fat=1, which no connected worker has: fat-0 is pending: PartitionDown"
     ]

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from offload.deploy.doctor import here, trialjob
-from offload.deploy.doctor.elsewhere import Asked
-from offload.deploy.doctor.result import Result, failed
+from offload.doctor import local as here
+from offload.doctor import trial_job
+from offload.doctor.remote import Asked
+from offload.doctor.result import Result, failed
 from tests.cli.conftest import Inside
 
 
@@ -65,7 +66,7 @@ def test_all_that_jobs_ask_for_can_be_asked_about(inside: Inside, monkeypatch: p
         given.append(asked.job)
         yield failed("request", "refused", "it was given:\n    #SBATCH -N 2")
 
-    monkeypatch.setattr("offload.deploy.doctor.examine.examine", examine)
+    monkeypatch.setattr("offload.doctor.examine.examine", examine)
     words = ["--nodes", "2", "--directive=--exclude=n1", "--prologue", "module load x"]
     done = inside("doctor", "slurm://", *words)
     assert done.stdout.decode().splitlines()[1:] == [f"{'':21}  -> it was given:", f"{'':21}         #SBATCH -N 2"]
@@ -74,7 +75,7 @@ def test_all_that_jobs_ask_for_can_be_asked_about(inside: Inside, monkeypatch: p
 
 def test_a_trial_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    told = trialjob.prepare({"home": str(tmp_path / "file" / "home"), "program": ""})
+    told = trial_job.prepare({"home": str(tmp_path / "file" / "home"), "program": ""})
     assert told == {"folder": "", "error": "Not a directory"}
 
 

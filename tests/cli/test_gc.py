@@ -14,10 +14,10 @@ from random import Random
 import pytest
 from dask.utils import parse_bytes
 
-from offload.cli.quantities import parse_size
-from offload.compute.session import current
 from offload.errors import UsageError
 from offload.identity.checksums import checksum
+from offload.registry.session import current
+from offload.util.units import parse_size
 from tests.cli.conftest import Inside
 from tests.conftest import Offload
 
@@ -138,8 +138,8 @@ def test_the_history_is_made_shorter(inside: Inside, home: Path) -> None:
 
 
 def test_a_database_shrinks(home: Path) -> None:
-    from offload.storage.results import SqliteDatabase
-    from offload.storage.rows import Entry
+    from offload.storage.local.database import SqliteDatabase
+    from offload.storage.records import Entry
 
     with SqliteDatabase(str(home / "database.sqlite")) as database:
         records = [b"%d" % number * 1000 for number in range(1000)]
@@ -180,7 +180,7 @@ def test_without_a_size_only_leftovers_go(inside: Inside, home: Path) -> None:
 
 
 def test_leftovers_are_counted(home: Path) -> None:
-    from offload.storage.directory import DirectoryStore
+    from offload.storage.local.store import DirectoryStore
 
     put(1000)
     (home / "store" / "tmp").mkdir(exist_ok=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from offload.compute.session import current
-from offload.storage import failurelog
+from offload.registry.session import current
+from offload.storage.local import failures as failurelog
 from tests.cli.conftest import Inside
 from tests.conftest import Offload
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.places import Registry
-from offload.deploy.launch import state
+from offload.deploy.lifecycle.local import state
+from offload.registry.deployments import Registry
 from tests.conftest import Offload
 from tests.deploy.test_local import free_range
 from tests.requirements import requires_program

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from offload.deploy import launch
+from offload.deploy.lifecycle import local as launch
 from tests.cli.deployed import NAME, Deployed, eventually, line, told
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from queue import Empty, SimpleQueue
 
 import pytest
 
-from offload.compute.places import Place, Registry
-from offload.deploy.launch import state
-from offload.deploy.logreader import LogReader
+from offload.deploy.lifecycle.local import state
+from offload.deploy.log_reader import LogReader
 from offload.deploy.logs import BLOCK, KEPT, LARGEST, MOST, last_lines, said, shorten
+from offload.registry.deployments import Place, Registry
 from offload.storage.home import Home
 from tests.cli.conftest import Inside
 from tests.deploy.test_local import connected, contact_of, eventually, place, registry

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from offload.cli.main import main
-from offload.compute.commands.stage import Stager
-from offload.compute.session import close_sessions
+from offload.commands.running.scratch import Stager
+from offload.registry.session import close_sessions
 
 if TYPE_CHECKING:
-    from offload.compute.commands.plan import PlannedInput
+    from offload.commands.planning.plan import PlannedInput
     from tests.conftest import Offload
 
 
@@ -399,7 +399,7 @@ def test_large_directories_have_to_be_meant(
         (big / str(number)).write_bytes(bytes(1000))
     for name, limit, what in (("MAX_FILES", 3, "3 files"), ("MAX_BYTES", 3 * 2**10, "2.86e-06 GiB")):
         with monkeypatch.context() as patch:
-            patch.setattr(f"offload.compute.commands.plan.{name}", limit)
+            patch.setattr(f"offload.commands.planning.plan.{name}", limit)
             assert main(["run", "--", "ls", "big"]) == 125
             assert main(["run", "-q", "--input", "big", "--", "ls", "big"]) == 0
             assert main(["run", "-q", "--no-detect", "--", "echo", "big"]) == 0
@@ -591,7 +591,7 @@ def test_what_is_staged_has_to_be_what_was_identified(
             (work / "data").write_text("after!")
             super().stage(inputs, outputs)
 
-    monkeypatch.setattr("offload.compute.commands.execution.Stager", Changing)
+    monkeypatch.setattr("offload.commands.running.execution.Stager", Changing)
     assert main(["run", "--", "cat", "data"]) == 125
     close_sessions()
     out, err = capfd.readouterr()
@@ -605,7 +605,7 @@ def test_unforeseen_errors_are_one_line(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("what\nnow")
 
-    monkeypatch.setattr("offload.compute.commands.recall.plan_one", fail)
+    monkeypatch.setattr("offload.commands.recall.plan_one", fail)
     assert main(["run", "--", "true"]) == 125
     assert capfd.readouterr().err.splitlines() == [
         "offload: internal error: ZeroDivisionError: what now",

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from offload.cli.main import main
-from offload.compute.commands.each import ManyCommands
-from offload.compute.commands.executor import Job
-from offload.compute.commands.here import HereExecutor
-from offload.compute.commands.request import Request
-from offload.compute.commands.stdin import Stdin
-from offload.compute.session import close_sessions, current
+from offload.commands.planning.stdin import Stdin
+from offload.commands.request import Request
+from offload.commands.running.executor import Job
+from offload.commands.running.local import HereExecutor
+from offload.commands.running.many import ManyCommands
 from offload.errors import DiskFullError
+from offload.registry.session import close_sessions, current
 
 if TYPE_CHECKING:
     from tests.conftest import Offload
@@ -249,7 +249,7 @@ def test_errors_in_threads_are_heard_of(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("what now")
 
-    monkeypatch.setattr("offload.compute.commands.stage.Scratch.prepare", fail)
+    monkeypatch.setattr("offload.commands.running.scratch.Scratch.prepare", fail)
     (work / "a").touch()
     assert main(["run", "--", "cat", ":::", "a"]) == 1
     close_sessions()
@@ -323,7 +323,7 @@ def test_results_that_cannot_be_recorded_are_an_error(
     def fail(*_: object) -> list[str]:
         raise DiskFullError("no space is left")
 
-    monkeypatch.setattr("offload.compute.session.Session.record", fail)
+    monkeypatch.setattr("offload.registry.session.Session.record", fail)
     assert main(["run", "--", "echo", ":::", "a", "b"]) == 125
     close_sessions()
     out, err = capfd.readouterr()

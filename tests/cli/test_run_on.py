@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import offload
-from offload.compute import submission
-from offload.compute.contact import Contact
-from offload.compute.session import close_sessions
-from offload.deploy import launch
+from offload.api import submit
+from offload.deploy.lifecycle import local as launch
+from offload.registry.contact import Contact
+from offload.registry.session import close_sessions
 from tests.cli.deployed import NAME, Deployed, eventually, impatient, is_alive, line, told
 
 pytestmark = pytest.mark.real
@@ -330,7 +330,7 @@ def api(demo: Deployed, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("OFFLOAD_HOME", demo.place.home)
     monkeypatch.delenv("OFFLOAD_DEPLOYMENT", raising=False)
     yield
-    submission.shutdown()
+    submit.shutdown()
     close_sessions()
 
 

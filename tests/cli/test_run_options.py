@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from offload.cli.options import OPTIONS, Parsed, click_command, parse
+from offload.cli.run.options import OPTIONS, Parsed, click_command, parse
 
 VALUES = st.one_of(
     st.sampled_from(["", "-", "a", "K=V", "--", "-q", "none", "x y", "="]),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from offload.compute.commands.trace import accesses
+from offload.commands.trace import accesses
 from tests.cli.conftest import Inside
 
 WITHOUT = "strace is not installed, so nothing of --trace is tested: apt-get install strace"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from offload.cli.shells.line import rewritten
-from offload.compute.places import Place
+from offload.registry.deployments import Place
 from tests.conftest import Offload
 from tests.deploy.test_local import place, registry
 from tests.requirements import requires_program

@@ -15,8 +15,8 @@ import pytest
 
 from offload import __version__
 from offload.cli.app import COMMANDS
-from offload.compute.session import current
-from offload.storage.directory import DirectoryStore
+from offload.registry.session import current
+from offload.storage.local.store import DirectoryStore
 from tests.cli.conftest import Inside
 from tests.conftest import Offload
 from tests.requirements import requires_program, requires_root

@@ -79,8 +79,8 @@ def script(home: Path, tmp_path: Path) -> Script:
 @pytest.fixture
 def no_cluster() -> Iterator[None]:
     """Whatever cluster the test starts ends with it."""
-    from offload.compute import submission
+    from offload.api import submit
 
-    submission.shutdown()
+    submit.shutdown()
     yield
-    submission.shutdown()
+    submit.shutdown()

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from offload.compute.athome import at_home
+from offload.registry.scope import at_home
 
 A = ("/a", "/a/store", "/a/database", "")
 

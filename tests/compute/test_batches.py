@@ -13,16 +13,17 @@ from typing import Any
 import pytest
 
 import offload
-from offload.compute import session, submission
-from offload.compute.batches import Batcher
-from offload.compute.engine import Engine, EngineLostError, InlineEngine, TakenBackError, WorkerLostError
-from offload.compute.lanes import LARGEST, Lane
-from offload.compute.outcome import Outcome
-from offload.compute.resources import Resources
-from offload.compute.shipped import OwnFunction, Ways
-from offload.compute.sources import Sources
-from offload.compute.worker import Batch, run_batch
+from offload.api import submit as submission
+from offload.engines.base import Engine, EngineLostError, InlineEngine, TakenBackError, WorkerLostError
+from offload.engines.batching import Batcher
+from offload.engines.queue import LARGEST, Lane
 from offload.errors import NotRecordedWarning, OffloadError, StorageError, WorkFailedError
+from offload.registry import session
+from offload.runners.batch import Batch, run_batch
+from offload.tasks.resources import Resources
+from offload.transport.function import OwnFunction, Ways
+from offload.transport.outcome import Outcome
+from offload.transport.sources import Sources
 from tests.compute.conftest import Log
 from tests.compute.test_calls import add, echo, fail, mark, scratch, unpicklable
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute import imported
-from offload.compute.imported import differing, using
-from offload.compute.importing import is_importing
-from offload.compute.snapshots.seeing import seen_here
-from offload.compute.sources import Found, Sources, checksum_of, found_at
+from offload.snapshots.locate import seen_here
+from offload.transport import imports
+from offload.transport.importing import is_importing
+from offload.transport.imports import differing, using
+from offload.transport.sources import Found, Sources, checksum_of, found_at
 from tests.compute.conftest import Script
 from tests.conftest import Offload
 
@@ -418,7 +418,7 @@ def test_nothing_is_begun_by_what_is_imported() -> None:
 
     before = threading.Thread(target=there_before)
     before.start()
-    with imported.importing():
+    with imports.importing():
         assert is_importing()
         ask.set()
         before.join()

@@ -14,10 +14,10 @@ import cloudpickle
 import pytest
 
 import offload
-from offload.compute import session
-from offload.compute.tasks import Task
+from offload.api.task import Task
 from offload.errors import UsageError
-from offload.identity.encoding import identify
+from offload.identity.values.encode import identify
+from offload.registry import session
 from tests.compute.conftest import Log
 from tests.compute.test_calls import add, mark
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import offload
-from offload.compute import session
 from offload.errors import EncodeError, NotRecordedWarning
+from offload.registry import session
 from tests.compute.conftest import Log, Script
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -300,7 +300,7 @@ def test_arguments_that_cannot_be_shown(log: Log, value: Any) -> None:
 
 
 def test_the_record_of_a_run(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    from offload.identity.decoding import decode
+    from offload.identity.values.decode import decode
 
     before = time.time()
     add(log.path, 1)

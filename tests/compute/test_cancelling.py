@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 import offload
-from offload.compute import submission
+from offload.api import submit
 from offload.errors import OffloadError
 from tests.deploy.test_local import eventually
 
@@ -29,7 +29,7 @@ def own(home: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A cluster of this process's own, ended afterwards."""
     monkeypatch.setenv("OFFLOAD_DEPLOYMENT", "none")
     yield
-    submission.give_up(None, OffloadError("the test is over"))
+    submit.give_up(None, OffloadError("the test is over"))
 
 
 @offload.task(effects="ignore")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.claiming import may_go_on
+from offload.tasks.claims import may_go_on
 from tests.compute.conftest import Script
 
 pytestmark = pytest.mark.usefixtures("home")

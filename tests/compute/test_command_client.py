@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from offload.compute.commandjobs import client as module
-from offload.compute.commandjobs.client import CommandJobs
-from offload.compute.commandjobs.followed import Followed
-from offload.compute.commandjobs.messages import ENDED, RUNNING, WAITING, News, Outcome, Watch
-from offload.compute.jobs.messages import dump, load
 from offload.errors import UsageError
-from offload.storage import patient
-from offload.storage.remote.client import Client
-from offload.storage.service.failures import to_body
+from offload.http.client import Client
+from offload.http.errors import to_body
+from offload.jobs.calls.protocol import dump, load
+from offload.jobs.commands import client as module
+from offload.jobs.commands.client import CommandJobs
+from offload.jobs.commands.follow import Followed
+from offload.jobs.commands.protocol import ENDED, RUNNING, WAITING, News, Outcome, Watch
+from offload.storage import retrying
 
 TOKEN = "t" * 20
 Answer = Callable[[Any], Any]
@@ -106,7 +106,7 @@ def done(*output: bytes) -> dict[int, News]:
 
 
 def test_output_goes_on_where_it_was_when_a_connection_broke(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patient, "PAUSE", 0.01)
+    monkeypatch.setattr(retrying, "PAUSE", 0.01)
     faulty, jobs, said = serve(
         [{1: News(RUNNING, stdout=b"one ", stderr=b"e")}, ConnectionError(), ConnectionError(), done(b"two")]
     )
@@ -121,8 +121,8 @@ def test_output_goes_on_where_it_was_when_a_connection_broke(serve: Any, monkeyp
 
 
 def test_the_user_is_told_of_a_service_that_is_away(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patient, "PAUSE", 0.01)
-    monkeypatch.setattr(patient, "TELL_AFTER", 0.0)
+    monkeypatch.setattr(retrying, "PAUSE", 0.01)
+    monkeypatch.setattr(retrying, "TELL_AFTER", 0.0)
     _, jobs, said = serve([ConnectionError(), ConnectionError(), []])
     assert jobs.listing(False) == []
     assert said == [
@@ -132,10 +132,10 @@ def test_the_user_is_told_of_a_service_that_is_away(serve: Any, monkeypatch: pyt
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patient, "PATIENCE", 0.3)
-    monkeypatch.setattr(patient, "PAUSE", 0.05)
+    monkeypatch.setattr(retrying, "PATIENCE", 0.3)
+    monkeypatch.setattr(retrying, "PAUSE", 0.05)
     jobs = CommandJobs("demo", lambda: Client("http://127.0.0.1:1", TOKEN), lambda text: None)
-    with pytest.raises(patient.AwayError, match=r"the job service of demo has been away for 0 s"):
+    with pytest.raises(retrying.AwayError, match=r"the job service of demo has been away for 0 s"):
         jobs.listing(False)
 
 

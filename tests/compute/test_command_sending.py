@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.commandjobs.sending import complete, visible
-from offload.compute.commands.plan import Plan
-from offload.compute.commands.recall import planner_for
-from offload.compute.commands.request import Request
-from offload.compute.commands.stage import Scratch
-from offload.compute.commands.stdin import Stdin, find, of_bytes
-from offload.compute.contact import Contact
-from offload.compute.places import Place, Registry
-from offload.compute.session import Session, current
+from offload.commands.planning.plan import Plan
+from offload.commands.planning.stdin import Stdin, find, of_bytes
+from offload.commands.recall import planner_for
+from offload.commands.request import Request
+from offload.commands.running.scratch import Scratch
 from offload.errors import OffloadError
+from offload.jobs.commands.inputs import complete, visible
+from offload.registry.contact import Contact
+from offload.registry.deployments import Place, Registry
+from offload.registry.session import Session, current
 
 
 @pytest.fixture

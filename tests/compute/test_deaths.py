@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 import offload
-from offload.compute import deaths, submission
-from offload.compute.deaths import TOPIC, Deaths, described
-from offload.compute.engine import WorkerLostError
+from offload.api import submit
+from offload.engines import worker_deaths
+from offload.engines.base import WorkerLostError
+from offload.engines.worker_deaths import TOPIC, Deaths, described
 
 
 @pytest.mark.parametrize(
@@ -51,9 +52,9 @@ def test_news_are_waited_for_and_old_ones_do_not_count(monkeypatch: pytest.Monke
     later.start()
     assert known.of("tls://x:1", "w-0", 60) == "w-0 ended with exit code 3"
     assert known.of("tls://x:2", "w-0") == "w-0 ended with exit code 3"  # it had not told its address yet
-    monkeypatch.setattr(deaths, "LATELY", 0.0)
+    monkeypatch.setattr(worker_deaths, "LATELY", 0.0)
     assert known.of("tls://x:2", "w-0") == ""
-    monkeypatch.setattr(deaths, "REMEMBERED", 2)
+    monkeypatch.setattr(worker_deaths, "REMEMBERED", 2)
     for number in range(9):
         client.send((0.0, {"worker": f"tls://y:{number}", "name": str(number), "why": "was frozen"}))
     assert known.of("tls://x:1", "w-0") == ""
@@ -77,7 +78,7 @@ def own(home: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A cluster of this process's own, ended afterwards."""
     monkeypatch.setenv("OFFLOAD_DEPLOYMENT", "none")
     yield
-    submission.shutdown()
+    submit.shutdown()
 
 
 @pytest.mark.real

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.session import current
-from offload.identity.decoding import decode
+from offload.identity.values.decode import decode
+from offload.registry.session import current
 
 SCRIPT = """
 import sys

@@ -15,14 +15,14 @@ import pytest
 
 import offload
 from offload.errors import UsageError
-from offload.identity import unfollowed
+from offload.identity.functions import dynamic
 
 pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture(autouse=True)
 def _nobody_told() -> None:
-    unfollowed._told.clear()
+    dynamic._told.clear()
 
 
 def made(text: str) -> Any:
@@ -157,13 +157,13 @@ def test_identity_shows_what_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert offload.identity(names["A"]).parts[0].name == "followed_app:A"
 
 
-@pytest.mark.parametrize("before", ["", "import offload.identity\n", "import offload.identity.graph\n"])
+@pytest.mark.parametrize("before", ["", "import offload.identity\n", "import offload.identity.functions.graph\n"])
 def test_identity_is_the_package_and_the_function(before: str, tmp_path: Path) -> None:
     text = before + (
         "import offload\nK = 1\ndef f(x): return K\none = offload.identity(f).checksum\n"
         "import offload.identity.calls\nassert offload.identity(f).checksum == one == offload.identity(f).checksum\n"
         "from offload import identity\nassert identity(f).checksum == one\n"
-        "from offload.identity.graph import Graph\nassert Graph(f).checksum == one\nprint('ok')\n"
+        "from offload.identity.functions.graph import Graph\nassert Graph(f).checksum == one\nprint('ok')\n"
     )
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert done.stdout == "ok\n", done.stderr

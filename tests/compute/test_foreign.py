@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from offload.errors import DecodeError, EncodeError
-from offload.identity.decoding import decode
-from offload.identity.encoding import encode, identify
+from offload.identity.values.decode import decode
+from offload.identity.values.encode import encode, identify
 from tests.compute.conftest import Script
 
 pytestmark = [

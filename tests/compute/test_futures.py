@@ -9,9 +9,9 @@ import threading
 import pytest
 
 import offload
-from offload.compute.futures import Future
-from offload.compute.progress import following
-from offload.identity.encoding import encode
+from offload.identity.values.encode import encode
+from offload.tasks.futures import Future
+from offload.tasks.progress import following
 
 
 def done(value: object, recalled: bool = False) -> Future[object]:
@@ -91,8 +91,8 @@ def test_a_buffer_that_cannot_be_decoded() -> None:
 
 
 def test_progress_says_how_far_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("offload.compute.progress.DELAY", 0.0)
-    monkeypatch.setattr("offload.compute.progress.PLAIN_INTERVAL", 0.01)
+    monkeypatch.setattr("offload.tasks.progress.DELAY", 0.0)
+    monkeypatch.setattr("offload.tasks.progress.PLAIN_INTERVAL", 0.01)
     waiting = Future[object]()
     threading.Timer(0.1, waiting.set_buffer, (encode(5), False)).start()
     assert offload.gather([done(1, recalled=True), waiting], progress=True) == [1, 5]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import offload
-from offload.compute import session
 from offload.errors import EncodeError, IdentityError, UsageError
+from offload.registry import session
 from tests.compute.conftest import Log, Script
 from tests.compute.test_calls import mark
 

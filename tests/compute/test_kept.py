@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.choices import Choice, choose, drop
-from offload.compute.kept import home as home_of_process
-from offload.compute.places import Registry
-from offload.compute.session import current
+from offload.registry.active import Choice, choose, drop
+from offload.registry.deployments import Registry
+from offload.registry.location import home as home_of_process
+from offload.registry.session import current
 from offload.storage.home import home_path
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from offload.compute.clusterprocess import Scheduler, Worker
-from offload.compute.localcluster import LocalCluster
+from offload.engines.cluster_process import Scheduler, Worker
+from offload.engines.local_cluster import LocalCluster
 from offload.errors import OffloadError
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("home")]
@@ -106,7 +106,7 @@ def test_kill_ends_every_process() -> None:
 
 def test_a_cluster_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "offload.compute.localcluster._START", "import sys; sys.stderr.write('no room for workers'); sys.exit(3)"
+        "offload.engines.local_cluster._START", "import sys; sys.stderr.write('no room for workers'); sys.exit(3)"
     )
     with pytest.raises(OffloadError, match="did not start: no room for workers"):
         LocalCluster(workers=1)

@@ -95,8 +95,8 @@ def test_a_notebook_in_a_kernel(home: Path, tmp_path: Path) -> None:
 
 PROGRESS = """
 import threading, time, offload
-from offload.compute import progress
-from offload.compute.futures import Future
+from offload.tasks import progress
+from offload.tasks.futures import Future
 
 future = Future()
 progress.INTERVAL = 0.01

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 import offload
-from offload.compute import again, outofband
-from offload.compute.outofband import LARGE
-from offload.compute.runners.frames import beside, receive, send
-from offload.compute.shipping import _Bounded, packed
 from offload.errors import EncodeError
+from offload.runners.frames import beside, receive, send
+from offload.tasks import replay
+from offload.transport import large_arguments
+from offload.transport.large_arguments import LARGE
+from offload.transport.pickling import _Bounded, packed
 
 MANY = LARGE // 8 + 3
 
@@ -49,14 +50,14 @@ def test_arrays_arrive_as_they_are_pickled(name: str, apart: bool) -> None:
     assert isinstance(data, bytes)
     arrived = through_a_socket([beside(data)] * 2) if apart else [data, data]
     assert isinstance(arrived, list)
-    (((first, five, same), kwargs), _) = outofband.loads(arrived[0])
+    (((first, five, same), kwargs), _) = large_arguments.loads(arrived[0])
     assert (five, kwargs, first is same) == (5, {}, True)
     assert np.array_equal(first, array)
     assert (first.dtype, first.flags.writeable) == (array.dtype, array.flags.writeable)
     if first.flags.writeable:
         first += 1
         assert np.array_equal(array, first - 1)
-        ((other, *_), _), _ = outofband.loads(arrived[1])
+        ((other, *_), _), _ = large_arguments.loads(arrived[1])
         assert np.array_equal(other, array)
 
 
@@ -65,7 +66,7 @@ def test_a_large_array_is_used_where_it_lies() -> None:
     arrived = through_a_socket(beside(data))
     assert isinstance(arrived, memoryview)
     assert isinstance(arrived.obj, mmap.mmap)
-    ((array,), _), _ = outofband.loads(arrived)
+    ((array,), _), _ = large_arguments.loads(arrived)
     assert np.shares_memory(array, np.frombuffer(arrived.obj, np.uint8))
     assert array.ctypes.data % 64 == 0
 
@@ -78,7 +79,7 @@ def test_several_pieces_through_shared_memory() -> None:
 
 
 def test_what_is_too_large_to_be_kept_is_not_copied() -> None:
-    with _Bounded(again.MOST_VALUE) as file:
+    with _Bounded(replay.MOST_VALUE) as file:
         with pytest.raises(EncodeError):
             file.write(bytes(LARGE))
         assert not file.getvalue()

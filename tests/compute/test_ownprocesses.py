@@ -19,11 +19,12 @@ import psutil
 import pytest
 
 import offload
-from offload.compute import ownprocesses, submission
-from offload.compute.engine import WorkerLostError
-from offload.compute.places import Place, Registry
-from offload.deploy import launch
-from offload.deploy.spec import Spec
+from offload.api import submit
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import local as launch
+from offload.engines.base import WorkerLostError
+from offload.registry.deployments import Place, Registry
+from offload.runners import child_processes
 from tests.deploy.test_local import eventually
 
 pytestmark = pytest.mark.timeout(300)
@@ -87,7 +88,7 @@ def workers(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.Monk
     if kind == "deployment":
         launch.up(registry, Spec(name="test", workers=1), print)
     yield kind
-    submission.shutdown()
+    submit.shutdown()
     if kind == "deployment":
         launch.down(registry, Place(str(home / "deployments/test")), print)
 
@@ -103,7 +104,7 @@ def test_they_may_have_them_and_these_end_with_the_worker(workers: str, tmp_path
     assert leave_behind.submit(str(ended), False).result(SECONDS) == 1
     left = ids(ended)[:3]
     assert not are_gone(left)
-    submission.shutdown()
+    submit.shutdown()
     if workers == "deployment":
         os.kill(ids(ended)[3], signal.SIGKILL)  # the parent of its process
     eventually(lambda: are_gone(left), SECONDS)
@@ -124,11 +125,11 @@ def test_a_worker_whose_code_holds_the_lock_ends_with_its_nanny(workers: str, tm
 def test_what_a_module_has_goes_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     made: dict[str, Any] = {"__name__": "of_a_user"}
     exec("class Theirs: pass\ndef own(): return Theirs", made)
-    assert ownprocesses._by_value(None, square) is NotImplemented
-    assert ownprocesses._by_value(None, Path) is NotImplemented
-    assert ownprocesses._by_value(None, 3) is NotImplemented
+    assert child_processes._by_value(None, square) is NotImplemented
+    assert child_processes._by_value(None, Path) is NotImplemented
+    assert child_processes._by_value(None, 3) is NotImplemented
     for value in (made["own"], made["Theirs"]):
         with pytest.raises((pickle.PicklingError, AttributeError)):
             pickle.dumps(value)
-        load, arguments = ownprocesses._by_value(None, value)
+        load, arguments = child_processes._by_value(None, value)
         assert load(*arguments).__name__ == value.__name__

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.contact import Contact
-from offload.compute.places import Registry
 from offload.errors import DamagedError, NotFoundError
+from offload.registry.contact import Contact
+from offload.registry.deployments import Registry
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from offload.compute import progress
-from offload.compute.clusterprocess import Scheduler, Worker
-from offload.compute.futures import Future, gather
-from offload.compute.heartbeats import Brief
+from offload.engines.cluster_process import Scheduler, Worker
+from offload.engines.heartbeats import Brief
+from offload.tasks import progress
+from offload.tasks.futures import Future, gather
 
 
 def later(future: Future[int], seconds: float) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import offload
-from offload.compute import submission
-from offload.compute.batches import Batcher
-from offload.compute.engine import InlineEngine
+from offload.api import submit
+from offload.engines.base import InlineEngine
+from offload.engines.batching import Batcher
 from offload.errors import NotRecordedWarning, UsageError
 
 
@@ -24,7 +24,7 @@ from offload.errors import NotRecordedWarning, UsageError
 def inline(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Calls run in this process, in the batcher's thread."""
     batcher = Batcher(InlineEngine)
-    monkeypatch.setattr(submission, "_dispatchers", {None: batcher})
+    monkeypatch.setattr(submit, "_dispatchers", {None: batcher})
     yield
     assert batcher.unfinished(10) == 0
     batcher.close()

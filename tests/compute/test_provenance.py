@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute import provenance
-from offload.compute.commands.api import run
-from offload.compute.decorator import task
-from offload.compute.session import current
-from offload.identity.decoding import decode
-from offload.identity.encoding import encode
+from offload.api.command import run
+from offload.api.decorator import task
+from offload.identity.values.decode import decode
+from offload.identity.values.encode import encode
+from offload.records import provenance
+from offload.registry.session import current
 
 
 def double(x: int) -> int:

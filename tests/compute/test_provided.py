@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from offload.compute import provided
+from offload.transport import modules
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def nothing_stays() -> Iterator[None]:
     yield
     for name in set(sys.modules) - before:
         del sys.modules[name]
-    provided._provided.clear()
+    modules._provided.clear()
 
 
 def module(name: str, **members: Any) -> ModuleType:
@@ -30,20 +30,20 @@ def module(name: str, **members: Any) -> ModuleType:
 
 
 def test_a_module_within_a_package_can_be_imported() -> None:
-    provided.provide({"far.away": module("far.away", x=1)})
+    modules.provide({"far.away": module("far.away", x=1)})
     assert importlib.import_module("far.away").x == 1
     assert sys.modules["far"].away.x == 1
 
 
 def test_what_several_functions_bring_is_put_together() -> None:
     first, like_it = [1, 2], [1, 2]
-    provided.provide({"far": module("far", x=first, y=1)})
-    provided.provide({"far": module("far", x=like_it, y=2, z=3)})
+    modules.provide({"far": module("far", x=first, y=1)})
+    modules.provide({"far": module("far", x=like_it, y=2, z=3)})
     far = importlib.import_module("far")
     assert far.x is first
     assert (far.y, far.z) == (2, 3)
 
 
 def test_a_module_that_is_there_stays() -> None:
-    provided.provide({"json": module("json", dumps=None)})
+    modules.provide({"json": module("json", dumps=None)})
     assert json.dumps is not None

@@ -13,8 +13,8 @@ from typing import Self
 
 import pytest
 
-from offload.compute.raised import NOTE, Raised
 from offload.errors import UsageError, WorkFailedError
+from offload.transport.exceptions import NOTE, Raised
 
 
 class Plain(Exception):
@@ -248,7 +248,7 @@ def test_classes_are_those_of_the_process_that_asked(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import pickle, sys\n"
-        "from offload.compute.raised import Raised\n"
+        "from offload.transport.exceptions import Raised\n"
         "class Mine(Exception): pass\n"
         "if sys.argv[1] == 'send':\n"
         "    sys.stdout.buffer.write(pickle.dumps(Raised(Mine('words'))))\n"
@@ -267,7 +267,7 @@ def test_a_class_of_a_functions_own_is_caught_by_its_base(tmp_path: Path) -> Non
     script = tmp_path / "script.py"
     script.write_text(
         "import pickle, sys\n"
-        "from offload.compute.raised import Raised\n"
+        "from offload.transport.exceptions import Raised\n"
         "class Mine(Exception): pass\n"
         "class Other(Mine): pass\n"
         "def make():\n"
@@ -286,7 +286,7 @@ def test_a_class_of_a_functions_own_is_caught_by_its_base(tmp_path: Path) -> Non
 
 
 def test_frames_of_offload_are_not_shown(tmp_path: Path) -> None:
-    from offload.compute.executing import execute
+    from offload.tasks.execute import execute
 
     def fails() -> None:
         raise ValueError("x")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import offload
-from offload.compute import session
+from offload.registry import session
 from tests.compute.conftest import Log
 from tests.compute.test_calls import mark
 
@@ -20,7 +20,7 @@ from tests.compute.test_calls import mark
 @pytest.fixture(autouse=True)
 def quiet(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What is returned is not told as written, wherever that is."""
-    monkeypatch.setattr("offload.compute.effects.events.is_scratch", lambda path: "/work/" not in path)
+    monkeypatch.setattr("offload.effects.events.is_scratch", lambda path: "/work/" not in path)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     with warnings.catch_warnings():

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import offload
-from offload.identity.encoding import identify
+from offload.identity.values.encode import identify
 from tests.compute.conftest import Script
 
 pytestmark = pytest.mark.usefixtures("home")

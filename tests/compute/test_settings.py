@@ -25,7 +25,7 @@ import pytest
 
 import offload
 from offload.errors import EffectWarning
-from offload.identity.settings import SETTINGS, current, set_to
+from offload.identity.libraries.settings import SETTINGS, current, set_to
 
 pytestmark = [pytest.mark.usefixtures("home"), pytest.mark.filterwarnings("ignore::offload.errors.EffectWarning")]
 
@@ -283,9 +283,9 @@ def test_workers_have_what_is_set_here() -> None:
 
 
 def test_verify_sets_what_was_set() -> None:
-    from offload.compute.session import current as session
-    from offload.compute.verification.calls import Callers
-    from offload.compute.verification.verdicts import SAME
+    from offload.registry.session import current as session
+    from offload.verify.calls import Callers
+    from offload.verify.verdicts import SAME
 
     other_precision()
     offload.task(third)()

@@ -17,11 +17,11 @@ import pytest
 from distributed import Client, Nanny, Scheduler
 from distributed.core import Status
 
-from offload.compute import silence
-from offload.compute.clusterprocess import Scheduler as OwnScheduler
-from offload.compute.nanny import DISK, STOPPED, WatchingNanny, look
-from offload.compute.silence import Silent
-from offload.compute.waits import ENGAGED, SILENT, waiting
+from offload.engines import frozen_workers
+from offload.engines.cluster_process import Scheduler as OwnScheduler
+from offload.engines.frozen_workers import Silent
+from offload.engines.nanny import DISK, STOPPED, WatchingNanny, look
+from offload.jobs.waits import ENGAGED, SILENT, waiting
 
 Body = Callable[[Scheduler, list[Any], Client], Coroutine[Any, Any, None]]
 
@@ -30,8 +30,8 @@ def play(body: Body, monkeypatch: pytest.MonkeyPatch, kinds: tuple[type, ...] = 
     """Run something on a scheduler with real workers, whose silence counts after a second or two."""
     times = {"TOLD_AFTER": 1.5, "GIVEN_UP_AFTER": 4.0, "SURE_AFTER": 1.0, "BLIND_AFTER": 6.0, "LOOK_EVERY": 0.3}
     for name, seconds in times.items():
-        monkeypatch.setattr(silence, name, seconds)
-    monkeypatch.setattr(silence, "ASK_SECONDS", 0.5)
+        monkeypatch.setattr(frozen_workers, name, seconds)
+    monkeypatch.setattr(frozen_workers, "ASK_SECONDS", 0.5)
 
     async def main() -> None:
         async with OwnScheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
@@ -129,7 +129,7 @@ def test_one_that_nobody_can_look_at_has_more_time(monkeypatch: pytest.MonkeyPat
         os.kill(pid, signal.SIGSTOP)
         stopped = time.monotonic()
         await until(lambda: address not in scheduler.workers)
-        assert time.monotonic() - stopped > silence.GIVEN_UP_AFTER
+        assert time.monotonic() - stopped > frozen_workers.GIVEN_UP_AFTER
         os.kill(pid, signal.SIGKILL)
 
     play(body, monkeypatch, (Nanny,))

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from offload.compute.snapshots import edits, scanning, taking
-from offload.compute.snapshots.laying import lay_out
-from offload.compute.snapshots.manifest import Entry, Manifest
-from offload.compute.snapshots.places import original
-from offload.compute.snapshots.seeing import seen_here
-from offload.compute.snapshots.units import Units
-from offload.compute.sources import Sources
 from offload.errors import DecodeError, EffectWarning, OffloadError
-from offload.identity.encoding import identify
+from offload.identity.origins import original
+from offload.identity.values.encode import identify
+from offload.snapshots import edits, scan, upload
+from offload.snapshots.locate import seen_here
+from offload.snapshots.manifest import Entry, Manifest
+from offload.snapshots.units import Units
+from offload.snapshots.unpack import lay_out
 from offload.storage.memory import MemoryStore
+from offload.transport.sources import Sources
 from tests.compute.conftest import Script
 from tests.compute.test_by_name import KINDS
 from tests.compute.test_by_name import PROGRAM as OF_KINDS
@@ -273,7 +273,7 @@ def test_a_file_that_was_edited_after_its_import_is_told(tmp_path: Path, monkeyp
             assert edits.is_edited(str(path))
         about = path.stat()
         state = about.st_size, about.st_mtime_ns, 0, 0, 0
-        files = [scanning.File(str(path), "", str(path), state, False, about.st_size)]
+        files = [scan.File(str(path), "", str(path), state, False, about.st_size)]
         with pytest.warns(EffectWarning, match="edited_module.py was edited after its import"):
             edits.tell_edited(files)
         edits.tell_edited(files)  # once
@@ -291,32 +291,32 @@ def test_what_is_fetched_when(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (folder / "__init__.py").write_text("")
     for number in range(5):
         (folder / f"{number}.txt").write_text(f"{number}" * 100)
-    monkeypatch.setattr(taking, "REST", 0.0)
-    monkeypatch.setattr(taking, "units", lambda: units)
+    monkeypatch.setattr(upload, "REST", 0.0)
+    monkeypatch.setattr(upload, "units", lambda: units)
     units: Units = Units({str(folder): str(folder)}, frozenset([str(folder / "__init__.py")]))
     store = Counting()
-    first = taking.snapshot(("one",), store)
+    first = upload.snapshot(("one",), store)
     assert (store.asked, store.given) == (1, 7)  # and the manifest
-    time.sleep(scanning.FRESH)
-    assert taking.snapshot(("one",), store) == first
+    time.sleep(scan.FRESH)
+    assert upload.snapshot(("one",), store) == first
     assert (store.asked, store.given) == (1, 7)
-    taking._taken.clear()  # as in the next process
-    assert taking.snapshot(("one",), store) == first
+    upload._taken.clear()  # as in the next process
+    assert upload.snapshot(("one",), store) == first
     assert (store.asked, store.given) == (2, 7)
     (folder / "3.txt").write_text("other")
-    second = taking.snapshot(("one",), store)
+    second = upload.snapshot(("one",), store)
     assert second != first
     assert (store.asked, store.given) == (3, 9)
-    monkeypatch.setattr(scanning, "LARGEST", 250)
+    monkeypatch.setattr(scan, "LARGEST", 250)
     with pytest.warns(EffectWarning, match=r"lack 2 files of its packages .*pack/2\.txt"):
-        taking.snapshot(("two",), Counting(), tells=True)
-    monkeypatch.setattr(scanning, "LARGEST", 2**20)
-    monkeypatch.setattr(scanning, "MOST", 4)
+        upload.snapshot(("two",), Counting(), tells=True)
+    monkeypatch.setattr(scan, "LARGEST", 2**20)
+    monkeypatch.setattr(scan, "MOST", 4)
     (folder / "many").mkdir()
     for number in range(9):
         (folder / "many" / f"{number}.txt").touch()
     with pytest.warns(EffectWarning, match=r"lack 1 file .*pack/\.\.\."):
-        taking.snapshot(("three",), Counting(), tells=True)
+        upload.snapshot(("three",), Counting(), tells=True)
 
 
 class Counting(MemoryStore):

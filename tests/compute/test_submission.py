@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 import offload
-from offload.compute import session, submission
+from offload.api import submit
 from offload.errors import WorkFailedError
+from offload.registry import session
 from tests.compute.conftest import Log
 from tests.compute.test_callables import Square, fibonacci, later
 from tests.compute.test_calls import FACTOR, add, echo, fail, mark, scaled
@@ -27,9 +28,9 @@ pytestmark = pytest.mark.usefixtures("home")
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
-    submission.shutdown()
+    submit.shutdown()
     yield
-    submission.shutdown()
+    submit.shutdown()
 
 
 def test_values_in_order_and_recalled_after(log: Log) -> None:
@@ -192,7 +193,7 @@ def test_gather_with_a_failure_cancels_the_rest(log: Log) -> None:
     with pytest.raises(ValueError, match="on purpose"):
         offload.gather(futures)
     assert sum(f.cancelled() for f in futures) > 100
-    assert submission.dispatcher(session.current()).unfinished(30) == 0
+    assert submit.dispatcher(session.current()).unfinished(30) == 0
     assert log.runs < 100
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import offload
-from offload.compute.session import current
+from offload.registry.session import current
 
 if TYPE_CHECKING:
     from tests.compute.conftest import Script

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import offload
-from offload.compute import session
 from offload.errors import DamagedError, NotRecordedWarning, StorageError
+from offload.registry import session
 from tests.compute.conftest import Log
 from tests.compute.test_calls import echo
 from tests.requirements import requires, requires_program, requires_root

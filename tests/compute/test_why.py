@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 import offload
-from offload.compute import session
-from offload.compute.futures import Future
-from offload.compute.why import explain_transformation
+from offload.api.why import explain_transformation
 from offload.errors import EncodeError, NotFoundError, UsageError
+from offload.registry import session
+from offload.tasks.futures import Future
 from tests.compute.conftest import Log
 from tests.compute.test_callables import Square
 from tests.compute.test_calls import FACTOR, add, scaled

@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 
 import offload as api
-from offload.compute import submission
-from offload.compute.places import Place, Registry
-from offload.deploy import launch, scaling
-from offload.deploy.client import client
-from offload.deploy.head.adaptive import CALM, Limits
-from offload.deploy.quantities import parse_limits
-from offload.deploy.spec import Spec, spec_of
+from offload.api import submit
+from offload.api.client import client
+from offload.deploy import scaling
+from offload.deploy.config.spec import Spec, spec_of
+from offload.deploy.head.autoscale import CALM, Limits
+from offload.deploy.lifecycle import local as launch
 from offload.errors import OffloadError, UsageError
+from offload.registry.deployments import Place, Registry
+from offload.util.quantities import parse_limits
 from tests.conftest import Offload
 from tests.deploy.test_local import connected, eventually
 
@@ -67,7 +68,7 @@ def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setenv("OFFLOAD_DEPLOYMENT", "test")
     place = registry.get("test")
     yield place
-    submission.shutdown()
+    submit.shutdown()
     launch.down(registry, place, print)
 
 

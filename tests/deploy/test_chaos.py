@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 import offload
-from offload.compute.engine import WorkerLostError
-from offload.compute.places import Place
+from offload.engines.base import WorkerLostError
+from offload.registry.deployments import Place
 from tests.deploy.test_life import alive
 from tests.deploy.test_life import place as place
 from tests.deploy.test_life import registry as registry

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from offload.compute.places import write_atomically
 from offload.deploy.head.children import Child
 from offload.errors import DiskFullError, OffloadError, StorageError
-from offload.storage.filesystems import check_room
+from offload.registry.deployments import write_atomically
+from offload.util.filesystems import check_room
 
 READY = [sys.executable, "-c", "import sys; print('{}', flush=True); sys.stdin.read()"]
 SECONDS = 60.0

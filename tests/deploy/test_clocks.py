@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.places import Registry
-from offload.deploy import credentials, launch, security
-from offload.deploy.headclient import request
-from offload.deploy.spec import Spec
-from offload.storage.patient import on_the_way
-from offload.storage.remote import clocks
-from offload.storage.remote.client import Client
-from offload.storage.remote.clocks import ClockError
+from offload.deploy.config.spec import Spec
+from offload.deploy.head_client import request
+from offload.deploy.lifecycle import local as launch
+from offload.deploy.security import credentials, pki
+from offload.http import certificate_times
+from offload.http.certificate_times import ClockError
+from offload.http.client import Client
+from offload.registry.deployments import Registry
+from offload.storage.retrying import on_the_way
 from tests.requirements import requires_program
 
 SECONDS = 60.0
@@ -62,21 +63,21 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
             return datetime.fromtimestamp(time.time(), UTC) + timedelta(days=3)
 
-    monkeypatch.setattr(security, "datetime", Ahead)
+    monkeypatch.setattr(pki, "datetime", Ahead)
     credentials.create(str(tmp_path / "keys"), ["127.0.0.1"])
     return tmp_path / "keys"
 
 
 def test_a_certificate_that_does_not_count_yet_is_told_at_once(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with service(keys) as url:
-        asks = clocks._ahead
+        asks = certificate_times._ahead
         for ahead, told in (
             (lambda *_: 3 * 86400.0, ": the clocks here and there differ by 3 days, the one there is ahead"),
             (lambda *_: -7200.0, ": the clocks here and there differ by 2 h, the one there is behind"),
             (lambda *_: None, ""),
             (asks, ""),  # it is the same clock
         ):
-            monkeypatch.setattr(clocks, "_ahead", ahead)
+            monkeypatch.setattr(certificate_times, "_ahead", ahead)
             with pytest.raises(ClockError) as caught:
                 Client(url, credentials.token(str(keys)), credentials.authority(str(keys))).call("GET", "/v1/about")
             where = url.removeprefix("https://")

@@ -12,7 +12,18 @@ from typing import Any
 import psutil
 import pytest
 
-from offload.compute.commandjobs.messages import (
+from offload.commands.planning.plan import Plan
+from offload.commands.planning.stdin import Stdin
+from offload.commands.recall import planner_for
+from offload.commands.request import Request
+from offload.commands.result import decode_record
+from offload.commands.running.session_members import is_alive
+from offload.deploy.config.spec import Spec
+from offload.deploy.head_client import ask
+from offload.deploy.lifecycle import local as launch
+from offload.engines.base import WorkerLostError
+from offload.errors import EnvironmentDiffersError, UsageError
+from offload.jobs.commands.protocol import (
     ENDED,
     RUNNING,
     CommandSubmission,
@@ -23,21 +34,10 @@ from offload.compute.commandjobs.messages import (
     Ticket,
     Watch,
 )
-from offload.compute.commandjobs.reporter import Service
-from offload.compute.commands.plan import Plan
-from offload.compute.commands.recall import planner_for
-from offload.compute.commands.request import Request
-from offload.compute.commands.result import decode_record
-from offload.compute.commands.sessions import is_alive
-from offload.compute.commands.stdin import Stdin
-from offload.compute.engine import WorkerLostError
-from offload.compute.liveness import started
-from offload.compute.places import Place, Registry
-from offload.compute.session import current
-from offload.deploy import launch
-from offload.deploy.headclient import ask
-from offload.deploy.spec import Spec
-from offload.errors import EnvironmentDiffersError, UsageError
+from offload.jobs.worker.report import Service
+from offload.registry.deployments import Place, Registry
+from offload.registry.session import current
+from offload.util.liveness import started
 from tests.deploy.test_local import connected, contact_of, eventually
 
 pytestmark = pytest.mark.real

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import offload
-from offload.compute.contact import Contact
-from offload.compute.places import Registry
-from offload.deploy.remote.link import Link
-from offload.deploy.spec import Spec
+from offload.deploy.config.link import Link
+from offload.deploy.config.spec import Spec
 from offload.errors import NotFoundError, OffloadError, UsageError
+from offload.registry.contact import Contact
+from offload.registry.deployments import Registry
 
 
 @pytest.fixture

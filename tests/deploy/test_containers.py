@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.places import Registry
+from offload.registry.deployments import Registry
 from tests.conftest import Offload
 from tests.deploy.test_local import contact_of, eventually, free_range
 from tests.lab import images

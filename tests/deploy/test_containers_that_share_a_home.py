@@ -12,13 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from offload.compute import deployed, liveness
-from offload.compute.contact import Contact
-from offload.compute.places import Place, Registry
-from offload.deploy import launch
-from offload.deploy.processes import wait_until_gone
-from offload.deploy.spec import Spec
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import local as launch
 from offload.errors import OffloadError
+from offload.registry import connect
+from offload.registry.contact import Contact
+from offload.registry.deployments import Place, Registry
+from offload.util import liveness
+from offload.util.processes import wait_until_gone
 from tests.conftest import Offload
 from tests.deploy.test_local import eventually
 
@@ -86,7 +87,7 @@ def test_one_that_answers_is_used_and_ended_from_here(in_container: Started, hom
     again, started = launch.up(Registry(str(home)), Spec(name="t", storage_only=True), print)
     assert not started
     assert again.head == contact.head
-    with contextlib.closing(deployed.connect(place, "storage")) as client:
+    with contextlib.closing(connect.connect(place, "storage")) as client:
         client.call("GET", "/v1/idle")
     assert offload("status", "t").returncode == 0
     assert offload("down", "t", timeout=SECONDS).returncode == 0
@@ -108,7 +109,7 @@ def test_one_that_is_out_of_reach_is_elsewhere(in_container: Started, home: Path
         assert refused.returncode
         assert b"runs in another container of this machine" in refused.stderr, words
     with pytest.raises(OffloadError, match="another container"):
-        deployed.connect(place, "storage")
+        connect.connect(place, "storage")
     assert _left(place) == before  # nobody was started, nobody ended
     assert offload("down", "t", timeout=SECONDS).returncode == 0
     eventually(lambda: not _left(place))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from offload.deploy import credentials
+from offload.deploy.security import credentials
 from offload.errors import NotFoundError
 
 

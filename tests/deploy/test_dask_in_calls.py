@@ -11,8 +11,8 @@ import pytest
 from distributed import default_client, get_client, get_worker
 
 import offload
-from offload.compute import submission
-from offload.compute.runners import within
+from offload.api import submit
+from offload.runners import dask_client
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -29,7 +29,7 @@ def there(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.Monkey
         up = offload.Deployment(workers=2, in_process=kind == "in-process")
     with up:
         yield kind
-    submission.shutdown()
+    submit.shutdown()
 
 
 @offload.task(effects="ignore")
@@ -90,4 +90,4 @@ def test_what_comes_by_dask_is_no_input(there: str) -> None:
         assert undeclared.submit(3).result(SECONDS) == 9
     with pytest.raises(ValueError, match="No worker found") as caught:
         asks_for_the_worker.submit().result(SECONDS)
-    assert within.NOTE in caught.value.__notes__
+    assert dask_client.NOTE in caught.value.__notes__

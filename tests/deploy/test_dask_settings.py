@@ -14,16 +14,16 @@ import dask.config
 import psutil
 import pytest
 
-from offload.compute import dasksettings, workerstart
-from offload.compute.localcluster import LocalCluster
-from offload.compute.places import Place, Registry
-from offload.compute.workerstart import StartError
-from offload.deploy import launch
-from offload.deploy.client import client
-from offload.deploy.processes import last_words
-from offload.deploy.report import report
-from offload.deploy.spec import Spec
+from offload.api.client import client
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import local as launch
+from offload.deploy.status import report
+from offload.engines import dask_settings, worker_start
+from offload.engines.local_cluster import LocalCluster
+from offload.engines.worker_start import StartError
 from offload.errors import OffloadError
+from offload.registry.deployments import Place, Registry
+from offload.util.processes import last_words
 from tests.conftest import Offload
 from tests.deploy.test_local import eventually
 
@@ -54,7 +54,7 @@ from tests.deploy.test_local import eventually
 def test_what_of_the_users_counts(name: str, given: Any, counts: Any) -> None:
     name = f"distributed.{name}"
     with dask.config.set({name: given}):
-        settings, remarks = dasksettings.own_settings()
+        settings, remarks = dask_settings.own_settings()
         with dask.config.set(settings):
             assert dask.config.get(name) == counts
     assert [name in remark for remark in remarks] == ([] if given == counts else [True])
@@ -63,7 +63,7 @@ def test_what_of_the_users_counts(name: str, given: Any, counts: Any) -> None:
 def test_the_defaults_give_no_remarks() -> None:
     import distributed  # noqa: F401 - brings them along
 
-    assert dasksettings.own_settings()[1] == []
+    assert dask_settings.own_settings()[1] == []
 
 
 @pytest.mark.real
@@ -99,23 +99,23 @@ def test_a_directory_that_cannot_be_written_stops_nothing(tmp_path: Path) -> Non
     file.touch()
     for given in (str(file / "directory"), 7):
         with dask.config.set({"temporary-directory": given}):
-            wanted, (remark,) = dasksettings.temporary_directory()
+            wanted, (remark,) = dask_settings.temporary_directory()
         assert wanted is None
         assert remark.startswith(f"Dask's setting temporary-directory: {given} cannot work here (")
 
 
 def test_a_start_that_fails_on_the_way_is_no_failure_of_its_own() -> None:
-    assert isinstance(workerstart.plain("w", ConnectionRefusedError("no")), OSError)
-    assert isinstance(workerstart.plain("w", ValueError("Unexpected response from register: name taken")), OSError)
+    assert isinstance(worker_start.plain("w", ConnectionRefusedError("no")), OSError)
+    assert isinstance(worker_start.plain("w", ValueError("Unexpected response from register: name taken")), OSError)
     late = TimeoutError("Nanny start timed out")
     late.__cause__ = asyncio.CancelledError()
-    assert str(workerstart.plain("w", late)) == "TimeoutError: Nanny start timed out"
+    assert str(worker_start.plain("w", late)) == "TimeoutError: Nanny start timed out"
     refuses = AssertionError("Status.starting")
     refuses.__context__ = late
-    assert str(workerstart.plain("w", refuses)).startswith("w cannot start: its process was not ready in time")
+    assert str(worker_start.plain("w", refuses)).startswith("w cannot start: its process was not ready in time")
     wrapped = RuntimeError("Nanny failed to start.")
     wrapped.__cause__ = ModuleNotFoundError("No module named 'x'")
-    found = workerstart.plain("w", wrapped)
+    found = worker_start.plain("w", wrapped)
     assert isinstance(found, StartError)
     assert found.message == "w cannot start: ModuleNotFoundError: No module named 'x'"
 
@@ -126,15 +126,15 @@ def test_less_memory_than_a_worker_needs_is_told(setting: str, watched: bool) ->
     name = f"distributed.worker.memory.{setting}"
     with dask.config.set({name: 0.25}):
         with pytest.raises(StartError, match=name):
-            workerstart.check_memory("w", os.getpid(), 2 * used, watched)
-        workerstart.check_memory("w", os.getpid(), 10 * used, watched)
-    workerstart.check_memory("w", os.getpid(), None, watched)
+            worker_start.check_memory("w", os.getpid(), 2 * used, watched)
+        worker_start.check_memory("w", os.getpid(), 10 * used, watched)
+    worker_start.check_memory("w", os.getpid(), None, watched)
 
 
 def test_a_worker_without_a_nanny_is_not_terminated() -> None:
     used = psutil.Process().memory_info().rss
     with dask.config.set({"distributed.worker.memory.terminate": 0.01, "distributed.worker.memory.pause": False}):
-        workerstart.check_memory("w", os.getpid(), used, False)
+        worker_start.check_memory("w", os.getpid(), used, False)
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 import offload
-from offload.compute.liveness import started
-from offload.compute.places import Place, Registry
-from offload.deploy import launch
-from offload.deploy.deployment import _spec
-from offload.deploy.processes import family, wait_until_gone
+from offload.api.deployment import _spec
+from offload.deploy.lifecycle import local as launch
 from offload.errors import UsageError
+from offload.registry.deployments import Place, Registry
+from offload.util.liveness import started
+from offload.util.processes import family, wait_until_gone
 from tests.deploy.test_jobs import place, work
 from tests.deploy.test_local import contact_of, eventually
 
@@ -28,7 +28,7 @@ SECONDS = 90.0
 
 SCRIPT = """
 import sys, time, offload
-from offload.compute.contact import Contact
+from offload.registry.contact import Contact
 deployment = offload.Deployment(workers=1).start()
 print(Contact.read(deployment._cluster.place.contact).head["pid"], flush=True)
 {then}

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 import offload
-from offload.compute import submission
-from offload.compute.places import Registry
+from offload.api import submit
 from offload.errors import OffloadError, UsageError
+from offload.registry.deployments import Registry
 from tests.deploy.test_local import eventually
 
 pytestmark = pytest.mark.real
@@ -40,7 +40,7 @@ def make(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyP
     for deployment in made:
         deployment._asynchronous = False
         deployment.close()
-    submission.shutdown()
+    submit.shutdown()
     assert Registry(str(home)).names() == []
     assert not [name for name in os.listdir(home) if name.startswith("scratch-")] if home.exists() else True
 
@@ -93,7 +93,7 @@ def test_what_one_kind_has_computed_the_other_recalls(home: Path, tmp_path: Path
         with offload.Deployment(workers=1, in_process=here):
             assert offload.gather(logged.map([str(log)] * 5, range(5)), timeout=SECONDS) == list(range(5))
     assert sorted(log.read_text().split()) == ["0", "1", "2", "3", "4"]
-    submission.shutdown()
+    submit.shutdown()
 
 
 def test_what_a_call_raises_comes_back(make: Make) -> None:

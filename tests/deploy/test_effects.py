@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import offload
-from offload.compute.effects import telling
+from offload.effects import warnings
 from offload.errors import NotRecordedWarning, StorageError
 from tests.deploy.test_jobs import place
 
@@ -26,7 +26,7 @@ def test_what_is_read_without_being_declared(tmp_path: Path) -> None:
     path = tmp_path / "text"
     path.write_text("text")
     for _ in range(2):
-        telling._told.clear()
+        warnings._told.clear()
         future = read.submit(str(path))
         with pytest.warns(NotRecordedWarning, match=f"test_effects:read: .*it read {path}"):
             assert future.result(60) == "text"

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.contact import Contact
-from offload.compute.places import Place, Registry
-from offload.deploy import credentials, envfile
-from offload.deploy.spec import Spec
+from offload.deploy import envfile
+from offload.deploy.config.spec import Spec
+from offload.deploy.security import credentials
 from offload.errors import NotWritableError
+from offload.registry.contact import Contact
+from offload.registry.deployments import Place, Registry
 
 CONTACT = Contact("running", {"pid": 1, "url": "https://127.0.0.1:8787"}, "tls://127.0.0.1:8786")
 
@@ -84,8 +85,8 @@ def test_several_deployments_in_one_file(place: Place, tmp_path: Path) -> None:
 
 WRITER = """
 import sys
-from offload.compute.contact import Contact
-from offload.compute.places import Place
+from offload.registry.contact import Contact
+from offload.registry.deployments import Place
 from offload.deploy import envfile
 place, path = Place(sys.argv[1]), sys.argv[2]
 contact = Contact("running", {"pid": 1, "url": "https://127.0.0.1:8787"}, "tls://127.0.0.1:8786")

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.places import Place, Registry
-from offload.deploy import launch
-from offload.deploy.spec import Spec
+import offload
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import local as launch
+from offload.registry.deployments import Place, Registry
 from tests.requirements import requires
 
 pytestmark = pytest.mark.real
@@ -90,7 +91,7 @@ def environment(folder: Path, version: str | None) -> str:
     (site,) = glob.glob(f"{folder}/lib/python*/site-packages")
     # As in a requirements file that is shared: the rest comes from where the tests run.
     Path(site, "shared.pth").write_text("".join(f"{p}\n" for p in sys.path if os.path.isdir(p) and "lib/python" in p))
-    Path(site, "offload.pth").write_text(f"{Path(launch.__file__).parents[2]}\n")
+    Path(site, "offload.pth").write_text(f"{Path(offload.__file__).parents[1]}\n")
     if version is not None:
         command = [sys.executable, "-m", "pip", "--python", str(folder), "install", "-q", "--no-index", "--no-deps"]
         subprocess.run([*command, str(wheel(folder, version))], check=True, timeout=SECONDS)
@@ -113,7 +114,7 @@ class Worker:
 
     def __init__(self, place: Place, python: str, name: str, **variables: str) -> None:
         self.process = subprocess.Popen(
-            [python, "-m", "offload.deploy.worker", place.path, name],
+            [python, "-m", "offload.deploy.workers.process", place.path, name],
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, **variables},
@@ -219,7 +220,7 @@ def other_python() -> str | None:
         for path in (f"python3.{minor}", *glob.glob(f"{user}/.pyenv/versions/3.{minor}.*/bin/python")):
             try:
                 told = subprocess.run(
-                    [path, "-c", "import sys, offload.deploy.worker; print(*sys.version_info[:2])"],
+                    [path, "-c", "import sys, offload.deploy.workers.process; print(*sys.version_info[:2])"],
                     env={**os.environ, "PYTHONPATH": libraries()},
                     capture_output=True,
                     timeout=SECONDS,
@@ -233,7 +234,7 @@ def other_python() -> str | None:
 
 
 def libraries() -> str:
-    return os.pathsep.join([str(Path(launch.__file__).parents[2]), *(p for p in sys.path if "site-packages" in p)])
+    return os.pathsep.join([str(Path(offload.__file__).parents[1]), *(p for p in sys.path if "site-packages" in p)])
 
 
 def test_another_python_runs_no_calls_of_this_one(place: Place, tmp_path: Path, script: Path) -> None:

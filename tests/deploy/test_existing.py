@@ -15,17 +15,19 @@ import dask
 import pytest
 
 import offload as api
-from offload.compute import submission
-from offload.compute.commandjobs.run import run
-from offload.compute.places import Registry
-from offload.compute.shipped import OwnFunction
-from offload.compute.visible import mark
-from offload.compute.worker import LARGE, Batch, run_batch
-from offload.deploy import credentials, existing, launch, scaling
-from offload.deploy.client import client
+from offload.api import submit
+from offload.api.client import client
+from offload.deploy import existing, scaling
 from offload.deploy.endpoints import free_port
+from offload.deploy.lifecycle import local as launch
+from offload.deploy.security import credentials
 from offload.errors import OffloadError, UsageError
+from offload.jobs.worker.attempt import run
+from offload.registry.deployments import Registry
+from offload.registry.shared_files import mark
+from offload.runners.batch import LARGE, Batch, run_batch
 from offload.storage.home import Home
+from offload.transport.function import OwnFunction
 from tests.conftest import Offload
 from tests.deploy.test_local import eventually, free_range
 from tests.requirements import requires_root
@@ -149,7 +151,7 @@ def test_it_is_used_and_left_alone(
         cluster.start("worker")
         assert api.gather(futures, timeout=SECONDS) == [bytes([n]) * (2 * LARGE) for n in range(20)]
     finally:
-        submission.shutdown()
+        submit.shutdown()
         down = offload("down", existing.NAME, timeout=SECONDS)
     assert down.returncode == 0, down.stderr
     assert all(process.poll() is None for process in cluster.processes.values())

@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 import offload
-from offload.compute import submission
-from offload.compute.places import Place, Registry
-from offload.deploy import launch
-from offload.deploy.report import report
-from offload.deploy.spec import Spec
+from offload.api import submit
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import local as launch
+from offload.deploy.status import report
+from offload.registry.deployments import Place, Registry
 from tests.deploy.test_local import eventually
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
@@ -38,7 +38,7 @@ def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     place = registry.get("test")
     eventually(lambda: [w["state"] for w in report(place)["workers"]] == ["connected"] * 2)
     yield place
-    submission.shutdown()
+    submit.shutdown()
     launch.down(registry, place, print)
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.places import Place, Registry
-from offload.deploy import clientcerts, credentials, grants
+from offload.deploy.security import client_certificates, credentials, grants
 from offload.errors import DamagedError, NotFoundError, RefusedError, UsageError
-from offload.storage.service import admission
-from offload.storage.service.admission import Admission
+from offload.http import auth
+from offload.http.auth import Admission
+from offload.registry.deployments import Place, Registry
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_grant_that_was_revoked_is_refused_at_once(place: Place) -> None:
     ended = grants.revoke(place, "ben")
     with pytest.raises(RefusedError, match="the invitation 'ben' was revoked") as refused:
         services.who(token)
-    assert admission.owner() in (refused.value.hint or "")
+    assert auth.owner() in (refused.value.hint or "")
     assert services.who(other) == kept
     assert [grants.described(grant)["state"] for grant in grants.grants_of(place)] == ["revoked", "alive"]
     with pytest.raises(NotFoundError, match="there is no invitation"):
@@ -111,27 +111,27 @@ def test_short_tokens_are_refused() -> None:
 
 
 def test_a_certificate_is_for_clients_only_and_ends_with_the_grant(place: Place, tmp_path: Path) -> None:
-    key, asked = clientcerts.ask()
+    key, asked = client_certificates.ask()
     now = time.time()
-    certificate, end = clientcerts.sign(place.keys, asked, "ben", now + 60)
+    certificate, end = client_certificates.sign(place.keys, asked, "ben", now + 60)
     assert end == now + 60
-    clientcerts.keep(place.keys, key, certificate)
+    client_certificates.keep(place.keys, key, certificate)
     own = credentials.certificate(place.keys, credentials.DASK).certificate
     for purpose, code in (("sslclient", 0), ("sslserver", 2)):
         words = ["openssl", "verify", "-purpose", purpose, "-CAfile", credentials.authority(place.keys), own]
         assert subprocess.run(words, capture_output=True, check=False).returncode == code
-    assert not clientcerts.is_due(place.keys)
-    _, end = clientcerts.sign(place.keys, asked, "ben", None)
-    assert end <= time.time() + clientcerts.LIFETIME
+    assert not client_certificates.is_due(place.keys)
+    _, end = client_certificates.sign(place.keys, asked, "ben", None)
+    assert end <= time.time() + client_certificates.LIFETIME
     with pytest.raises(UsageError, match="no request for a certificate"):
-        clientcerts.sign(place.keys, certificate, "ben", None)
+        client_certificates.sign(place.keys, certificate, "ben", None)
 
 
 def test_a_certificate_is_due_at_half_its_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    key, asked = clientcerts.ask()
-    monkeypatch.setattr(clientcerts, "LIFETIME", 1.0)
-    clientcerts.keep(place.keys, key, clientcerts.sign(place.keys, asked, "ben", None)[0])
+    key, asked = client_certificates.ask()
+    monkeypatch.setattr(client_certificates, "LIFETIME", 1.0)
+    client_certificates.keep(place.keys, key, client_certificates.sign(place.keys, asked, "ben", None)[0])
     deadline = time.monotonic() + 20
-    while not clientcerts.is_due(place.keys):
+    while not client_certificates.is_due(place.keys):
         assert time.monotonic() < deadline
         time.sleep(0.05)

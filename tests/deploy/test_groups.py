@@ -12,13 +12,15 @@ import psutil
 import pytest
 
 import offload as api
-from offload.compute import submission
-from offload.compute.places import Place, Registry
-from offload.deploy import launch, scaling, tables
+from offload.api import submit
+from offload.deploy import scaling
+from offload.deploy.config import toml
+from offload.deploy.config.resolve import resolve
+from offload.deploy.config.spec import Spec
 from offload.deploy.head.demand import Supplier, spread, wanted_workers
-from offload.deploy.resolve import resolve
-from offload.deploy.spec import Spec
+from offload.deploy.lifecycle import local as launch
 from offload.errors import OffloadError, UsageError
+from offload.registry.deployments import Place, Registry
 from tests.conftest import Offload
 from tests.deploy.test_local import connected, eventually
 
@@ -60,7 +62,7 @@ def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    return folder / tables.PROJECT
+    return folder / toml.PROJECT
 
 
 def described(home: Path, name: str) -> Spec:
@@ -141,14 +143,14 @@ def place(home: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setenv("OFFLOAD_DEPLOYMENT", "mixed")
     place = registry.get("mixed")
     yield place
-    submission.shutdown()
+    submit.shutdown()
     launch.down(registry, place, print)
 
 
 def where(number: int) -> str:
     time.sleep(0.2)
     programs = [parent.cmdline() for parent in psutil.Process().parents()]
-    return next(line[-1] for line in programs if "offload.deploy.worker" in line)
+    return next(line[-1] for line in programs if "offload.deploy.workers.process" in line)
 
 
 def names(place: Place) -> list[str]:

@@ -17,14 +17,14 @@ import psutil
 import pytest
 
 import offload
-from offload.compute import submission
-from offload.compute.contact import Contact
-from offload.compute.places import Place, Registry
+from offload.api import submit
+from offload.api.client import client
 from offload.deploy import scaling
-from offload.deploy.client import client
-from offload.deploy.daskside import dask_security
-from offload.deploy.environment import variables
-from offload.deploy.processes import python
+from offload.deploy.services.dask import dask_security
+from offload.deploy.variables import variables
+from offload.registry.contact import Contact
+from offload.registry.deployments import Place, Registry
+from offload.util.processes import python
 from tests.deploy.test_local import connected, contact_of, eventually, place, registry
 
 pytestmark = pytest.mark.real
@@ -83,7 +83,7 @@ def test_a_worker_of_dask_joins(place: Place, command: Path, tmp_path: Path, mon
         with client("test") as dask:
             pid = dask.submit(os.getpid, workers=[guest["address"]]).result(SECONDS)
         assert pid in where.submit(1).result(SECONDS)[:2]
-        submission.shutdown()
+        submit.shutdown()
 
 
 def test_plain_code_in_another_terminal(place: Place, command: Path) -> None:
@@ -159,7 +159,7 @@ def test_a_scheduler_of_dask_takes_our_workers_and_theirs(
     other = registry.create("other", Path(place.spec).read_text())
     shutil.copytree(place.keys, other.keys)
     Contact("running", contact_of(place).head, scheduler).write(other.contact)
-    ours = python("offload.deploy.worker", other.path, "ours")
+    ours = python("offload.deploy.workers.process", other.path, "ours")
     with (
         Client(scheduler, security=dask_security(place.keys)) as dask,
         running(theirs, tmp_path / "theirs", **environment),

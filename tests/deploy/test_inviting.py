@@ -6,8 +6,8 @@ import ssl
 
 import pytest
 
-from offload.deploy.inviting import instructions
-from offload.deploy.remote.invitation import Invitation
+from offload.deploy.remote.invite import instructions
+from offload.deploy.security.invitation import Invitation
 
 AUTHORITY = ssl.DER_cert_to_PEM_cert(b"a certificate")
 

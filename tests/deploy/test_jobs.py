@@ -15,13 +15,13 @@ import psutil
 import pytest
 
 import offload
-from offload.compute import submission
-from offload.compute.places import Place, Registry
-from offload.deploy import launch
-from offload.deploy.processes import family
-from offload.deploy.report import report
-from offload.deploy.spec import Spec
+from offload.api import submit
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import local as launch
+from offload.deploy.status import report
 from offload.errors import WorkFailedError
+from offload.registry.deployments import Place, Registry
+from offload.util.processes import family
 from tests.deploy.test_local import contact_of, eventually
 
 pytestmark = pytest.mark.real
@@ -37,7 +37,7 @@ def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setenv("OFFLOAD_DEPLOYMENT", "test")
     place = registry.get("test")
     yield place
-    submission.shutdown()
+    submit.shutdown()
     launch.down(registry, place, print)
 
 

@@ -15,13 +15,13 @@ import psutil
 import pytest
 
 import offload
-from offload.compute import submission
-from offload.compute.liveness import started
-from offload.compute.places import Place, Registry
-from offload.deploy import launch
-from offload.deploy.processes import family, of_place, wait_until_gone
-from offload.deploy.spec import Spec
+from offload.api import submit
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import local as launch
+from offload.registry.deployments import Place, Registry
 from offload.storage.home import Home
+from offload.util.liveness import started
+from offload.util.processes import family, of_place, wait_until_gone
 from tests.conftest import Offload
 from tests.deploy.test_local import connected, contact_of, eventually
 from tests.storage.test_real import in_own_mounts
@@ -57,7 +57,7 @@ def place(registry: Registry, tmp_path: Path) -> Iterator[Place]:
     place = registry.get("test")
     eventually(lambda: len(connected(place)) == WORKERS)
     yield place
-    submission.shutdown()
+    submit.shutdown()
     if os.path.exists(place.path):
         launch.down(registry, place, print)
     assert left_over(registry, tmp_path) == []
@@ -148,7 +148,7 @@ def kill_all(place: Place) -> None:
 def test_a_reboot_is_survived(registry: Registry, place: Place, tmp_path: Path, offload: Offload, pid: str) -> None:
     log = tmp_path / "log"
     assert work.submit(str(log), 1, 0.0).result(SECONDS) == 2
-    submission.shutdown()
+    submit.shutdown()
     kill_all(place)
     contact = contact_of(place)
     if pid != "of nobody":

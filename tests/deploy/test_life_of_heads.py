@@ -15,18 +15,19 @@ from typing import Any
 import pytest
 
 import offload as api
-from offload.compute import submission
-from offload.compute.commands import leftovers
-from offload.compute.contact import Contact
-from offload.compute.places import Place, Registry
-from offload.deploy import credentials, launch
-from offload.deploy.client import client
-from offload.deploy.processes import family, wait_until_gone
-from offload.deploy.quantities import duration_text, parse_duration
-from offload.deploy.spec import Spec
+from offload.api import submit
+from offload.api.client import client
+from offload.commands.running import stale_scratch
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import local as launch
+from offload.deploy.security import credentials
 from offload.errors import OffloadError, UsageError
-from offload.storage.remote.client import Client
-from offload.storage.remote.store import HttpStore
+from offload.http.client import Client
+from offload.registry.contact import Contact
+from offload.registry.deployments import Place, Registry
+from offload.storage.http.store import HttpStore
+from offload.util.processes import family, wait_until_gone
+from offload.util.quantities import duration_text, parse_duration
 from tests.conftest import Offload
 from tests.deploy.test_local import contact_of, eventually
 
@@ -131,7 +132,7 @@ def test_what_a_head_leaves_that_was_killed_is_known_for_what_it_is(home: Path) 
     place = registry.get("t")
     try:
         head = contact_of(place).head
-        assert leftovers.abandoned(os.path.dirname(head["runtime"])).count(head["runtime"]) == 0
+        assert stale_scratch.abandoned(os.path.dirname(head["runtime"])).count(head["runtime"]) == 0
         members = family(head["pid"])
         os.kill(head["pid"], signal.SIGKILL)
         assert wait_until_gone(members, 30) == {}
@@ -166,10 +167,10 @@ def test_it_ends_when_there_is_nothing_to_do(home: Path, offload: Offload, monke
     assert b"ended: idle for 4 s" in offload("list").stdout
     with pytest.raises(OffloadError, match="has ended: idle for 4 s"):
         slow.submit(0.5).result(SECONDS)
-    submission.shutdown()
+    submit.shutdown()
     assert offload("up", "--name", "idle", timeout=SECONDS).returncode == 0  # as it was
     assert slow.submit(0.25).result(SECONDS) == 0.25
-    submission.shutdown()
+    submit.shutdown()
     eventually(lambda: launch.state(place).startswith("ended"))
     assert offload("down", "idle").returncode == 0
     assert json.loads(offload("list", "--json").stdout) == []

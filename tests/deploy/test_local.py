@@ -18,16 +18,18 @@ from typing import Any
 import psutil
 import pytest
 
-from offload.compute.contact import Contact
-from offload.compute.places import Place, Registry
-from offload.deploy import credentials, launch, scaling
-from offload.deploy.client import client
+from offload.api.client import client
+from offload.deploy import scaling
+from offload.deploy.config.link import Link
+from offload.deploy.config.spec import Spec
 from offload.deploy.endpoints import is_free
-from offload.deploy.headclient import ask
-from offload.deploy.processes import family, wait_until_gone
-from offload.deploy.remote.link import Link
-from offload.deploy.spec import Spec
+from offload.deploy.head_client import ask
+from offload.deploy.lifecycle import local as launch
+from offload.deploy.security import credentials
 from offload.errors import OffloadError
+from offload.registry.contact import Contact
+from offload.registry.deployments import Place, Registry
+from offload.util.processes import family, wait_until_gone
 from tests.conftest import Offload
 
 pytestmark = pytest.mark.real

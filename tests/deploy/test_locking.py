@@ -9,13 +9,13 @@ import sys
 import threading
 from pathlib import Path
 
-from offload.compute.places import Place
-from offload.deploy.locking import settle
+from offload.registry.deployments import Place
+from offload.registry.locks import settle
 
 HOLD = """
 import sys
-from offload.compute.places import Place
-from offload.deploy.locking import settle
+from offload.registry.deployments import Place
+from offload.registry.locks import settle
 
 print(settle(Place(sys.argv[1])), flush=True)
 sys.stdin.read()

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 import offload as api
-from offload.compute.places import Place, Registry
-from offload.deploy import launch
-from offload.deploy.client import client
-from offload.deploy.processes import family, wait_until_gone
-from offload.deploy.spec import Spec
-from offload.deploy.whereabouts import whereabouts
+from offload.api.client import client
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import local as launch
+from offload.deploy.workers.discovery import whereabouts
 from offload.errors import NotFoundError, UsageError
+from offload.registry.deployments import Place, Registry
+from offload.util.processes import family, wait_until_gone
 from tests.conftest import Offload
 from tests.deploy.test_local import connected, contact_of, eventually, free_range
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.contact import WORKERS_SIDE, Contact
-from offload.compute.places import Registry
-from offload.deploy import tables
-from offload.deploy.resolve import Resolved, resolve
-from offload.deploy.spec import Spec, cores
+from offload.deploy.config import toml
+from offload.deploy.config.resolve import Resolved, resolve
+from offload.deploy.config.spec import Spec, cores
 from offload.errors import NotFoundError, UsageError
+from offload.registry.contact import WORKERS_SIDE, Contact
+from offload.registry.deployments import Registry
 from tests.conftest import Offload
 from tests.requirements import requires, requires_root
 
@@ -255,14 +255,14 @@ def test_what_others_can_write_is_passed_over(project: Path, offload: Offload, t
 def test_the_search_ends_at_a_border(project: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     requires_root()
     monkeypatch.setenv("HOME", str(project / "below"))
-    assert tables.find("big") is None  # the project lies above the home
+    assert toml.find("big") is None  # the project lies above the home
     monkeypatch.setenv("HOME", str(home))
-    assert tables.find("big") is not None
+    assert toml.find("big") is not None
     done = subprocess.run(["mount", "-t", "tmpfs", "none", project / "below"], check=False, capture_output=True)
     requires(done.returncode == 0, "cannot mount a tmpfs")
     try:
         os.chdir(project / "below")
-        assert tables.find("big") is None
+        assert toml.find("big") is None
     finally:
         os.chdir("/")
         subprocess.run(["umount", project / "below"], check=True)
@@ -285,7 +285,7 @@ def test_jobs_that_cannot_be_are_refused_here_before_anything_is_started(home: P
 
 def test_an_address_for_workers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = Registry(str(home))
-    monkeypatch.setattr("offload.deploy.resolve.towards_nodes", lambda _: "10.1.0.1")
+    monkeypatch.setattr("offload.deploy.config.resolve.towards_nodes", lambda _: "10.1.0.1")
 
     def found(**options: str) -> tuple[str, str | None, str | None]:
         spec = resolve(registry, "slurm://", None, options).spec

@@ -13,12 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from offload.compute import revival
-from offload.compute.places import Place, Registry
-from offload.deploy import launch
-from offload.deploy.processes import of_place
-from offload.deploy.spec import Spec
-from offload.storage.patient import NotUpError
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import local as launch
+from offload.registry import revival
+from offload.registry.deployments import Place, Registry
+from offload.storage.retrying import NotUpError
+from offload.util.processes import of_place
 from tests.deploy.test_local import contact_of, eventually
 
 SECONDS = 120.0
@@ -55,7 +55,7 @@ def bring_ups(parents: list[int]) -> list[psutil.Process]:
     found = []
     for parent in parents:
         for child in psutil.Process(parent).children():
-            if "offload.deploy.again" in child.cmdline():
+            if "offload.deploy.lifecycle.restart" in child.cmdline():
                 found.append(child)
     return found
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.places import Registry
-from offload.deploy import endpoints, launch, scheduler
-from offload.deploy.spec import Spec, spec_of
+from offload.deploy import endpoints
+from offload.deploy.config.spec import Spec, spec_of
+from offload.deploy.lifecycle import local as launch
+from offload.deploy.services import scheduler
+from offload.registry.deployments import Registry
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["the one it had before", "the first it looks at"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from offload.deploy.security import Certificate, create_authority, create_token, issue, read_token
+from offload.deploy.security.pki import Certificate, create_authority, create_token, issue, read_token
 from offload.errors import NotFoundError, StorageError, UsageError
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from offload.compute.places import Place, Registry
-from offload.deploy import clientcerts, credentials, grants, launch
-from offload.deploy.spec import Spec
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import local as launch
+from offload.deploy.security import client_certificates, credentials, grants
+from offload.registry.deployments import Place, Registry
 from tests.deploy.test_local import contact_of
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
@@ -55,7 +56,7 @@ def test_every_service_lets_in_and_sends_away_at_once(place: Place) -> None:
     for url in urls:
         assert ask(place, token, url)[0] == 200
         assert ask(place, token[:-1], url)[0] == 401
-    status, told = ask(place, token, f"{head}/v1/certificate", {"request": clientcerts.ask()[1]})
+    status, told = ask(place, token, f"{head}/v1/certificate", {"request": client_certificates.ask()[1]})
     assert status == 200
     assert "BEGIN CERTIFICATE" in json.loads(told)["certificate"]
     assert ask(place, token, f"{head}/v1/certificate", {"request": "x"})[0] == 400

@@ -38,7 +38,7 @@ def test_a_number_of_workers_two_by_two(cluster: Cluster) -> None:
     assert "worker-1.1 works for" in said, said
     # One of them is killed, and all else goes on until another allocation takes their place.
     running = Mapping(cluster.lab, "login")
-    cluster.slurm.nodes[1].exec("pkill -9 -f offload.deploy.worker.*worker-0.1")
+    cluster.slurm.nodes[1].exec("pkill -9 -f offload.deploy.workers.process.*worker-0.1")
     wait_for(lambda: any(worker["state"] == "lost" for worker in cluster.workers()), "that it is told", 90)
     wait_for(lambda: "worker-2.1" in {worker["name"] for worker in connected(cluster)}, "another allocation", 90)
     running.end()
@@ -85,7 +85,7 @@ def test_head_and_workers_in_one_job_on_two_nodes(cluster: Cluster) -> None:
     assert [worker["node"] for worker in connected(cluster)] == ["c1", "c2", "c1", "c2"]
     assert cluster.hosts() == {"c1", "c2"}
     running = Mapping(cluster.lab, "login")
-    cluster.slurm.nodes[1].exec("pkill -9 -f offload.deploy.worker.*worker-1")
+    cluster.slurm.nodes[1].exec("pkill -9 -f offload.deploy.workers.process.*worker-1")
     running.end()
     cluster.wait_for_workers(4)
     assert cluster.lab.offload("scale", "login", "1").returncode == 0

@@ -20,13 +20,15 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 import offload as package
-from offload.compute.places import Place, Registry
-from offload.deploy import credentials, jobs, launch
+from offload.deploy.config.spec import Spec
 from offload.deploy.head import api
-from offload.deploy.spec import Spec
+from offload.deploy.lifecycle import local as launch
+from offload.deploy.security import credentials
+from offload.deploy.services import jobs
 from offload.errors import OffloadError, StorageError
-from offload.storage.service import software
-from offload.storage.service.admission import Admission
+from offload.http import software
+from offload.http.auth import Admission
+from offload.registry.deployments import Place, Registry
 from tests.conftest import Offload
 from tests.deploy.test_local import contact_of
 
@@ -49,7 +51,7 @@ def test_software_that_is_gone_or_has_changed(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_job_service_without_its_software_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "offload.deploy.daskside", None)
+    monkeypatch.setitem(sys.modules, "offload.deploy.services.dask", None)
     with pytest.raises(OffloadError, match=r"t cannot go on: its environment .* has changed") as caught:
         jobs.connect(Place(str(tmp_path / "t")))
     assert str(caught.value.hint).endswith("offload down t, then offload up t")

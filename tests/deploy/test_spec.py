@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from distributed.worker_memory import parse_memory_limit
 
-from offload.compute.places import check_name
-from offload.deploy.quantities import parse_ports
-from offload.deploy.spec import Spec
+from offload.deploy.config.spec import Spec
 from offload.errors import UsageError
+from offload.registry.deployments import check_name
+from offload.util.quantities import parse_ports
 
 
 @pytest.mark.parametrize("name", ["", "-a", "A", "a b", "a/b", "..", "x" * 64])

@@ -14,18 +14,19 @@ from pathlib import Path
 import pytest
 
 import offload as api
-from offload.compute import submission
-from offload.compute.contact import Contact
-from offload.compute.places import Place, Registry
-from offload.deploy import credentials, launch
-from offload.deploy.processes import family, wait_until_gone
-from offload.deploy.spec import Spec
+from offload.api import submit
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import local as launch
+from offload.deploy.security import credentials
 from offload.errors import OffloadError
+from offload.http.client import Client
 from offload.identity.checksums import checksum
-from offload.storage.remote.client import Client
-from offload.storage.remote.database import HttpDatabase
-from offload.storage.remote.store import HttpStore
-from offload.storage.results import SqliteDatabase
+from offload.registry.contact import Contact
+from offload.registry.deployments import Place, Registry
+from offload.storage.http.database import HttpDatabase
+from offload.storage.http.store import HttpStore
+from offload.storage.local.database import SqliteDatabase
+from offload.util.processes import family, wait_until_gone
 from tests.conftest import Offload
 from tests.deploy.test_local import contact_of, eventually
 
@@ -142,7 +143,7 @@ def test_a_deployment_with_storage_of_its_own(
         assert halves.submit(5).result(SECONDS) == bytes(100_000)
         assert labels(database).count("halves") == 2
     finally:
-        submission.shutdown()
+        submit.shutdown()
         assert offload("down", "own", timeout=SECONDS).returncode == 0
     assert offload("history", future.transformation).returncode == 1
     variables = {"OFFLOAD_BUFFERS": str(buffers), "OFFLOAD_DATABASE": str(database)}

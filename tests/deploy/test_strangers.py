@@ -20,11 +20,12 @@ import psutil
 import pytest
 
 import offload
-from offload.compute import submission
-from offload.compute.places import Place, Registry
-from offload.deploy import credentials, launch, security
-from offload.deploy.processes import family
-from offload.deploy.spec import Spec
+from offload.api import submit
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import local as launch
+from offload.deploy.security import credentials, pki
+from offload.registry.deployments import Place, Registry
+from offload.util.processes import family
 from tests.deploy import stranger
 from tests.deploy.test_local import connected, contact_of, eventually
 from tests.requirements import requires_program, requires_root
@@ -55,7 +56,7 @@ def place() -> Iterator[Place]:
         eventually(lambda: len(connected(place)) == 2)
         assert offload.gather(double.map(range(20)), timeout=SECONDS) == list(range(0, 40, 2))
         yield place
-        submission.shutdown()
+        submit.shutdown()
         launch.down(registry, place, print)
     finally:
         os.umask(umask)
@@ -64,7 +65,7 @@ def place() -> Iterator[Place]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-        from offload.compute.session import close_sessions
+        from offload.registry.session import close_sessions
 
         close_sessions()
         shutil.rmtree(top)
@@ -106,8 +107,8 @@ def check_ports(place: Place, answers: list[tuple[int, str, str]]) -> None:
 
 def test_without_credentials(place: Place, asked: dict[str, Any], tmp_path: Path) -> None:
     other = str(tmp_path / "other")
-    security.create_authority(other)
-    security.issue(other, "dask", ["127.0.0.1"])
+    pki.create_authority(other)
+    pki.issue(other, "dask", ["127.0.0.1"])
     for certificate in (None, os.path.join(other, "dask")):
         check_ports(place, stranger.try_ports(asked["ports"], certificate))
 

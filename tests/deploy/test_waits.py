@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute import progress
-from offload.compute.futures import Future
-from offload.compute.jobs import watch
-from offload.compute.jobs.watch import Watch, is_awaited
-from offload.compute.places import Place, Registry
-from offload.compute.waits import reason
-from offload.deploy import launch
-from offload.deploy.report import report
-from offload.deploy.spec import Spec
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import local as launch
+from offload.deploy.status import report
+from offload.jobs.calls import wait_reasons
+from offload.jobs.calls.wait_reasons import Watch, is_awaited
+from offload.jobs.waits import reason
+from offload.registry.deployments import Place, Registry
+from offload.tasks import progress
+from offload.tasks.futures import Future
 from tests.deploy.test_local import eventually
 
 PROGRAM = """
@@ -139,7 +139,7 @@ def test_calls_that_run_are_no_reason_to_tell_anything(home: Path, tmp_path: Pat
 
 def test_a_reason_is_told_once_and_again_when_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("POLL", "TELL_AFTER", "LONGEST_PAUSE"):
-        monkeypatch.setattr(watch, name, 0.01)
+        monkeypatch.setattr(wait_reasons, name, 0.01)
     reasons = iter(["it ended 1 times", "it ended 2 times", "it starts", "", "it starts", "it starts"])
     said: list[str] = []
 
@@ -156,8 +156,8 @@ def test_a_reason_is_told_once_and_again_when_it_changes(monkeypatch: pytest.Mon
 
 
 def test_nothing_is_asked_while_there_is_news_or_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "POLL", 0.001)
-    monkeypatch.setattr(watch, "TELL_AFTER", 3600.0)
+    monkeypatch.setattr(wait_reasons, "POLL", 0.001)
+    monkeypatch.setattr(wait_reasons, "TELL_AFTER", 3600.0)
     looks = 0
 
     def waiting() -> int:
@@ -170,7 +170,7 @@ def test_nothing_is_asked_while_there_is_news_or_nobody_waits(monkeypatch: pytes
     watched = Watch(lambda number: pytest.fail("asked"), print)
     monkeypatch.setattr(watched._ended, "wait", lambda seconds: waiting() or watched._ended.is_set())
     watched.run(lambda: 3)  # there was news an hour ago at the most
-    monkeypatch.setattr(watch, "TELL_AFTER", 0.0)
+    monkeypatch.setattr(wait_reasons, "TELL_AFTER", 0.0)
     again = Watch(lambda number: pytest.fail("asked"), print)
     looks, watched = 0, again
     again.run(waiting)

@@ -15,7 +15,7 @@ from typing import Any
 
 from offload.identity.commands import CommandInput, command_record
 from offload.identity.commands import identify as command_identity
-from offload.identity.encoding import identify
+from offload.identity.values.encode import identify
 from tests.identity import kinds
 from tests.identity.edits import EVERY
 from tests.identity.projects import identities, write

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 PROGRAM = """
 import importlib, json, sys, traceback
-from offload.identity.graph import Graph
+from offload.identity.functions.graph import Graph
 
 options, jobs = json.load(sys.stdin)
 results = {}

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from offload.identity import beginnings
-from offload.identity.encoding import Encoder, identify
-from offload.identity.filled import _identify_unfilled as identify_the_long_way
-from offload.identity.objects import _BY_NAME, _BY_TYPE, register
+from offload.identity.functions import constructors
+from offload.identity.values.computed_attributes import _identify_unfilled as identify_the_long_way
+from offload.identity.values.encode import Encoder, identify
+from offload.identity.values.objects import _BY_NAME, _BY_TYPE, register
 
 
 @dataclasses.dataclass
@@ -72,7 +72,7 @@ def test_it_is_gone_for_plain_objects_that_are_only_told_apart() -> None:
     encoder.write([Point(Bare()), Slots(1), Told(), Member.ONE, Items([1]), fractions.Fraction(1)])
     assert list(encoder.beginnings) == [Point, Bare]
     for other in (Encoder(), Encoder(portable=False, parts={}), Encoder(portable=False, refer=lambda value: "")):
-        assert not beginnings.has_beginning(other, Point)
+        assert not constructors.has_beginning(other, Point)
 
 
 def test_a_class_that_changes_is_another_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:

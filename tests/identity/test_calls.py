@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from offload.errors import EncodeError
 from offload.identity.calls import RECORD_VERSION, Recorder, bind, distributions
-from offload.identity.decoding import decode
-from offload.identity.distributions import interpreter
-from offload.identity.encoding import encode, identify
+from offload.identity.libraries.distributions import interpreter
+from offload.identity.values.decode import decode
+from offload.identity.values.encode import encode, identify
 
 ONLY, EITHER, KEYWORD = ["a", "b"], ["c", "d"], ["e", "g"]
 

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from offload.identity.commands import CommandInput, command_record, identify
-from offload.identity.decoding import decode
+from offload.identity.values.decode import decode
 
 CONTENT = hashlib.sha256(b"content").hexdigest()
 OTHER = hashlib.sha256(b"other").hexdigest()

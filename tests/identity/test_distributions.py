@@ -15,10 +15,10 @@ import numpy
 import pytest
 
 import offload
-from offload.identity import distributions
-from offload.identity.distributions import PROJECT, STANDARD, interpreter, origin
-from offload.identity.encoding import identify
-from offload.identity.graph import Graph
+from offload.identity.functions.graph import Graph
+from offload.identity.libraries import distributions
+from offload.identity.libraries.distributions import PROJECT, STANDARD, interpreter, origin
+from offload.identity.values.encode import identify
 
 Site = Callable[..., None]
 
@@ -93,7 +93,7 @@ def test_a_distribution_by_another_name_than_its_module() -> None:
 
 def test_offload_is_no_part_of_what_it_runs() -> None:
     assert offload.__file__
-    assert origin("offload") == origin("offload.identity.graph") == STANDARD
+    assert origin("offload") == origin("offload.identity.functions.graph") == STANDARD
 
 
 @pytest.mark.parametrize("name", [None, "", "__main__", "nobody_has_this", __name__])

@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from offload.errors import DecodeError, EncodeError
-from offload.identity import cbor
-from offload.identity.decoding import decode
-from offload.identity.encoding import MAX_DEPTH, PACKED_LENGTH, encode, encode_chunks, identify
+from offload.identity.values import cbor
+from offload.identity.values.decode import decode
+from offload.identity.values.encode import MAX_DEPTH, PACKED_LENGTH, encode, encode_chunks, identify
 
 quick = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from offload.identity.graph import Graph
+from offload.identity.functions.graph import Graph
 
 WAYS = [
     "from importlib.metadata import entry_points\ndef found(): return entry_points(group='shapes.plugins')",

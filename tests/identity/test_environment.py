@@ -7,10 +7,10 @@ import sys
 import numpy
 import pytest
 
-from offload.identity import parts
-from offload.identity.distributions import interpreter
 from offload.identity.environment import Environment, environment, lacking
-from offload.identity.graph import Graph
+from offload.identity.functions import parts
+from offload.identity.functions.graph import Graph
+from offload.identity.libraries.distributions import interpreter
 
 HERE = interpreter()
 

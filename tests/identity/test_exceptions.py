@@ -9,9 +9,10 @@ from typing import Any, Self
 
 import pytest
 
-from offload.compute import inonepiece, shipping
-from offload.identity.decoding import decode
-from offload.identity.encoding import encode
+from offload.identity.values.decode import decode
+from offload.identity.values.encode import encode
+from offload.tasks import whole_pickles
+from offload.transport import pickling
 
 
 class Keyword(Exception):
@@ -143,14 +144,14 @@ def test_round_trip(make: Callable[[], BaseException]) -> None:
     found = decode(data)
     assert shown(found) == shown(error)
     assert encode(found) == data
-    assert shown(pickle.loads(inonepiece.dumps(error)[0])) == shown(error)
-    assert shown(pickle.loads(shipping.dumps(error))) == shown(error)
+    assert shown(pickle.loads(whole_pickles.dumps(error)[0])) == shown(error)
+    assert shown(pickle.loads(pickling.dumps(error))) == shown(error)
 
 
 def test_one_that_leads_back_to_itself() -> None:
     error = Keyword("no", code=3)
     error.me = [error]  # type: ignore[attr-defined]
-    found = pickle.loads(inonepiece.dumps(error)[0])
+    found = pickle.loads(whole_pickles.dumps(error)[0])
     assert found.me[0] is found
     assert found.code == 3
 

@@ -9,7 +9,7 @@ from weakref import ref
 import pytest
 
 import offload
-from offload.identity.functions import closure
+from offload.identity.functions.identify import closure
 from tests.identity.edits import CHANGES, EVERY
 from tests.identity.projects import edited, identities, write
 

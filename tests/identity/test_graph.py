@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 
 from offload.errors import IdentityError
-from offload.identity.encoding import encode
-from offload.identity.functions import closure
-from offload.identity.graph import Graph
+from offload.identity.functions.graph import Graph
+from offload.identity.functions.identify import closure
+from offload.identity.values.encode import encode
 
 APP = """
     from functools import singledispatch, lru_cache
@@ -350,7 +350,7 @@ def test_code_from_exec() -> None:
     assert Graph(executed(CODE)).checksum != Graph(executed(CODE.replace("K = 2", "K = 3"))).checksum
 
 
-SHOW = "from offload.identity.graph import Graph; print(Graph(f).checksum)\n"
+SHOW = "from offload.identity.functions.graph import Graph; print(Graph(f).checksum)\n"
 CLASSES = """
 import logging, dataclasses, enum
 log = logging.getLogger(__name__)

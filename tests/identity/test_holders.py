@@ -13,8 +13,8 @@ from typing import Any
 import cloudpickle
 import pytest
 
-from offload.compute.values import from_buffer, to_buffer
-from offload.identity.holders import give_qualname, holder, loads
+from offload.identity.functions.holders import give_qualname, holder, loads
+from offload.tasks.results import from_buffer, to_buffer
 
 Pair = namedtuple("Couple", "left right")  # type: ignore[name-match]  # noqa: PYI024
 Made = make_dataclass("Made", ["x"])
@@ -91,7 +91,7 @@ def test_another_class_of_the_same_name_does_not_take_its_place(lib: Any) -> Non
 
 
 def test_results_that_hold_such_classes_with_their_code(lib: Any) -> None:
-    from offload.identity import objects
+    from offload.identity.values import objects
 
     data = by_value(lib, lib.Pt)
     digest = from_checksum(lib.Pt)
@@ -102,7 +102,7 @@ def test_results_that_hold_such_classes_with_their_code(lib: Any) -> None:
 ELSEWHERE = """
 import subprocess
 import sys
-from offload.compute.values import to_buffer
+from offload.tasks.results import to_buffer
 def make():
     class Inner:
         pass
@@ -129,6 +129,6 @@ def test_classes_that_are_here_keep_their_names() -> None:
 
 
 def from_checksum(cls: type) -> str:
-    from offload.identity.functions import closure
+    from offload.identity.functions.identify import closure
 
     return closure(cls).checksum

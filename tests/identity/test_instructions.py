@@ -13,7 +13,7 @@ from types import CodeType, ModuleType
 
 import pytest
 
-from offload.identity.instructions import JUMPS, instructions
+from offload.identity.functions.instructions import JUMPS, instructions
 
 
 def codes(code: CodeType) -> Iterator[CodeType]:

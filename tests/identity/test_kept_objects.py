@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from offload.errors import EncodeError
-from offload.identity.encoding import identify
+from offload.identity.values.encode import identify
 
 PROGRAM = """
 import datetime, functools, json, sys
@@ -19,8 +19,8 @@ import scipy.stats
 from typing import Annotated
 from pydantic import AfterValidator, BaseModel, TypeAdapter, computed_field, validate_call
 from scipy.stats import norm
-from offload.identity.functions import closure
-from offload.identity.encoding import identify
+from offload.identity.functions.identify import closure
+from offload.identity.values.encode import identify
 
 DECODE = json.JSONDecoder(object_hook=lambda found: found).decode
 YEAR = datetime.date.year

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offload.compute.values import from_buffer, to_buffer
-from offload.identity.encoding import identify
+from offload.identity.values.encode import identify
+from offload.tasks.results import from_buffer, to_buffer
 from tests.identity import kinds
 
 pytestmark = pytest.mark.filterwarnings("ignore:the matrix subclass")
@@ -24,8 +24,8 @@ ALL = kinds.makes()
 
 CHILD = """
 import json, sys
-from offload.compute.values import from_buffer, to_buffer
-from offload.identity.encoding import identify
+from offload.tasks.results import from_buffer, to_buffer
+from offload.identity.values.encode import identify
 from tests.identity import kinds
 found = {}
 for text in kinds.makes():

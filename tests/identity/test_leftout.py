@@ -21,12 +21,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offload.compute import inonepiece, shipping
 from offload.errors import DecodeError, EncodeError
-from offload.identity import leftout
-from offload.identity.decoding import decode
-from offload.identity.encoding import encode, identify
-from offload.identity.leftout import asks
+from offload.identity.values import hidden_state
+from offload.identity.values.decode import decode
+from offload.identity.values.encode import encode, identify
+from offload.identity.values.hidden_state import asks
+from offload.tasks import whole_pickles
+from offload.transport import pickling
 
 
 class Info(np.ndarray[Any, Any]):
@@ -136,8 +137,8 @@ def test_what_a_reducer_does_not_know(name: str, attribute: str) -> None:
     assert identify(one) == identify(same)
     for found in (
         decode(encode(two)),
-        pickle.loads(shipping.dumps(two)),
-        pickle.loads(inonepiece.dumps([two, two])[0])[1],
+        pickle.loads(pickling.dumps(two)),
+        pickle.loads(whole_pickles.dumps([two, two])[0])[1],
     ):
         assert type(found) is type(two) or name.startswith("project")  # which goes to workers by value
         assert getattr(found, attribute) == 2
@@ -259,7 +260,7 @@ def test_exceptions() -> None:
     values.append(noted)
     assert len({identify(value) for value in values}) == len(values)
     for value in values:
-        for found in (decode(encode(value)), pickle.loads(inonepiece.dumps(value)[0])):
+        for found in (decode(encode(value)), pickle.loads(whole_pickles.dumps(value)[0])):
             assert identify(found) == identify(value)
     assert decode(encode(values[2])).__cause__.args == (2,)
     plain = {identify(one) for one in (ValueError(1), StopIteration(5), OSError(2, "no"), SystemExit(3))}
@@ -297,7 +298,7 @@ def test_an_instance_that_others_have_is_not_changed() -> None:
     with pytest.raises(DecodeError, match="loses what its class leaves out"):
         decode(data)
     with pytest.raises(EncodeError, match="loses what its class leaves out"):
-        shipping.packed((other,), {})
+        pickling.packed((other,), {})
     assert not hasattr(shared, "extra")
     shared.extra = 1
     assert decode(data) is shared
@@ -393,7 +394,7 @@ def test_slots_that_cannot_be_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
     value.listener, value.unit = (one for one in "ab"), "m"
     with pytest.raises(EncodeError, match="generator"):
         encode(value)
-    monkeypatch.setattr(leftout, "_known", {})
-    monkeypatch.setattr(leftout, "origin", lambda name: "library==1")
+    monkeypatch.setattr(hidden_state, "_known", {})
+    monkeypatch.setattr(hidden_state, "origin", lambda name: "library==1")
     parts = (*value.__reduce_ex__(4), None)
-    assert leftout.left_out(value, parts) == ({}, {"unit": "m"})
+    assert hidden_state.left_out(value, parts) == ({}, {"unit": "m"})

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 import offload
-from offload.compute import again, shipping
-from offload.identity import functions
-from offload.identity.graph import Graph
+from offload.identity.functions import identify
+from offload.identity.functions.graph import Graph
+from offload.tasks import replay
+from offload.transport import pickling
 
 # As networkx decorates: the first call compiles the function anew, under a name with a number in it.
 MAPPED = """
@@ -115,18 +116,18 @@ def test_what_a_graph_has_looked_up_is_asked_for_once(monkeypatch: pytest.Monkey
 
     def closure(value: Any) -> Graph:
         asked.append(value)
-        return functions.closure(value)
+        return identify.closure(value)
 
-    monkeypatch.setattr(shipping, "closure", closure)
-    assert shipping.dumps(names["C0"]())
+    monkeypatch.setattr(pickling, "closure", closure)
+    assert pickling.dumps(names["C0"]())
     assert asked == [names["C0"]]
 
 
 def test_code_that_is_surely_too_large_is_not_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shipping, "pickled", lambda *args: pytest.fail("it was pickled"))
+    monkeypatch.setattr(pickling, "pickled", lambda *args: pytest.fail("it was pickled"))
     names = module("".join(f"def f{i}(x): return f{i + 1}(x)\n" for i in range(50)) + "def f50(x): return x\n")
-    monkeypatch.setattr(again, "MOST_CODE", 500)
-    assert again.code(Graph(names["f0"])) is None
+    monkeypatch.setattr(replay, "MOST_CODE", 500)
+    assert replay.code(Graph(names["f0"])) is None
 
 
 def test_tasks_of_a_library_that_compiles_itself(home: Path) -> None:
@@ -202,7 +203,7 @@ from django.conf import settings
 settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}, USE_TZ=True)
 django.setup()
 from django.db import connection, models
-from offload.identity.graph import Graph
+from offload.identity.functions.graph import Graph
 
 if "other" in sys.argv:  # another app of the same project, which this process has loaded before
     class Other(models.Model):

@@ -36,10 +36,10 @@ from sklearn.linear_model import Ridge
 
 import offload
 from offload.errors import DecodeError, EncodeError
-from offload.identity import objects
-from offload.identity.decoding import decode
-from offload.identity.encoding import encode, encode_chunks, identify
-from offload.identity.objects import reduced
+from offload.identity.values import objects
+from offload.identity.values.decode import decode
+from offload.identity.values.encode import encode, encode_chunks, identify
+from offload.identity.values.objects import reduced
 
 
 class Color(enum.Enum):

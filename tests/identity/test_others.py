@@ -7,9 +7,9 @@ import types
 
 import pytest
 
-from offload.identity import others
-from offload.identity.decoding import decode
-from offload.identity.encoding import encode
+from offload.identity.values import replaced_classes
+from offload.identity.values.decode import decode
+from offload.identity.values.encode import encode
 
 TEXT = "class Point:\n    def __init__(self, x): self.x = x\n    def shown(self): return {}\n"
 
@@ -35,11 +35,11 @@ def test_an_edited_class(module: types.ModuleType, by_value: bool) -> None:
         vars(module).pop("Point")
     data = encode(value)
     vars(module)["Point"] = before
-    with others.noted() as names:
+    with replaced_classes.noted() as names:
         assert type(decode(data)) is before
     assert names == []
     after = defined(module, "2")
-    with others.noted() as names:
+    with replaced_classes.noted() as names:
         assert type(decode(data)) is after
     assert names == ["kinds_of_points:Point"]
     assert type(decode(data)) is after

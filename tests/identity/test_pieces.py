@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from offload.identity import asked
-from offload.identity.graph import Graph
-from offload.identity.watched import Watched
+from offload.identity.functions import reflection
+from offload.identity.functions.graph import Graph
+from offload.identity.functions.graph_state import Watched
 
 
 class Plain:
@@ -180,7 +180,7 @@ TEXT = "import inspect\nfrom many_b import g\ndef f(): return inspect.getsource(
 def test_in_large_graphs_source_text_counts_file_by_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edit: str, same: bool
 ) -> None:
-    monkeypatch.setattr(asked, "LARGE", 0)
+    monkeypatch.setattr(reflection, "LARGE", 0)
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "many_a.py").write_text(TEXT)
     (tmp_path / "many_b.py").write_text("def g(): pass\n")

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offload.errors import EncodeError
-from offload.identity.encoding import encode
-from offload.identity.plain import encode_plain
+from offload.identity.values.documents import encode_plain
+from offload.identity.values.encode import encode
 
 SCALARS = st.one_of(
     st.none(),

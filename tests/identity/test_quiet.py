@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 import offload
-from offload.compute.effects.reached import reached
-from offload.compute.shown import summary
-from offload.identity.encoding import identify
-from offload.identity.graph import Graph
-from offload.identity.quiet import attribute, is_a, module_of
+from offload.effects.static import reached
+from offload.identity.functions.graph import Graph
+from offload.identity.inspection import attribute, is_a, module_of
+from offload.identity.values.encode import identify
+from offload.records.summary import summary
 
 ASKED: list[str] = []
 

@@ -15,7 +15,7 @@ import pytest
 
 import offload
 from offload.errors import EncodeError
-from offload.identity.encoding import identify
+from offload.identity.values.encode import identify
 
 pytestmark = pytest.mark.usefixtures("home")
 

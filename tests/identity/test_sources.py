@@ -10,7 +10,7 @@ from types import FunctionType, ModuleType
 
 import pytest
 
-from offload.identity.sources import shown_text
+from offload.identity.libraries.sources import shown_text
 
 
 def subjects(module: ModuleType) -> list[object]:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offload.errors import DecodeError, UsageError
-from offload.identity.encoding import encode
-from offload.identity.trees import TreeEntry, TreeLimitError, decode_manifest, encode_manifest, scan
+from offload.identity.directories import TreeEntry, TreeLimitError, decode_manifest, encode_manifest, scan
+from offload.identity.values.encode import encode
 
 
 def manifest(root: Path, exclude: tuple[str, ...] = ()) -> bytes:

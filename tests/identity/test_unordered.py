@@ -16,8 +16,8 @@ MAKE = {
 }
 PROGRAM = """
 import {name}
-from offload.identity.decoding import decode
-from offload.identity.encoding import encode, identify
+from offload.identity.values.decode import decode
+from offload.identity.values.encode import encode, identify
 
 WORDS = "one two three four five six seven eight nine".split()
 made = [{make}]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offload.identity.decoding import decode
-from offload.identity.encoding import encode, identify
+from offload.identity.values.decode import decode
+from offload.identity.values.encode import encode, identify
 
 MADE = """
 import datetime, decimal, enum, fractions, ipaddress, pathlib, random, sys, uuid, zoneinfo
@@ -100,8 +100,8 @@ VALUES = [value() for _ in range(int(sys.argv[2]))]
 PROGRAM = (
     MADE
     + """
-from offload.identity.decoding import decode
-from offload.identity.encoding import encode, identify
+from offload.identity.values.decode import decode
+from offload.identity.values.encode import encode, identify
 for one in VALUES:
     data = encode(one)
     again = decode(data)
@@ -151,7 +151,7 @@ def test_padding_does_not_count() -> None:
 PEAK = """
 import sys, tracemalloc
 import numpy as np, pandas as pd
-from offload.identity.encoding import identify
+from offload.identity.values.encode import identify
 values = {
     "view": np.zeros(30_000_000)[:20_000_000].reshape(4, -1),
     "frame": pd.DataFrame({"a": np.zeros(10_000_000), "b": np.zeros(10_000_000)}),

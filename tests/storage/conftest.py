@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from offload.storage.database import Database
-from offload.storage.directory import DirectoryStore
 from offload.storage.layered import LayeredDatabase, LayeredStore
+from offload.storage.local.database import SqliteDatabase
+from offload.storage.local.store import DirectoryStore
 from offload.storage.memory import MemoryDatabase, MemoryStore
-from offload.storage.patient import Patience, PatientDatabase, PatientStore
-from offload.storage.results import SqliteDatabase
+from offload.storage.retrying import Patience, PatientDatabase, PatientStore
 from offload.storage.store import Store
 from tests.storage.service.serving import ServedDatabase, ServedStore
 

@@ -18,8 +18,8 @@ import pytest
 
 from offload.errors import BufferMissingError, StorageError
 from offload.identity.checksums import BLOCK, checksum
-from offload.storage.bufferfiles import MARKER
-from offload.storage.directory import DirectoryStore
+from offload.storage.local.buffer_files import MARKER
+from offload.storage.local.store import DirectoryStore
 from offload.storage.store import Store
 from tests.requirements import requires_root
 from tests.storage.conftest import Clock
@@ -284,8 +284,9 @@ def execute(path: Path, statement: str) -> list[tuple[object, ...]]:
 AS_NOBODY = """
 import os, sys
 from offload.errors import StorageError
-from offload.storage.directory import DirectoryStore
-from offload.storage import collection, incoming, sqliteerrors  # before this user cannot read them any more
+from offload.storage.local.store import DirectoryStore
+from offload.storage.local import gc, incoming
+from offload.storage.sqlite import errors  # before this user cannot read them any more
 os.setresuid(65534, 65534, 65534)
 store = DirectoryStore(sys.argv[1])
 data = [bytes([n]) * 200_000 for n in range(3)]
@@ -316,7 +317,7 @@ def test_a_directory_that_is_closed_to_its_owner() -> None:
 MOUNTED_OVER = """
 import subprocess, sys
 from offload.errors import StorageError
-from offload.storage.directory import DirectoryStore
+from offload.storage.local.store import DirectoryStore
 store = DirectoryStore(sys.argv[1])
 data = [bytes([n]) * 200_000 for n in range(3)]
 names = store.put(data)

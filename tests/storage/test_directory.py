@@ -16,10 +16,11 @@ import pytest
 
 from offload.errors import BufferMissingError, DiskFullError, StorageError
 from offload.identity.checksums import BLOCK, checksum
-from offload.storage import filesystems, incoming
-from offload.storage.directory import DirectoryStore
+from offload.storage.local import incoming
+from offload.storage.local.store import DirectoryStore
+from offload.storage.sqlite.transactions import Writing
 from offload.storage.store import PACKED
-from offload.storage.transactions import Writing
+from offload.util import filesystems
 from tests.storage.conftest import Clock
 
 LARGE = Random(2).randbytes(BLOCK + 1000)
@@ -325,7 +326,7 @@ def test_the_lease_of_a_dead_process_does_not_count(store: DirectoryStore, path:
     [mine, theirs] = store.put([b"mine", b"theirs"])
     program = (
         "import os, sys\n"
-        "from offload.storage.directory import DirectoryStore\n"
+        "from offload.storage.local.store import DirectoryStore\n"
         "DirectoryStore(sys.argv[1]).lease([sys.argv[2]])\n"
         "os._exit(0)\n"
     )
@@ -430,7 +431,7 @@ def test_files_share_blocks_where_they_can(
         return True
 
     monkeypatch.setattr(incoming, "reflink", reflink)
-    monkeypatch.setattr("offload.storage.files.reflink", reflink)
+    monkeypatch.setattr("offload.storage.user_files.reflink", reflink)
     (tmp_path / "file").write_bytes(LARGE)
     assert store.put_file(str(tmp_path / "file")) == NAME
     store.extract(NAME, str(tmp_path / "copy"))

@@ -11,9 +11,9 @@ from random import Random
 import pytest
 
 from offload.identity.checksums import BLOCK, checksum
-from offload.storage.directory import DirectoryStore
 from offload.storage.home import Home
-from offload.storage.remote.store import HttpStore
+from offload.storage.http.store import HttpStore
+from offload.storage.local.store import DirectoryStore
 from tests.storage.service.serving import Served
 
 LARGE = Random(3).randbytes(BLOCK + 1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from offload.storage.eviction import chosen
+from offload.storage.local.eviction import chosen
 
 NOW = 1_000_000.0
 DAY = 86_400.0

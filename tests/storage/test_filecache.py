@@ -12,8 +12,8 @@ import pytest
 
 from offload.errors import NotFoundError, StorageError
 from offload.identity.checksums import checksum
-from offload.storage import filecache
-from offload.storage.filecache import FileChecksums
+from offload.storage import file_checksums
+from offload.storage.file_checksums import FileChecksums
 
 
 class Later:
@@ -30,13 +30,13 @@ class Later:
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that were really hashed."""
     names: list[str] = []
-    original = filecache._hashed
+    original = file_checksums._hashed
 
     def counted(path: str) -> tuple[str, os.stat_result]:
         names.append(os.path.basename(path))
         return original(path)
 
-    monkeypatch.setattr(filecache, "_hashed", counted)
+    monkeypatch.setattr(file_checksums, "_hashed", counted)
     return names
 
 
@@ -72,12 +72,12 @@ def test_a_file_that_was_just_written_is_not_trusted(
     files: FileChecksums, tmp_path: Path, hashed: list[str], clock: Later
 ) -> None:
     path = write(tmp_path / "a", b"content")
-    clock.ahead = filecache.MARGIN - 0.5
+    clock.ahead = file_checksums.MARGIN - 0.5
     files.checksum(path)
     assert files.entry(path, os.stat(path)) is None
     files.checksum(path)
     assert hashed == ["a", "a"]
-    clock.ahead = filecache.MARGIN + 0.5
+    clock.ahead = file_checksums.MARGIN + 0.5
     files.checksum(path)
     files.checksum(path)
     assert hashed == ["a", "a", "a"]
@@ -94,11 +94,11 @@ def test_an_old_mtime_does_not_hide_a_new_ctime(files: FileChecksums, tmp_path: 
 def test_files_of_network_file_systems_are_trusted_later(
     files: FileChecksums, tmp_path: Path, clock: Later, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filecache, "on_network", lambda path: True)
+    monkeypatch.setattr(file_checksums, "on_network", lambda path: True)
     path = write(tmp_path / "a", b"content")
     files.checksum(path)
     assert files.entry(path, os.stat(path)) is None
-    clock.ahead = filecache.NETWORK_MARGIN + 1
+    clock.ahead = file_checksums.NETWORK_MARGIN + 1
     files.checksum(path)
     assert files.entry(path, os.stat(path)) == checksum(b"content")
 
@@ -147,7 +147,7 @@ def test_files_hashed_before_one_that_is_missing_are_remembered(files: FileCheck
     original = os.stat(fleeting)
     os.unlink(fleeting)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(filecache, "_stat", lambda path: original if path == fleeting else os.stat(path))
+        patched.setattr(file_checksums, "_stat", lambda path: original if path == fleeting else os.stat(path))
         with pytest.raises(NotFoundError):
             files.checksums([path, fleeting])
     assert files.entry(path, os.stat(path)) == checksum(b"content")
@@ -166,7 +166,7 @@ def test_a_file_that_changes_while_it_is_hashed(
             os.utime(path, (changes, changes))
         return hashlib.sha256()
 
-    monkeypatch.setattr(filecache, "sha256", changing)
+    monkeypatch.setattr(file_checksums, "sha256", changing)
     assert files.checksum(path) == checksum(b"content")
     changes = 5
     os.utime(path, (99, 99))
@@ -220,7 +220,7 @@ def test_a_cache_that_is_busy_is_no_obstacle(files: FileChecksums, tmp_path: Pat
 
 def test_unsigned_inodes_fit() -> None:
     status = os.stat_result((0o100644, 2**64 - 1, 2**64 - 2, 1, 0, 0, 5, 0, 0, 0))
-    assert filecache._key(status)[:2] == (-2, -1)
+    assert file_checksums._key(status)[:2] == (-2, -1)
 
 
 def test_what_is_written_through_a_map_is_seen(files: FileChecksums, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from offload.errors import DiskFullError, NotWritableError, StorageError
-from offload.storage import filesystems
-from offload.storage.filesystems import file_system, is_network, on_network, translated
+from offload.util import filesystems
+from offload.util.filesystems import file_system, is_network, on_network, translated
 
 MOUNTS = r"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 25 22 0:23 / /proc rw - proc proc rw

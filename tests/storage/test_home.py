@@ -122,8 +122,8 @@ def test_many_processes_make_one_home(tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from offload.storage.home import Home\n"
-        "from offload.storage.directory import DirectoryStore\n"
-        "from offload.storage.results import SqliteDatabase\n"
+        "from offload.storage.local.store import DirectoryStore\n"
+        "from offload.storage.local.database import SqliteDatabase\n"
         "home = Home(sys.argv[1])\n"
         "[name] = DirectoryStore(home.store).put([b'shared'])\n"
         "print(name, SqliteDatabase(home.database).statistics()['runs'])\n"

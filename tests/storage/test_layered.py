@@ -9,10 +9,10 @@ import pytest
 
 from offload.errors import BufferMissingError, NotFoundError, OffloadError, StorageError
 from offload.identity.checksums import checksum
-from offload.storage import patient
+from offload.storage import retrying
 from offload.storage.layered import LayeredDatabase, LayeredStore
 from offload.storage.memory import MemoryDatabase, MemoryStore
-from offload.storage.patient import Patience
+from offload.storage.retrying import Patience
 from tests.storage.test_database_contract import entry, name
 
 
@@ -79,7 +79,7 @@ def test_a_service_that_comes_back_is_waited_for() -> None:
 
 
 def test_a_service_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("offload.storage.patient.TELL_AFTER", 0.0)
+    monkeypatch.setattr("offload.storage.retrying.TELL_AFTER", 0.0)
     told: list[str] = []
     patience = Patience("the storage of x", told.append, lambda: "no connection to h1", lambda: 0.5)
     with pytest.raises(OffloadError, match=r"the storage of x has been away for . s: no connection to h1"):
@@ -99,7 +99,7 @@ def test_what_the_service_itself_says_is_not_asked_again() -> None:
 
 
 def test_the_first_answer_from_another_machine_that_takes_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patient, "TELL_AFTER", 0.05)
+    monkeypatch.setattr(retrying, "TELL_AFTER", 0.05)
     told: list[str] = []
     heard = threading.Event()
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from offload.storage import leases
-from offload.storage.leases import may_live, this_process
+from offload.storage.local import leases
+from offload.storage.local.leases import may_live, this_process
 
 
 def test_this_process_lives() -> None:
@@ -17,7 +17,7 @@ def test_this_process_lives() -> None:
 
 
 def test_a_process_that_ended_does_not() -> None:
-    program = "from offload.storage.leases import this_process; print(*this_process(), sep='|')"
+    program = "from offload.storage.local.leases import this_process; print(*this_process(), sep='|')"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     host, pid, started = ended.stdout.strip().split("|")
     assert host == this_process()[0]

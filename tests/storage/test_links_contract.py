@@ -10,11 +10,11 @@ import pytest
 
 from offload.errors import NotWritableError
 from offload.identity.checksums import checksum
-from offload.identity.encoding import encode
-from offload.storage import linkindex
+from offload.identity.values.encode import encode
 from offload.storage.database import Database, Entry
-from offload.storage.results import _MIGRATIONS, SqliteDatabase
-from offload.storage.sqlitefile import SqliteFile
+from offload.storage.local import lineage_index
+from offload.storage.local.database import _MIGRATIONS, SqliteDatabase
+from offload.storage.sqlite.file import SqliteFile
 
 A, B, C, D, E = (checksum(name.encode()) for name in "abcde")
 
@@ -64,7 +64,7 @@ def test_records_that_tell_nothing(database: Database) -> None:
 
 
 def test_more_runs_than_one_transaction_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linkindex, "BATCH", 7)
+    monkeypatch.setattr(lineage_index, "BATCH", 7)
     with SqliteDatabase(str(tmp_path / "database")) as database:
         entries = [call(number, A, result=B) for number in range(30)]
         database.record(entries)
@@ -72,7 +72,7 @@ def test_more_runs_than_one_transaction_takes(tmp_path: Path, monkeypatch: pytes
 
 
 def test_more_results_than_one_transaction_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linkindex, "RESULTS", 7)
+    monkeypatch.setattr(lineage_index, "RESULTS", 7)
     with SqliteDatabase(str(tmp_path / "database")) as database:
         entries = [call(number, A, result=B) for number in range(30)]
         for few in (entries[:10], entries[10:]):

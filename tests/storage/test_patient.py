@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from offload.errors import OffloadError, StorageError
+from offload.http.connection import in_words
 from offload.identity.checksums import BLOCK, checksum
-from offload.storage import patient
-from offload.storage.patient import AwayError, NotUpError, Patience, PatientStore
-from offload.storage.remote.http import in_words
-from offload.storage.remote.store import HttpStore
+from offload.storage import retrying
+from offload.storage.http.store import HttpStore
+from offload.storage.retrying import AwayError, NotUpError, Patience, PatientStore
 from tests.storage.service.serving import Served
 
 LARGE = b"0123456789abcdef" * (10 * BLOCK // 16) + b"end"
@@ -141,8 +141,8 @@ def test_errors_of_a_service_that_stops_are_its_end(moving: Moving, store: Patie
 
 
 def test_a_bring_up_is_waited_for_longer_and_each_reason_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patient, "TELL_AFTER", 0.0)
-    monkeypatch.setattr(patient, "LONG_PATIENCE", 3.0)
+    monkeypatch.setattr(retrying, "TELL_AFTER", 0.0)
+    monkeypatch.setattr(retrying, "LONG_PATIENCE", 3.0)
     reasons = ["starting the head", "job 54 is pending", "job 54 is pending", "job 54 was cancelled; trying again"]
     told: list[str] = []
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from offload.errors import BufferMissingError
 from offload.identity.checksums import BLOCK, checksum
-from offload.storage.directory import DirectoryStore
+from offload.storage.local.store import DirectoryStore
 
 DATA = Random(1).randbytes(2 * BLOCK + 12_345)
 OFFSETS = st.one_of(

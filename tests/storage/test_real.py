@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from offload.identity.checksums import checksum
-from offload.storage.directory import DirectoryStore
-from offload.storage.results import SqliteDatabase
+from offload.storage.local.database import SqliteDatabase
+from offload.storage.local.store import DirectoryStore
 from tests.requirements import requires, requires_program, requires_root
 
 pytestmark = pytest.mark.real
@@ -23,10 +23,10 @@ PREFIX = """
 import os, sys
 from offload.errors import OffloadError
 from offload.identity.checksums import checksum
-from offload.storage.directory import DirectoryStore
+from offload.storage.local.store import DirectoryStore
 from offload.storage.home import Home
-from offload.storage.results import SqliteDatabase
-from offload.storage.rows import Entry
+from offload.storage.local.database import SqliteDatabase
+from offload.storage.records import Entry
 
 def entry(text, result):
     return Entry(checksum(text), "python", "module:f", None, text, result)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from offload.storage.sparse import SparseWriter
+from offload.util.sparse import SparseWriter
 
 HOLE = 64 * 1024
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from offload.errors import DamagedError, NotWritableError, StorageError
-from offload.storage import sqliteschema
-from offload.storage.pruning import shrink
-from offload.storage.results import SqliteDatabase
-from offload.storage.sqlitefile import SqliteFile
-from offload.storage.transactions import Writing
+from offload.storage.local.database import SqliteDatabase
+from offload.storage.local.pruning import shrink
+from offload.storage.sqlite import schema
+from offload.storage.sqlite.file import SqliteFile
+from offload.storage.sqlite.transactions import Writing
 from tests.storage.test_database_contract import entry, name
 
 FIRST = "CREATE TABLE word (text TEXT PRIMARY KEY); INSERT INTO word VALUES ('one')"
@@ -81,7 +81,7 @@ def test_wal_on_a_local_file_system_and_not_on_a_network(
 ) -> None:
     assert file.query("PRAGMA journal_mode") == [("wal",)]
     assert file.query("PRAGMA synchronous") == [(1,)]
-    monkeypatch.setattr(sqliteschema, "on_network", lambda path: path == str(tmp_path / "net"))
+    monkeypatch.setattr(schema, "on_network", lambda path: path == str(tmp_path / "net"))
     remote = make(tmp_path / "net" / "file.sqlite")
     assert remote.query("PRAGMA journal_mode") == [("delete",)]
     assert remote.query("PRAGMA synchronous") == [(2,)]
@@ -232,7 +232,7 @@ def test_threads_write_in_turn(file: SqliteFile) -> None:
 
 FORKED = """
 import os, sys, threading
-from offload.storage.sqlitefile import SqliteFile
+from offload.storage.sqlite.file import SqliteFile
 
 file = SqliteFile(sys.argv[1], ("CREATE TABLE word (text TEXT)",), "the word list", "")
 
@@ -276,7 +276,7 @@ def test_forked_processes_open_their_own_connections(path: Path) -> None:
 FORKED_WHILE_BUSY = """
 import os, sys, threading
 from offload.errors import StorageError
-from offload.storage import sqlitefile
+from offload.storage.sqlite import file as sqlitefile
 
 sqlitefile.BUSY_SECONDS = 0.1
 file = sqlitefile.SqliteFile(sys.argv[1], ("CREATE TABLE word (text TEXT)",), "the word list", "")

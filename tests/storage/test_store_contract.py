@@ -13,7 +13,7 @@ import pytest
 
 from offload.errors import BufferMissingError, ChecksumMismatchError, NotFoundError, NotWritableError, UsageError
 from offload.identity.checksums import BLOCK, EMPTY, checksum
-from offload.storage.rows import Collected, Usage
+from offload.storage.records import Collected, Usage
 from offload.storage.store import PACKED, Store
 from tests.storage.conftest import Clock
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.places import Registry
 from offload.errors import NotTrustedError
+from offload.registry.deployments import Registry
 from offload.storage.home import Home
-from offload.storage.trust import VARIABLE, check
+from offload.util.trust import VARIABLE, check
 from tests.requirements import requires_root
 
 NOBODY = 65534
@@ -131,7 +131,7 @@ def test_what_another_user_owns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_what_root_owns_is_fine_for_others(tmp_path: Path) -> None:
     requires_root()
     program = (
-        "import os; from offload.storage.trust import check; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "import os; from offload.util.trust import check; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "check('/etc/passwd'); check('/tmp'); print('fine')"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, timeout=60)

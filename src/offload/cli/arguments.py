@@ -7,13 +7,13 @@ import os
 import click
 from click.shell_completion import CompletionItem
 
-from offload.cli.quantities import checksum_digits
 from offload.errors import NotFoundError, OffloadError
+from offload.util.units import checksum_digits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from offload.compute.session import Session
-    from offload.storage.rows import Transformation
+    from offload.registry.session import Session
+    from offload.storage.records import Transformation
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Report as one JSON document.")
 
@@ -43,7 +43,7 @@ def find_transformation(session: Session, text: str) -> Transformation:
 
 def complete_transformation(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the recent transformations that start with what was typed."""
-    from offload.compute.session import current
+    from offload.registry.session import current
     from offload.storage.home import home_path
 
     try:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import click
 
-from offload.cli.quantities import parse_since
 from offload.errors import UsageError
+from offload.util.units import parse_since
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from offload.compute.session import Session
-    from offload.storage.rows import Run
+    from offload.registry.session import Session
+    from offload.storage.records import Run
 
 OUTCOMES = ("recorded", "same", "irreproducible", "replaced", "forgotten")
 

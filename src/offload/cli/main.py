@@ -41,8 +41,8 @@ def _leave(code: int) -> None:
             stream.flush()
     except OSError:
         return  # Python tells of it
-    if "offload.compute.commands.single" in sys.modules:  # something was computed, perhaps, and recorded
-        from offload.storage.sqlitefile import close_all
+    if "offload.commands.running.one" in sys.modules:  # something was computed, perhaps, and recorded
+        from offload.storage.sqlite.file import close_all
 
         close_all()
     os._exit(code)
@@ -52,7 +52,7 @@ def _main(words: list[str]) -> int:
     notices.listener = say
     try:
         if words[:1] == ["run"] and "_OFFLOAD_COMPLETE" not in os.environ:
-            from offload.cli.run import run
+            from offload.cli.run.command import run
 
             code = run(words[1:])
         elif words == ["--version"]:

@@ -74,11 +74,11 @@ def command(
         raise UsageError(f"{what} takes no name", "offload serve --help")
     import asyncio
 
+    from offload.http.listen import bind
     from offload.storage.home import Home
-    from offload.storage.service.listening import bind
-    from offload.storage.service.serving import serve
-    from offload.storage.service.status import StatusFile
-    from offload.storage.trust import check
+    from offload.storage.http.server.run import serve
+    from offload.storage.http.server.status import StatusFile
+    from offload.util.trust import check
 
     if (certificate is None) != (key is None) or (insecure and certificate is not None):
         raise UsageError("give both --certificate and --key, or --insecure, or none of them")
@@ -92,12 +92,12 @@ def command(
         context = _context(host, place, certificate, key, insecure, i_know)
         token = _token(token_file or os.path.join(place, "token"))
         if what != "database":
-            from offload.storage.directory import DirectoryStore
+            from offload.storage.local.store import DirectoryStore
 
             store = DirectoryStore(buffers or Home().store, sync=not no_sync)
             store.has([])  # what is wrong with it is to be known now; a disk that is away may come back
         if what != "store":
-            from offload.storage.results import SqliteDatabase
+            from offload.storage.local.database import SqliteDatabase
 
             database = SqliteDatabase(database_file or Home().database)
             database.statistics()
@@ -130,17 +130,17 @@ def _part(what: str, name: str | None) -> int:
     """Run a part of a deployment until it is told to end."""
     import asyncio
 
-    from offload.cli.programs import prepared
+    from offload.cli.worker import prepared
 
     place = prepared(name)
     if what == "head":
-        from offload.deploy.processes import python
+        from offload.util.processes import python
 
         sys.stdout.flush()
         program = python("offload.deploy.head", place.path)
         os.execv(program[0], program)  # by this name others find it
-    from offload.deploy.enrolled import enrolled
-    from offload.deploy.jobs import serve as serve_jobs
+    from offload.deploy.manual_parts import enrolled
+    from offload.deploy.services.jobs import serve as serve_jobs
 
     with enrolled(place):
         asyncio.run(serve_jobs(place, None, attached=False))
@@ -152,14 +152,14 @@ def _ports(port: int | None, port_range: str | None) -> Sequence[int]:
         return [port or 0]
     if port is not None:
         raise UsageError("give either --port or --port-range")
-    from offload.deploy.quantities import parse_ports
+    from offload.util.quantities import parse_ports
 
     first, last = parse_ports(port_range)
     return range(first, last + 1)
 
 
 def _token(path: str) -> str:
-    from offload.deploy.security import create_token
+    from offload.deploy.security.pki import create_token
 
     return create_token(path)
 
@@ -167,13 +167,13 @@ def _token(path: str) -> str:
 def _context(
     host: str, place: str, certificate: str | None, key: str | None, insecure: bool, know: bool
 ) -> ssl.SSLContext | None:
-    from offload.storage.service.listening import check_insecure, server_context
+    from offload.http.listen import check_insecure, server_context
 
     if insecure:
         check_insecure(host, know)
         return None
     if certificate is None or key is None:
-        from offload.deploy.security import create_authority, issue
+        from offload.deploy.security.pki import create_authority, issue
 
         create_authority(place)
         paths = issue(place, "server", _names(host))

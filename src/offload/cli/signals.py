@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from contextlib import contextmanager
 
-from offload.compute.commands.execute import Interrupted
+from offload.commands.running.session import Interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from offload.errors import OffloadError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from offload.deploy.spec import Spec
+    from offload.deploy.config.spec import Spec
 
 WILDCARD, LOOPBACK = "0.0.0.0", "127.0.0.1"
 
@@ -124,7 +124,7 @@ def _among_nodes(spec: Spec) -> str:
 
 def towards_nodes(system: str) -> str | None:
     """Return the address of this machine from which nodes of a batch system are reached; None where nobody tells."""
-    from offload.deploy.batch import batch_system
+    from offload.batch import batch_system
 
     try:
         nodes = batch_system(system).nodes()

@@ -13,12 +13,12 @@ import shlex
 import stat
 import sys
 
-from offload.compute.contact import Contact
-from offload.compute.places import Place, write_atomically
-from offload.deploy.environment import variables
-from offload.deploy.locking import alone
-from offload.deploy.security import write_secret
+from offload.deploy.security.pki import write_secret
+from offload.deploy.variables import variables
 from offload.errors import NotWritableError, OffloadError
+from offload.registry.contact import Contact
+from offload.registry.deployments import Place, write_atomically
+from offload.registry.locks import alone
 
 SECONDS = 10.0
 """How long another one may take to write its lines."""

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from offload._version import __version__
-from offload.compute.dasksettings import loaded
-from offload.compute.places import Place
-from offload.compute.visible import Mark, is_visible, mark
-from offload.deploy.spec import Spec
+from offload.deploy.config.spec import Spec
+from offload.engines.dask_settings import loaded
 from offload.errors import OffloadError, UsageError
-from offload.storage.service.listening import is_loopback
+from offload.http.listen import is_loopback
+from offload.registry.deployments import Place
+from offload.registry.shared_files import Mark, is_visible, mark
 
 SCHEMES = ("tls", "tcp")
 CONNECT_SECONDS, PROBE_SECONDS = 15.0, 30.0
@@ -86,7 +86,7 @@ def examine(place: Place, spec: Spec, say: Say) -> None:
     """
     from distributed import Client
 
-    from offload.deploy.daskside import security_of
+    from offload.deploy.services.dask import security_of
 
     assert spec.scheduler is not None
     say(f"asking {spec.scheduler}")

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any
 
-from offload.compute.places import Place
+from offload.registry.deployments import Place
 
 SUFFIX = ".log"
 BLOCK = 64 * 1024

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from offload.compute.contact import Contact
-from offload.compute.places import Place
-from offload.deploy.headclient import ask
-from offload.deploy.spec import WORKER
+from offload.deploy.config.spec import WORKER
+from offload.deploy.head_client import ask
 from offload.errors import OffloadError
+from offload.registry.contact import Contact
+from offload.registry.deployments import Place
 
 
 def scale(place: Place, workers: int, group: str = WORKER) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def scale(place: Place, workers: int, group: str = WORKER) -> dict[str, Any]:
     Returns
     -------
     dict
-        How the deployment is then, as :func:`offload.deploy.launch.status` gives it.
+        How the deployment is then, as :func:`offload.deploy.lifecycle.local.status` gives it.
 
     Raises
     ------

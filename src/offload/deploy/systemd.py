@@ -6,10 +6,10 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 
-from offload.compute.places import check_name, write_atomically
-from offload.deploy.spec import Spec
+from offload.deploy.config.spec import Spec
 from offload.errors import NotFoundError, OffloadError
-from offload.storage.filesystems import translated
+from offload.registry.deployments import check_name, write_atomically
+from offload.util.filesystems import translated
 
 MARK = "# Written by offload install-service; taken away by offload install-service --remove."
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from offload.identity.shown import Identity
+    from offload.identity.report import Identity
 
 
 class _Package(ModuleType):
     def __call__(self, subject: Callable[..., Any]) -> Identity:
-        """Show what a function is identified by; see :func:`offload.identity.shown.identity`."""
-        from offload.identity.shown import identity as show
+        """Show what a function is identified by; see :func:`offload.identity.report.identity`."""
+        from offload.identity.report import identity as show
 
         return show(subject)
 

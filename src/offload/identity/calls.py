@@ -11,17 +11,17 @@ from hashlib import sha256
 from types import FunctionType
 
 from offload.errors import EncodeError
-from offload.identity.cbor import head
-from offload.identity.distributions import PROJECT, STANDARD, interpreter, origin
-from offload.identity.encoding import encode, identify
-from offload.identity.settings import current, settings_of
+from offload.identity.libraries.distributions import PROJECT, STANDARD, interpreter, origin
+from offload.identity.libraries.settings import current, settings_of
+from offload.identity.values.cbor import head
+from offload.identity.values.encode import encode, identify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
-    from offload.identity.settings import Settings
+    from offload.identity.libraries.settings import Settings
 
     Bound = list[tuple[str, Any]]
 

@@ -8,7 +8,7 @@ command over the same content is the same transformation wherever it is run.
 from __future__ import annotations
 
 from offload.identity.checksums import checksum
-from offload.identity.plain import encode_plain
+from offload.identity.values.documents import encode_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

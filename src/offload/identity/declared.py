@@ -14,11 +14,11 @@ from types import CoroutineType, FunctionType, ModuleType
 from typing import Any
 
 from offload.errors import EncodeError, IdentityError, UsageError
-from offload.identity.distributions import owner
-from offload.identity.encoding import identify
-from offload.identity.graph import DESCRIBERS, Graph
+from offload.identity.functions.graph import DESCRIBERS, Graph
 from offload.identity.ignored import ignored_values
-from offload.identity.quiet import module_of
+from offload.identity.inspection import module_of
+from offload.identity.libraries.distributions import owner
+from offload.identity.values.encode import identify
 
 # Of a declaration: its kind, name, and what counts of it.
 Part = tuple[str, str, str | None]

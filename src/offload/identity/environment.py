@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
-from offload.identity.distributions import PROJECT, STANDARD, interpreter, origin
-from offload.identity.settings import current, settings_of
+from offload.identity.libraries.distributions import PROJECT, STANDARD, interpreter, origin
+from offload.identity.libraries.settings import current, settings_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Environment(NamedTuple):
     distributions : tuple of (str, str)
         Module, and ``NAME==VERSION`` of the distribution that it comes from.
     settings : tuple of (str, bytes)
-        What counts of :mod:`offload.identity.settings`. It is no condition: who runs the computation sets these.
+        What counts of :mod:`offload.identity.libraries.settings`. Not a condition: who runs the computation sets these.
     """
 
     interpreter: str

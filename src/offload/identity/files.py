@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from offload.errors import DecodeError, EncodeError, UsageError
 from offload.identity.checksums import checksum_of_chunks
-from offload.identity.objects import register, register_layout
+from offload.identity.values.objects import register, register_layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Directory(File):
     def checksum(self) -> str:
         """Return the checksum of the directory's manifest."""
         from offload.identity.checksums import checksum
-        from offload.identity.trees import scan
+        from offload.identity.directories import scan
 
         tree = scan(self.path)
         paths = tree.paths()

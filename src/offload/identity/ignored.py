@@ -6,16 +6,16 @@ import sys
 from types import FunctionType, ModuleType
 
 from offload.errors import UsageError
-from offload.identity.checks import MISSING
-from offload.identity.quiet import attribute
+from offload.identity.functions.state_checks import MISSING
+from offload.identity.inspection import attribute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from offload.identity.codes import Read
-    from offload.identity.graph import Graph
+    from offload.identity.functions.bytecode import Read
+    from offload.identity.functions.graph import Graph
 
 IGNORED = ["ignored"]
 """What stands in a graph for it."""

@@ -7,16 +7,16 @@ import sys
 from types import MethodType, ModuleType
 
 from offload.errors import DecodeError, EncodeError
-from offload.identity.distributions import PROJECT, origin
-from offload.identity.pieces import is_plain
-from offload.identity.quiet import attributes
+from offload.identity.inspection import attributes
+from offload.identity.libraries.distributions import PROJECT, origin
+from offload.identity.values.globals import is_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from offload.identity.graph import Graph
+    from offload.identity.functions.graph import Graph
 
 
 # They guard and tell, and have no part in the result. Loggers are mostly named by __name__, which a script changes.
@@ -195,7 +195,7 @@ class Names:
 
 def standing(name: str, value: Any) -> Any:
     """Return the global of a name where it is the same as a value that was found there, else that value."""
-    from offload.identity.encoding import encode
+    from offload.identity.values.encode import encode
 
     found = _stand_ins.get(name) or find(name, load=False)
     try:

@@ -1,4 +1,1 @@
-"""Buffers and results: the store, the database, the file-checksum cache, the home directory.
-
-May import ``offload.identity`` and ``offload.errors``.
-"""
+"""Buffers and results: the store, the database, the file-checksum cache, the home directory."""

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 
 from offload.errors import ChecksumMismatchError
 from offload.identity.checksums import checksum
-from offload.storage.rows import Entry, Pruned, Result, Run, Transformation
+from offload.storage.records import Entry, Pruned, Result, Run, Transformation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from offload.storage.pruning import Kept
+    from offload.storage.local.pruning import Kept
 
 __all__ = ["Database", "Entry", "Pruned", "Result", "Run", "Transformation", "check_record", "judge"]
 

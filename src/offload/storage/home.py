@@ -11,8 +11,8 @@ import os
 import sys
 
 from offload.errors import DamagedError, StorageError
-from offload.storage.filesystems import sync_names, translated
-from offload.storage.trust import check
+from offload.util.filesystems import sync_names, translated
+from offload.util.trust import check
 
 FORMAT = 1
 """The version of the layout that this program reads and writes."""

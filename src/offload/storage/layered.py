@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, TypeVar
 
-    from offload.storage.eviction import Costs
-    from offload.storage.leases import Lease
-    from offload.storage.pruning import Kept
+    from offload.storage.local.eviction import Costs
+    from offload.storage.local.leases import Lease
+    from offload.storage.local.pruning import Kept
     from offload.storage.reader import Reader
-    from offload.storage.rows import Collected, Entry, Pruned, Result, Run, Transformation, Usage
+    from offload.storage.records import Collected, Entry, Pruned, Result, Run, Transformation, Usage
     from offload.storage.store import Data
 
     L = TypeVar("L", Store, Database)

@@ -17,21 +17,21 @@ from offload.storage.database import (
     check_record,
     judge,
 )
-from offload.storage.eviction import chosen, largest
-from offload.storage.files import open_file, write_file
-from offload.storage.leases import Lease
-from offload.storage.links import MADE, USED, host_mark, links, made, matches
+from offload.storage.lineage import MADE, USED, host_mark, links, made, matches
+from offload.storage.local.eviction import chosen, largest
+from offload.storage.local.leases import Lease
 from offload.storage.prefixes import only, prefix_range
 from offload.storage.reader import BytesReader, Reader
-from offload.storage.rows import Collected, Usage
+from offload.storage.records import Collected, Usage
 from offload.storage.store import Store
+from offload.storage.user_files import open_file, write_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from offload.storage.eviction import Costs
-    from offload.storage.pruning import Kept
+    from offload.storage.local.eviction import Costs
+    from offload.storage.local.pruning import Kept
     from offload.storage.store import Data
 
 

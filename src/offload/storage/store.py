@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from offload.storage.rows import Collected, Usage
+from offload.storage.records import Collected, Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from offload.storage.eviction import Costs
-    from offload.storage.leases import Lease
+    from offload.storage.local.eviction import Costs
+    from offload.storage.local.leases import Lease
     from offload.storage.reader import Reader
 
     Data = bytes | Sequence[bytes | memoryview]
@@ -150,7 +150,7 @@ class Store(ABC):
         """Remove buffers until those left have at most so many bytes; leased ones never.
 
         What does not fit by itself goes first, then what is long unused and cheap to compute again; see
-        :func:`offload.storage.eviction.chosen`.
+        :func:`offload.storage.local.eviction.chosen`.
 
         Parameters
         ----------

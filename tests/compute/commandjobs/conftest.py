@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
-from offload.compute.commandjobs.carrier import Carrier
-from offload.compute.commandjobs.ledger import Ledger
-from offload.compute.commandjobs.messages import Begin, Begun, CommandSubmission, News, Outcome, Report, Ticket, Watch
-from offload.compute.commandjobs.routes import submit
-from offload.compute.commandjobs.service import CommandService
-from offload.compute.commandjobs.spools import Spools
-from offload.compute.commandjobs.watching import watch
-from offload.compute.commands.plan import Plan
-from offload.compute.commands.recall import planner_for
-from offload.compute.commands.request import Request
-from offload.compute.commands.stdin import Stdin
-from offload.compute.resources import Resources
-from offload.compute.session import current
+from offload.commands.planning.plan import Plan
+from offload.commands.planning.stdin import Stdin
+from offload.commands.recall import planner_for
+from offload.commands.request import Request
+from offload.jobs.commands.carrier import Carrier
+from offload.jobs.commands.journal import Ledger
+from offload.jobs.commands.output import Spools
+from offload.jobs.commands.protocol import Begin, Begun, CommandSubmission, News, Outcome, Report, Ticket, Watch
+from offload.jobs.commands.routes import submit
+from offload.jobs.commands.service import CommandService
+from offload.jobs.commands.watch import watch
+from offload.registry.session import current
+from offload.tasks.resources import Resources
 
 
 class FakeCarrier(Carrier):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from offload.compute.commandjobs.flights import Flights
+from offload.jobs.commands.dispatch import Flights
 from tests.compute.commandjobs.conftest import FakeCarrier
 
 

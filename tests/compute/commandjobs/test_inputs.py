@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.commandjobs.inputs import copy_from, place_at, stdin_at
-from offload.compute.commands.copying import MOMENT
-from offload.compute.commands.execution import prepare
-from offload.compute.commands.plan import Plan
-from offload.compute.commands.recall import planner_for
-from offload.compute.commands.request import Request
-from offload.compute.commands.stage import Scratch
-from offload.compute.commands.stdin import Stdin
-from offload.compute.session import current
+from offload.commands.planning.plan import Plan
+from offload.commands.planning.stdin import Stdin
+from offload.commands.recall import planner_for
+from offload.commands.request import Request
+from offload.commands.running.execution import prepare
+from offload.commands.running.scratch import Scratch
 from offload.errors import OffloadError
+from offload.jobs.worker.inputs import copy_from, place_at, stdin_at
+from offload.registry.session import current
+from offload.storage.copies import MOMENT
 
 pytestmark = pytest.mark.usefixtures("home")
 

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from offload.compute.commandjobs import ledger as module
-from offload.compute.commandjobs.job import Job
-from offload.compute.commandjobs.ledger import Ledger
-from offload.compute.commandjobs.messages import ENDED, RUNNING, WAITING, Outcome
-from offload.compute.commandjobs.spools import SpoolGapError, Spools
 from offload.errors import NotFoundError
+from offload.jobs.commands import journal as module
+from offload.jobs.commands.job import Job
+from offload.jobs.commands.journal import Ledger
+from offload.jobs.commands.output import SpoolGapError, Spools
+from offload.jobs.commands.protocol import ENDED, RUNNING, WAITING, Outcome
 
 names = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=16)
 paths = st.binary(min_size=1, max_size=20).filter(lambda b: b"\0" not in b).map(os.fsdecode)

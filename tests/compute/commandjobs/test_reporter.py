@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from offload.compute.commandjobs import reporter as module
-from offload.compute.commandjobs.messages import Outcome, Report
-from offload.compute.commandjobs.reporter import Reporter, Service, ServiceAwayError
-from offload.compute.contact import Contact
-from offload.compute.places import Place
+from offload.jobs.commands.protocol import Outcome, Report
+from offload.jobs.worker import report as module
+from offload.jobs.worker.report import Reporter, Service, ServiceAwayError
+from offload.registry.contact import Contact
+from offload.registry.deployments import Place
 
 
 class Listener:

@@ -10,21 +10,21 @@ from pathlib import Path
 import pytest
 
 import offload
-from offload.compute.commandjobs import service as module
-from offload.compute.commandjobs import spools, watching
-from offload.compute.commandjobs.job import Job
-from offload.compute.commandjobs.messages import ENDED, RUNNING, WAITING, Begin, Leave, Outcome, Ticket
-from offload.compute.commandjobs.overview import clients, counts, listed, needed, reasons
-from offload.compute.commands.plan import Plan
-from offload.compute.commands.result import CommandRecord
-from offload.compute.commands.single import details
-from offload.compute.commands.stdin import Stdin
-from offload.compute.engine import EngineLostError, WorkerLostError
-from offload.compute.resources import parse_resources
-from offload.compute.session import current
+from offload.commands.planning.plan import Plan
+from offload.commands.planning.stdin import Stdin
+from offload.commands.result import CommandRecord
+from offload.commands.running.one import details
+from offload.engines.base import EngineLostError, WorkerLostError
 from offload.errors import NotFoundError, OffloadError, StorageError, UsageError
-from offload.identity.encoding import encode
-from offload.storage.rows import Entry
+from offload.identity.values.encode import encode
+from offload.jobs.commands import output, watch
+from offload.jobs.commands import service as module
+from offload.jobs.commands.job import Job
+from offload.jobs.commands.overview import clients, counts, listed, needed, reasons
+from offload.jobs.commands.protocol import ENDED, RUNNING, WAITING, Begin, Leave, Outcome, Ticket
+from offload.registry.session import current
+from offload.storage.records import Entry
+from offload.tasks.resources import parse_resources
 from tests.compute.commandjobs.conftest import Deployed, Play, plan_of, until
 
 
@@ -162,7 +162,7 @@ def test_a_cancelled_job_is_told_so_to_its_worker(play: Play) -> None:
 
 
 def test_output_without_end_is_bounded_and_told(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spools, "MOST", 10)
+    monkeypatch.setattr(output, "MOST", 10)
 
     async def scenario(it: Deployed) -> None:
         await it.submit(plan_of("yes"))
@@ -180,14 +180,14 @@ def test_output_without_end_is_bounded_and_told(play: Play, monkeypatch: pytest.
 
 
 def test_output_leaves_room_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spools, "LOOK_EVERY", 10)
-    kept = spools.Spools(str(tmp_path))
+    monkeypatch.setattr(output, "LOOK_EVERY", 10)
+    kept = output.Spools(str(tmp_path))
     kept.write(1, 0, 0, b"y" * 20)
     room = os.statvfs(tmp_path)
-    monkeypatch.setattr(spools, "RESERVE", room.f_blocks * room.f_frsize)
-    monkeypatch.setattr(spools, "SHARE", 1)
+    monkeypatch.setattr(output, "RESERVE", room.f_blocks * room.f_frsize)
+    monkeypatch.setattr(output, "SHARE", 1)
     kept.write(2, 0, 0, b"y" * 5)  # little output is nobody's trouble
-    with pytest.raises(spools.TooMuchOutputError, match=f"fills the disk of {tmp_path}"):
+    with pytest.raises(output.TooMuchOutputError, match=f"fills the disk of {tmp_path}"):
         kept.write(1, 0, 20, b"y")
 
 
@@ -427,7 +427,7 @@ def test_a_worker_that_fails_by_a_fault_of_ours_ends_the_job(play: Play) -> None
 
 
 def test_watching(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "PIECE", 4)
+    monkeypatch.setattr(watch, "PIECE", 4)
 
     async def scenario(it: Deployed) -> None:
         await it.submit(plan_of("true"))

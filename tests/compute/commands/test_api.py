@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.commands.api import run
-from offload.compute.session import close_sessions, current
+from offload.api.command import run
 from offload.errors import CommandError, OffloadError, UsageError
+from offload.registry.session import close_sessions, current
 
 
 @pytest.fixture(autouse=True)

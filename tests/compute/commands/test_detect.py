@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.commands.detect import detect, is_system
+from offload.commands.planning.detect import detect, is_system
 
 
 @pytest.fixture(autouse=True)

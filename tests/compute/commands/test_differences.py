@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.commands.differences import differences
-from offload.compute.commands.plan import Plan, Planner
-from offload.compute.commands.recall import planner_for
-from offload.compute.commands.request import Request
-from offload.compute.commands.stdin import Stdin
-from offload.compute.session import current
+from offload.commands.planning.check import differences
+from offload.commands.planning.plan import Plan, Planner
+from offload.commands.planning.stdin import Stdin
+from offload.commands.recall import planner_for
+from offload.commands.request import Request
+from offload.registry.session import current
 
 pytestmark = pytest.mark.usefixtures("home")
 

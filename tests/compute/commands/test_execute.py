@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.commands.execute import end_group, exit_code
-from offload.compute.commands.programs import CommandNotFoundError, NotExecutableError, resolve, search_path
-from offload.compute.commands.sessions import is_alive
+from offload.commands.planning.programs import CommandNotFoundError, NotExecutableError, resolve, search_path
+from offload.commands.running.session import end_group, exit_code
+from offload.commands.running.session_members import is_alive
 
 Process = subprocess.Popen[bytes]
 STEPS = ((signal.SIGINT, 0.2), (signal.SIGTERM, 0.2), (signal.SIGKILL, 10.0))

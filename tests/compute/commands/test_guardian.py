@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 import pytest
 
-from offload.compute.commands.sessions import is_alive
-from offload.compute.liveness import started
+from offload.commands.running.session_members import is_alive
+from offload.util.liveness import started
 
 pytestmark = pytest.mark.real
 
 PROGRAM = """
 import os, subprocess, sys, time
-from offload.compute.commands.guardian import guardian
+from offload.commands.running.reaper import guardian
 def group():
     child = subprocess.Popen(["sh", "-c", "sleep 1000 & sleep 1000"], start_new_session=True)
     guardian.watch(child.pid)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.commands.hints import missing_inputs, not_passed_on
+from offload.commands.hints import missing_inputs, not_passed_on
 
 
 @pytest.fixture(autouse=True)

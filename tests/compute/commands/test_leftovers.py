@@ -11,14 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from offload.compute.commands import leftovers
-from offload.compute.commands.stage import Scratch
+from offload.commands.running import stale_scratch
+from offload.commands.running.scratch import Scratch
 from offload.errors import UsageError
 
 
 @pytest.fixture(autouse=True)
 def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leftovers, "_JUST_MADE", -1.0)
+    monkeypatch.setattr(stale_scratch, "_JUST_MADE", -1.0)
 
 
 def test_what_is_in_use_is_left_alone(tmp_path: Path) -> None:
@@ -67,8 +67,8 @@ def test_sweeping_an_unreadable_place_is_told_as_any_other(tmp_path: Path) -> No
 
 MADE = """
 import sys
-from offload.compute.commands import leftovers
-made = leftovers.temporary(sys.argv[1])
+from offload.commands.running import stale_scratch
+made = stale_scratch.temporary(sys.argv[1])
 print(made.name, flush=True)
 sys.stdin.read()
 """
@@ -80,10 +80,10 @@ def test_what_a_killed_worker_or_head_leaves_is_removed_by_the_next(tmp_path: Pa
     ) as other:
         assert other.stdout is not None
         left = other.stdout.readline().strip()
-        with leftovers.temporary(str(tmp_path)) as mine:
+        with stale_scratch.temporary(str(tmp_path)) as mine:
             assert sorted(os.listdir(tmp_path)) == sorted(map(os.path.basename, (left, mine)))  # both are in use
             other.kill()
             other.wait()
-            leftovers.sweep(str(tmp_path))
+            stale_scratch.sweep(str(tmp_path))
             assert os.listdir(tmp_path) == [os.path.basename(mine)]
     assert os.listdir(tmp_path) == []

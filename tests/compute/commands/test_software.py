@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.commands.software import installed
+from offload.commands.planning.program_software import installed
 from tests.conftest import Offload
 
 

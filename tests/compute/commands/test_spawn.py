@@ -21,7 +21,7 @@ if beside == "thread":
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 leak = os.open("/dev/null", os.O_RDONLY)
 os.set_inheritable(leak, True)
-from offload.compute.commands.spawn import spawn
+from offload.commands.running.spawn import spawn
 reading, writing = os.pipe()
 nowhere = os.open("/dev/null", os.O_RDWR)
 text = 'pwd; umask; ls /proc/self/fd | wc -l; grep SigIgn /proc/self/status; echo $A; cut -d" " -f6 /proc/$$/stat'
@@ -58,7 +58,7 @@ def test_what_the_system_does_not_execute_is_told_and_the_way_back_found(tmp_pat
     (tmp_path / "there").mkdir()
     (tmp_path / "there/program").write_text("no program")
     program = (
-        "import os\nfrom offload.compute.commands.spawn import spawn\nn = os.open('/dev/null', os.O_RDWR)\n"
+        "import os\nfrom offload.commands.running.spawn import spawn\nn = os.open('/dev/null', os.O_RDWR)\n"
         "try: spawn(['./program'], './program', {}, (n, n, n), 'there')\n"
         "except PermissionError: print(os.path.isdir('there'))"
     )

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from offload.compute.commands import copying, stage
-from offload.compute.commands.copying import MOMENT, copy_verified
-from offload.compute.commands.plan import Planner
-from offload.compute.commands.request import Request
-from offload.compute.commands.stage import Scratch, Stager, depth_of, remove_tree
-from offload.compute.commands.stdin import Stdin
+from offload.commands.planning.plan import Planner
+from offload.commands.planning.stdin import Stdin
+from offload.commands.request import Request
+from offload.commands.running import scratch as stage
+from offload.commands.running.scratch import Scratch, Stager, depth_of, remove_tree
 from offload.errors import OffloadError, UsageError
-from offload.storage.filecache import FileChecksums
+from offload.storage import copies
+from offload.storage.copies import MOMENT, copy_verified
+from offload.storage.file_checksums import FileChecksums
 from tests.requirements import requires, requires_program, requires_root
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -101,7 +102,7 @@ def test_a_reflink_is_verified_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         os.pwrite(writer, os.pread(reader, 100, 0), 0)
         return True
 
-    monkeypatch.setattr(copying, "reflink", reflink)
+    monkeypatch.setattr(copies, "reflink", reflink)
     (tmp_path / "x").write_text("content")
     copy_verified(str(tmp_path / "x"), str(tmp_path / "y"), hashlib.sha256(b"content").hexdigest(), True)
     assert (tmp_path / "y").read_text() == "content"

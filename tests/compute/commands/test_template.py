@@ -7,7 +7,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offload.compute.commands.template import expand, expand_words, uses
+from offload.commands.placeholders import expand, expand_words, uses
 
 ARGUMENTS = st.text(st.characters(exclude_characters="\0"), min_size=1)
 

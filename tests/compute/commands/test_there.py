@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from offload.compute.commands import api
-from offload.compute.commands.plan import Planner
-from offload.compute.commands.programs import CommandNotFoundError
-from offload.compute.commands.request import Request
-from offload.compute.commands.stdin import Stdin
-from offload.compute.commands.there import around, described, look_there
-from offload.compute.commands.why import compare
-from offload.compute.places import Place, Registry
+from offload.api import command
+from offload.commands.planning.plan import Planner
+from offload.commands.planning.programs import CommandNotFoundError
+from offload.commands.planning.remote_programs import around, described, look_there
+from offload.commands.planning.stdin import Stdin
+from offload.commands.request import Request
+from offload.commands.why import compare
 from offload.errors import EffectWarning
-from offload.storage.filecache import FileChecksums
+from offload.registry.deployments import Place, Registry
+from offload.storage.file_checksums import FileChecksums
 
 LINK = {"site": "ssh://me@login", "environment": "sync", "choices": {"prologue": ["module load tool/1.2"]}}
 
@@ -84,7 +84,7 @@ def test_what_counts(registry: Registry, tmp_path: Path) -> None:
 
 def test_a_program_that_runs_one_is_warned(registry: Registry) -> None:
     with pytest.warns(EffectWarning, match="mytool is looked for on the workers of hpc"):
-        look_there([Request(["mytool", "3"])], place(registry, link=LINK), False, api._warn)
+        look_there([Request(["mytool", "3"])], place(registry, link=LINK), False, command._warn)
 
 
 def test_what_it_finds_around_it(monkeypatch: pytest.MonkeyPatch) -> None:

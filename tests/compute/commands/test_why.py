@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from offload.compute.commands.why import compare, describe
+from offload.commands.why import compare, describe
 from offload.identity.commands import CommandInput, command_record
 
 A, B = "a" * 64, "b" * 64

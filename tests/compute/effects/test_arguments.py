@@ -17,11 +17,11 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 import offload
-from offload.compute import submission
-from offload.compute.batches import Batcher
-from offload.compute.engine import InlineEngine
+from offload.api import submit
+from offload.engines.base import InlineEngine
+from offload.engines.batching import Batcher
 from offload.errors import EffectWarning, NotRecordedWarning
-from offload.identity.encoding import identify
+from offload.identity.values.encode import identify
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("home")
 def inline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Have submitted calls run in this process, on copies of their arguments."""
     batcher = Batcher(InlineEngine)
-    monkeypatch.setattr(submission, "_dispatchers", {None: batcher})
+    monkeypatch.setattr(submit, "_dispatchers", {None: batcher})
     yield
     batcher.close()
 

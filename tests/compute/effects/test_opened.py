@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 import offload
-from offload.compute.effects.fanotify import CLOSED, CREATED, OPEN, Group, RefusedError
+from offload.effects.fanotify import CLOSED, CREATED, OPEN, Group, RefusedError
 from offload.errors import EffectWarning, NotRecordedWarning
 from tests.compute.conftest import Log
 from tests.compute.test_calls import mark
@@ -194,7 +194,7 @@ def test_what_it_has_written_itself_is_its_own(log: Log, folder: Path, no_warnin
 
 
 def test_what_is_written_natively_is_told(log: Log, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("offload.compute.effects.opened.is_scratch", lambda path: False)
+    monkeypatch.setattr("offload.effects.native_reads.is_scratch", lambda path: False)
     with pytest.warns(EffectWarning, match=r"it wrote .*own\.csv"):
         assert there_and_back(log.path, str(folder)) == 3
 

@@ -387,7 +387,7 @@ def test_what_was_there_before_it_was_written_to(tmp_path: Path) -> None:
 def test_reading_in_native_code_without_an_input(folder: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     import polars as pl
 
-    monkeypatch.setattr("offload.compute.effects.opened._refused", True)  # as where the kernel tells nothing
+    monkeypatch.setattr("offload.effects.native_reads._refused", True)  # as where the kernel tells nothing
 
     @offload.task
     def rows(log: str, path: Any) -> int:

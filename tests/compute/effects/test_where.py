@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import offload
-from offload.compute import submission
-from offload.compute.effects import telling
+from offload.api import submit
+from offload.effects import warnings
 from offload.errors import NotRecordedWarning
 from tests.compute.conftest import Log
 from tests.compute.test_calls import mark
@@ -26,9 +26,9 @@ pytestmark = pytest.mark.usefixtures("home")
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
-    submission.shutdown()
+    submit.shutdown()
     yield
-    submission.shutdown()
+    submit.shutdown()
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_coroutines(log: Log, text: str) -> None:
 
 def test_workers(log: Log, text: str) -> None:
     for _ in range(2):
-        telling._told.clear()
+        warnings._told.clear()
         with pytest.warns(NotRecordedWarning, match=f"test_where:read: .*it read {text}") as caught:
             assert offload.gather(read.map([log.path] * 2, [text, Path(text)])) == ["text"] * 2
         assert len(caught) == 1

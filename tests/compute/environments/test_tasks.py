@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from offload.compute.environments import partner
-from offload.compute.environments.finding import find_python
-from offload.compute.places import Place
 from offload.errors import OffloadError, UsageError
+from offload.registry.deployments import Place
+from offload.runners.named import partner
+from offload.runners.named.finding import find_python
 from tests.deploy.test_environment import Worker, environment, place, wheel
 from tests.deploy.test_local import eventually
 

@@ -9,13 +9,13 @@ import sys
 
 import pytest
 
-from offload.compute.outcome import Outcome
-from offload.compute.runners.journal import Journal, journal
+from offload.runners.journal import Journal, journal
+from offload.transport.outcome import Outcome
 
 WRITES = """
 import os, signal, sys
-from offload.compute.outcome import Outcome
-from offload.compute.runners.journal import Journal
+from offload.transport.outcome import Outcome
+from offload.runners.journal import Journal
 written = Journal(int(sys.argv[1]))
 written.begin()
 for number in range(3):

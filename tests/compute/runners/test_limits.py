@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 import offload
-from offload.compute import submission
-from offload.compute.runners.limits import parse_limits
+from offload.api import submit
 from offload.errors import UsageError
+from offload.transport.limits import parse_limits
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def own(home: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A cluster of this process's own, ended afterwards."""
     monkeypatch.setenv("OFFLOAD_DEPLOYMENT", "none")
     yield
-    submission.shutdown()
+    submit.shutdown()
 
 
 def pause(seconds: float) -> float:

@@ -14,18 +14,18 @@ from typing import Any
 import psutil
 import pytest
 
-from offload.compute.engine import WorkerLostError
-from offload.compute.outcome import Outcome
-from offload.compute.runners import watching
-from offload.compute.runners.limits import UNLIMITED, Limits
-from offload.compute.runners.pool import Pool
-from offload.compute.shipped import OwnFunction
-from offload.compute.shipping import packed, ways_of
-from offload.compute.values import from_buffer
-from offload.compute.worker import Batch
+from offload.engines.base import WorkerLostError
 from offload.errors import MemoryLimitError, TimeLimitError
-from offload.identity.graph import Graph
+from offload.identity.functions.graph import Graph
+from offload.runners import watchdog
+from offload.runners.batch import Batch
+from offload.runners.pool import Pool
 from offload.storage.home import Home
+from offload.tasks.results import from_buffer
+from offload.transport.function import OwnFunction
+from offload.transport.limits import UNLIMITED, Limits
+from offload.transport.outcome import Outcome
+from offload.transport.pickling import packed, ways_of
 from tests.compute.runners import calls
 from tests.deploy.test_local import eventually
 
@@ -149,7 +149,7 @@ def test_a_batch_that_comes_after_its_calls_were_given_up(pool: Pool, tmp_path: 
 
 
 def test_a_runner_that_is_stopped_is_replaced(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "FROZEN_SECONDS", 0.3)
+    monkeypatch.setattr(watchdog, "FROZEN_SECONDS", 0.3)
     assert values(pool, calls.stops, *((str(tmp_path / "ran"), n) for n in range(3))) == [0, 1, 2]
     assert os.path.getsize(tmp_path / "ran") == 4
 
@@ -162,14 +162,14 @@ def test_calls_may_have_processes_of_their_own(pool: Pool, how: str) -> None:
 def test_an_idle_runner_that_is_stopped_is_told_gets_nothing_and_is_replaced(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("offload.compute.runners.pool.TOLD_AFTER", 0.1)
+    monkeypatch.setattr("offload.runners.pool.TOLD_AFTER", 0.1)
     ((pid, _),) = values(pool, calls.where, (1,))
     os.kill(pid, signal.SIGSTOP)
     ((told, seconds),) = eventually(lambda: pool.stopped, 60)
     assert told == pid
     assert seconds > 0.1
     assert values(pool, calls.where, (1,))[0][0] != pid
-    monkeypatch.setattr(watching, "FROZEN_SECONDS", 0.3)
+    monkeypatch.setattr(watchdog, "FROZEN_SECONDS", 0.3)
     eventually(lambda: not _lives(pid), 60)
     assert pool.stopped == []
 
@@ -321,7 +321,7 @@ def test_nothing_of_a_call_outlives_a_worker_that_is_killed(tmp_path: Path) -> N
     told = tmp_path / "told"
     program = (
         "import sys\n"
-        "from offload.compute.runners.pool import Pool\n"
+        "from offload.runners.pool import Pool\n"
         "from tests.compute.runners import calls\n"
         "from tests.compute.runners.test_pool import batch\n"
         "Pool(sys.argv[1]).run(batch(calls.starts, ('session', True, 'hang ' + sys.argv[2])), 'worker 7')\n"

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from offload.compute.commands.sessions import is_alive
-from offload.compute.starter import client, program
-from offload.compute.starter.client import Starter
+from offload.commands.running.session_members import is_alive
+from offload.commands.starter import client, program
+from offload.commands.starter.client import Starter
 
 SH = "/bin/sh"
 ENVIRONMENT = {b"PATH": os.environ["PATH"].encode()}
@@ -202,7 +202,7 @@ def test_when_the_starter_is_killed_so_are_its_commands(told: Told, tmp_path: Pa
 
 PARENT = """
 import os, sys, time
-from offload.compute.starter.client import Starter
+from offload.commands.starter.client import Starter
 starter = Starter(1, sys.argv[1])
 text = "echo $$ > part; mv part $PLACE/pid; sleep 300 & timeout 300 sleep 300"
 environment = {b"PATH": os.environ["PATH"].encode(), b"PLACE": os.fsencode(sys.argv[1])}

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from offload.deploy.batch import BatchSystem, JobRequest, JobState, Phase, batch_system
-from offload.deploy.sites.base import Site, quoted
-from offload.deploy.sites.here import Here
+from offload.batch import BatchSystem, JobRequest, JobState, Phase, batch_system
+from offload.hosts.base import Site, quoted
+from offload.hosts.local import Here
 from tests.deploy.batch.fake import REASON
 from tests.lab.host import Host
 from tests.lab.lab import Lab

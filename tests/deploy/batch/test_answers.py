@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from offload.deploy.batch import BatchAwayError, RefusedError, batch_system
+from offload.batch import BatchAwayError, RefusedError, batch_system
 from tests.deploy.batch.clusters import WithCommands
 
 ANSWERS = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from offload.deploy.batch import BatchAwayError, End, Phase, RefusedError
+from offload.batch import BatchAwayError, End, Phase, RefusedError
 from offload.errors import UsageError
 from tests.deploy.batch.clusters import CLUSTERS, Bare, Cluster, cluster_of
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from offload.deploy.batch import SYSTEMS, End, JobRequest, JobState, Phase, batch_system
-from offload.deploy.sites.base import Done
+from offload.batch import SYSTEMS, End, JobRequest, JobState, Phase, batch_system
+from offload.hosts.base import Done
 
 
 def asked(system: str, job: str, text: str) -> JobState:

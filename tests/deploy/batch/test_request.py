@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from offload.deploy.batch import JobRequest, batch_system, parse_memory, parse_walltime
+from offload.batch import JobRequest, batch_system, parse_memory, parse_walltime
 from offload.errors import UsageError
 
 

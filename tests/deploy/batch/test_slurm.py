@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from offload.deploy.batch import BatchAwayError, End, JobRequest, Phase, RefusedError, batch_system
-from offload.deploy.batch.slurm import Slurm, _state
-from offload.deploy.sites.base import Done
+from offload.batch import BatchAwayError, End, JobRequest, Phase, RefusedError, batch_system
+from offload.batch.slurm import Slurm, _state
+from offload.hosts.base import Done
 from tests.deploy.batch.clusters import Cluster, cluster_of
 from tests.deploy.sites.reaching import ssh_of
 from tests.lab import variants

@@ -70,7 +70,7 @@ def test_a_trial_that_does_not_start_is_taken_back(slurm: Slurm, monkeypatch: py
     slurm.run("sbatch --exclusive -N 2 --wrap 'sleep 600'")
     assert slurm.lab.offload_venv
     program = (
-        "import offload.deploy.doctor.cluster as c; c.START_SECONDS = 3; from offload.cli.main import main; "
+        "import offload.doctor.cluster as c; c.START_SECONDS = 3; from offload.cli.main import main; "
         "import sys; sys.argv[1:] = ['doctor', 'slurm://', '--trial', '--json']; sys.exit(main())"
     )
     done = slurm.login.exec(["/shared/venv/bin/python", "-c", program], user="alice", timeout=120, check=False)

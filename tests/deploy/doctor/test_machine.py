@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from offload.deploy.doctor import facts, machine, ports
-from offload.deploy.doctor.asking import ask
-from offload.deploy.doctor.elsewhere import clock
-from offload.deploy.doctor.result import FAIL, PASS, WARNING, Result
-from offload.deploy.sites.here import Here
+from offload.doctor import facts, machine, ports
+from offload.doctor.remote import clock
+from offload.doctor.result import FAIL, PASS, WARNING, Result
+from offload.doctor.rpc import ask
+from offload.hosts.local import Here
 
 REQUEST: dict[str, Any] = {"home": "", "scratch": "", "host": "127.0.0.1", "ports": None}
 GIGA = 10**9

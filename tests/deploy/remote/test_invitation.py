@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from offload.deploy import security
-from offload.deploy.remote.invitation import PREFIX, Invitation
+from offload.deploy.security import pki
+from offload.deploy.security.invitation import PREFIX, Invitation
 from offload.errors import UsageError
 
 
 @pytest.fixture(scope="module")
 def invitation(tmp_path_factory: pytest.TempPathFactory) -> Invitation:
-    paths = security.create_authority(str(tmp_path_factory.mktemp("keys")))
+    paths = pki.create_authority(str(tmp_path_factory.mktemp("keys")))
     authority = Path(paths.certificate).read_text()
     addresses = ("https://10.0.0.5:60001", "https://127.0.0.1:60001")
     return Invitation("hpc", addresses, authority, "a-token-of-some-length", "3f9a1c", "me@node7", 2e9)

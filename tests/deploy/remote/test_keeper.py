@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from offload.compute.contact import AWAY, DOWN, Contact
-from offload.compute.places import Place, Registry
-from offload.deploy.headclient import HeadGoneError
-from offload.deploy.remote import keeper as module
-from offload.deploy.remote.keeper import Keeper
-from offload.deploy.remote.link import DIRECT, Link
-from offload.deploy.spec import Spec
+from offload.deploy.config.link import DIRECT, Link
+from offload.deploy.config.spec import Spec
+from offload.deploy.head_client import HeadGoneError
+from offload.deploy.remote import connection as module
+from offload.deploy.remote.connection import Keeper
 from offload.errors import OffloadError
+from offload.registry.contact import AWAY, DOWN, Contact
+from offload.registry.deployments import Place, Registry
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from offload.deploy.sites.address import SshAddress
-from offload.deploy.sites.ssh import Ssh
+from offload.hosts.address import SshAddress
+from offload.hosts.ssh import Ssh
 from tests.lab.lab import Lab
 
 

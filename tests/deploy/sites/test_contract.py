@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from offload.deploy.sites.base import Done, Site, quoted
-from offload.deploy.sites.here import Here
 from offload.errors import OffloadError, UsageError
+from offload.hosts.base import Done, Site, quoted
+from offload.hosts.local import Here
 from tests.deploy.sites.reaching import ssh_of
 from tests.lab import variants
 from tests.lab.lab import Lab

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from offload.deploy.sites.ssh import OPEN_SECONDS, Ssh, ssh_command
-from offload.deploy.sites.trouble import LoginNeededError, UnreachableError
 from offload.errors import OffloadError, UsageError
+from offload.hosts.ssh import OPEN_SECONDS, Ssh, ssh_command
+from offload.hosts.ssh_errors import LoginNeededError, UnreachableError
 from tests.deploy.sites.reaching import ssh_of
 from tests.lab import variants
 from tests.lab.lab import Lab
@@ -201,7 +201,7 @@ def test_a_connection_that_hangs(lab: Lab, tmp_path: Path, monkeypatch: pytest.M
         told = lab.run(f"ssh -O check -o ControlPath={tmp_path}/ssh h1 2>&1").stdout
         master = int("".join(filter(str.isdigit, told)))
         os.kill(master, signal.SIGSTOP)
-        monkeypatch.setattr("offload.deploy.sites.ssh.OPEN_SECONDS", 2.0)
+        monkeypatch.setattr("offload.hosts.ssh.OPEN_SECONDS", 2.0)
         try:
             with pytest.raises(UnreachableError, match="the connection to ssh://alice@h1 hangs"):
                 site.open()
@@ -236,7 +236,7 @@ def test_no_ssh_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_a_socket_in_a_deep_directory(tmp_path: Path) -> None:
-    from offload.deploy.sites.address import SshAddress
+    from offload.hosts.address import SshAddress
 
     with pytest.raises(UsageError, match="too long for a socket"):
         Ssh(SshAddress("h1"), str(tmp_path / ("x" * 100)))

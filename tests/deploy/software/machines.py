@@ -9,9 +9,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from offload.deploy.sites.base import Site
-from offload.deploy.software.installed import Installed, installed
-from offload.deploy.software.wanted import Needs, needs
+from offload.environments.installed import Installed, installed
+from offload.environments.wanted import Needs, needs
+from offload.hosts.base import Site
 
 SYSTEM = "/usr/bin:/bin"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from offload.deploy.software.finding import Looked, look, no_python, wanted_version
+from offload.environments.probe import Looked, look, no_python, wanted_version
 from offload.errors import OffloadError, UsageError
 from tests.deploy.software.machines import Elsewhere, own_python
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from offload.deploy.software.installed import DIRECT, PROJECT, RELEASED, UNLISTED, installed, required
+from offload.environments.installed import DIRECT, PROJECT, RELEASED, UNLISTED, installed, required
 from tests.deploy.software.machines import install, one, site_directory
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from offload.deploy.software.installed import installed
-from offload.deploy.software.locks import find_lock
-from offload.deploy.software.wanted import needs
+from offload.environments.installed import installed
+from offload.environments.locks import find_lock
+from offload.environments.wanted import needs
 from offload.errors import UsageError
 from tests.deploy.software.machines import install, site_directory
 

@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from offload.deploy.software import gathering
-from offload.deploy.software.asking import ask
-from offload.deploy.software.gathering import Gathering
-from offload.deploy.software.installed import installed
-from offload.deploy.software.making import Prepared, synced
-from offload.deploy.software.packing import pack, wheel_name
-from offload.deploy.software.platforms import Platform
-from offload.deploy.software.sending import Sending
-from offload.deploy.software.wanted import Needs, Wanted, needs
+from offload.environments.installed import installed
+from offload.environments.rpc import ask
+from offload.environments.sync import Prepared, synced
+from offload.environments.wanted import Needs, Wanted, needs
+from offload.environments.wheels import gather
+from offload.environments.wheels.gather import Gathering
+from offload.environments.wheels.pack import pack, wheel_name
+from offload.environments.wheels.platforms import Platform
+from offload.environments.wheels.send import Sending
 from offload.errors import DiskFullError, NotWritableError, OffloadError
 from tests.deploy.software.machines import Elsewhere, all_of, install, one, own_python, site_directory
 from tests.requirements import requires, requires_root
@@ -167,7 +167,7 @@ def test_an_index_there(tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPa
     wheel(index, "locked", "3.0")
     path = f"{own_python(tmp_path / 'python')}:/usr/bin:/bin"
     site = Elsewhere(tmp_path / "home", path, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index))
-    monkeypatch.setattr(gathering, "INDEX_FROM", 0)
+    monkeypatch.setattr(gather, "INDEX_FROM", 0)
     wanted = Needs((*all_of(here).wanted, Wanted("locked", "3.0", None)))
     done, told = make(site, wanted)
     assert (done.fetched, done.sent) == (2, 2), told
@@ -176,7 +176,7 @@ def test_an_index_there(tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_pip_that_is_sent_along(tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither side has a pip installed: Python brings one along."""
-    from offload.deploy.software import pips
+    from offload.environments.wheels import pip
 
     folder = tmp_path / "python"
     own_python(folder)
@@ -185,8 +185,8 @@ def test_a_pip_that_is_sent_along(tmp_path: Path, here: Path, monkeypatch: pytes
     bare = tmp_path / "bare"
     subprocess.run([base, "-m", "venv", "--without-pip", bare], check=True, timeout=60)
     program.write_text(f'#!/bin/sh\nexec {bare}/bin/python "$@"\n')
-    monkeypatch.setattr(pips, "installed", list)
-    sent = pips.pip_wheel()
+    monkeypatch.setattr(pip, "installed", list)
+    sent = pip.pip_wheel()
     requires(sent is not None, "needs a Python that brings pip along")
     index = tmp_path / "index"
     wheel(index, "locked", "3.0")
@@ -298,7 +298,7 @@ def test_a_home_that_cannot_be_written(site: Elsewhere, here: Path, tmp_path: Pa
 def test_too_little_room_is_seen_before_anything_is_sent(
     site: Elsewhere, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gathering, "size", lambda dist: 10**15)
+    monkeypatch.setattr(gather, "size", lambda dist: 10**15)
     with pytest.raises(DiskFullError, match=r"on elsewhere has .* MB free, and about .* MB are needed"):
         make(site, all_of(here))
 
@@ -324,7 +324,7 @@ def mount(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.real
 def test_a_disk_that_gets_full(site: Elsewhere, here: Path, mount: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(here, "large", files={"large.py": os.urandom(1_000_000).hex()})
-    monkeypatch.setattr(gathering, "size", lambda dist: 1)  # a quota is not seen in advance
+    monkeypatch.setattr(gather, "size", lambda dist: 1)  # a quota is not seen in advance
     with pytest.raises(DiskFullError, match=r"no space is left for .* on elsewhere: .*\n.*OFFLOAD_HOME"):
         make(site, all_of(here), str(mount / "environments"))
     assert not [name for name in os.listdir(mount / "environments/wheels") if name.startswith(".")]

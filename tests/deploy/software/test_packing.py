@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from offload.deploy.software.installed import Installed
-from offload.deploy.software.packing import pack, wheel_name
-from offload.deploy.software.there.wheels import install as unpack
-from offload.deploy.software.there.wheels import site_packages
+from offload.environments.installed import Installed
+from offload.environments.payload.wheels import install as unpack
+from offload.environments.payload.wheels import site_packages
+from offload.environments.wheels.pack import pack, wheel_name
 from offload.errors import OffloadError
 from tests.deploy.software.machines import install, one, site_directory
 
@@ -191,9 +191,9 @@ def test_a_wheel_that_leads_out_of_its_environment(tmp_path: Path) -> None:
 
 
 def test_offload_itself(tmp_path: Path) -> None:
-    from offload.deploy.software.installed import installed
+    from offload.environments.installed import installed
 
     own = next(dist for dist in installed() if dist.name == "offload")
     found = names(packed(own))
-    assert {"offload/__init__.py", "offload/deploy/software/finding.sh", "offload-0.1.0.data/scripts/offload"} <= found
+    assert {"offload/__init__.py", "offload/environments/finding.sh", "offload-0.1.0.data/scripts/offload"} <= found
     assert not any(name.endswith((".pyc", ".pth")) for name in found)

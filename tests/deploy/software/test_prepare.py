@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from offload.deploy.software.checking import differences
-from offload.deploy.software.choices import is_image, parse_choice
-from offload.deploy.software.finding import wanted_version
-from offload.deploy.software.making import synced
-from offload.deploy.software.prepare import prepare
+from offload.environments.choice import is_image, parse_choice
+from offload.environments.compare import differences
+from offload.environments.prepare import prepare
+from offload.environments.probe import wanted_version
+from offload.environments.sync import synced
 from offload.errors import EnvironmentDiffersError, OffloadError, UsageError
 from tests.deploy.software.machines import Elsewhere, all_of, install, own_python, site_directory
 

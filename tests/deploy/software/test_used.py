@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from offload.deploy.software.used import keep_used, mark_used
+from offload.environments.usage import keep_used, mark_used
 
 
 def test_an_environment_that_runs_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from offload.compute.places import Place
-from offload.compute.waits import not_connected
-from offload.deploy.batch import JobRequest, JobState, Phase
-from offload.deploy.batch.choices import gather
-from offload.deploy.head.link import SchedulerLink
-from offload.deploy.workers import base, job
+from offload.batch import JobRequest, JobState, Phase
+from offload.batch.options import gather
+from offload.deploy.head.clients import SchedulerLink
+from offload.deploy.workers import allocation, base
+from offload.deploy.workers.allocation import Job
 from offload.deploy.workers.base import Member, Workers
-from offload.deploy.workers.job import Job
-from offload.deploy.workers.queued import Queue
+from offload.deploy.workers.batch_queue import Queue
 from offload.errors import UsageError
+from offload.jobs.waits import not_connected
+from offload.registry.deployments import Place
 from tests.deploy.workers.test_queued import Faulty
 
 
@@ -192,9 +192,9 @@ def queue_of(path: Path, system: Faulty) -> Queue:
 def test_a_worker_that_is_lost_within_its_allocation_has_it_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("offload.deploy.workers.queued.SOON", 0.02)
-    monkeypatch.setattr("offload.deploy.workers.queued.LATER", 0.02)
-    monkeypatch.setattr(job, "TORN_SECONDS", 0.1)
+    monkeypatch.setattr("offload.deploy.workers.batch_queue.SOON", 0.02)
+    monkeypatch.setattr("offload.deploy.workers.batch_queue.LATER", 0.02)
+    monkeypatch.setattr(allocation, "TORN_SECONDS", 0.1)
     expired: list[str] = []
     connected = {"worker-0.0", "worker-0.1"}
 

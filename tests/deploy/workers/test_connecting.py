@@ -9,9 +9,9 @@ import pytest
 from distributed import Nanny, Worker
 from distributed.core import Status
 
-from offload.compute.contact import Contact
-from offload.deploy import worker
-from offload.deploy.whereabouts import Whereabouts
+from offload.deploy.workers import process as worker
+from offload.deploy.workers.discovery import Whereabouts
+from offload.registry.contact import Contact
 
 
 class Told(Whereabouts):

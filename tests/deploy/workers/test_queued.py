@@ -9,15 +9,15 @@ from typing import ClassVar
 
 import pytest
 
-from offload.compute.places import Place, Registry
-from offload.deploy import headjob
-from offload.deploy.batch import BatchAwayError, BatchSystem, JobRequest, JobState, Phase, base
-from offload.deploy.batch.state import End
-from offload.deploy.spec import Spec
-from offload.deploy.workers import job as job_
-from offload.deploy.workers import queued, submitting
-from offload.deploy.workers.queued import Queue
+from offload.batch import BatchAwayError, BatchSystem, JobRequest, JobState, Phase, base
+from offload.batch.state import End
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import batch_job
+from offload.deploy.workers import allocation as job_
+from offload.deploy.workers import batch_queue, submission
+from offload.deploy.workers.batch_queue import Queue
 from offload.errors import OffloadError
+from offload.registry.deployments import Place, Registry
 
 Fault = Exception | None
 
@@ -67,10 +67,10 @@ class Faulty(BatchSystem):
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SOON", "LATER", "FIRST_PAUSE", "KNOWN_AFTER"):
-        monkeypatch.setattr(queued, name, 0.02)
+        monkeypatch.setattr(batch_queue, name, 0.02)
     monkeypatch.setattr(job_, "FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(queued, "FIND_PAUSE", 0.02)
-    monkeypatch.setattr(submitting, "ARRIVES_SECONDS", 1.0)
+    monkeypatch.setattr(batch_queue, "FIND_PAUSE", 0.02)
+    monkeypatch.setattr(submission, "ARRIVES_SECONDS", 1.0)
     monkeypatch.setattr(base, "ARRIVES_SECONDS", 1.0)
     monkeypatch.setattr(base, "POLL", 0.02)
 
@@ -203,15 +203,15 @@ def test_a_single_job_is_looked_for_too(tmp_path: Path) -> None:
 
 def test_a_head_is_not_submitted_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     system, spec = Faulty(), Spec(name="hpc", keep="slurm")
-    monkeypatch.setattr(headjob, "batch_system", lambda _: system)
+    monkeypatch.setattr(batch_job, "batch_system", lambda _: system)
     place = Registry(str(tmp_path)).create("hpc", spec.to_json())
     system.faults["arrived"] = [BatchAwayError("it took the job and said no number")]
     system.hides = 10_000
     with pytest.raises(BatchAwayError):
-        headjob.submit(place, spec)
+        batch_job.submit(place, spec)
     system.hides = 0  # whoever tries again finds it
-    assert headjob.submit(place, spec) == "1"
-    assert headjob.submit(place, spec, after="1") == "2"  # one that takes over is another one
+    assert batch_job.submit(place, spec) == "1"
+    assert batch_job.submit(place, spec, after="1") == "2"  # one that takes over is another one
     assert list(system.jobs) == ["1", "2"]
 
 

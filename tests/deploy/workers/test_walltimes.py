@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from distributed import Client, Worker
 
-from offload.compute.places import Place
-from offload.deploy.batch import JobState, Phase
-from offload.deploy.daskside import HeadScheduler
-from offload.deploy.durations import COMMAND
-from offload.deploy.workers.job import Job
+from offload.batch import JobState, Phase
+from offload.deploy.services.dask import HeadScheduler
+from offload.deploy.services.task_durations import COMMAND
+from offload.deploy.workers.allocation import Job
 from offload.errors import WalltimeError
+from offload.registry.deployments import Place
 from tests.deploy.workers.test_allocations import queue_of
 from tests.deploy.workers.test_queued import Faulty
 

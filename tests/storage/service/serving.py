@@ -17,14 +17,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from offload.deploy.security import create_authority, issue
-from offload.storage.directory import DirectoryStore
-from offload.storage.remote.client import Client
-from offload.storage.remote.database import HttpDatabase
-from offload.storage.remote.store import HttpStore
-from offload.storage.results import SqliteDatabase
-from offload.storage.service.listening import bind, server_context
-from offload.storage.service.serving import ServiceThread
+from offload.deploy.security.pki import create_authority, issue
+from offload.http.client import Client
+from offload.http.listen import bind, server_context
+from offload.storage.http.database import HttpDatabase
+from offload.storage.http.server.run import ServiceThread
+from offload.storage.http.store import HttpStore
+from offload.storage.local.database import SqliteDatabase
+from offload.storage.local.store import DirectoryStore
 
 TOKEN = "a-token-for-tests-only"
 

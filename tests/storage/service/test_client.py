@@ -13,16 +13,16 @@ from typing import Self
 
 import pytest
 
-from offload.deploy.security import create_authority
+from offload.deploy.security.pki import create_authority
 from offload.errors import BufferMissingError, StorageError, UsageError
+from offload.http.client import Client
+from offload.http.listen import bind
 from offload.identity.checksums import BLOCK, checksum
+from offload.storage.http.database import HttpDatabase
+from offload.storage.http.server.run import ServiceThread
+from offload.storage.http.store import HttpStore
 from offload.storage.memory import MemoryStore
-from offload.storage.patient import Patience, on_the_way
-from offload.storage.remote.client import Client
-from offload.storage.remote.database import HttpDatabase
-from offload.storage.remote.store import HttpStore
-from offload.storage.service.listening import bind
-from offload.storage.service.serving import ServiceThread
+from offload.storage.retrying import Patience, on_the_way
 from tests.storage.service.serving import TOKEN, Served, credentials
 from tests.storage.test_database_contract import entry
 
@@ -245,9 +245,9 @@ def test_recalling_over_https_loads_little(served: Served) -> None:
     [name] = served.store.put([b"data"])
     program = f"""
 import sys
-from offload.storage.remote.client import Client
-from offload.storage.remote.store import HttpStore
-from offload.storage.remote.database import HttpDatabase
+from offload.http.client import Client
+from offload.storage.http.store import HttpStore
+from offload.storage.http.database import HttpDatabase
 client = Client({served.url!r}, {TOKEN!r}, {credentials()[0]!r})
 assert HttpDatabase(client).lookup([{name!r}]) == [None]
 assert HttpStore(client).get([{name!r}]) == [b"data"]

@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 
 from offload.errors import BufferMissingError, DiskFullError, StorageError
+from offload.http.client import Client
+from offload.http.listen import bind
 from offload.identity.checksums import BLOCK, checksum
+from offload.storage.http.database import HttpDatabase
+from offload.storage.http.server import bodies, transfer, uploads
+from offload.storage.http.server.app import UPLOADS
+from offload.storage.http.server.run import ServiceThread
+from offload.storage.http.store import HttpStore
 from offload.storage.memory import MemoryStore
-from offload.storage.remote.client import Client
-from offload.storage.remote.database import HttpDatabase
-from offload.storage.remote.store import HttpStore
-from offload.storage.rows import Usage
-from offload.storage.service import pipe, transfer, uploads
-from offload.storage.service.app import UPLOADS
-from offload.storage.service.listening import bind
-from offload.storage.service.serving import ServiceThread
-from offload.storage.sparse import SparseWriter
+from offload.storage.records import Usage
+from offload.util.sparse import SparseWriter
 from tests.storage.service.serving import TOKEN, Served, ServiceProcess
 from tests.storage.test_database_contract import entry
 
@@ -81,7 +81,7 @@ def test_a_body_that_breaks_off_leaves_nothing(
 def test_a_client_that_falls_silent_is_given_up(
     served: Served, store: HttpStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipe, "STALLED", 0.2)
+    monkeypatch.setattr(bodies, "STALLED", 0.2)
     head = f"POST /v1/buffers HTTP/1.1\r\n{HEAD}Content-Length: 300000\r\n\r\n"
     with send(served, head.encode() + b"x" * 200_000) as connection:
         assert b"no byte for" in connection.recv(65536)
@@ -139,7 +139,7 @@ def test_uploads_that_stall_give_way_to_large_ones(
     served: Served, store: HttpStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uploads, "PATIENCE", 0.2)
-    monkeypatch.setattr(pipe, "STALLED", 1e6)
+    monkeypatch.setattr(bodies, "STALLED", 1e6)
     size = 2 * BLOCK
     head = f"POST /v1/buffers HTTP/1.1\r\n{HEAD}Content-Length: {size + 1}\r\n\r\n".encode()
     slow = [send(served, head + bytes(size)) for _ in range(UPLOADS)]

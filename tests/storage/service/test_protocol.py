@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from offload.errors import BufferMissingError, OffloadError, StorageError, UsageError
+from offload.http.client import Answer, Client
 from offload.identity.checksums import BLOCK, checksum
-from offload.storage.remote.client import Answer, Client
-from offload.storage.remote.store import HttpStore
-from offload.storage.rows import Entry
-from offload.storage.service import wire
-from offload.storage.service.rows import pack, unpack
+from offload.storage.http import protocol
+from offload.storage.http.rows import pack, unpack
+from offload.storage.http.store import HttpStore
+from offload.storage.records import Entry
 from tests.storage.service.serving import TOKEN, Served, raw
 
 DATA = bytes(range(256)) * 12_000  # three blocks
@@ -105,17 +105,17 @@ def test_head_tells_the_size(client: Client) -> None:
 
 def test_many_buffers_as_frames(client: Client) -> None:
     asked = [checksum(b"small"), checksum(b"absent"), NAME]
-    answer = client.call("POST", "/v1/get", wire.pack_checksums(asked))
-    assert answer.headers["content-type"] == wire.FRAMES
+    answer = client.call("POST", "/v1/get", protocol.pack_checksums(asked))
+    assert answer.headers["content-type"] == protocol.FRAMES
     small = b"\0\0\0\x05small\0\0\0\0" + b"\xff\xff\xff\xff"
     assert answer.body[: len(small)] == small
-    assert answer.body[len(small) :] == b"".join(wire.frame([DATA]))
+    assert answer.body[len(small) :] == b"".join(protocol.frame([DATA]))
 
 
 def test_buffers_are_put_as_frames(client: Client, served: Served) -> None:
     body = b"\0\0\0\x03one\0\0\0\0" + b"\0\0\0\0" + b"\0\0\0\x02tw\0\0\0\x01o\0\0\0\0"
     answer = client.call("POST", "/v1/put", body)
-    assert wire.unpack_checksums(answer.body) == [checksum(b"one"), checksum(b""), checksum(b"two")]
+    assert protocol.unpack_checksums(answer.body) == [checksum(b"one"), checksum(b""), checksum(b"two")]
     assert served.store.get([checksum(b"two")]) == [b"two"]
 
 

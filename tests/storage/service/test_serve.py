@@ -15,8 +15,8 @@ import pytest
 
 from offload.errors import StorageError
 from offload.identity.checksums import BLOCK, checksum
-from offload.storage.directory import DirectoryStore
-from offload.storage.remote.store import HttpStore
+from offload.storage.http.store import HttpStore
+from offload.storage.local.store import DirectoryStore
 from tests.conftest import Offload
 from tests.storage.service.serving import ServiceProcess, raw
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from offload.storage.service import servicelog
-from offload.storage.service.servicelog import Limited
+from offload.http import log
+from offload.http.log import Limited
 from tests.storage.service.serving import ServiceProcess
 
 
@@ -22,7 +22,7 @@ def test_one_line_of_a_kind_in_a_minute(monkeypatch: pytest.MonkeyPatch) -> None
     for _ in range(1000):
         limited.say("a", "no more files")
     limited.say("b", "another")
-    now += servicelog.MINUTE
+    now += log.MINUTE
     limited.say("a", "no more files")
     assert lines == ["no more files", "another", "no more files (and 999 times more since the last such line)"]
     for number in range(1000):

@@ -11,17 +11,17 @@ import sys
 import warnings
 from importlib import import_module
 
-from offload.compute.places import Place
-from offload.deploy import credentials
+from offload.deploy.config.spec import take_part
 from offload.deploy.endpoints import address, free_port, known_as, located
-from offload.deploy.grants import admission_of
 from offload.deploy.head.supervisor import Head, log
-from offload.deploy.locking import LOOKS_SECONDS, settle
-from offload.deploy.security import issue
-from offload.deploy.spec import take_part
+from offload.deploy.security import credentials
+from offload.deploy.security.grants import admission_of
+from offload.deploy.security.pki import issue
 from offload.errors import OffloadError
-from offload.storage.service.listening import server_context
-from offload.storage.service.servicelog import calm, line_logger
+from offload.http.listen import server_context
+from offload.http.log import calm, line_logger
+from offload.registry.deployments import Place
+from offload.registry.locks import LOOKS_SECONDS, settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def main(path: str, attached: bool = False, is_job: bool = False) -> int:
         return 1
     job = None
     if is_job:
-        from offload.deploy.headjob import read
+        from offload.deploy.lifecycle.batch_job import read
 
         job = (read(place) or {}).get("id", "")
     try:

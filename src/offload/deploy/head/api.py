@@ -8,16 +8,16 @@ from typing import Any
 
 from aiohttp import web
 
-from offload.deploy.head.asked import asked
-from offload.deploy.head.proxy import ADMITTED, DashboardProxy
+from offload.deploy.config.spec import MOST_WORKERS, WORKER
+from offload.deploy.head.dashboard import ADMITTED, DashboardProxy
+from offload.deploy.head.request import asked
 from offload.deploy.head.sharing import GRANT, Sharing
 from offload.deploy.head.supervisor import Head, log
 from offload.deploy.logs import said
-from offload.deploy.spec import MOST_WORKERS, WORKER
 from offload.errors import OffloadError, RefusedError, StorageError, UsageError
-from offload.storage.service.admission import Admission, Grant
-from offload.storage.service.guard import unnamed
-from offload.storage.service.software import explained
+from offload.http.auth import Admission, Grant
+from offload.http.software import explained
+from offload.storage.http.server.middleware import unnamed
 
 COOKIE = "offload"
 _LARGEST = 1 << 63

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from offload.deploy.processes import family, kill, last_words
 from offload.deploy.workers.base import Member
 from offload.errors import DiskFullError, OffloadError, StorageError
-from offload.storage.filesystems import translated
+from offload.util.filesystems import translated
+from offload.util.processes import family, kill, last_words
 
 START_SECONDS = 60.0
 END_SECONDS = 8.0

@@ -7,8 +7,8 @@ import os
 import signal
 from collections.abc import Callable
 
-from offload.compute.liveness import is_alive
-from offload.deploy.processes import family, kill, of_place
+from offload.util.liveness import is_alive
+from offload.util.processes import family, kill, of_place
 
 VARIABLE = "OFFLOAD_CONTAINER"
 """Set in a container: the directory of what started it."""

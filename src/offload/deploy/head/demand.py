@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from offload.compute.resources import HIDDEN, parse_resources, times
+from offload.tasks.resources import HIDDEN, parse_resources, times
 
 WORTH = 0.5
 """So many seconds of work are worth a thread: what Dask takes a task for of which nothing is known."""
@@ -60,7 +60,7 @@ def wanted_workers(
     suppliers : sequence of Supplier
         The groups; what several of them could do is for the first, as far as that may have enough workers.
     dask : mapping
-        What :meth:`offload.deploy.daskside.HeadScheduler.demand` gives.
+        What :meth:`offload.deploy.services.dask.HeadScheduler.demand` gives.
     calls : mapping
         By the resources that calls need, as text: how many, and how many seconds they may take.
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from offload.deploy.head.link import SchedulerLink, ServiceLink
+from offload.deploy.head.clients import SchedulerLink, ServiceLink
 
 EVERY = 1.0
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from offload.compute.contact import Contact
-from offload.compute.places import Place
 from offload.deploy.head.children import Child
-from offload.deploy.processes import python
+from offload.registry.contact import Contact
+from offload.registry.deployments import Place
+from offload.util.processes import python
 
 
 class Services:

@@ -7,11 +7,11 @@ import time
 
 from aiohttp import web
 
-from offload.compute.places import Place
-from offload.deploy import clientcerts, grants
-from offload.deploy.head.asked import asked
+from offload.deploy.head.request import asked
+from offload.deploy.security import client_certificates, grants
 from offload.errors import OffloadError, UsageError
-from offload.storage.service.admission import Grant, owner
+from offload.http.auth import Grant, owner
+from offload.registry.deployments import Place
 
 GRANT = "offload_grant"
 """The key of a request under which stands the grant of its sender; None for the owner."""
@@ -67,7 +67,7 @@ class Sharing:
             raise UsageError("request is the text of a request for a certificate")
         grant: Grant | None = request[GRANT]
         label, expires = ("owner", None) if grant is None else (grant.label, grant.expires)
-        certificate, end = await asyncio.to_thread(clientcerts.sign, self._place.keys, signed, label, expires)
+        certificate, end = await asyncio.to_thread(client_certificates.sign, self._place.keys, signed, label, expires)
         return web.json_response({"certificate": certificate, "seconds": end - time.time(), "expires": expires})
 
     def _check_owner(self, request: web.Request) -> None:

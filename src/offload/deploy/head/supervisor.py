@@ -11,28 +11,28 @@ import tempfile
 import time
 from typing import Any
 
-from offload.compute.commands.leftovers import temporary
-from offload.compute.contact import Contact
-from offload.compute.dasksettings import temporary_directory
-from offload.compute.liveness import started
-from offload.compute.places import Place, is_unwanted, write_atomically
-from offload.compute.resources import resources_text
+from offload.commands.running.stale_scratch import temporary
 from offload.deploy import envfile
-from offload.deploy.head.adaptive import Adaptive
+from offload.deploy.config.spec import LOCAL, WORKER, Spec, spec_of
+from offload.deploy.head.autoscale import Adaptive
 from offload.deploy.head.children import Child
+from offload.deploy.head.clients import SchedulerLink, ServiceLink
 from offload.deploy.head.container import end_with_it
-from offload.deploy.head.frozen import end_frozen
+from offload.deploy.head.frozen_workers import end_frozen
 from offload.deploy.head.idle import Idle, of_scheduler, of_service
-from offload.deploy.head.link import SchedulerLink, ServiceLink
 from offload.deploy.head.services import Services
 from offload.deploy.logs import shorten
-from offload.deploy.quantities import duration_text
-from offload.deploy.software.used import keep_used
-from offload.deploy.spec import LOCAL, WORKER, Spec, spec_of
 from offload.deploy.workers.groups import Group, Groups
+from offload.engines.dask_settings import temporary_directory
+from offload.environments.usage import keep_used
 from offload.errors import OffloadError, StorageError, UsageError
-from offload.storage.filesystems import translated
-from offload.storage.service.software import gone
+from offload.http.software import gone
+from offload.registry.contact import Contact
+from offload.registry.deployments import Place, is_unwanted, write_atomically
+from offload.tasks.resources import resources_text
+from offload.util.filesystems import translated
+from offload.util.liveness import started
+from offload.util.quantities import duration_text
 
 FIRST_RESULT = 1.0  # seconds in which the first workers are connected, where they have a processor each
 
@@ -141,7 +141,7 @@ class Head:
 
     async def _move_before_the_end(self, job: str) -> None:
         """Have another job take over before the walltime is over: workers and clients follow the contact."""
-        from offload.deploy.head.takeover import TakeOver
+        from offload.deploy.head.handover import TakeOver
 
         try:
             end = await TakeOver(self.place, job, log).wait(self.spec)

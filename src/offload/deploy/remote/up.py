@@ -9,25 +9,25 @@ import signal
 import time
 from typing import Any
 
-from offload.compute.contact import DOWN, REFUSED, Contact
-from offload.compute.deployed import elsewhere
-from offload.compute.liveness import started
-from offload.compute.places import Place, Registry
-from offload.deploy.launch import ROOM, Say, end_all, end_elsewhere, known, single
-from offload.deploy.processes import kill, python, start_detached, tail, wait_until_gone
-from offload.deploy.quantities import parse_ports
-from offload.deploy.remote import mirror
-from offload.deploy.remote.asking import SECONDS, ask
-from offload.deploy.remote.link import DIRECT, TUNNEL, Link
+from offload.deploy.config.link import DIRECT, TUNNEL, Link
+from offload.deploy.config.spec import PROCESS, Spec, spec_of
+from offload.deploy.lifecycle.local import ROOM, Say, end_all, end_elsewhere, known, single
+from offload.deploy.remote import replica
+from offload.deploy.remote.rpc import SECONDS, ask
 from offload.deploy.routes.tunnel import SERVICES
-from offload.deploy.sites.ssh import COMMAND, Ssh
-from offload.deploy.software.choices import is_image
-from offload.deploy.software.containers import Mounted, container_of, remove
-from offload.deploy.software.prepare import prepare
-from offload.deploy.spec import PROCESS, Spec, spec_of
+from offload.environments.choice import is_image
+from offload.environments.containers import Mounted, container_of, remove
+from offload.environments.prepare import prepare
 from offload.errors import NotFoundError, OffloadError, RefusedError
-from offload.storage.filesystems import check_room
+from offload.hosts.ssh import COMMAND, Ssh
+from offload.registry.connect import elsewhere
+from offload.registry.contact import DOWN, REFUSED, Contact
+from offload.registry.deployments import Place, Registry
 from offload.storage.home import Home
+from offload.util.filesystems import check_room
+from offload.util.liveness import started
+from offload.util.processes import kill, python, start_detached, tail, wait_until_gone
+from offload.util.quantities import parse_ports
 
 PENDING_SECONDS = 900.0
 CONNECT_SECONDS, DIRECT_SECONDS, END_SECONDS, INTERVAL = 60.0, 18.0, 10.0, 0.05
@@ -70,8 +70,8 @@ def up(registry: Registry, spec: Spec, say: Say, again: bool = False) -> tuple[C
             return contact, False
         link = with_what_is_known(place, spec.link)
         if link.local_ports is not None and (contact is None or not contact.head_lives()):
-            mirror.check_free(link.local_ports)
-        site = mirror.site_of(link, ask=True)
+            replica.check_free(link.local_ports)
+        site = replica.site_of(link, ask=True)
         if site is None or link.grant:
             if site is not None:
                 say(f"connecting to {site.name}")
@@ -90,7 +90,7 @@ def up(registry: Registry, spec: Spec, say: Say, again: bool = False) -> tuple[C
 def with_what_is_known(place: Place, link: Link) -> Link:
     """Return a link with what an earlier connection has found out, where it is the same."""
     ssh = link.ssh or os.environ.get(COMMAND, "")
-    return dataclasses.replace(link, runtime=mirror.runtime_of(place), ssh=ssh)
+    return dataclasses.replace(link, runtime=replica.runtime_of(place), ssh=ssh)
 
 
 def _begin_there(registry: Registry, spec: Spec, link: Link, site: Ssh, say: Say, again: bool) -> bool:
@@ -118,7 +118,7 @@ def _begin_there(registry: Registry, spec: Spec, link: Link, site: Ssh, say: Say
         what, has, asked = answer["differences"][0]
         say(f"{spec.name} is up there already: {what.replace('_', ' ')} is {has}, not {asked}")
     link = dataclasses.replace(link, python=interpreter, head=answer["contact"]["head"]["url"])
-    mirror.create(registry, dataclasses.replace(spec, link=link), answer["keys"])
+    replica.create(registry, dataclasses.replace(spec, link=link), answer["keys"])
     return bool(answer["started"])
 
 
@@ -133,7 +133,7 @@ def connect(place: Place, say: Say) -> Contact:
     contact = known(place)
     if contact is None or not contact.head_lives():
         say("making the connection" if contact is None else "making the connection again")
-        pid = start_detached(python("offload.deploy.remote.keeper", place.path), place.log("link"))
+        pid = start_detached(python("offload.deploy.remote.connection", place.path), place.log("link"))
     else:
         pid = contact.head["pid"]
     link = spec_of(place).link
@@ -182,7 +182,7 @@ def down(registry: Registry, place: Place, link: Link, say: Say) -> None:
     OffloadError
         If the machine cannot be reached: then nothing is forgotten.
     """
-    site = mirror.site_of(link, ask=True)
+    site = replica.site_of(link, ask=True)
     if link.grant or site is None:
         _end_by_head(place)
     else:
@@ -209,8 +209,8 @@ def _down_there(place: Place, link: Link, site: Ssh, say: Say) -> bool:
 
 
 def _end_by_head(place: Place) -> None:
-    from offload.deploy.headclient import HeadGoneError
-    from offload.deploy.headclient import ask as ask_head
+    from offload.deploy.head_client import HeadGoneError
+    from offload.deploy.head_client import ask as ask_head
 
     contact = known(place)
     if contact is None:
@@ -228,7 +228,7 @@ def leave(registry: Registry, place: Place, say: Say) -> None:
         link = spec_of(place).link
         if link is None:
             raise OffloadError(f"{place.name} is on this machine", f"offload down {place.name}")
-        _forget(registry, place, link, mirror.site_of(link, ask=False))
+        _forget(registry, place, link, replica.site_of(link, ask=False))
 
 
 def _forget(registry: Registry, place: Place, link: Link, site: Ssh | None) -> None:
@@ -236,7 +236,7 @@ def _forget(registry: Registry, place: Place, link: Link, site: Ssh | None) -> N
     if site is not None:
         site.close()
     end_all(place)
-    mirror.remove(registry, place, link)
+    replica.remove(registry, place, link)
 
 
 def end_keeper(place: Place) -> None:

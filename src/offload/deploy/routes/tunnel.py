@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from offload.deploy.endpoints import PortsExhaustedError, free_port
 from offload.deploy.routes.base import Route, parts
-from offload.deploy.sites.ssh import Ssh
+from offload.hosts.ssh import Ssh
 
 LOOPBACK = "127.0.0.1"
 SERVICES = {"scheduler": 8786, "head": 8787, "jobs": 0, "storage": 0}

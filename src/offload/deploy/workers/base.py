@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from offload.deploy.head.link import SchedulerLink
+from offload.deploy.head.clients import SchedulerLink
 
 BUSY_POLL, PLACE_POLL = 0.2, 2.0
 

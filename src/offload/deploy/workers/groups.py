@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from offload.compute.places import Place
-from offload.compute.resources import HIDDEN, Resources, parse_resources
-from offload.compute.waits import SILENT
-from offload.deploy.head.link import SchedulerLink
-from offload.deploy.spec import LOCAL, Spec
+from offload.deploy.config.spec import LOCAL, Spec
+from offload.deploy.head.clients import SchedulerLink
 from offload.deploy.workers.base import Workers
 from offload.deploy.workers.local import local_workers
+from offload.jobs.waits import SILENT
+from offload.registry.deployments import Place
+from offload.tasks.resources import HIDDEN, Resources, parse_resources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from offload.deploy.workers.queued import Queue
+    from offload.deploy.workers.batch_queue import Queue
 
 
 TOLD_AFTER = 15.0
@@ -73,7 +73,7 @@ class Groups:
         self.queue: Queue | None = None
         self.reached = False
         if spec.systems():
-            from offload.deploy.workers.batch import queue_of
+            from offload.deploy.workers.allocation_requests import queue_of
 
             self.queue = queue_of(place, spec, say)
             self.queue.connected = self.connected
@@ -83,7 +83,7 @@ class Groups:
             name: Group(name, spec.group(name), self._made(place, spec, name)) for name in spec.group_names()
         }
         if self.queue is not None:
-            from offload.deploy.workers.batch import adopt
+            from offload.deploy.workers.allocation_requests import adopt
 
             adopt(self.queue, self.of, say)
 

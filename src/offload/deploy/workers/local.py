@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from offload.compute.places import Place
+from offload.deploy.config.spec import Spec
 from offload.deploy.head.children import Child
-from offload.deploy.head.link import SchedulerLink
-from offload.deploy.processes import python
-from offload.deploy.spec import Spec
+from offload.deploy.head.clients import SchedulerLink
 from offload.deploy.workers.base import Workers
+from offload.registry.deployments import Place
+from offload.util.processes import python
 
 
 def local_workers(place: Place, spec: Spec, link: SchedulerLink, prefix: str) -> Workers:
@@ -19,7 +19,7 @@ def local_workers(place: Place, spec: Spec, link: SchedulerLink, prefix: str) ->
         return Workers(link, _on_nodes(place, spec.keep), prefix=prefix)
 
     def make(name: str) -> Child:
-        command = python("offload.deploy.worker", place.path, name)
+        command = python("offload.deploy.workers.process", place.path, name)
         return Child(name, lambda: command, place.log(name))
 
     return Workers(link, make, prefix=prefix)
@@ -37,14 +37,14 @@ class OnNode(Child):
 
 def _on_nodes(place: Place, keep: str) -> Callable[[str], Child]:
     """Return what makes a worker of a name: by turns on each of the nodes."""
-    from offload.deploy.batch import batch_system
+    from offload.batch import batch_system
 
     system = batch_system(keep)
     nodes = system.own_nodes()
 
     def make(name: str) -> Child:
         node = nodes[int(name.rpartition("-")[2]) % len(nodes)]
-        command = system.on_node(node, [*python("offload.deploy.worker", place.path, name), "--node"])
+        command = system.on_node(node, [*python("offload.deploy.workers.process", place.path, name), "--node"])
         made = OnNode(name, lambda: command, place.log(name))
         made.node = node
         return made

@@ -1,0 +1,336 @@
+"""From calls to futures: what is recorded is recalled, in one look-up, and the rest goes to the workers in batches."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from typing import Any
+
+from offload.api.task import Task
+from offload.effects.warnings import tell_reached
+from offload.engines.base import Engine, InlineEngine
+from offload.engines.batching import Batcher
+from offload.engines.dispatcher import Dispatcher
+from offload.errors import DecodeError, IdentityError, UsageError
+from offload.notices import counted, users_level
+from offload.registry.active import Choice, innermost
+from offload.registry.deployments import Place, Registry
+from offload.registry.session import Session, current, session_there
+from offload.registry.switch import is_off
+from offload.runners.batch import inside
+from offload.runners.named.messages import SUBMIT
+from offload.tasks.execute import execute
+from offload.tasks.futures import Future
+from offload.tasks.results import from_buffer
+from offload.transport.function import OwnFunction
+from offload.transport.importing import is_importing
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+NOTE_AFTER = 2.0
+ATTEMPTS = 5
+MANY = 1000
+
+_lock = threading.Lock()
+_dispatchers: dict[str | Choice | None, Dispatcher] = {}
+_registered = False
+_dependents = 0  # calls that wait for the results of others, and are no dispatcher's yet
+_begun = threading.Condition()
+
+
+def submit(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
+    """Begin one call; see :meth:`offload.api.task.Task.submit`."""
+    return submit_many(task, [(args, kwargs)])[0]
+
+
+def submit_many(task: Task[..., Any], rows: Sequence[Arguments]) -> list[Future[Any]]:
+    """Begin many calls of one function.
+
+    Returns
+    -------
+    list of Future
+        In the order of the rows.
+
+    Raises
+    ------
+    TypeError, EncodeError, IdentityError
+        If a call cannot be identified; none is begun then. With futures among its arguments that shows later, in its
+        own future.
+    """
+    if is_off():
+        return [_done_at_once(task, args, kwargs) for args, kwargs in rows]
+    futures: list[Future[Any]] = [Future() for _ in rows]
+    ready = []
+    kinds = {type(a) for args, kwargs in rows for a in (*args, *kwargs.values())}
+    simple = not any(_may_hold_futures(kind) for kind in kinds)
+    for future, (args, kwargs) in zip(futures, rows, strict=True):
+        waiting = [] if simple else futures_in((args, kwargs))
+        if waiting:
+            _when_done(waiting, lambda f=future, a=args, k=kwargs: _resume(task, f, a, k))
+        else:
+            ready.append((future, args, kwargs))
+    with _collector_at_rest(len(rows)):
+        _start(task, ready)
+    return futures
+
+
+def _done_at_once(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
+    """Make a call here and now, of which nothing is recorded."""
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    future.recalled = False
+    try:
+        future.set_result(execute(task.function, resolved(args), resolved(kwargs)))
+    except Exception as exc:
+        future.set_exception(exc)
+    return future
+
+
+@contextlib.contextmanager
+def _collector_at_rest(count: int) -> Iterator[None]:
+    """Spare many calls the garbage collector: it would look at their new objects, none of them garbage, many times."""
+    if count < MANY or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _start(task: Task[..., Any], ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[str, Any]]]) -> None:
+    partner = task.partner()
+    if partner is not None:
+        partner.begin(SUBMIT, task, ready)
+        return
+    session = current()
+    rows = [(args, kwargs) for _, args, kwargs in ready]
+    calls, graph = task.identify_many(rows), task.graph()
+    for _ in range(ATTEMPTS):
+        if not calls or calls[0].function == task.checksum_of(graph):
+            break
+        calls, graph = task.identify_many(rows), task.graph()  # another thread has changed what the function reaches
+    else:
+        raise IdentityError(f"what {task.label} reaches is changed all the time by another thread")
+    missing = []
+    for call, (future, _, _), data in zip(
+        calls, ready, session.recall([call.transformation for call in calls]), strict=True
+    ):
+        future.transformation = call.transformation
+        if data is None:
+            missing.append((call, future))
+        elif not future.cancelled():
+            try:
+                value = from_buffer(data, call.transformation)
+            except DecodeError as exc:
+                session.give_up(call.transformation, task.label, exc)
+                missing.append((call, future))
+            else:
+                future.recalled = True
+                future.set_result(value)
+    if missing:
+        if task.watched:
+            inputs = any(task._inputs(call) for call, _ in missing)
+            values = (value for call, _ in missing for _, value in call.bound)
+            tell_reached(task.label, graph, users_level(), inputs=inputs, values=values)
+        if inside():
+            # A call made by a call: there is no other worker to wait for.
+            nested = Batcher(InlineEngine, here=True)
+            nested.add(session, OwnFunction(graph, task.payload(), watched=task.watched), missing)
+            nested.run()
+        else:
+            chosen = dispatcher(session)
+            for modules in {call.modules for call, _ in missing}:
+                function = OwnFunction(graph, task.payload(), modules, task.watched, task.reached())
+                function.resources, function.limits = task.resources, task.limits
+                chosen.add(session, function, [one for one in missing if one[0].modules == modules])
+            if isinstance(chosen, Batcher):
+                # Its thread imports it, too; if Python came to its end first, the import would be refused there.
+                with contextlib.suppress(ImportError, ValueError):  # the futures will tell
+                    importlib.import_module("distributed")
+
+
+def _may_hold_futures(kind: type) -> bool:
+    return kind in (list, tuple, dict) or issubclass(kind, Future)
+
+
+def futures_in(value: Any) -> list[Future[Any]]:
+    """Return the futures among arguments, also inside plain containers."""
+    if isinstance(value, Future):
+        return [value]
+    if type(value) in (list, tuple):
+        # A long list of numbers holds no futures; asking for its types first keeps that cheap.
+        if any(map(_may_hold_futures, set(map(type, value)))):
+            return [f for item in value for f in futures_in(item)]
+    elif type(value) is dict:
+        return [f for item in value.values() for f in futures_in(item)]
+    return []
+
+
+def resolved(value: Any) -> Any:
+    """Return the value with each future replaced by its result."""
+    if isinstance(value, Future):
+        return value.result()
+    if type(value) in (list, tuple) and futures_in(value):
+        return type(value)(resolved(item) for item in value)
+    if type(value) is dict and futures_in(value):
+        return {key: resolved(item) for key, item in value.items()}
+    return value
+
+
+def _when_done(waiting: list[Future[Any]], go_on: Any) -> None:
+    global _dependents
+    remaining = len(waiting)
+    lock = threading.Lock()
+    with _begun:
+        _dependents += 1
+
+    def one_done(_: Any) -> None:
+        global _dependents
+        nonlocal remaining
+        with lock:
+            remaining -= 1
+            last = remaining == 0
+        if last:
+            try:
+                go_on()
+            finally:
+                with _begun:
+                    _dependents -= 1
+                    _begun.notify_all()
+
+    for future in waiting:
+        future.add_done_callback(one_done)
+
+
+def _resume(task: Task[..., Any], future: Future[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Begin a call whose arguments have arrived; a failed argument fails the call."""
+    if future.cancelled():
+        return
+    try:
+        _start(task, [(future, resolved(args), resolved(kwargs))])
+    except (Exception, CancelledError) as exc:
+        if future.set_running_or_notify_cancel():
+            future.set_exception(exc)
+
+
+def dispatcher(session: Session) -> Dispatcher:
+    """Return where this process's calls go now: the active deployment, or else a cluster of its own.
+
+    Raises
+    ------
+    UsageError
+        For a module that is being imported on a worker: each worker would begin that work.
+    """
+    global _registered
+    if is_importing():
+        raise UsageError("a module that workers import begins calls", 'begin them below if __name__ == "__main__"')
+    choice = innermost()
+    place = Registry(session.home.path).active()
+    key = choice if choice is not None and choice.here else place.path if place is not None else None
+    with _lock:
+        if not _registered:
+            # Before the executors of this process end, on which Dask's client stands: `atexit` would be too late. They
+            # end in a function that this import registers; what is registered last runs first.
+            importlib.import_module("concurrent.futures.thread")
+
+            threading._register_atexit(shutdown)  # type: ignore[attr-defined]
+            os.register_at_fork(after_in_child=_leave)
+            _registered = True
+        found = _dispatchers.get(key)
+        if found is None:
+            found = _dispatchers[key] = _new_dispatcher(key, place)
+        return found
+
+
+def _new_dispatcher(key: str | Choice | None, place: Place | None) -> Dispatcher:
+    if isinstance(key, Choice):
+        return Batcher(key.engine)
+    return Batcher(_start_cluster) if place is None else _jobs_of(place)
+
+
+def _start_cluster() -> Engine:
+    from offload.engines.local_cluster import LocalCluster
+    from offload.tasks.progress import starting
+
+    with starting():
+        return LocalCluster()
+
+
+def _jobs_of(place: Place) -> Dispatcher:
+    from offload.jobs.calls.client import Jobs
+    from offload.jobs.waits import reason
+    from offload.registry.connect import connect
+    from offload.registry.waiting import patience_for
+
+    there, why = session_there(place), functools.partial(reason, place)
+    return Jobs(functools.partial(connect, place), patience_for(place, "job service"), there, why)
+
+
+def _leave() -> None:
+    """In a child of this process: the dispatchers, their threads and their clusters are the parent's."""
+    global _dispatchers, _lock, _dependents, _begun
+    left, _dispatchers, _lock = _dispatchers, {}, threading.Lock()
+    _dependents, _begun = 0, threading.Condition()
+    for each in left.values():
+        each.leave()
+
+
+def give_up(key: str | Choice | None, error: Exception) -> None:
+    """End the dispatcher of a deployment that goes away; the calls that it has not done fail with the error."""
+    with _lock:
+        found = _dispatchers.pop(key, None)
+    if found is not None:
+        found.give_up(error)
+
+
+def shutdown() -> None:
+    """Wait for what needs this process, saying so when it takes long, and end it. The next call starts another.
+
+    There is no deadline: the calls may take days, and who wants an end to it presses Ctrl-C. After a Ctrl-C that has
+    ended the program, nothing is waited for.
+    """
+    global _dispatchers
+    interrupted = ended_by_interrupt()
+    if not interrupted:
+        interrupted = not all_begun()
+    with _lock:
+        ending, _dispatchers = _dispatchers, {}
+    for each in ending.values():
+        try:
+            left = 0 if interrupted else each.unfinished(NOTE_AFTER)
+            if left:
+                sys.stderr.write(
+                    f"offload: waiting for {counted(left, 'call')} to finish and be recorded (Ctrl-C ends them)\n"
+                )
+                each.unfinished()
+        except KeyboardInterrupt:
+            interrupted = True
+        each.close(kill=interrupted)
+
+
+def all_begun() -> bool:
+    """Wait for the calls that wait for others to be begun; False when Ctrl-C ended that."""
+    try:
+        with _begun:
+            if not _begun.wait_for(lambda: not _dependents, NOTE_AFTER):
+                waiting = counted(_dependents, "call that waits", "calls that wait")
+                sys.stderr.write(f"offload: waiting for {waiting} for others (Ctrl-C ends them)\n")
+                _begun.wait_for(lambda: not _dependents)
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def ended_by_interrupt() -> bool:
+    """Tell whether a Ctrl-C has ended the program."""
+    # Set where a traceback was printed; at a prompt, it may be that of a statement long ago.
+    return getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1")

@@ -1,0 +1,366 @@
+"""From requests to plans: what each command depends on, found, hashed and identified, all in batches."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+
+from offload.commands.planning.detect import detect
+from offload.commands.planning.program_cache import Programs
+from offload.commands.planning.program_software import software_checksum
+from offload.commands.planning.times import modification_order, modification_times, order_checksum
+from offload.commands.request import quoted
+from offload.errors import UsageError
+from offload.identity.commands import CommandInput, command_record, identify
+from offload.identity.directories import TreeLimitError, scan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from offload.commands.named_environments import NamedEnvironment
+    from offload.commands.planning.stdin import Stdin
+    from offload.commands.request import Request
+    from offload.identity.directories import Tree
+    from offload.storage.file_checksums import FileChecksums
+
+# What a directory that was only detected may hold; beyond, the user says that it is meant.
+MAX_FILES = 10_000
+MAX_BYTES = 2**30
+NAMED = "the directory is an input because the command names it"
+
+
+class PlannedInput(CommandInput):
+    """An input, with where it comes from.
+
+    Parameters
+    ----------
+    path : str
+        As the command sees it, normalised.
+    kind : str
+        ``"file"`` or ``"directory"``.
+    executable : bool
+        For a file.
+    how : str
+        ``"detected"``, ``"declared"`` or ``"command"`` (it is ``argv[0]``).
+    source : str
+        How to open it from here.
+    tree : Tree, optional
+        What is in the directory.
+    size : int
+        Bytes, of all files together.
+    excluded : sequence of str
+        Names in the directory that are no part of it.
+    """
+
+    __slots__ = ("excluded", "how", "inode", "size", "source", "tree", "words")
+
+    def __init__(
+        self,
+        path: str,
+        kind: str,
+        executable: bool,
+        how: str,
+        source: str,
+        inode: tuple[int, int],
+        tree: Tree | None,
+        size: int,
+        excluded: Sequence[str] = (),
+    ) -> None:
+        super().__init__(path, kind, "", executable)
+        self.how = how
+        self.source = source
+        self.inode = inode
+        self.tree = tree
+        self.size = size
+        self.excluded = excluded
+        self.words = [source]
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the command reads the original, by its absolute path."""
+        return self.path.startswith("/")
+
+
+class Plan:
+    """One command, ready to be looked up or run.
+
+    Parameters
+    ----------
+    request : Request
+        What was asked for.
+    executable : str
+        Path of the program.
+    inputs : list of PlannedInput
+        All that was detected or declared.
+    stdin : Stdin
+        Its standard input.
+    programs : dict
+        The user's own programs that a program text names, and what runs scripts; and their paths.
+
+    Attributes
+    ----------
+    around : dict
+        Variables of the worker that runs it, which its programs need there; they do not count.
+    order : dict
+        The places of the inputs' files in the order in which they were modified, where the command goes by that.
+    """
+
+    __slots__ = (
+        "around", "data", "environment", "executable", "executable_checksum", "inputs", "installed", "order",
+        "program_checksums", "programs", "record", "request", "software", "stdin", "transformation",
+    )  # fmt: skip
+
+    def __init__(
+        self, request: Request, executable: str, inputs: list[PlannedInput], stdin: Stdin, programs: dict[str, str]
+    ) -> None:
+        self.request = request
+        self.executable = executable
+        self.executable_checksum = ""
+        self.programs = programs
+        self.program_checksums: dict[str, str] = {}
+        self.software: str | None = None
+        self.installed = b""
+        self.environment: NamedEnvironment | None = None
+        self.inputs = inputs
+        self.stdin = stdin
+        self.order: dict[str, int] = {}
+        self.around: dict[str, str] = {}
+        self.record: dict[str, object] = {}
+        self.data = b""
+        self.transformation = ""
+
+    def identify(self, stdin: str | None) -> None:
+        """Set record and transformation, with what counts as the standard input."""
+        self.record = command_record(
+            self.request.argv,
+            executable=self.executable_checksum,
+            programs=self.program_checksums,
+            software=self.software,
+            inputs=self.inputs,
+            stdin=stdin,
+            outputs=self.request.output_paths,
+            variables=self.request.variables,
+            order=order_checksum(self.inputs, self.order) if self.order else None,
+            there=self.request.there,
+        )
+        self.transformation, self.data = identify(self.record)
+
+    def variables(self, search: str | None = None) -> dict[str, str]:
+        """Return what is set for the command besides what every command finds; `search` is the usual ``PATH``."""
+        named = {} if self.environment is None else self.environment.variables(search)
+        return {**self.around, **named, **self.request.variables}
+
+    def newest(self) -> int:
+        """Return when the newest of the inputs was modified, in nanoseconds; 0 where there is none."""
+        return max(modification_times(self.inputs).values(), default=0)
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether it needs a scratch directory of its own: for inputs, outputs or a standard input."""
+        own = self.request.outputs or self.request.scratch or self.stdin.identity is not None
+        return bool(own) or any(not item.in_place for item in self.inputs)
+
+    def in_place(self) -> list[PlannedInput]:
+        """Return the inputs that are read by their absolute paths."""
+        return [item for item in self.inputs if item.in_place]
+
+
+class Planner:
+    """Makes plans; what several commands have in common is looked at once.
+
+    Parameters
+    ----------
+    files : FileChecksums
+        Knows the checksums of files.
+    apart : sequence of str
+        Absolute paths (offload's own home) that are no part of any input directory.
+
+    Attributes
+    ----------
+    programs : Programs
+        Finds the programs.
+    """
+
+    def __init__(self, files: FileChecksums, apart: Sequence[str] = ()) -> None:
+        self._files = files
+        self._apart = apart
+        try:
+            self._cwd = os.getcwd()
+        except FileNotFoundError:
+            raise UsageError("the current directory does not exist any more", "cd to one that does") from None
+        self._known: dict[tuple[str, str, tuple[str, ...]], PlannedInput] = {}
+        self.programs = Programs(files)
+
+    def plan(self, requests: Sequence[Request], stdin: Stdin) -> list[Plan]:
+        """Return a plan for each request.
+
+        Parameters
+        ----------
+        requests : sequence of Request
+            Any number.
+        stdin : Stdin
+            The standard input of each of them.
+
+        Raises
+        ------
+        UsageError
+            For an input that is missing, unreadable, special or too large to be meant.
+        """
+        plans = [self._outline(request, stdin) for request in requests]
+        inputs = {id(item): item for plan in plans for item in plan.inputs if not item.checksum}.values()
+        self._hash(inputs, plans)
+        for plan in plans:
+            if self.programs.goes_by_times(plan):
+                plan.order = modification_order(plan.inputs)
+            plan.identify(stdin.identity)
+        return plans
+
+    def _outline(self, request: Request, stdin: Stdin) -> Plan:
+        name = request.argv[0]
+        environment = self.programs.environment(request.environment)
+        path = None if environment is None else environment.variables()["PATH"]
+        program = self.programs.program(name, path)
+        # The order matters: what is declared is taken as declared, even if it would be detected too.
+        found: dict[str, PlannedInput] = {}
+        for word in request.inputs:
+            self._add(found, word, "declared", request)
+        if "/" in name and name[0] != "/":
+            self._add(found, name, "command", request)
+        if request.detect:
+            for word in detect(request.argv, request.output_paths):
+                self._add(found, word, "detected", request)
+            for word in detect(["env", *_named(request.variables)], request.output_paths):
+                self._add(found, word, "detected", request)
+        inputs = list(found.values())
+        programs = self.programs.named(request.argv, program, path, inputs)
+        plan = Plan(request, program, inputs, stdin, programs)
+        plan.environment = environment
+        return plan
+
+    def software(self, plan: Plan) -> str | None:
+        """Return the checksum of what is installed where the programs of a command lie; None where that is nothing."""
+        return software_checksum(self.programs.installed(plan))
+
+    def _add(self, found: dict[str, PlannedInput], word: str, how: str, request: Request) -> None:
+        path = os.path.normpath(word) if word else ""
+        there = found.get(path)
+        if there is None:
+            found[path] = self._input(word, path, how, request)
+        elif word not in there.words:
+            status = _stat(word)
+            if there.inode != (status.st_dev, status.st_ino):
+                raise UsageError(f"{there.source} and {word} are different files, but have one place in a copy: {path}")
+            there.words.append(word)
+
+    def _input(self, word: str, path: str, how: str, request: Request) -> PlannedInput:
+        excluded = self._excluded(path, request.output_paths)
+        key = (word, how, excluded)
+        item = self._known.get(key)
+        if item is None:
+            item = self._known[key] = _look(word, path, how, excluded)
+        return item
+
+    def _excluded(self, path: str, outputs: Sequence[str]) -> tuple[str, ...]:
+        """Return what below a directory is no part of it as an input: the command's outputs, offload's home."""
+        root = os.path.normpath(os.path.join(self._cwd, path)).rstrip("/") + "/"
+        apart = [os.path.normpath(os.path.join(self._cwd, output)) for output in outputs]
+        return tuple(name.removeprefix(root) for name in (*apart, *self._apart) if name.startswith(root))
+
+    def _hash(self, inputs: Iterable[PlannedInput], plans: Sequence[Plan]) -> None:
+        paths: dict[str, None] = {}
+        for plan in plans:
+            paths[plan.executable] = None
+            paths.update(dict.fromkeys(plan.programs.values()))
+        for item in inputs:
+            if item.tree is None:
+                paths[item.source] = None
+            else:
+                paths.update(dict.fromkeys(item.tree.paths()))
+        names = list(paths)
+        for name in names:
+            sys.audit("offload.file", name)  # a call that is running has made use of it
+        checksums = dict(zip(names, self._files.checksums(names), strict=True))
+        trees = [item for item in inputs if item.tree is not None]
+        for item in inputs:
+            if item.tree is None:
+                item.checksum = checksums[item.source]
+        if trees:
+            from offload.identity.checksums import checksum
+
+            for item in trees:
+                assert item.tree is not None
+                item.checksum = checksum(item.tree.manifest(checksums))
+        for plan in plans:
+            plan.executable_checksum = checksums[plan.executable]
+            plan.program_checksums = {name: checksums[path] for name, path in plan.programs.items()}
+            plan.installed = self.programs.installed(plan)
+            plan.software = software_checksum(plan.installed)
+
+    def changed(self, plan: Plan) -> list[str]:
+        """Return what a command executed or read in place, and is no longer what it was when the plan was made."""
+        before = {path: plan.program_checksums[name] for name, path in plan.programs.items()}
+        if plan.executable.startswith("/"):  # what a relative path leads to was copied
+            before[plan.executable] = plan.executable_checksum
+        now = self.present(list(before))
+        programs = [path for path, checksum in before.items() if now.get(path) != checksum]
+        return programs + [item.path for item in plan.in_place() if not self.is_unchanged(item)]
+
+    def present(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return the checksums that files have now; what cannot be read is left out."""
+        there = [path for path in paths if os.path.isfile(path) and os.access(path, os.R_OK)]
+        return dict(zip(there, self._files.checksums(there), strict=True))
+
+    def is_unchanged(self, item: PlannedInput) -> bool:
+        """Return whether an input is what it was when the plan was made."""
+        try:
+            again = _look(item.source, item.path, item.how, item.excluded)
+        except UsageError:
+            return False
+        self._hash([again], ())
+        return again.checksum == item.checksum and again.executable == item.executable
+
+
+def _named(variables: Mapping[str, str]) -> Iterator[str]:
+    """Give the paths that the values of variables name: files, and the directories of a search path."""
+    for name, value in variables.items():
+        for word in value.split(os.pathsep):
+            if os.path.isfile(word) or (name.endswith("PATH") and word not in ("", os.curdir)):
+                yield word
+
+
+def _look(word: str, path: str, how: str, excluded: Sequence[str]) -> PlannedInput:
+    status = _stat(word)
+    inode = (status.st_dev, status.st_ino)
+    source = word.rstrip("/") or "/"
+    if stat.S_ISREG(status.st_mode):
+        executable = bool(status.st_mode & 0o100)
+        return PlannedInput(path, "file", executable, how, source, inode, None, status.st_size)
+    if not stat.S_ISDIR(status.st_mode):
+        raise UsageError(f"the input {word} is neither a file nor a directory")
+    most_files, most_bytes = (MAX_FILES, MAX_BYTES) if how == "detected" else (None, None)
+    try:
+        tree = scan(source, excluded, most_files, most_bytes, environments=False)
+    except TreeLimitError as error:
+        raise UsageError(
+            f"{error.message}; {NAMED}", f"--input {quoted(source)} if it is meant, --no-detect if not"
+        ) from error
+    except UsageError as error:
+        if how != "detected":
+            raise
+        raise UsageError(f"{error.message}; {NAMED}", f"--no-detect if {source} is not meant") from error
+    return PlannedInput(path, "directory", False, how, source, inode, tree, tree.size, excluded)
+
+
+def check_input(word: str) -> None:
+    """Raise UsageError for an input that is not there."""
+    _stat(word)
+
+
+def _stat(word: str) -> os.stat_result:
+    try:
+        return os.stat(word)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a possible name"
+        raise UsageError(f"cannot read the input {word!r}: {reason}") from error

@@ -1,0 +1,110 @@
+"""Programs that only the machine of a deployment has: they are looked for there, and count by their names.
+
+What they find there counts, too, as far as that is known here: the machine, its environment, and the lines (such as
+``module load``) that come before each worker.
+"""
+
+from __future__ import annotations
+
+import os
+
+from offload.commands.planning.programs import CommandNotFoundError, is_for_shells, resolve
+from offload.errors import OffloadError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from offload.commands.request import Request
+    from offload.registry.deployments import Place
+
+RUNNER = "env"
+"""What runs such a program; it looks for it where it is itself run."""
+
+_OWN = ("OFFLOAD_", "DASK_", "DISTRIBUTED_", "LC_")
+_GIVEN = frozenset(("HOME", "LANG", "PATH", "PWD", "PYTHONDONTWRITEBYTECODE", "TMPDIR"))
+"""What every command is given, in its own way."""
+
+
+def look_there(requests: Sequence[Request], place: Place, everything: bool, say: Callable[[str], None]) -> None:
+    """Have programs that are not here looked for where the workers of a deployment are.
+
+    Parameters
+    ----------
+    requests : sequence of Request
+        Are changed: such a program is run by ``env``.
+    place : Place
+        The deployment's.
+    everything : bool
+        Whether the programs that these start are to be looked for there, too, whatever is found here.
+    say : callable
+        Is told which programs count by their names.
+
+    Raises
+    ------
+    CommandNotFoundError
+        For a program that is nowhere, as far as that is known.
+    """
+    told: set[str] = set()
+    where: dict[str, Any] | None = None
+    for request in requests:
+        name = request.argv[0]
+        absent = request.environment is None and not _is_here(name)
+        if not (absent or everything):
+            continue
+        if where is None and (where := described(place)) is None:
+            if absent and not everything:
+                return  # the plan will say that there is no such command
+            raise CommandNotFoundError(
+                f"{place.name} has the programs of this machine, and no others",
+                "a --prologue of `offload up` says what to do before workers start",
+            )
+        request.there = where
+        if (absent or "/" not in name) and name != RUNNER:
+            request.argv = [RUNNER, *request.argv]
+        what = name if absent else "what this machine does not have"
+        if what not in told:
+            told.add(what)
+            lines = " and the prologue" if where["prologue"] else ""
+            say(
+                f"{what} is looked for on the workers of {place.name}, and counts by its name, with that "
+                f"machine{lines}; --fresh when it has changed there"
+            )
+
+
+def described(place: Place) -> dict[str, Any] | None:
+    """Return what is known here of the machine of a deployment; None where its programs are those of this one."""
+    import json
+
+    with open(place.spec, encoding="utf-8") as file:
+        spec = json.load(file)
+    link = spec.get("link")
+    if link is not None:
+        own = [link["choices"], *link["choices"].get("groups", {}).values()]
+        machine, environment = link.get("site") or place.name, link.get("environment")
+    else:
+        own = [spec.get("job", {}), *(group.get("job", {}) for group in spec.get("groups", {}).values())]
+        machine, environment = "", spec.get("environment")
+    lines = [line for one in own for line in one.get("prologue", ())]
+    if link is None and not lines:
+        return None
+    return {"machine": machine, "environment": environment or "", "prologue": lines}
+
+
+def around() -> dict[str, str]:
+    """Return what a program that only this machine has finds around it: what the worker itself was started with."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OWN) and name not in _GIVEN}
+
+
+def _is_here(name: str) -> bool:
+    """Tell whether a command's first word stands for a program of this machine, or cannot for one elsewhere."""
+    if ("/" in name and not name.startswith("/")) or "=" in name or is_for_shells(name):
+        return True
+    try:
+        resolve(name)
+    except CommandNotFoundError:
+        return os.path.isfile(name)  # written without ./
+    except OffloadError:
+        return True
+    return True

@@ -1,0 +1,1 @@
+"""A command runs: scratch directory, processes, outputs."""

@@ -1,0 +1,1 @@
+"""What a deployment is to be: options, tables of files, defaults."""

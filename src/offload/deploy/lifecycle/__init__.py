@@ -1,0 +1,1 @@
+"""Deployments are brought up and down."""

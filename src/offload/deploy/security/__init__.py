@@ -1,0 +1,1 @@
+"""Certificates, tokens, grants and invitations."""

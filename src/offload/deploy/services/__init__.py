@@ -1,0 +1,1 @@
+"""What the head runs: the programs of its services."""

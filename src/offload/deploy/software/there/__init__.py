@@ -1,1 +1,0 @@
-"""What runs on the other machine: Python's standard library alone, sent as text (`offload.deploy.software.asking`)."""

@@ -1,0 +1,1 @@
+"""Where batches of calls run: Dask, on this machine or on a deployment."""

@@ -1,0 +1,1 @@
+"""Wheels: packed, gathered, sent, downloaded."""

@@ -1,0 +1,1 @@
+"""The HTTP that all services of offload speak: client, authentication, errors."""

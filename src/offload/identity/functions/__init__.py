@@ -1,0 +1,1 @@
+"""What functions and classes reach."""

@@ -1,0 +1,1 @@
+"""Canonical encodings of values."""

@@ -1,0 +1,136 @@
+"""What a container holds, in a form in which it can be put there again.
+
+What was there before is told by its place, and new values whole: only those of which nothing can change, or that nobody
+else has hold of.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, defaultdict, deque
+from itertools import chain
+from operator import getitem
+from sys import getrefcount
+
+from offload.identity.inspection import is_a, module_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    Told = list[Any]
+
+_OWN = 2  # references to what only a container holds: its own, and that of who asks
+# What nobody can change is the same as another one that is equal.
+_PLAIN = {type(None), bool, int, float, complex, str, bytes, range}
+_OF_LIBRARIES = {
+    *(("datetime", name) for name in ("date", "datetime", "time", "timedelta", "timezone")),
+    *(("decimal", "Decimal"), ("fractions", "Fraction"), ("re", "Pattern"), ("uuid", "UUID")),
+}
+_DICTS = {defaultdict, Counter, OrderedDict}
+
+
+def held(container: Any) -> list[object]:
+    """Return what a container holds: of a mapping, each key before its value."""
+    if is_a(container, dict):
+        return list(chain.from_iterable(_base(container).items(container)))
+    return list(container)
+
+
+def put(container: Any, items: Iterable[object]) -> None:
+    """Let a container hold just these items."""
+    if is_a(container, dict):
+        base, new = _base(container), list(items)
+        base.clear(container)
+        for key, value in zip(new[::2], new[1::2], strict=True):
+            base.__setitem__(container, key, value)
+    else:
+        new = list(items)
+        container.clear()
+        (container.update if type(container) is set else container.extend)(new)
+
+
+def before(container: Any, parts: tuple[Any, ...]) -> list[object] | None:
+    """Return what an object held when it was made of parts that pickle would be told; None where it is no container."""
+    cls = type(container)
+    if cls is Counter:
+        return held(parts[1][0])
+    if cls in _DICTS or (is_a(container, dict) and module_of(cls) != "collections"):
+        return None if parts[4] is None else list(chain.from_iterable(parts[4]))
+    return list(parts[3] or ()) if cls is deque else None
+
+
+def told(container: Any, items: list[object]) -> Told | None:
+    """Tell what a container holds by now that held these items; None where that is not done again."""
+    if type(container) is set:
+        added, dropped = container.difference(items), set(items).difference(container)
+        return [list(added), list(dropped)] if all(map(is_immutable, chain(added, dropped))) else None
+    places: dict[int, int] = {}
+    for place, one in enumerate(items):
+        places.setdefault(id(one), place)
+    is_mapping = is_a(container, dict)
+    get: Callable[[Any, Any], Any] = _base(container).__getitem__ if is_mapping else getitem
+    keys = _base(container).keys(container) if is_mapping else range(len(container))
+    found: list[Any] = []
+    for key in keys:
+        if is_mapping:
+            if id(key) not in places and not is_immutable(key):
+                return None
+            found.append(places.get(id(key), [key]))
+        place = places.get(id(get(container, key)), -1)
+        if place < 0 and not is_own(get, container, key):
+            return None
+        found.append(place if place >= 0 else [get(container, key)])
+    same = sum(1 for _ in _leading(found))
+    return [same, *found[same:]]
+
+
+def again(container: Any, how: Told) -> list[object]:
+    """Return what a container is to hold, by what was told of one that held the same.
+
+    Raises
+    ------
+    LookupError
+        If it did not hold the same.
+    """
+    items = held(container)
+    if type(container) is set:
+        added, dropped = how
+        return [*(one for one in items if one not in set(dropped)), *added]
+    same, *rest = how
+    return [*items[:same], *(items[one] if type(one) is int else one[0] for one in rest)]
+
+
+def is_immutable(value: object) -> bool:
+    """Tell whether nothing of a value can change."""
+    cls = type(value)
+    if cls is tuple or cls is frozenset:
+        return all(map(is_immutable, value))  # type: ignore[call-overload]
+    return cls in _PLAIN or (cls.__module__, cls.__qualname__) in _OF_LIBRARIES
+
+
+def is_own(get: Callable[[Any, Any], Any], container: Any, key: object) -> bool:
+    """Tell whether nothing of what stands in a container can change, or nobody else has hold of it."""
+    if is_immutable(get(container, key)):
+        return True
+    cls = type(get(container, key))
+    if getrefcount(get(container, key)) > _OWN:
+        return False
+    if cls is list or cls is set:
+        return all(map(is_immutable, get(container, key)))
+    return cls is dict and all(
+        is_immutable(one) and is_own(getitem, get(container, key), one) for one in get(container, key)
+    )
+
+
+def _base(container: Any) -> Any:
+    """Return the class whose methods a mapping is looked at by: those of a class of the user's may do other things."""
+    return OrderedDict if is_a(container, OrderedDict) else dict
+
+
+def _leading(found: list[Any]) -> Iterable[int]:
+    """Yield the places at the begin that are as they were."""
+    for number, one in enumerate(found):
+        if type(one) is not int or one != number:
+            return
+        yield number

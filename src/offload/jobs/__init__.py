@@ -1,0 +1,1 @@
+"""The job service: takes calls and commands from clients, and gives them to Dask."""

@@ -1,0 +1,141 @@
+"""What clients and the job service say to each other.
+
+Messages are pickled: they carry the code of functions anyway, and only who has the deployment's token may send any.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+from offload.effects.record import Effects
+from offload.errors import UsageError
+from offload.transport.exceptions import Raised
+from offload.transport.function import ShippedFunction
+
+VERSION = 7
+
+
+class SentCall:
+    """A call on its way to the service, complete but for its result.
+
+    Attributes
+    ----------
+    transformation : str
+        Its checksum.
+    record, details : bytes
+        What the database is to keep of it.
+    arguments : bytes, tuple, Ways or Staged
+        As :func:`offload.transport.pickling.packed` gives them; with files that were sent along, `Staged`.
+    """
+
+    __slots__ = ("arguments", "details", "record", "transformation")
+
+    def __init__(self, transformation: str, record: bytes, details: bytes, arguments: Any) -> None:
+        self.transformation = transformation
+        self.record = record
+        self.details = details
+        self.arguments = arguments
+
+
+class Submission:
+    """Calls of one function.
+
+    Attributes
+    ----------
+    basket : str
+        Where the client will ask for the results.
+    function : ShippedFunction
+        What is called.
+    label : str
+        Its ``module:qualname``.
+    scratch : bool
+        Whether the bytes of results are kept out of the store.
+    calls : list of SentCall
+        Any number.
+    """
+
+    __slots__ = ("basket", "calls", "function", "label", "scratch")
+
+    def __init__(
+        self, basket: str, function: ShippedFunction, label: str, scratch: bool, calls: list[SentCall]
+    ) -> None:
+        self.basket = basket
+        self.function = function
+        self.label = label
+        self.scratch = scratch
+        self.calls = calls
+
+
+class Leave:
+    """Calls that a client does not wait for any more; what nobody else waits for, either, is ended.
+
+    Attributes
+    ----------
+    basket : str
+        Where the client would have asked for the results.
+    running : bool
+        Whether what runs is ended, too. If not, it goes on, and is recorded.
+    calls : list of str
+        Their transformations.
+    """
+
+    __slots__ = ("basket", "calls", "running")
+
+    def __init__(self, basket: str, running: bool) -> None:
+        self.basket = basket
+        self.running = running
+        self.calls: list[str] = []
+
+
+class Delivery:
+    """The end of one call: a result's buffer, or what it raised.
+
+    Attributes
+    ----------
+    transformation : str
+        Which call.
+    data : bytes or None
+        The buffer; None where it failed.
+    error : Raised or None
+        What was raised, which the service passes on as it is.
+    effects : Effects or None
+        What it did besides computing.
+    unrecorded : str or None
+        Why the result is not recorded, where that went wrong.
+    """
+
+    __slots__ = ("data", "effects", "error", "transformation", "unrecorded")
+
+    def __init__(
+        self,
+        transformation: str,
+        data: bytes | None,
+        error: Raised | None,
+        effects: Effects | None = None,
+        unrecorded: str | None = None,
+    ) -> None:
+        self.transformation = transformation
+        self.data = data
+        self.error = error
+        self.effects = effects
+        self.unrecorded = unrecorded
+
+
+def dump(message: object) -> bytes:
+    """Return a message's bytes."""
+    return pickle.dumps((VERSION, message), protocol=5)
+
+
+def load(data: bytes) -> Any:
+    """Return the message that bytes stand for.
+
+    Raises
+    ------
+    UsageError
+        If another version of offload has sent it.
+    """
+    version, message = pickle.loads(data)
+    if version != VERSION:
+        raise UsageError("client and job service are of different versions of offload", "update the older one")
+    return message

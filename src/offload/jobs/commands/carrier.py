@@ -1,0 +1,122 @@
+"""What brings jobs to workers: the base of all carriers, and Dask."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from concurrent.futures import Future as PlainFuture
+from typing import Any
+
+from offload.engines.dask import DaskEngine
+from offload.storage.home import Key
+from offload.tasks.resources import Resources
+
+
+class Carrier(ABC):
+    """Has workers run jobs.
+
+    A job's future ends when a worker is through with it; or with `WorkerLostError`, or with `EngineLostError` when the
+    carrier is gone with everything that it carried.
+    """
+
+    @property
+    @abstractmethod
+    def workers(self) -> int:
+        """How many commands can run at the same time; 0 while there are no workers.
+
+        Raises
+        ------
+        EngineLostError
+            If the carrier is gone.
+        """
+
+    @property
+    def obstacle(self) -> str:
+        """Why none of the workers that are there can run a command; "" where one can, or there are none."""
+        return ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is to be carried as long as there is such an obstacle."""
+        return False
+
+    @abstractmethod
+    def carry(self, job: int, resources: Resources = ()) -> PlainFuture[Any]:
+        """Have a job run, by a worker that has such resources.
+
+        Raises
+        ------
+        EngineLostError
+            If the carrier is gone.
+        """
+
+    @abstractmethod
+    def drop(self, future: PlainFuture[Any]) -> None:
+        """Let go of a job that is not to be run, or has ended."""
+
+    def death_of(self, worker: str) -> str:
+        """Return how a worker has ended; "" where nobody knows."""
+        return ""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of everything, waiting for nothing."""
+
+
+class DaskCarrier(Carrier):
+    """Gives each job to Dask as a task, which holds no more than the job's number and where its service is known.
+
+    Parameters
+    ----------
+    engine : DaskEngine
+        Connected.
+    place : str
+        The deployment's directory.
+    home : tuple of str
+        Where results are kept, as :attr:`offload.storage.home.Home.key` says it.
+    scratch : str, optional
+        Where workers make scratch directories.
+    """
+
+    def __init__(self, engine: DaskEngine, place: str, home: Key, scratch: str | None = None) -> None:
+        self._engine = engine
+        self._place = place
+        self._home = home
+        self._scratch = scratch
+
+    @property
+    def workers(self) -> int:
+        """The number of threads of all workers."""
+        return self._engine.threads
+
+    @property
+    def obstacle(self) -> str:
+        """None of them sees the deployment's files."""
+        unseeing, workers = self._engine.unseeing()
+        if not workers or unseeing < workers:
+            return ""
+        which = "the worker that is connected does not see" if workers == 1 else f"none of {workers} workers sees"
+        return f"{which} {self._place} on its machine, as workers for commands must; calls run there"
+
+    @property
+    def holds(self) -> bool:
+        """Whether Dask would give it to one of these all the same."""
+        return not self._engine.declared
+
+    def carry(self, job: int, resources: Resources = ()) -> PlainFuture[Any]:
+        """Submit a task."""
+        from offload.jobs.worker.attempt import run
+
+        name = f"offload-command-{job}"
+        return self._engine.start(run, self._place, job, self._home, self._scratch, name=name, resources=resources)
+
+    def drop(self, future: PlainFuture[Any]) -> None:
+        """Release the task."""
+        self._engine.release(future)
+
+    def death_of(self, worker: str) -> str:
+        """Return what its nanny has told."""
+        return self._engine.death_of(worker)
+
+    def close(self) -> None:
+        """Close the engine."""
+        self._engine.kill()

@@ -1,0 +1,1 @@
+"""What is told of a run: for the history, `why` and lineage."""

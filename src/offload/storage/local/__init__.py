@@ -1,0 +1,1 @@
+"""Store and database in files of this machine."""

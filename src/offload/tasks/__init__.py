@@ -1,0 +1,1 @@
+"""Calls of tasks: identity, futures, claims, results."""

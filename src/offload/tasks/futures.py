@@ -1,0 +1,287 @@
+"""Futures: results that are on their way."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures._base import CANCELLED
+from typing import Any, Generic, Literal, TypeVar, overload
+
+from offload.errors import EncodeError, UsageError
+from offload.tasks.results import from_buffer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.effects.record import Effects
+    from offload.transport.exceptions import Raised
+
+T = TypeVar("T")
+
+
+class Future(concurrent.futures.Future[T], Generic[T]):
+    """The result of a call that may still be running.
+
+    It follows :class:`concurrent.futures.Future`, can be awaited, and can be an argument of another call.
+
+    Attributes
+    ----------
+    transformation : str or None
+        The checksum of the call, once its arguments are known.
+    recalled : bool or None
+        Whether the result was on record; None while that is not known.
+    effects : Effects or None
+        What the call did besides computing.
+    unrecorded : str or None
+        Why the result is not recorded, where that went wrong.
+    on_cancel : callable or None
+        Told when it is cancelled, and whether that is so although the call runs; for who sees to the call.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Few futures are waited for by a thread, and the deque for these is most of what an empty one takes.
+        self._condition._waiters = []  # type: ignore[attr-defined]
+        self.on_cancel: Callable[[bool], None] | None = None
+        self.transformation: str | None = None
+        self.recalled: bool | None = None
+        self.effects: Effects | None = None
+        self.unrecorded: str | None = None
+
+    def __reduce__(self) -> Any:
+        raise EncodeError(
+            "a future is no value",
+            "give its result: future.result(); or begin the call with .submit, which waits for it",
+        )
+
+    def cancel(self, *, running: bool = True) -> bool:
+        """Give up the call, also while it runs: it is ended then, with all that it has started.
+
+        A call that others wait for, too, goes on for them.
+
+        Parameters
+        ----------
+        running : bool
+            Whether to end a call that runs. If not, it goes on, and its result is recorded.
+
+        Returns
+        -------
+        bool
+            Whether it is cancelled: False where it has ended already, or goes on.
+        """
+        with self._condition:
+            if self.done() or (self.running() and not running):
+                return self.cancelled()
+            self._state = CANCELLED  # where it is running, too, which the standard library does not allow
+            super().set_running_or_notify_cancel()
+            self._condition.notify_all()
+        self._invoke_callbacks()  # type: ignore[attr-defined]
+        if self.on_cancel is not None:
+            self.on_cancel(running)
+        return True
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """Tell whether it is still wanted; it is running from then on. This may be asked again."""
+        with self._condition:
+            return self.running() or (not self.done() and super().set_running_or_notify_cancel())
+
+    def set_result(self, result: T) -> None:
+        """Set the result; used by offload itself. One that was cancelled meanwhile stays so."""
+        try:
+            super().set_result(result)
+        except concurrent.futures.InvalidStateError:
+            if not self.cancelled():
+                raise
+        else:
+            self.on_cancel = None  # it may lead to the arguments, which are needed no more
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """Set what was raised; used by offload itself. One that was cancelled meanwhile stays so."""
+        try:
+            super().set_exception(exception)
+        except concurrent.futures.InvalidStateError:
+            if not self.cancelled():
+                raise
+        else:
+            self.on_cancel = None  # it may lead to the arguments, which are needed no more
+
+    def set_buffer(self, data: bytes, recalled: bool) -> None:
+        """Set the result from its buffer; used by offload itself."""
+        self.recalled = recalled
+        try:
+            value = from_buffer(data, self.transformation or "")
+        except Exception as exc:  # a DecodeError, or whatever a user's decode function raises
+            self.set_exception(exc)
+        else:
+            self.set_result(value)
+
+    def set_raised(self, raised: Raised) -> None:
+        """Set what the call has raised; used by offload itself."""
+        self.set_exception(raised.rebuilt())
+
+    def result(self, timeout: float | None = None) -> T:
+        """Return the result, waited for `timeout` seconds at most."""
+        try:
+            return super().result(timeout)
+        finally:
+            if self.effects is not None:
+                from offload.effects.watch import note
+
+                for kind, what in self.effects.undeclared:
+                    note(kind, what)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> T:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[None] = loop.create_future()
+
+        def wake() -> None:
+            if not waiting.done():
+                waiting.set_result(None)
+
+        def ended(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended before the call
+                loop.call_soon_threadsafe(wake)
+
+        self.add_done_callback(ended)
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        if self.cancelled():
+            raise asyncio.CancelledError
+        # What a coroutine raises as StopIteration arrives as RuntimeError with that as its cause: Python sees to it.
+        return self.result()
+
+
+@overload
+def gather(
+    futures: Iterable[Future[T]],
+    *,
+    progress: bool | None = ...,
+    timeout: float | None = ...,
+    return_exceptions: Literal[False] = ...,
+) -> list[T]: ...
+
+
+@overload
+def gather(
+    futures: Iterable[Future[T]],
+    *,
+    progress: bool | None = ...,
+    timeout: float | None = ...,
+    return_exceptions: bool,
+) -> list[T | BaseException]: ...
+
+
+def gather(
+    futures: Iterable[Future[T]],
+    *,
+    progress: bool | None = None,
+    timeout: float | None = None,
+    return_exceptions: bool = False,
+) -> list[Any]:
+    """Wait for futures and return their results, in order.
+
+    Parameters
+    ----------
+    futures : iterable of Future
+        What :meth:`Task.map` or several :meth:`Task.submit` returned.
+    progress : bool, optional
+        Whether to show how far it is, on standard error, or below the cell of a notebook. By default only in a
+        terminal and in notebooks.
+    timeout : float, optional
+        Seconds to wait at most. By default as long as it takes.
+    return_exceptions : bool
+        Give what a failed call raised in place of its result, and wait for the others.
+
+    Returns
+    -------
+    list
+        The results.
+
+    Raises
+    ------
+    TimeoutError
+        If they are not all there in time; those under way go on.
+    Exception
+        What the first failed call raised; calls that have not begun are cancelled then. Ctrl-C cancels all of them.
+    """
+    from offload.tasks.progress import following
+
+    found = _checked(futures, "gather")
+    if not all(map(concurrent.futures.Future.done, found)):  # else all are recalled: nothing to wait for
+        try:
+            with following(found, progress):
+                until = concurrent.futures.ALL_COMPLETED if return_exceptions else concurrent.futures.FIRST_EXCEPTION
+                done, pending = concurrent.futures.wait(found, timeout=timeout, return_when=until)
+        except BaseException:  # Ctrl-C
+            for future in found:
+                future.cancel()
+            raise
+        try:
+            if not return_exceptions:
+                for future in found:
+                    if future in done:
+                        future.result()
+        except BaseException:
+            for future in found:
+                _cancel_waiting(future)
+            raise
+        if pending:
+            raise TimeoutError(f"{len(pending)} of {len(found)} results are not there after {timeout} s")
+    return [_result_or_error(future) for future in found] if return_exceptions else [f.result() for f in found]
+
+
+def as_completed(futures: Iterable[Future[T]], *, timeout: float | None = None) -> Iterator[Future[T]]:
+    """Give futures one by one as they are done: each result can be used while others are computed.
+
+    Parameters
+    ----------
+    futures : iterable of Future
+        What :meth:`Task.map` or several :meth:`Task.submit` returned.
+    timeout : float, optional
+        Seconds to wait at most for the last of them.
+
+    Returns
+    -------
+    iterator of Future
+        Each is done; those that were recalled come first.
+
+    Raises
+    ------
+    TimeoutError
+        If they are not all done in time; those under way go on.
+    """
+    found = concurrent.futures.as_completed(_checked(futures, "as_completed"), timeout)
+    return (future for future in found if isinstance(future, Future))
+
+
+def _checked(futures: Iterable[Future[T]], what: str) -> list[Future[T]]:
+    if isinstance(futures, concurrent.futures.Future):
+        raise UsageError(f"{what} takes a list of futures", f"{what}([future]), or future.result()")
+    found = list(futures)
+    wrong = next((f for f in found if not isinstance(f, concurrent.futures.Future)), None)
+    if wrong is not None:
+        raise UsageError(f"{what} takes futures, not a {type(wrong).__name__}", "what submit and map return")
+    return found
+
+
+def _cancel_waiting(future: concurrent.futures.Future[Any]) -> None:
+    """Cancel a call that has not begun."""
+    if isinstance(future, Future):
+        future.cancel(running=False)
+    else:
+        future.cancel()  # as the standard library does
+
+
+def _result_or_error(future: Future[T]) -> T | BaseException:
+    try:
+        return future.result()
+    except (Exception, concurrent.futures.CancelledError) as error:
+        return error

@@ -1,0 +1,125 @@
+"""Files that calls return: their contents are stored beside the result, and are there again when it is recalled."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from offload.errors import DecodeError, EncodeError, OffloadError, StorageError
+from offload.identity import files
+from offload.identity.files import Directory, File
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from offload.storage.store import Store
+
+FOLDER = "returned"
+"""Below the home: files that were returned, and cannot lie where they were."""
+
+_state = threading.local()
+
+
+@contextmanager
+def kept_in(store: Callable[[], Store] | None) -> Iterator[None]:
+    """Have the files of a result that is written meanwhile kept in the store that a function gives."""
+    before = getattr(_state, "store", None)
+    _state.store = store
+    try:
+        yield
+    finally:
+        _state.store = before
+
+
+def keep(file: File, checksum: str) -> None:
+    """Keep the content of a file that stands in a result.
+
+    Raises
+    ------
+    EncodeError
+        If nothing can be kept here, or the file cannot be read.
+    """
+    from offload.transport import files as staged
+
+    find: Callable[[], Store] | None = getattr(_state, "store", None)
+    if find is None:
+        raise EncodeError(
+            f"{file.path} cannot be kept: this worker does not see the storage of its deployment",
+            "return the content of the file instead",
+        )
+    try:
+        staged.send([(file, checksum)], find())
+    except StorageError:
+        raise
+    except (OffloadError, OSError) as exc:
+        raise EncodeError(f"{file.path} cannot be kept: {exc}") from exc
+
+
+def bring(cls: type[File], path: str, checksum: str, executable: bool) -> File:
+    """Return a file that a call had returned: where it was, or, where that is another one by now, below the home.
+
+    Raises
+    ------
+    DecodeError
+        If its content is not to be had.
+    """
+    found = _there(cls, path, checksum)
+    if found is None:
+        folder = os.path.dirname(path)
+        if os.path.lexists(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+            path = _below_home(path, checksum)
+            found = _there(cls, path, checksum)
+    if found is None:
+        _write(cls, path, checksum, executable)
+        found = cls(path)
+    files.made(found)
+    return found
+
+
+def returned(value: object, depth: int = 3) -> set[str]:
+    """Return the paths of the files in a result, at its first levels."""
+    if isinstance(value, File):
+        return {value.path}
+    if type(value) in (list, tuple, dict, set, frozenset) and depth:
+        items = value.values() if isinstance(value, dict) else value
+        return {path for item in items for path in returned(item, depth - 1)}  # type: ignore[attr-defined]
+    return set()
+
+
+def _there(cls: type[File], path: str, checksum: str) -> File | None:
+    try:
+        file = cls(path)
+        return file if file.checksum() == checksum else None
+    except OffloadError:
+        return None
+
+
+def _below_home(path: str, checksum: str) -> str:
+    from offload.registry.location import home
+
+    return os.path.join(home(), FOLDER, checksum, os.path.basename(path) or "root")
+
+
+def _write(cls: type[File], path: str, checksum: str, executable: bool) -> None:
+    from offload.registry.session import current
+    from offload.transport import files as staged
+
+    store = current().store
+    place = f"{path}.{os.getpid()}.{threading.get_ident()}.part"
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if issubclass(cls, Directory):
+            staged.put_tree(place, checksum, store, writable=True)
+        else:
+            store.extract(checksum, place, 0o755 if executable else 0o644)
+        if os.path.lexists(path):  # it has been damaged, or somebody was quicker
+            staged.remove(path)
+        os.rename(place, path)
+    except (StorageError, OSError) as exc:
+        raise DecodeError(f"{path}, which the call has returned, is not to be had: {exc}") from exc
+
+
+files.keep, files.bring = keep, bring

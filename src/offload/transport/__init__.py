@@ -1,0 +1,1 @@
+"""Functions, files and outcomes on their way to workers and back."""
