@@ -106,3 +106,35 @@ def test_twice(inside: Inside, three: list[Any]) -> None:
     done = inside("forget", three[0]["transformation"], three[1]["transformation"], "-y")
     assert (done.returncode, b"has no result to forget" in done.stderr) == (1, True)
     assert len(kept(inside)) == 2
+
+
+def test_the_filters_are_those_of_the_history(inside: Inside, three: list[Any]) -> None:
+    def chosen(*words: str) -> list[str]:
+        done = inside("forget", "--dry-run", "--json", *words)
+        assert done.returncode in (0, 1), done.stderr
+        return list(json.loads(done.stdout)["transformations"]) if done.returncode == 0 else []
+
+    every = [run["transformation"] for run in three]
+    assert chosen("--command", "echo t*") == every[:2]
+    assert chosen("--function", "*") == []
+    assert chosen("--since", "1h") == every == chosen("--kind", "command")
+    assert chosen("--until", "1h") == []
+    assert chosen("--outcome", "recorded", "--command", "echo ?ne") == every[2:]
+    assert chosen("--outcome", "irreproducible") == []
+    assert chosen("--host", "nowhere") == []
+    assert inside("forget", "--command", "echo *", "--since", "1h").returncode == 2, "several need a yes"
+    assert inside("forget", "--command", "echo o*", "--since", "1h").stdout == b"forgot 1 result\n"
+    assert chosen("--since", "1h") == every[:2], "what has been forgotten is not forgotten again"
+    assert inside("run", "--fresh", "--", "echo", "two").returncode == 0
+    assert chosen("--since", "1h") == [every[1], every[0]], "each result once, the latest run first"
+    for words in (["--function", "x", "--command", "y"], ["--all", "--since", "1h"], [every[0], "--since", "1h"]):
+        assert inside("forget", *words).returncode == 2
+
+
+def test_what_was_irreproducible_is_forgotten(inside: Inside) -> None:
+    for words in (["date", "+%N"], ["echo", "one"]):
+        for _ in range(2):
+            assert inside("run", "--fresh", "--", *words).returncode == 0
+    assert inside("forget", "--outcome", "irreproducible").stdout == b"forgot 1 result\n"
+    assert "echo one" in kept(inside)
+    assert "date +%N" not in kept(inside)

@@ -273,6 +273,24 @@ def test_a_sample_and_filters(inside: Inside, project: Project) -> None:
     assert inside("verify", checksum[:12], "--kind", "python").returncode == 2
 
 
+def test_a_reason_that_many_have_is_told_once(inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "input").write_text("then")
+    for number in range(6):
+        assert inside("run", "--", "sh", "-c", f"cat input; echo {number}").returncode == 0
+    assert inside("run", "--", "echo", "fine").returncode == 0
+    (tmp_path / "input").write_text("now")
+    lines = inside("verify").stdout.decode().splitlines()
+    assert lines[0] == "not run: 6 results"
+    assert "input" in lines[1]
+    assert ["cat input" in line for line in lines[2:5]] == [True] * 3
+    assert lines[5:] == [
+        "    and 3 more (--json names all)",
+        "7 results looked at: 1 the same, 0 different, 6 not run",
+    ]
+    assert len(json.loads(inside("verify", "--json").stdout)["not_run"]) == 6
+
+
 def test_interrupted(home: Path, command: Path, tmp_path: Path) -> None:
     subprocess.run([command, "run", "-q", "--", "echo", "x"], check=True, timeout=60)
     flag = tmp_path / "flag"

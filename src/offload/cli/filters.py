@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from offload.registry.session import Session
     from offload.storage.records import Run
 
+MOST_RUNS = 1_000_000
 OUTCOMES = ("recorded", "same", "irreproducible", "replaced", "forgotten")
 
 _OPTIONS = (
@@ -34,6 +35,8 @@ _OPTIONS = (
     click.option("--outcome", type=click.Choice(OUTCOMES), help="Only runs that became this."),
     click.option("--host", metavar="NAME", help="Only runs on this machine."),
 )
+
+_OF_RUNS = ("function", "command", "since", "until", "outcome", "host")
 
 
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,3 +101,12 @@ class Filters:
             host=self._given["host"],
             pattern=self._given["function"] or self._given["command"],
         )
+
+    def recorded(self, session: Session) -> list[str]:
+        """Return the transformations that have a result now, and of which a run was chosen; the newest first."""
+        # The index of results knows these three, and what has a result without a run.
+        if all(self._given[name] is None for name in _OF_RUNS):
+            return session.database.find(self._kind, self._given["label"], self._given["text"])
+        found = list(dict.fromkeys(run.transformation for run in self.runs(session, MOST_RUNS)))
+        results = session.database.results(found)
+        return [checksum for checksum, result in zip(found, results, strict=True) if result is not None]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 
 import click
 
 from offload.cli.arguments import complete_transformation, find_transformation, json_option
+from offload.cli.filters import Filters, filter_options
 from offload.cli.output import say
 from offload.cli.tables import one_line, write_json, write_line
 from offload.errors import NotFoundError, UsageError
@@ -22,41 +24,37 @@ EPILOG = """\b
 Examples:
     offload forget 3fb2c9d01a2e
     offload forget --label 'analysis:fit' --dry-run
-    offload forget --label 'gzip*' -y
+    offload forget --command 'gzip *' --until 30d -y
+    offload forget --function 'analysis:*' --since 2h --dry-run
+    offload forget --outcome irreproducible
 """
 
 
 @click.command(epilog=EPILOG)
 @click.argument("checksums", nargs=-1, metavar="[CHECKSUM]...", shell_complete=complete_transformation)
-@click.option(
-    "--label", metavar="LABEL", help="All with this label (module:function, or command line); LABEL* begins so."
-)
-@click.option("--text", metavar="TEXT", help="All whose label contains this.")
+@filter_options
 @click.option("--all", "everything", is_flag=True, help="All there are.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be forgotten.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @json_option
 def forget(
-    checksums: tuple[str, ...],
-    label: str | None,
-    text: str | None,
-    everything: bool,
-    dry_run: bool,
-    yes: bool,
-    as_json: bool,
+    checksums: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, as_json: bool, **given: str | None
 ) -> int:
     """Drop recorded results, so that the next run computes again.
 
-    CHECKSUM names a transformation, as `offload history` shows it; its first digits are enough. The runs stay in
-    the history, marked as forgotten. What the results consisted of stays in the store until `offload gc` needs the
+    CHECKSUM names a transformation, as `offload history` shows it; its first digits are enough. The other options choose
+    as those of `offload history` do: what it lists is forgotten. The runs stay in the history, marked as forgotten. What the results consisted of stays in the store until `offload gc` needs the
     room.
     """
     from offload.registry.session import current
 
-    if sum((bool(checksums), label is not None or text is not None, everything)) != 1:
-        raise UsageError("say what to forget", "offload forget CHECKSUM...  or --label LABEL, --text TEXT, or --all")
+    filters = Filters(given, time.time())
+    if sum((bool(checksums), bool(filters), everything)) != 1:
+        raise UsageError(
+            "say what to forget", "offload forget CHECKSUM...  or --function, --command, --since, ... or --all"
+        )
     session = current()
-    found = _named(session, checksums) if checksums else session.database.find(label=label, text=text)
+    found = _named(session, checksums) if checksums else filters.recorded(session)
     if not found and not everything:
         raise NotFoundError("no recorded result matches", "offload history lists the runs")
     if dry_run and not as_json:

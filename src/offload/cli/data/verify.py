@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from offload.verify.verdicts import Verdict
 
 EVERY = 10.0
-MOST_RUNS = 1_000_000
+ALONE = 3  # so many with the same reason are listed one by one
 INTERRUPTED = 130
 
 EPILOG = """\b
@@ -50,11 +50,10 @@ def verify(checksums: tuple[str, ...], sample: int | None, as_json: bool, **give
     A command needs its inputs as they were, where they lay or in the store, and the same program. A call needs its
     function and arguments, which are kept when they are small (1 MiB and 4 KiB) or are results of other calls, and
     the same interpreter and libraries. It runs in a process of its own; calls within it are computed again as well.
-    What cannot be run again is listed with the reason.
+    What cannot be run again is listed with the reason, once for all that have the same.
     """
     from offload.cli.signals import interruptible
     from offload.registry.session import current
-    from offload.verify.selection import recorded
     from offload.verify.selection import sample as chosen
 
     session = current()
@@ -64,7 +63,7 @@ def verify(checksums: tuple[str, ...], sample: int | None, as_json: bool, **give
     if checksums:
         found = list(dict.fromkeys(find_transformation(session, text).checksum for text in checksums))
     else:
-        found = recorded(session, filters.runs(session, MOST_RUNS))
+        found = filters.recorded(session)
         if not found:
             raise NotFoundError("no recorded result matches", "offload history lists the runs")
     done: list[Verdict] = []
@@ -145,12 +144,29 @@ def _report(done: Sequence[Verdict], as_json: bool, stopped: bool) -> None:
         )
         return
     for outcome in (DIFFERENT, NOT_RUN):
-        for verdict in groups[outcome]:
-            found = verdict.transformation
-            write_line(f"{outcome}: {found.checksum[:12]}  {one_line(found.label)}")
-            for reason in verdict.reasons:
-                write_line(f"    {one_line(reason)}")
+        _list(outcome, groups[outcome])
     parts = [f"{len(groups[SAME]):,} the same", f"{len(groups[DIFFERENT]):,} different"]
     if groups[NOT_RUN]:
         parts.append(f"{len(groups[NOT_RUN]):,} not run")
     write_line(f"{counted(len(done), 'result')} looked at: {', '.join(parts)}" + ("; interrupted" if stopped else ""))
+
+
+def _list(outcome: str, verdicts: Sequence[Verdict]) -> None:
+    """Write what came of each; where many have the same reasons, these once, with some of those that have them."""
+    alike: dict[tuple[str, ...], list[Verdict]] = {}
+    for verdict in verdicts:
+        alike.setdefault(tuple(verdict.reasons), []).append(verdict)
+    for reasons, some in alike.items():
+        named = [f"{verdict.transformation.checksum[:12]}  {one_line(verdict.transformation.label)}" for verdict in some]
+        if len(some) <= ALONE:
+            for name in named:
+                write_line(f"{outcome}: {name}")
+                for reason in reasons:
+                    write_line(f"    {one_line(reason)}")
+            continue
+        write_line(f"{outcome}: {counted(len(some), 'result')}")
+        for reason in reasons:
+            write_line(f"    {one_line(reason)}")
+        for name in named[:ALONE]:
+            write_line(f"    {name}")
+        write_line(f"    and {len(some) - ALONE:,} more (--json names all)")
