@@ -93,6 +93,17 @@ def idle(thread: threading.Thread, top: FrameType) -> bool:
     return thread.name.startswith(_BYSTANDERS_NAMES) or any(name.partition(".")[0] in _BYSTANDERS for name in names)
 
 
+def runs_projects_code(top: FrameType) -> bool:
+    """Tell whether a thread that is at a frame runs code of the project."""
+    frame: FrameType | None = top
+    while frame is not None:
+        name = _module(frame)
+        if name.partition(".")[0] != _OFFLOAD and is_projects(name):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def is_bystander(thread: threading.Thread) -> bool:
     """Tell whether a thread that no call has started is known to have nothing to do with any.
 

@@ -19,14 +19,17 @@ class Effects:
         Files that were written, outside of scratch.
     settings : list of str
         What was set, and put back after the call.
+    threads : list of str
+        Those that it has left at work on a worker, and that were ended.
     """
 
-    __slots__ = ("settings", "undeclared", "written")
+    __slots__ = ("settings", "threads", "undeclared", "written")
 
     def __init__(self) -> None:
         self.undeclared: list[tuple[str, str]] = []
         self.written: list[str] = []
         self.settings: list[str] = []
+        self.threads: list[str] = []
 
     def add(self, kind: str, what: str) -> None:
         """Note something that was not declared."""

@@ -95,6 +95,13 @@ def tell(label: str, effects: Effects, stacklevel: int = 2, place: Place | None 
         if _is_new(label, "set", title):
             text = f"{label}: it set {title}, which is put back after the call, since a recalled call sets nothing"
             _warn(EffectWarning(text), stacklevel + 1, place)
+    threads = getattr(effects, "threads", None)  # an earlier version's have none
+    if threads and _is_new(label, "thread"):
+        text = (
+            f"{label}: it left a thread at work, {threads[0]}, which was ended after the call, since it would have "
+            f"disturbed others; have the call wait for it, {_VOUCH}"
+        )
+        _warn(EffectWarning(text), stacklevel + 1, place)
 
 
 def _warn(warning: Warning, stacklevel: int, place: Place | None) -> None:
@@ -118,7 +125,7 @@ def tell_once(label: str, effects: Effects, place: Place | None = None) -> None:
     """Warn of what one of many calls did, once in this process; `place` is as for `tell`."""
     new = type(effects)()
     new.undeclared = [(kind, what) for kind, what in effects.undeclared if _is_new(label, kind, what)]
-    new.written, new.settings = effects.written, effects.settings
+    new.written, new.settings, new.threads = effects.written, effects.settings, getattr(effects, "threads", [])
     tell(label, new, place=place)
 
 

@@ -19,7 +19,7 @@ from offload.engines.worker_deaths import described
 from offload.errors import OffloadError
 from offload.runners.keeper import Keeper
 from offload.runners.link import DiedError, Link
-from offload.runners.process import CLOSED, FAILED, LEFT, OTHER
+from offload.runners.process import CLOSED, ENDING_SECONDS, FAILED, LEFT, OTHER
 from offload.runners.pythons import chosen, fits, unfit
 from offload.runners.watchdog import TOLD_AFTER, Watching
 from offload.transport.exceptions import Raised
@@ -40,6 +40,9 @@ HINT = "its machine may be short of memory, of processes (ulimit -u) or of open 
 SPARE_PAUSE = 5.0
 MOST_GIVEN_UP = 1000
 """Batches that have not come, of which unwanted calls are remembered."""
+
+LOOKING_SECONDS = 0.5
+"""How long runners that end since they are idle may hold up what looks after the others."""
 
 MOST_IDLE = 2
 """More than the worker has threads, beside a spare."""
@@ -280,6 +283,18 @@ class Pool:
         shutil.rmtree(os.path.join(self._directory, OWN_DIRECTORY.format(link.pid)), ignore_errors=True)
         return code
 
+    def _end_idle(self, links: list[Link], seconds: float) -> None:
+        """End runners that run nothing: for a while, they do what calls have left for the end of their process."""
+        parting = [link for link in links if not link.is_fresh and link.stopped is None and not link.given_up]
+        for link in parting:
+            with contextlib.suppress(OSError):  # it has ended
+                link.part()
+        until = time.monotonic() + seconds
+        while not all(link.has_ended() for link in parting) and time.monotonic() < until:
+            time.sleep(0.005)
+        for link in links:
+            self._end(link, at_once=True)
+
     def _look(self) -> None:
         """Look after the runners; called by their keeper."""
         with self._lock:
@@ -295,8 +310,7 @@ class Pool:
             over += [link for link in idle if (link.given_up or link.has_ended()) and link not in over]
             for link in over:
                 link.busy = True
-        for link in over:
-            self._end(link, at_once=True)
+        self._end_idle(over, LOOKING_SECONDS)
         if self._spare and len(used) == len(idle) and now - self._started > SPARE_PAUSE:
             self._start_spare()
 
@@ -321,12 +335,18 @@ class Pool:
     def close(self) -> None:
         """End all runners, and what they run."""
         self.stop()
+        self._end_idle(self._idle(), ENDING_SECONDS)  # while the thread lives that has started them: they end with it
         self._keeper.end()
         self.stop()  # what was started meanwhile
+        self._end_idle(self._idle(), 0.0)
+
+    def _idle(self) -> list[Link]:
+        """Take those that run nothing."""
         with self._lock:
             idle = [link for link in self._links if not link.busy]
-        for link in idle:
-            self._end(link, at_once=True)
+            for link in idle:
+                link.busy = True
+        return idle
 
 
 def _failed(error: OffloadError | Raised, began: float = 0.0) -> Outcome:

@@ -5,6 +5,7 @@ Calls run in its main thread, as a program of the user's would.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import faulthandler
 import os
@@ -12,7 +13,9 @@ import select
 import socket
 import sys
 import threading
+import time
 
+from offload.effects.record import Effects
 from offload.errors import OffloadError
 from offload.runners import dask_client, warden
 from offload.runners.batch import Listener, flush, run_batch
@@ -20,6 +23,7 @@ from offload.runners.call_children import Offspring
 from offload.runners.call_start import Moment
 from offload.runners.frames import beside, receive, send
 from offload.runners.journal import SMALL, Journal
+from offload.runners.left_threads import Threads
 from offload.runners.metering import Meter
 from offload.runners.put_back import Surroundings
 from offload.transport import imports
@@ -28,21 +32,25 @@ from offload.transport.imports import OtherModulesError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from typing import NoReturn
 
     from offload.transport.outcome import Outcome
 
 ENDED, WAITS, DONE, FAILED, OTHER, LEFT, READY = "ended", "waits", "done", "failed", "other", "left", "ready"
 """What a message to the worker is about: an outcome with a large result; a call that may wait for others; all outcomes
-are there; why the batch cannot go on, at all or here; a call that failed has left processes, with which the runner has
-to end; it can be given a batch."""
+are there; why the batch cannot go on, at all or here; a call has left what cannot be taken back, with which the runner
+has to end; it can be given a batch."""
 
+
+ENDING_SECONDS = 2.0
+"""How long a runner that runs no call may take for what is to be done at its end."""
 
 CLOSED = 120
 """The exit code of a runner whose call has closed what leads to the worker."""
 
 
 class LeftError(Exception):
-    """A call that failed has left processes."""
+    """A call that failed has left processes, or one has left threads, or what cannot be put back."""
 
 
 class Sender(Listener):
@@ -65,6 +73,8 @@ class Sender(Listener):
         self._moment = moment
         self._meter = Meter()
         self._offspring = Offspring()
+        self._threads = Threads()
+        self._watched = True
         self._known = self._described()
         self._before: Surroundings | None = None
         self._sending = threading.Lock()
@@ -78,9 +88,9 @@ class Sender(Listener):
             return []
         return [(one.st_dev, one.st_ino) for one in found]
 
-    def next_batch(self, tired: bool) -> None:
-        """Take note that others may have changed how things are."""
-        self.tired = tired
+    def next_batch(self, tired: bool, watched: bool) -> None:
+        """Take note that others may have changed how things are, and whether it is told what calls do."""
+        self.tired, self._watched = tired, watched
         self._journal.begin()
         self._waits = False
         self._before = None
@@ -89,6 +99,7 @@ class Sender(Listener):
         """Take note of how things are, and tell."""
         self._before = self._before or Surroundings(names)
         self._offspring.begin()
+        self._threads.begin()
         self._moment.begin()
         self._meter.begin()
 
@@ -99,9 +110,10 @@ class Sender(Listener):
             os._exit(CLOSED)
         dask_client.end()
         self._meter.end(outcome)
-        self._before.put_back()
-        left = outcome.error is not None and self._offspring.is_left
-        if not left:
+        left = self._leaves_threads(outcome) or not self._before.put_back()
+        if outcome.error is not None and self._offspring.is_left:
+            left = True
+        else:
             self._offspring.end()
         flush()
         self._moment.end()
@@ -113,6 +125,14 @@ class Sender(Listener):
             self._journal.add(None)
         if left:
             raise LeftError
+
+    def _leaves_threads(self, outcome: Outcome) -> bool:
+        """Tell whether a call has left threads at work, and take note of it for the user."""
+        names = self._threads.left() if self._watched else []
+        if names:
+            outcome.effects = outcome.effects or Effects()
+            outcome.effects.threads = names
+        return bool(names)
 
     def say(self, kind: str, what: object) -> None:
         """Send a message to the worker."""
@@ -138,7 +158,7 @@ def serve(worker: socket.socket, journal: Journal, moment: Moment) -> None:
             return
         if scheduler is not None:
             dask_client.serve(scheduler, sender.make_room)
-        sender.next_batch(tired)
+        sender.next_batch(tired, batch.watched)
         try:
             run_batch(batch, where, sender)
             sender.say(DONE, None)
@@ -154,11 +174,21 @@ def serve(worker: socket.socket, journal: Journal, moment: Moment) -> None:
             batch = None  # its arguments may be large
 
 
-def _end_with(worker: socket.socket) -> None:
-    """End when the worker does, whatever is running."""
+def _end_with(worker: socket.socket, moment: Moment) -> None:
+    """End when the worker does, whatever is running; where no call is, what is to be done at the end gets its time."""
     poll = select.poll()
     poll.register(worker, 0)  # nothing but its end
     poll.poll()
+    if not moment.seconds:
+        time.sleep(ENDING_SECONDS)
+    os._exit(0)
+
+
+def _end() -> NoReturn:
+    """End as a program does, but for threads that it would wait for: functions registered with `atexit` run."""
+    with contextlib.suppress(BaseException):
+        atexit._run_exitfuncs()
+        flush()
     os._exit(0)
 
 
@@ -179,11 +209,11 @@ def main(descriptor: int, written: int, shared: int, greets: bool = False) -> No
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.register_at_fork(after_in_child=worker.close)  # else its end would not be seen
-    threading.Thread(target=_end_with, args=(worker,), name="offload-end", daemon=True).start()
+    moment = Moment(shared)
+    threading.Thread(target=_end_with, args=(worker, moment), name="offload-end", daemon=True).start()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the worker is gone
         if greets:
             send(worker, (READY, None))
-        moment = Moment(shared)
         moment.is_here()
         serve(worker, Journal(written), moment)
-    os._exit(0)
+    _end()

@@ -44,6 +44,8 @@ class State(NamedTuple):
     sets : tuple of str
         Modules of libraries change it, too, as they are imported: then it stays so, unless code has a name with one of
         these in it.
+    lasts : bool
+        Whether it may be that it cannot be put back.
     """
 
     read: Callable[[], Any]
@@ -52,6 +54,7 @@ class State(NamedTuple):
     module: str = "sys"
     default: Any = None
     sets: tuple[str, ...] = ()
+    lasts: bool = False
 
 
 class Kept:
@@ -74,9 +77,15 @@ class Kept:
     def _named(self, some: Collection[str]) -> bool:
         return any(one in self._names for one in some)
 
-    def put_back(self) -> None:
-        """Make things as they were, but for what modules have changed that were imported meanwhile."""
-        grown = len(sys.modules) != self._modules
+    def put_back(self) -> bool:
+        """Make things as they were, but for what modules have changed that were imported meanwhile.
+
+        Returns
+        -------
+        bool
+            Whether they are.
+        """
+        done, grown = True, len(sys.modules) != self._modules
         for number, state in enumerate(self._states):
             if state.module not in sys.modules:
                 continue
@@ -87,7 +96,9 @@ class Kept:
                 self._before[number] = now
             else:
                 state.put(before)
+                done = done and (not state.lasts or state.read() == before)
         self._modules = len(sys.modules)
+        return done
 
 
 def _filters() -> list[Any]:
@@ -230,6 +241,63 @@ def _put_builtins(before: dict[str, Any]) -> None:
     there.update(before)
 
 
+def _put_priority(before: int) -> None:
+    with suppress(PermissionError):  # only root may go back
+        os.setpriority(os.PRIO_PROCESS, 0, before)
+
+
+def _environ() -> dict[bytes, bytes]:
+    """Return the environment as C has it: `os.putenv` changes it behind Python's back."""
+    from ctypes import CDLL, POINTER, c_char_p
+
+    found: dict[bytes, bytes] = {}
+    entries, number = POINTER(c_char_p).in_dll(CDLL(None), "environ"), 0
+    while entry := entries[number]:
+        name, _, value = entry.partition(b"=")
+        found[name] = value
+        number += 1
+    return found
+
+
+def _put_environ(before: dict[bytes, bytes]) -> None:
+    for name in _environ().keys() - before.keys():
+        os.unsetenv(name)
+    for name, value in before.items():
+        os.putenv(name, value)
+
+
+_OF_CONTEXTS = "prec", "rounding", "Emin", "Emax", "capitals", "clamp"
+
+
+def _contexts() -> list[Any]:
+    """Return what the contexts of `decimal` are that new ones are made from."""
+    made = sys.modules["decimal"]
+    contexts = made.DefaultContext, made.BasicContext, made.ExtendedContext
+    return [([getattr(one, name) for name in _OF_CONTEXTS], dict(one.traps), dict(one.flags)) for one in contexts]
+
+
+def _put_contexts(before: list[Any]) -> None:
+    made = sys.modules["decimal"]
+    for one, (values, traps, flags) in zip(
+        (made.DefaultContext, made.BasicContext, made.ExtendedContext), before, strict=True
+    ):
+        for name, value in zip(_OF_CONTEXTS, values, strict=True):
+            setattr(one, name, value)
+        one.traps.update(traps)
+        one.flags.update(flags)
+
+
+_FIGURES = "matplotlib._pylab_helpers"
+
+
+def _put_figures(before: list[int]) -> None:
+    """Close the figures that a call has left open: the next one would draw into the last of them."""
+    figures = sys.modules[_FIGURES].Gcf
+    for number in list(figures.figs):
+        if number not in before:
+            figures.destroy(number)
+
+
 def _put_list(of: list[Any], before: list[Any]) -> None:
     of[:] = before
 
@@ -277,6 +345,13 @@ _STATES = (
     State(_loggers, _put_loggers, _LOGGING),
     State(_generator, _put_generator, _SEEDS, "random"),
     State(_Generator, _put_numpys_generator, _SEEDS, "numpy.random"),
+    State(lambda: list(sys.modules[_FIGURES].Gcf.figs), _put_figures, module=_FIGURES, default=[]),
+    State(*_variable("sys", "excepthook"), sets=("excepthook",)),
+    State(*_variable("sys", "unraisablehook"), sets=("unraisablehook",)),
+    State(*_variable("threading", "excepthook"), sets=("excepthook",)),
+    State(lambda: os.getpriority(os.PRIO_PROCESS, 0), _put_priority, ("nice", "setpriority"), lasts=True),
+    State(_environ, _put_environ, ("putenv", "unsetenv")),
+    State(_contexts, _put_contexts, ("DefaultContext", "BasicContext", "ExtendedContext"), "decimal"),
     State(lambda: list(sys.meta_path), lambda was: _put_list(sys.meta_path, was), ("meta_path",)),
     State(lambda: list(sys.path_hooks), lambda was: _put_list(sys.path_hooks, was), ("path_hooks",)),
     State(lambda: dict(vars(sys.modules["builtins"])), _put_builtins, ("builtins", "install")),

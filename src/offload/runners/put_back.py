@@ -40,8 +40,8 @@ class Surroundings:
         self._streams = sys.stdin, sys.stdout, sys.stderr
         self._states = Kept(names)
 
-    def put_back(self) -> None:
-        """Make all of it what it was."""
+    def put_back(self) -> bool:
+        """Make all of it what it was; tell whether it is."""
         os.umask(self._umask)
         if _directory() != self._directory:
             with contextlib.suppress(OSError):  # it may be gone
@@ -57,7 +57,7 @@ class Surroundings:
                 if handler != before:
                     signal.signal(number, before)
         sys.stdin, sys.stdout, sys.stderr = self._streams
-        self._states.put_back()
+        return self._states.put_back()
 
 
 def _directory() -> bytes:

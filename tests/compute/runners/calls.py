@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import builtins
 import copyreg
 import ctypes
+import decimal
 import gc
+import importlib
 import logging
 import multiprocessing
 import os
@@ -21,6 +24,7 @@ import tempfile
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 COUNTS = {"calls": 0}
@@ -158,7 +162,16 @@ def sets(number: int) -> dict[str, object]:
         "written": os.write(1, b"there"),
         "thread": threading.current_thread().name,
         "drawn": random.random() == random.Random(5).random(),
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),
+        "c": subprocess.run(["printenv", "OF_CALLS"], capture_output=True, check=False).stdout,
+        "contexts": decimal.DefaultContext.prec == 4 or decimal.BasicContext.traps[decimal.Inexact],
+        "hooks": sys.excepthook is print or threading.excepthook is print or sys.unraisablehook is print,
     }
+    os.nice(3)
+    os.putenv("OF_CALLS", "1")
+    decimal.DefaultContext.prec = 4
+    decimal.BasicContext.traps[decimal.Inexact] = True
+    sys.excepthook = threading.excepthook = sys.unraisablehook = print
     warnings.simplefilter("error")
     gc.disable()
     sys.setrecursionlimit(400)
@@ -183,6 +196,50 @@ def sets(number: int) -> dict[str, object]:
     threading.current_thread().name = "of calls"
     random.seed(5)
     return before
+
+
+def goes_on(daemon: bool, seconds: float, marks: str) -> int:
+    """Leave a thread that works on for a while, and return its process."""
+
+    def work() -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            time.sleep(0.01)
+        Path(marks).touch()
+
+    threading.Thread(target=work, name="of calls", daemon=daemon).start()
+    return os.getpid()
+
+
+POOL = ThreadPoolExecutor(2)
+
+
+def pooled(number: int) -> tuple[int, int]:
+    """Keep idle threads for the next call."""
+    return POOL.submit(abs, number).result(), os.getpid()
+
+
+def is_nicer(number: int) -> tuple[int, int]:
+    """Give way to others, for ever where only root may go back."""
+    if number < 0:  # what root may do does not count from here on
+        os.setuid(65534)
+        number = -number
+    os.nice(number)
+    return os.getpid(), os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def draws(number: int) -> int:
+    """Draw into the figure that there is, and leave it open."""
+    plt = importlib.import_module("matplotlib.pyplot")
+
+    plt.plot([number, 2])
+    return len(plt.gca().lines)
+
+
+def ends_later(file: str) -> int:
+    """Leave something to be done at the end of the process."""
+    atexit.register(Path(file).write_text, "done")
+    return os.getpid()
 
 
 def counts(number: int) -> int:

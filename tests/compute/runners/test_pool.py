@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from offload.transport.outcome import Outcome
 from offload.transport.pickling import packed, ways_of
 from tests.compute.runners import calls
 from tests.deploy.test_local import eventually
+from tests.requirements import requires
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("home"), pytest.mark.timeout(300)]
 
@@ -236,6 +238,66 @@ def test_what_a_call_sets_for_the_whole_process_does_not_reach_the_next(pool: Po
     assert first == second == third
     assert not first["drawn"]
     assert values(pool, calls.sets, (4,)) == [first]
+
+
+def test_a_thread_that_a_call_leaves_at_work_does_not_meet_the_next(pool: Pool, tmp_path: Path) -> None:
+    outcomes = pool.run(batch(calls.goes_on, (True, 1000.0, "x"), (True, 1000.0, "x")), "worker 7")
+    assert isinstance(outcomes, list)
+    assert outcomes[0].effects is None, "nothing is told of what the user vouches for"
+    watched = batch(calls.goes_on, (True, 1000.0, "x"), (True, 1000.0, "x"))
+    watched.watched = True
+    outcomes = pool.run(watched, "worker 7")
+    assert isinstance(outcomes, list)
+    first, second = map(value, outcomes)
+    assert first != second
+    assert not _lives(first)
+    effects = outcomes[0].effects
+    assert effects is not None
+    assert effects.threads == ["of calls"]
+
+
+def test_a_thread_that_python_would_wait_for_may_end(pool: Pool, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in "ab"]
+    asked = batch(calls.goes_on, *((False, 0.2, str(file)) for file in files))
+    asked.watched = True
+    outcomes = pool.run(asked, "worker 7")
+    assert isinstance(outcomes, list)
+    assert value(outcomes[0]) == value(outcomes[1])
+    assert all(file.exists() for file in files)
+    assert outcomes[0].effects is None or not outcomes[0].effects.threads
+
+
+def test_idle_threads_are_there_for_the_next_call(pool: Pool) -> None:
+    asked = batch(calls.pooled, (1,), (2,))
+    asked.watched = True
+    outcomes = pool.run(asked, "worker 7")
+    assert isinstance(outcomes, list)
+    (one, first), (two, second) = map(value, outcomes)
+    assert (one, two, first) == (1, 2, second)
+
+
+def test_what_cannot_be_put_back_takes_its_process_along(pool: Pool) -> None:
+    requires(os.geteuid() == 0, "needs root, to become another user")
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    first, second, third = values(pool, calls.is_nicer, (2,), (-2,), (3,))
+    assert first[0] == second[0] != third[0]
+    assert [first[1], second[1], third[1]] == [before + 2, before + 2, before + 3]
+
+
+def test_a_figure_that_a_call_has_left_open_is_not_drawn_into(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    requires(find_spec("matplotlib") is not None, "needs matplotlib")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    assert values(pool, calls.draws, (1,), (2,)) == [1, 1]
+    assert values(pool, calls.draws, (3,)) == [1]
+
+
+def test_what_is_left_for_the_end_of_the_process_is_done_then(pool: Pool, tmp_path: Path) -> None:
+    file = tmp_path / "told"
+    (runner,) = values(pool, calls.ends_later, (str(file),))
+    assert values(pool, calls.where, (1,))[0][0] == runner
+    assert not file.exists()
+    pool.close()
+    assert file.read_text() == "done"
 
 
 def test_state_in_modules_does_not_reach_the_next(pool: Pool) -> None:

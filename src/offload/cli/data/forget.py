@@ -42,9 +42,9 @@ def forget(
 ) -> int:
     """Drop recorded results, so that the next run computes again.
 
-    CHECKSUM names a transformation, as `offload history` shows it; its first digits are enough. The other options choose
-    as those of `offload history` do: what it lists is forgotten. The runs stay in the history, marked as forgotten. What the results consisted of stays in the store until `offload gc` needs the
-    room.
+    CHECKSUM names a transformation, as `offload history` shows it; its first digits are enough. The other options
+    choose as those of `offload history` do: what it lists is forgotten. The runs stay in the history, marked as
+    forgotten. What the results consisted of stays in the store until `offload gc` needs the room.
     """
     from offload.registry.session import current
 

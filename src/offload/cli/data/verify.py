@@ -157,7 +157,8 @@ def _list(outcome: str, verdicts: Sequence[Verdict]) -> None:
     for verdict in verdicts:
         alike.setdefault(tuple(verdict.reasons), []).append(verdict)
     for reasons, some in alike.items():
-        named = [f"{verdict.transformation.checksum[:12]}  {one_line(verdict.transformation.label)}" for verdict in some]
+        found = [verdict.transformation for verdict in some]
+        named = [f"{one.checksum[:12]}  {one_line(one.label)}" for one in found]
         if len(some) <= ALONE:
             for name in named:
                 write_line(f"{outcome}: {name}")
