@@ -8,6 +8,7 @@ import pytest
 
 from offload.identity.commands import CommandInput, command_record, identify
 from offload.identity.values.decode import decode
+from offload.identity.values.encode import encode
 
 CONTENT = hashlib.sha256(b"content").hexdigest()
 OTHER = hashlib.sha256(b"other").hexdigest()
@@ -66,3 +67,20 @@ def test_the_order_of_inputs_outputs_and_variables_does_not_count() -> None:
 def test_words_that_are_no_text_are_kept_apart() -> None:
     names = ["caf\udce9", "caf\udcea", "caf\xe9"]
     assert len({identify(record(argv=["cat", name]))[0] for name in names}) == 3
+
+
+def test_commands_that_differ_by_their_words_are_encoded_as_each_by_itself() -> None:
+    bare: dict[str, object] = {"inputs": [], "outputs": [], "variables": {}}
+    words = [
+        ["echo", "a"],
+        ["echo", "b"],
+        ["argv"],
+        ["argv", "echo"],
+        ["a" * 1000, *map(str, range(300))],
+        ["caf\udce9"],
+    ]
+    for changes in ({}, {"executable": OTHER}, {"stdin": CONTENT}, {"software": OTHER}, {"order": OTHER}):
+        for argv in words:
+            one = record(argv=argv, **bare, **changes)
+            assert identify(one)[1] == encode(one)
+            assert identify({name: one[name] for name in reversed(one)})[1] != encode(one)

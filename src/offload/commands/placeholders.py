@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import re
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable, Sequence
 
-_PLACEHOLDER = re.compile(r"\{([1-9][0-9]*)?(|\.|/|//|/\.)\}|\{#\}")
+_pattern: re.Pattern[str] | None = None
 
 
 def uses(words: Iterable[str], columns: int = 1) -> bool:
     """Return whether any of the words holds a placeholder that stands for something, with so many columns."""
-    return any(_stands(match, columns) for word in words for match in _PLACEHOLDER.finditer(word))
+    return any(
+        "{}" in word or "{#}" in word or any(_stands(match, columns) for match in _placeholder().finditer(word))
+        for word in words
+        if "{" in word
+    )
 
 
 def expand(word: str, row: Sequence[str], number: int) -> str:
@@ -39,7 +42,7 @@ def expand(word: str, row: Sequence[str], number: int) -> str:
     """
     if "{" not in word:
         return word
-    return _PLACEHOLDER.sub(lambda match: _value(match, row, number), word)
+    return _placeholder().sub(lambda match: _value(match, row, number), word)
 
 
 def expand_words(words: Iterable[str], row: Sequence[str], number: int) -> list[str]:
@@ -51,8 +54,20 @@ def expand_words(words: Iterable[str], row: Sequence[str], number: int) -> list[
     ['join', 'a', 'b c', '-o', 'a']
     """
     return [
-        filled for word in words for filled in (row if word == "{}" else (expand(word, row, number),))
+        filled
+        for word in words
+        for filled in (row if word == "{}" else (word,) if "{" not in word else (expand(word, row, number),))
     ]  # fmt: skip
+
+
+def _placeholder() -> re.Pattern[str]:
+    """Return the pattern of all placeholders; most commands have none but ``{}``, and do without the module for it."""
+    global _pattern
+    if _pattern is None:
+        import re
+
+        _pattern = re.compile(r"\{([1-9][0-9]*)?(|\.|/|//|/\.)\}|\{#\}")
+    return _pattern
 
 
 def _stands(match: re.Match[str], columns: int) -> bool:

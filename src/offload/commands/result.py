@@ -87,6 +87,16 @@ class CommandRecord:
         )
 
 
+# The encoding of a record without outputs, around the two checksums in it.
+_OUT, _ERR = "o" * 64, "e" * 64
+_BEFORE, _, _REST = CommandRecord(_OUT, _ERR, []).encode().partition(_OUT.encode())
+_BETWEEN, _, _AFTER = _REST.partition(_ERR.encode())
+_FROM_OUT, _TO_OUT = len(_BEFORE), len(_BEFORE) + 64
+_FROM_ERR, _TO_ERR = _TO_OUT + len(_BETWEEN), _TO_OUT + len(_BETWEEN) + 64
+_SIZE = _TO_ERR + len(_AFTER)
+_AROUND = _BEFORE, _BETWEEN, _AFTER
+
+
 def decode_record(data: bytes) -> CommandRecord:
     """Return the record in a result buffer.
 
@@ -95,6 +105,14 @@ def decode_record(data: bytes) -> CommandRecord:
     DecodeError
         When the buffer is no command's result, or one that a newer version wrote.
     """
+    if (
+        len(data) == _SIZE
+        and data.startswith(_BEFORE)
+        and data.endswith(_AFTER)
+        and data[_TO_OUT:_FROM_ERR] == _BETWEEN
+    ):
+        # One without outputs, as most are: it is read by its places.
+        return CommandRecord(data[_FROM_OUT:_TO_OUT].decode("ascii"), data[_FROM_ERR:_TO_ERR].decode("ascii"), [])
     value = decode(data)
     if not isinstance(value, dict) or value.get("kind") != "command":
         raise DecodeError("the recorded result is not that of a command")

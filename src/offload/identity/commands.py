@@ -114,9 +114,32 @@ def command_record(
 
 def identify(record: dict[str, object]) -> tuple[str, bytes]:
     """Return the transformation checksum of a record, and the bytes that it is the checksum of."""
-    data = encode_plain(record)
+    data = _encoded(record)
     return checksum(data), data
+
+
+def _encoded(record: dict[str, object]) -> bytes:
+    """Return the encoding of a record. Many that differ by their words only are encoded but for the words once."""
+    if tuple(record) != _NAMES or record["environment"] is not ENVIRONMENT or any(record[name] for name in _EMPTY):
+        return encode_plain(record)
+    key = record["executable"], record["software"], record["stdin"], record["version"], record["kind"]
+    words = encode_plain(record["argv"])
+    around = _around.get(key)
+    if around is None:
+        data = encode_plain(record)
+        before, _, after = data.partition(encode_plain("argv") + words)
+        if len(_around) >= _MOST:
+            _around.clear()
+        _around[key] = before + encode_plain("argv"), after
+        return data
+    return b"".join((around[0], words, around[1]))
 
 
 def _path(item: CommandInput) -> str:
     return item.path
+
+
+_EMPTY = ("programs", "inputs", "outputs", "variables")
+_NAMES = tuple(command_record([""], executable=""))
+_MOST = 100
+_around: dict[tuple[object, ...], tuple[bytes, bytes]] = {}

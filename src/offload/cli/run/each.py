@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import closing
 
 from offload.cli.output import keep_quiet, print_line, report_json, say
 from offload.cli.progress import Progress
 from offload.cli.run.command import FAILED, PIPE_CLOSED, described, exit_code_of, have_programs, session_and_place
-from offload.cli.run.joblog import JobLog
 from offload.cli.run.lists import Requests, rows_of, unmatched
-from offload.cli.run.one import describe_exit, describe_strays
 from offload.cli.run.options import Parsed
-from offload.cli.signals import interruptible
 from offload.commands.planning.stdin import Stdin
 from offload.commands.request import quote
 from offload.commands.result import chunks
@@ -25,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from offload.cli.run.joblog import JobLog
     from offload.cli.run.lists import Row
     from offload.commands.request import Request
     from offload.commands.running.executor import CommandExecutor, Job
@@ -52,7 +49,8 @@ def run_each(parsed: Parsed) -> int:
         requests = list(requests)
         have_programs(requests, place, parsed, tell)
     progress = Progress(len(rows), shown=not quiet)
-    executor = _executor(parsed, session, place, tell)
+    undo: list[Callable[[], object]] = []
+    executor = _executor(parsed, session, place, tell, undo)
     commands = ManyCommands(requests, session, _stdin(parsed, session), executor, parsed.fail_fast, _retries(parsed))
     progress.counts = commands.counts
     if parsed.dry_run:
@@ -69,17 +67,17 @@ def run_each(parsed: Parsed) -> int:
     pattern = unmatched(rows)
     if pattern is not None and commands.first is not None and commands.first.state != "recalled":
         tell(f"no file here matches {pattern}: it is passed on as it is")
-    log = None if parsed.joblog is None else JobLog(parsed.joblog, ":" if place is None else place.name)
+    log = None if parsed.joblog is None else _log_at(parsed.joblog, ":" if place is None else place.name)
     failures: list[tuple[int, int]] = []
+    jobs = commands.run(tell, progress.tick)
     try:
-        with interruptible(), closing(commands.run(tell, progress.tick)) as jobs:
-            for number, job in enumerate(jobs, 1):
-                if job.state == "failed":
-                    failures.append((number, _exit_code(job)))
-                if log is not None and job.state != "cancelled":
-                    log.write(number, job, _exit_code(job) if job.state == "failed" else 0)
-                if not _write(job, session, progress):
-                    return PIPE_CLOSED
+        for number, job in enumerate(jobs, 1):
+            if job.state == "failed":
+                failures.append((number, _exit_code(job)))
+            if log is not None and job.state != "cancelled":
+                log.write(number, job, _exit_code(job) if job.state == "failed" else 0)
+            if not _write(job, session, progress):
+                return PIPE_CLOSED
     except KeyboardInterrupt:
         progress.end()
         done = commands.counts["recalled"] + commands.counts["computed"]
@@ -87,6 +85,9 @@ def run_each(parsed: Parsed) -> int:
             say(f"interrupted: {done:,} of {len(rows):,} recorded; run it again to go on")
         raise
     finally:
+        jobs.close()
+        for act in undo:
+            act()
         if log is not None:
             log.close()
     progress.end()
@@ -95,6 +96,12 @@ def run_each(parsed: Parsed) -> int:
     if failures:
         return 1
     return FAILED if commands.unrecorded else 0
+
+
+def _log_at(path: str, host: str) -> JobLog:
+    from offload.cli.run.joblog import JobLog
+
+    return JobLog(path, host)
 
 
 def _retries(parsed: Parsed) -> int:
@@ -117,9 +124,9 @@ def _stdin(parsed: Parsed, session: Session) -> Stdin:
 
 
 def _executor(
-    parsed: Parsed, session: Session, place: Place | None, tell: Callable[[str], None]
+    parsed: Parsed, session: Session, place: Place | None, tell: Callable[[str], None], undo: list[Callable[[], object]]
 ) -> Callable[[], CommandExecutor]:
-    """Return what makes the executor of the commands that are not recorded."""
+    """Return what makes the executor of the commands that are not recorded; what is to be done in the end is added."""
     most = None
     if parsed.jobs is not None:
         if not parsed.jobs.isdigit() or int(parsed.jobs) < 1:
@@ -129,6 +136,12 @@ def _executor(
         most = int(parsed.jobs)
 
     def make() -> CommandExecutor:
+        from offload.cli.signals import interruptible
+
+        # As long as all is recalled there is nothing to be put in order, and nothing of this to be loaded.
+        interruptions = interruptible()
+        interruptions.__enter__()
+        undo.append(lambda: interruptions.__exit__(None, None, None))
         if place is not None:
             from offload.jobs.commands.client import connected
             from offload.jobs.commands.run_many import DeploymentExecutor
@@ -199,6 +212,8 @@ def _report(
             }
         )
         return
+    if failures or commands.strays:
+        from offload.cli.run.one import describe_exit, describe_strays
     for number, code in failures[:MOST_FAILURES]:
         say(f"failed ({describe_exit(code, parsed.timeout is not None)}): {quote(rows[number - 1])}")
     if len(failures) > MOST_FAILURES:

@@ -122,6 +122,12 @@ class Requests:
         self._parsed = parsed
         self._rows = rows
         self._variables = variables_of(parsed.var)
+        # One that has the whole row in it, and nothing else that could be equal or has to be checked for each.
+        self.are_different = (
+            "{}" in self._command
+            and not (parsed.input or parsed.output or self._variables)
+            and len(set(rows)) == len(rows)
+        )
         self._resources, self._timeout = resources_of(parsed.resources), timeout_of(parsed.timeout)
         if parsed.output:
             _check_outputs(self)

@@ -8,6 +8,7 @@ in its scratch directory, with a message that says what to declare.
 from __future__ import annotations
 
 import os
+import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def detect(argv: Sequence[str], outputs: Collection[str] = ()) -> list[str]:
             continue
         if word[0] == "/" and is_system(os.path.normpath(word)):
             continue
-        if (os.path.isfile(word) or os.path.isdir(word)) and not _is_output(os.path.normpath(word), outputs):
+        if _is_there(word) and not _is_output(os.path.normpath(word), outputs):
             found[word] = None
     return list(found)
 
@@ -92,6 +93,15 @@ def shell_names(argv: Sequence[str]) -> list[str]:
 def words_of_text(text: str) -> list[str]:
     """Return the words of a program text, without what a shell takes for signs."""
     return text.translate(_BREAKS).split()
+
+
+def _is_there(word: str) -> bool:
+    """Return whether a word names a regular file or a directory; most do not, and each is asked for once."""
+    try:
+        mode = os.stat(word).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def _is_output(path: str, outputs: Collection[str]) -> bool:

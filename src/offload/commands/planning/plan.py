@@ -231,8 +231,9 @@ class Planner:
         if request.detect:
             for word in detect(request.argv, request.output_paths):
                 self._add(found, word, "detected", request)
-            for word in detect(["env", *_named(request.variables)], request.output_paths):
-                self._add(found, word, "detected", request)
+            if request.variables:
+                for word in detect(["env", *_named(request.variables)], request.output_paths):
+                    self._add(found, word, "detected", request)
         inputs = list(found.values())
         programs = self.programs.named(request.argv, program, path, inputs)
         plan = Plan(request, program, inputs, stdin, programs)

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import lru_cache
+from keyword import iskeyword
 from types import CodeType, FunctionType
 
 from offload.errors import EncodeError, IdentityError
 from offload.identity.functions.bytecode import Read, inspect_code
+from offload.identity.functions.computed_names import BY_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ _CALLERS = {"f_back", "getouterframes", "stack"}
 
 _NAME = re.compile(r"[^\W\d]\w*")
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+_MOST_TEXTS = 20_000  # the names in which are remembered: libraries have the same ones again and again
 _MOST_ITEMS, _LONGEST, _DEEPEST = 1000, 20_000, 4
 
 
@@ -95,13 +99,11 @@ class Texts:
             for _, name, place in sorted(found, key=_order):
                 for attributes in chains[name]:
                     self._add(node, place, Read("global", name, attributes))
-        code = _compiled(text) if looking and not self.graph.names.isdisjoint(_RUNNING) else None
-        if code is not None:
-            inspected = inspect_code(code)
-            self.graph.names |= inspected.names
-            for read in inspected.reads:
-                if read.kind in ("import", "load"):
-                    self._add(node, function, read)
+        if looking and not self.graph.names.isdisjoint(_RUNNING):
+            names, imports = named_when_run(text)
+            self.graph.names |= names
+            for read in imports:
+                self._add(node, function, read)
 
     def _annotations(self) -> None:
         for node in list(self.graph.nodes):
@@ -189,6 +191,26 @@ def _is_expression(text: str) -> bool:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return not isinstance(tree.body, ast.Constant | ast.Name | ast.Attribute)
+
+
+@lru_cache(_MOST_TEXTS)
+def named_when_run(text: str) -> tuple[frozenset[str], tuple[Read, ...]]:
+    """Return the names in a text, were it run as code, and what it would import. Of words, nothing is compiled.
+
+    Examples
+    --------
+    >>> sorted(named_when_run("limits.RATE")[0]), sorted(named_when_run("not code")[0])
+    (['RATE', 'limits'], [])
+    """
+    if text.isascii() and _DOTTED.fullmatch(text):
+        words = frozenset(text.split("."))
+        if words.isdisjoint(BY_NAME) and not any(map(iskeyword, words)):
+            return words, ()
+    code = _compiled(text)
+    if code is None:
+        return frozenset(), ()
+    found = inspect_code(code)
+    return frozenset(found.names), tuple(read for read in found.reads if read.kind in ("import", "load"))
 
 
 def _compiled(text: str) -> CodeType | None:
