@@ -291,6 +291,39 @@ if __name__ == "__main__":
     assert script.output(text) == "15\n-3\n"
 
 
+def test_a_module_that_is_another_one_there_goes_by_value(
+    script: Script, deployment: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where its code asks for the machine, or for the release of Python; also one that is imported by a call."""
+    script.write(
+        "lib.py",
+        """
+import os
+WHERE = os.environ.get("ONLY_HERE", "elsewhere")
+class Box:
+    __slots__ = ("n",)
+    where = WHERE
+    def __init__(self, n): self.n = n
+""",
+    )
+    text = """
+import lib, offload
+@offload.task
+def boxed(n): return lib.Box(n)
+@offload.task
+def late(n):
+    from lib import Box
+    return [Box(n).where, type(Box.n).__name__]
+if __name__ == "__main__":
+    states = [offload.why(task, 3).hit for task in (boxed, late)]
+    box = boxed.submit(3).result()
+    print(states, late.submit(3).result(), type(box) is lib.Box, box.n, box.where)
+"""
+    monkeypatch.setenv("ONLY_HERE", "here")
+    assert script.output(text) == "[False, False] ['here', 'member_descriptor'] True 3 here\n"
+    assert script.output(text) == "[True, True] ['here', 'member_descriptor'] True 3 here\n"
+
+
 REGISTRY = """
 import threading
 LOCK = threading.Lock()

@@ -19,7 +19,6 @@ from offload.effects.watch import Watch
 from offload.errors import EncodeError, StorageError
 from offload.identity.calls import bind
 from offload.identity.declared import Declared
-from offload.identity.functions.graph import Graph
 from offload.identity.libraries.settings import Kept, applied
 from offload.registry.scope import at_home, seen_here
 from offload.registry.shared_files import is_visible
@@ -278,7 +277,7 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
     if checksums and batch.watched:
         bound = bind(function.function if isinstance(function, Declared) else function, args, kwargs)
         outcome.on_copies = changed_in(bound, checksums) is not None
-    _keep(outcome, batch, graph, result)
+    _keep(outcome, batch, loaded, result)
     return outcome
 
 
@@ -322,7 +321,7 @@ def _unpacked(
     return unpacked, checksums, [file for file, _ in met], used
 
 
-def _keep(outcome: Outcome, batch: Batch, graph: Graph, result: object) -> None:
+def _keep(outcome: Outcome, batch: Batch, loaded: Loaded, result: object) -> None:
     """Turn the result into a buffer, and put a large one into the store."""
     from offload.registry.session import session_at_home
     from offload.tasks.results import FROM_COPIES, to_buffer, with_changes
@@ -333,7 +332,7 @@ def _keep(outcome: Outcome, batch: Batch, graph: Graph, result: object) -> None:
 
     try:
         with kept_in((lambda: session_at_home(batch.storage).store) if batch.at_home else None):
-            chunks, outcome.difference = to_buffer(result, graph)
+            chunks, outcome.difference = to_buffer(result, loaded.graph, not loaded.by_name)
     except EncodeError as exc:
         outcome.fail(exc)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pickle
 import signal
 import sys
 from multiprocessing import spawn
@@ -11,9 +12,8 @@ from multiprocessing.reduction import ForkingPickler
 from types import FunctionType
 from typing import Any
 
-import cloudpickle
-
 from offload.commands.running.reaper import guardian
+from offload.identity.values.pickled_code import dumps
 from offload.transport.imports import program
 
 PR_SET_PDEATHSIG = 1
@@ -59,7 +59,7 @@ def _by_value(pickler: object, value: Any) -> Any:
     """Pickle functions and classes of the user's, which came with a call: no module here has them by their names."""
     if not isinstance(value, FunctionType | type) or _is_found(value):
         return NotImplemented
-    return cloudpickle.loads, (cloudpickle.dumps(value),)
+    return pickle.loads, (dumps(value),)
 
 
 def _is_found(value: Any) -> bool:

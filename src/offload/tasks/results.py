@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from offload.errors import DecodeError, EncodeError
 from offload.identity.values.cbor import CHANGING, ON_COPIES, PICKLE, head
 from offload.identity.values.decode import decode
 from offload.identity.values.encode import Encoder, encode, identify
+from offload.identity.values.replaced_classes import code_first
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ FROM_COPIES = head(6, ON_COPIES)
 WITH_CHANGES = head(6, CHANGING)
 
 
-def to_buffer(value: object, graph: Graph | None = None) -> tuple[list[Chunk], str | None]:
+def to_buffer(value: object, graph: Graph | None = None, by_value: bool = False) -> tuple[list[Chunk], str | None]:
     """Return a result's buffer, in chunks, and what keeps it from being recorded: the buffer holds something else.
 
     Results with cycles, and those in which a part that can change stands in two places, are pickled as a whole: so
@@ -33,6 +36,8 @@ def to_buffer(value: object, graph: Graph | None = None) -> tuple[list[Chunk], s
         What a call has returned.
     graph : Graph, optional
         Of its function: globals that it reaches come back as what they are.
+    by_value : bool
+        Whether the function came by value: what has the names of its classes here may be something else.
 
     Raises
     ------
@@ -40,7 +45,7 @@ def to_buffer(value: object, graph: Graph | None = None) -> tuple[list[Chunk], s
         If the result can be neither encoded nor pickled, or cannot be rebuilt.
     """
     chunks, exact = _written(value, graph)
-    return chunks, None if exact else _difference(value, chunks, exact is None, graph)
+    return chunks, None if exact else _difference(value, chunks, exact is None, graph, by_value)
 
 
 def _written(value: object, graph: Graph | None, shared: bool = False) -> tuple[list[Chunk], bool | None]:
@@ -67,7 +72,7 @@ def _written(value: object, graph: Graph | None, shared: bool = False) -> tuple[
     return encoder.chunks, encoder.exact
 
 
-def _difference(value: object, chunks: list[Chunk], altered: bool, graph: Graph | None) -> str | None:
+def _difference(value: object, chunks: list[Chunk], altered: bool, graph: Graph | None, by_value: bool) -> str | None:
     """Rebuild a result, and say that it is not what it was; `altered` where a library's class may alter itself.
 
     Raises
@@ -77,7 +82,8 @@ def _difference(value: object, chunks: list[Chunk], altered: bool, graph: Graph 
     """
     data = b"".join(chunks)
     try:
-        rebuilt = decode(data)
+        with code_first() if by_value else nullcontext():
+            rebuilt = decode(data)
     except Exception as exc:  # whatever a decoding that the user registered may raise
         message, hint = (exc.message, exc.hint) if isinstance(exc, DecodeError) else (repr(exc), None)
         raise EncodeError(

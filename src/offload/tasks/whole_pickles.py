@@ -8,8 +8,6 @@ import pickle
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
-import cloudpickle
-
 from offload.errors import EncodeError, IdentityError
 from offload.identity.files import File
 from offload.identity.functions.holders import made_by_another_name
@@ -18,6 +16,7 @@ from offload.identity.libraries.distributions import PROJECT, origin
 from offload.identity.references import Names, find, reference_name
 from offload.identity.values.hidden_state import whole
 from offload.identity.values.objects import by_value, located, name_of, reduced, standing_or_made
+from offload.identity.values.pickled_code import CodePickler
 
 
 def dumps(value: object, names: Names | None = None) -> tuple[bytes, bool]:
@@ -39,7 +38,7 @@ def dumps(value: object, names: Names | None = None) -> tuple[bytes, bool]:
         return file.getvalue(), pickler.altered
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class _Pickler(CodePickler):
     """Pickles the project's classes and functions so that those that are there when it is loaded are taken."""
 
     names: Names | None = None

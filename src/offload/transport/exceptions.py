@@ -162,9 +162,9 @@ def _way(value: object) -> bytes | None:
 
 
 def _pickler() -> Any:
-    import cloudpickle
+    from offload.identity.values.pickled_code import CodePickler
 
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    class Pickler(CodePickler):
         """Pickles exceptions as they are, with their classes by name, and by value for those who know none of it."""
 
         def reducer_override(self, value: Any) -> Any:
@@ -178,7 +178,7 @@ def _pickler() -> Any:
                 return *_place(value), _by_value(OfClass, value)
             return None
 
-    class OfClass(cloudpickle.Pickler):  # type: ignore[misc]
+    class OfClass(CodePickler):
         """Pickles a class of exceptions by value, but for its bases: who catches one of these has it by its name."""
 
         def __init__(self, file: io.BytesIO, kind: type) -> None:

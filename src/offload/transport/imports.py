@@ -23,7 +23,7 @@ from offload.transport.sources import MAIN, Script, Sources, checksum_of, is_gua
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from offload.runners.batch import Batch
 
@@ -287,14 +287,32 @@ def _run(script: Script, main: str) -> None:
 
 
 @contextlib.contextmanager
-def importing() -> Iterator[None]:
-    """Let nothing be submitted by what is imported."""
+def importing(keeps: bool = True) -> Iterator[None]:
+    """Let nothing be submitted by what is imported.
+
+    Without `keeps`, modules of projects that come meanwhile are let go of when an error ends it: code that goes by
+    value is to find under their names what came along with it, or nothing.
+    """
     with _lock, noted():
         there = set(sys.modules)
         try:
             yield
+        except BaseException:
+            if not keeps:
+                _let_go_of(sys.modules.keys() - there)
+            raise
         finally:
             _imported.update(sys.modules.keys() - there)
+
+
+def _let_go_of(names: Iterable[str]) -> None:
+    from offload.identity.libraries.distributions import PROJECT, origin
+
+    for name in [name for name in names if name != MAIN and origin(name) == PROJECT]:
+        module = sys.modules.pop(name)
+        above, _, last = name.rpartition(".")
+        if vars(sys.modules.get(above, sys)).get(last) is module:
+            delattr(sys.modules[above], last)
 
 
 def attribute(module: str, qualname: str) -> Any:

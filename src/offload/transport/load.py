@@ -151,8 +151,8 @@ def _imported(batch: Batch, where: str, named: dict[tuple[str, str], str]) -> tu
 
     assert batch.payload.by_name is not None
     try:
-        imports.prepare(batch.sources, batch.main)
-        with imports.importing():
+        with imports.importing(keeps=False):
+            imports.prepare(batch.sources, batch.main)
             loaded = _loaded(batch, where, batch.payload.by_name, by_name=True)
             other = imports.differing(named)
     except BaseException as exc:  # whatever modules raise where they are imported, sys.exit included

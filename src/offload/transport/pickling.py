@@ -28,6 +28,7 @@ from offload.identity.inspection import is_a, module_of
 from offload.identity.libraries.distributions import PROJECT, origin
 from offload.identity.references import name_of_sentinel, stand_in
 from offload.identity.values.hidden_state import whole
+from offload.identity.values.pickled_code import CodePickler
 from offload.transport import process_bound
 from offload.transport.function import Ways
 from offload.transport.imports import attribute, undecorated
@@ -290,7 +291,7 @@ def _taken(module: str, name: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class _Pickler(CodePickler):
     """Pickles the project's functions and classes by value, and of its modules just what was looked up in them."""
 
     def __init__(

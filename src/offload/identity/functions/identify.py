@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from types import FunctionType
 from weakref import WeakKeyDictionary, ref
 
+from offload.errors import EncodeError
 from offload.identity.functions.graph import Graph
 
 TYPE_CHECKING = False
@@ -53,6 +55,16 @@ def closure(subject: Any) -> Graph:
         if graph is None or not graph.is_current():
             graph = _known[subject] = Graph(subject)
         return graph
+
+
+def is_same(found: object, digest: str | None) -> bool:
+    """Tell whether a class or function is that of a checksum; of what is neither, it is not asked."""
+    if not isinstance(found, type | FunctionType):
+        return True
+    try:
+        return closure(found).checksum == digest
+    except EncodeError:  # it has no identity here
+        return False
 
 
 def remember(subject: Any, graph: Graph) -> None:

@@ -349,7 +349,7 @@ def _write_reference(encoder: Encoder, tag: int, value: Any) -> None:
         graph = closure(value)
         digest = graph.checksum
         encoder.modules |= graph.modules
-        if encoder.portable and tag != tags.MODULE and find(name) is not value:
+        if encoder.portable and tag != tags.MODULE and find(name, load=origin(module) != PROJECT) is not value:
             payload = by_value(value)
             encoder.exact = encoder.exact and False
     else:
@@ -373,10 +373,10 @@ def by_value(value: Any) -> bytes:
     EncodeError
         If it holds what cannot be pickled.
     """
-    import cloudpickle
+    from offload.identity.values.pickled_code import dumps
 
     try:
-        return bytes(cloudpickle.dumps(value, protocol=5))
+        return dumps(value)
     except Exception as exc:  # whatever the parts of a closure may raise
         raise EncodeError(f"{value.__qualname__} cannot be pickled: {exc}") from exc
 
@@ -431,6 +431,8 @@ def located(name: str, digest: str | None, payload: bytes | None) -> Any:
         If there is neither.
     """
     found = find(name, load=payload is None)
+    if payload is not None and replaced_classes.goes_by_code() and not _is_same(found, digest):
+        found = None
     if payload is not None and not isinstance(found, type | FunctionType):
         found = called(name, digest)
         if found is None:
@@ -441,16 +443,15 @@ def located(name: str, digest: str | None, payload: bytes | None) -> Any:
     if found is None:
         hint = "make its module importable, or ask for the result where it was made"
         raise DecodeError(f"{name} is not to be found here", hint)
-    if replaced_classes.is_asked() and digest is not None and isinstance(found, type | FunctionType):
-        from offload.identity.functions.identify import closure
-
-        try:
-            same = closure(found).checksum == digest
-        except EncodeError:  # it has no identity here
-            same = False
-        if not same:
-            replaced_classes.note(name)
+    if replaced_classes.is_asked() and digest is not None and not _is_same(found, digest):
+        replaced_classes.note(name)
     return found
+
+
+def _is_same(found: Any, digest: str | None) -> bool:
+    from offload.identity.functions.identify import is_same
+
+    return is_same(found, digest)
 
 
 def _unpickled(data: Any) -> Any:

@@ -20,6 +20,22 @@ def noted() -> Iterator[list[str]]:
         _state.names = before
 
 
+@contextmanager
+def code_first() -> Iterator[None]:
+    """Have what was recorded with its code decoded as that in this thread meanwhile, whatever has its name here."""
+    before = goes_by_code()
+    _state.by_code = True
+    try:
+        yield
+    finally:
+        _state.by_code = before
+
+
+def goes_by_code() -> bool:
+    """Tell whether recorded code goes before names."""
+    return getattr(_state, "by_code", False)
+
+
 def note(name: str) -> None:
     """Take note of one, where that is asked for."""
     if is_asked() and name not in _state.names:
