@@ -100,5 +100,6 @@ def test_a_clock_that_is_three_days_behind(home: Path, command: Path) -> None:
             assert done.returncode
             assert b"is not yet valid: the clocks here and there differ by 3 days" in done.stderr, words
             assert b"waiting" not in done.stderr
+            assert b"timedatectl" in done.stderr, words
     finally:
         launch.down(registry, registry.get("t"), print)

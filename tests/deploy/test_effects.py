@@ -28,8 +28,9 @@ def test_what_is_read_without_being_declared(tmp_path: Path) -> None:
     for _ in range(2):
         warnings._told.clear()
         future = read.submit(str(path))
-        with pytest.warns(NotRecordedWarning, match=f"test_effects:read: .*it read {path}"):
+        with pytest.warns(NotRecordedWarning, match=f"test_effects:read: .*it read {path}") as told:
             assert future.result(60) == "text"
+        assert [one.filename for one in told] == [__file__]  # the line that submits it, not one of offload's
         assert future.recalled is False
     for recalled in (False, True):
         future = read.submit(offload.File(path))

@@ -20,7 +20,11 @@ from offload.deploy.config.spec import Spec
 from offload.deploy.lifecycle import local as launch
 from offload.deploy.status import report
 from offload.errors import WorkFailedError
+from offload.http.client import Client
+from offload.jobs.calls import client as client_module
+from offload.registry import waiting
 from offload.registry.deployments import Place, Registry
+from offload.storage.retrying import TELL_AFTER
 from offload.util.processes import family
 from tests.deploy.test_local import contact_of, eventually
 
@@ -59,6 +63,22 @@ def log(tmp_path: Path) -> Path:
 
 def numbers(log: Path) -> list[int]:
     return [int(line.split()[0]) for line in log.read_text().splitlines()]
+
+
+def test_a_service_far_away_that_waits_with_us_has_answered(
+    place: Place, log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its first connection may take so long that the calls are there when it is asked for what they gave."""
+    fetch = client_module._fetch
+
+    def late(service: Client, **asked: Any) -> Any:
+        time.sleep(0.7)
+        return fetch(service, **asked)
+
+    monkeypatch.setattr(client_module, "_fetch", late)
+    monkeypatch.setattr(waiting, "is_elsewhere", lambda place: True)
+    assert work.submit(str(log), 3, 2 * TELL_AFTER).result(60) == 6
+    assert "has not answered" not in capsys.readouterr().err
 
 
 def test_calls_run_on_the_deployment_and_are_recalled_without_it(

@@ -18,6 +18,7 @@ import offload as api
 from offload.api.client import client
 from offload.deploy.config.spec import Spec
 from offload.deploy.lifecycle import local as launch
+from offload.deploy.security import client_certificates
 from offload.deploy.workers.discovery import whereabouts
 from offload.errors import NotFoundError, UsageError
 from offload.registry.deployments import Place, Registry
@@ -103,6 +104,37 @@ def test_a_worker_joins_a_deployment(place: Place, start: Start, tmp_path: Path,
     assert worker.wait(SECONDS) == 0
     assert wait_until_gone(members, 10) == {}
     eventually(lambda: launch.status(place)["workers"] == [])
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("why", ["address", "certificate"])
+def test_a_worker_that_the_scheduler_does_not_reach_is_not_taken_on(
+    place: Place, start: Start, tmp_path: Path, why: str
+) -> None:
+    """It got calls, and what they gave could not be fetched: who waited for it waited for ever, without a word."""
+    keys, more = Path(shutil.copytree(place.keys, tmp_path / "copy")), []
+    if why == "address":
+        other = f"tls://127.0.0.1:{free_range(1)[0]}"
+        more = ["--no-nanny", "--listen-address", "tls://127.0.0.1:0", "--contact-address", other]
+    else:
+        key, asked = client_certificates.ask()
+        client_certificates.keep(str(keys), key, client_certificates.sign(place.keys, asked, "a guest", None)[0])
+    words = ["--tls-ca-file", keys / "ca.pem", "--tls-cert", keys / "dask.pem", "--tls-key", keys / "dask.key"]
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", contact_of(place).scheduler, *words, *more]
+    with (tmp_path / "plain").open("wb") as log:
+        plain = subprocess.Popen(
+            [*map(str, command), "--no-dashboard", "--nworkers", "1"], stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        eventually(lambda: b"the scheduler does not reach this worker at tls://" in (tmp_path / "plain").read_bytes())
+        assert launch.status(place)["workers"] == []
+    finally:
+        plain.terminate()
+        plain.wait(SECONDS)
+    if why == "certificate":
+        with pytest.raises(UsageError, match="it is for giving work, not for workers"):
+            whereabouts(contact_of(place).head["url"], str(keys))
+    assert "is not taken on: the scheduler does not reach" in Path(place.log("scheduler")).read_text()
 
 
 @pytest.mark.real

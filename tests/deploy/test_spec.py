@@ -48,6 +48,7 @@ def test_choices_that_cannot_be(wrong: dict[str, int]) -> None:
     "wrong",
     [
         {"memory_limit": "foo"}, {"memory_limit": "-3"}, {"memory_limit": "4 GBs"}, {"memory_limit": ""},
+        {"memory_limit": "90"}, {"memory_limit": "4000"}, {"memory_limit": "1K"}, {"memory_limit": "2 KiB"},
         {"port": 0}, {"port": -1}, {"port": 70000}, {"ports": (5, 4)}, {"ports": (0, 5)},
         {"ports": (60001, 60004), "workers": 1}, {"workers": 10**9}, {"minimum": 0, "maximum": 10**9},
         {"workers": "two"}, {"workers": None}, {"threads": True}, {"scratch": "not/absolute"},

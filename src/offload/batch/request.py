@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 from offload.errors import UsageError
+from offload.util.quantities import LEAST_MEMORY, too_little
 
 PART = "%PART%"
 """Stands in a command for the number of the job in its array, or of the node in its allocation."""
@@ -200,6 +201,8 @@ def parse_memory(text: str) -> int:
             raise ValueError
     except ValueError:
         raise UsageError(f"{text!r} is no amount of memory", "write it as 54GB or 500MiB") from None
+    if number < LEAST_MEMORY:
+        raise too_little(text)
     return number
 
 

@@ -138,6 +138,8 @@ def _overtime(told: dict[str, Any]) -> list[str]:
 
 def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
     name, state = told["name"], told["state"]
+    if told.get("hint"):  # what is wrong is known, and not on the way
+        return [OffloadError(told["reason"], told["hint"])]
     if state == "silent" and told.get("site"):
         what = f"{told['reason']}; it may be just the connection to {told['site']} that was cut"
         return [OffloadError(what, f"then it is made again, and all goes on; else: offload doctor {name}")]

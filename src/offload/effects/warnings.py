@@ -86,25 +86,26 @@ def tell(label: str, effects: Effects, stacklevel: int = 2, place: Place | None 
             kind = "missing"
         told, cure = (text.format(what, os.path.dirname(what)) for text in _UNDECLARED[kind])
         text = f"{label}: the result is not recorded: {told}; {cure}, {_VOUCH}"
-        _warn(NotRecordedWarning(text), stacklevel + 1, place)
+        warn_at(NotRecordedWarning(text), stacklevel + 1, place)
     for path in effects.written:
         if _is_new(label, path):
             text = f"{label}: it wrote {path}, which happens only when it is computed, not when it is recalled"
-            _warn(EffectWarning(text), stacklevel + 1, place)
+            warn_at(EffectWarning(text), stacklevel + 1, place)
     for title in effects.settings:
         if _is_new(label, "set", title):
             text = f"{label}: it set {title}, which is put back after the call, since a recalled call sets nothing"
-            _warn(EffectWarning(text), stacklevel + 1, place)
+            warn_at(EffectWarning(text), stacklevel + 1, place)
     threads = getattr(effects, "threads", None)  # an earlier version's have none
     if threads and _is_new(label, "thread"):
         text = (
             f"{label}: it left a thread at work, {threads[0]}, which was ended after the call, since it would have "
             f"disturbed others; have the call wait for it, {_VOUCH}"
         )
-        _warn(EffectWarning(text), stacklevel + 1, place)
+        warn_at(EffectWarning(text), stacklevel + 1, place)
 
 
-def _warn(warning: Warning, stacklevel: int, place: Place | None) -> None:
+def warn_at(warning: Warning, stacklevel: int, place: Place | None) -> None:
+    """Warn, as :func:`warnings.warn` does, but of the line that `place` names, where it names one; see `tell`."""
     if place is None:
         warnings.warn(warning, stacklevel=stacklevel + 1)
         return

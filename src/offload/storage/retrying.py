@@ -72,6 +72,11 @@ class Patience:
         self._patience = patience
         self._silent = far
 
+    @property
+    def heard(self) -> bool:
+        """Whether it has answered, or is so near that it need not be waited for: then an answer may take its time."""
+        return not self._silent
+
     def ask(
         self, what: Callable[[], Any], stop: Callable[[], bool] = lambda: False, seconds: float | None = None
     ) -> Any:

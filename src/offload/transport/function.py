@@ -83,6 +83,8 @@ class ShippedFunction:
         What each of its calls may use.
     python : Python or None
         The one it was identified by, for workers whose own lacks something.
+    place : tuple or None
+        Which line of the user's has submitted calls of it, as :func:`offload.notices.users_place` says it; stays here.
     """
 
     files: Sequence[Sent] = ()
@@ -90,6 +92,7 @@ class ShippedFunction:
     resources: Resources = ()
     limits: Limits = UNLIMITED
     python: Python | None = None
+    place: tuple[str, int, str] | None = None
 
     def __init__(self, checksum: str, payload: Ways, main: str, environment: Environment, watched: bool = True) -> None:
         self.checksum = checksum
@@ -123,7 +126,7 @@ class OwnFunction(ShippedFunction):
 
         super().__init__(graph.checksum, payload, main_name(), environment(graph.modules.union(modules)), watched)
         self._graph = graph
-        self._place = users_place()
+        self.place = users_place()
         self.reached = reached
         self.python = this_python()
 
@@ -139,4 +142,4 @@ class OwnFunction(ShippedFunction):
 
         for outcome in outcomes:
             if outcome.effects is not None and outcome.error is None:
-                tell_once(label, outcome.effects, self._place)
+                tell_once(label, outcome.effects, self.place)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from offload.errors import UsageError
 
 
@@ -34,6 +36,35 @@ def parse_limits(text: str) -> tuple[int, int | None]:
     if not first.isdigit() or bool(dash) != last.isdigit() or (dash and int(first) > int(last)):
         raise UsageError(f"{text!r} is no number of workers", "write 4, or 0-16 for as many as the work asks for")
     return int(first), int(last) if dash else None
+
+
+LEAST_MEMORY = 10_000_000
+"""Bytes with which no worker could start: who asks for less has left the unit out, or means another one."""
+
+_AMOUNT = re.compile(r"([0-9.]+)\s*([kmgtp]?)i?b?", re.IGNORECASE)
+
+
+def check_memory(text: str) -> None:
+    """Refuse a limit of memory, as Dask takes it, that is less than any worker needs.
+
+    Up to 1 it is a part of what there is, 0 is none, and ``auto`` leaves it to Dask.
+
+    Examples
+    --------
+    >>> check_memory("auto"), check_memory("0.5"), check_memory("4GB")
+    (None, None, None)
+    """
+    found = _AMOUNT.fullmatch(text.strip())
+    if found is None:
+        return
+    number, unit = float(found[1]), found[2].lower()
+    if (unit or number > 1) and number and number * 1000 ** (" kmgtp".index(unit or " ")) < LEAST_MEMORY:
+        raise too_little(text)
+
+
+def too_little(text: str) -> UsageError:
+    """Return what is said of too little memory."""
+    return UsageError(f"{text!r} is too little memory for a worker", "give a unit, too: 4GB or 500MiB")
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

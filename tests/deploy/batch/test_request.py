@@ -67,6 +67,13 @@ def test_what_is_no_memory(text: str) -> None:
         parse_memory(text)
 
 
+@pytest.mark.parametrize("text", ["5", "5000", "1K", "9.9MB"])
+def test_too_little_memory_for_a_worker(text: str) -> None:
+    with pytest.raises(UsageError, match=f"'{text}' is too little memory") as caught:
+        parse_memory(text)
+    assert caught.value.hint == "give a unit, too: 4GB or 500MiB"
+
+
 def test_a_batch_system_that_is_not_there() -> None:
     with pytest.raises(UsageError, match="no batch system cron"):
         batch_system("cron")

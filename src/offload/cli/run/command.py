@@ -151,7 +151,7 @@ def run_one(parsed: Parsed, request: Request, tell: Say) -> int:
 
             return detach([plan], [record is not None], session, place, parsed.json, tell)
         if record is None:
-            from offload.cli.run.one import computed_by, describe_unseen, report_computed
+            from offload.cli.run.one import computed_by, describe_unseen, not_found, report_computed
 
             computed = computed_by(place, plan, planner, session, scratch, tell)
             if computed is not None:
@@ -165,7 +165,7 @@ def run_one(parsed: Parsed, request: Request, tell: Say) -> int:
                     tell,
                     None if tell is keep_quiet else lambda: describe_unseen(plan),
                     parsed.timeout is not None,
-                    place is not None and request.there is None,
+                    not_found(place, request.there is not None),
                     request.variables,
                 )
             record = recall_recorded(plan, session)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 NOT_FOUND = (126, 127)
 """What a shell says of a program that is not there, or not to be executed."""
 
+USUAL = "a command finds the programs that this machine has; those of the workers: offload run --there"
+"""What is said on a deployment of a program that is not found."""
+
 MOST_SCRIPT = 1024 * 1024
 
 
@@ -51,6 +54,15 @@ def computed_by(
         raise
 
 
+def not_found(place: Place | None, there: bool) -> str:
+    """Return what to say where a program of this machine is not found, or, with `there`, one of the workers'."""
+    if place is None:
+        return ""
+    if not there:
+        return USUAL
+    return f"is it on the PATH of {place.name}'s workers? lines before them: offload up --prologue 'module load ...'"
+
+
 def report_computed(
     computed: Computed,
     subject: dict[str, object],
@@ -60,7 +72,7 @@ def report_computed(
     tell: Say,
     unseen: Callable[[], list[str]] | None = None,
     limited: bool = False,
-    others: bool = False,
+    others: str = "",
     variables: Mapping[str, str] | None = None,
 ) -> int:
     """Say what came of a command, and return its exit code.
@@ -83,8 +95,8 @@ def report_computed(
         Finds what of this directory the command may have missed without failing.
     limited : bool
         Whether its time was limited.
-    others : bool
-        Whether the workers may have programs that it was not let find.
+    others : str
+        What to say where a program was not found.
     variables : mapping, optional
         Those that it was given.
     """
@@ -122,7 +134,7 @@ def report_computed(
         if not execution.refused:
             tell(f"{describe_exit(code, limited)} after {took}; not recorded")
             if code in NOT_FOUND and others:
-                tell("a command finds the programs that this machine has; those of the workers: offload run --there")
+                tell(others)
         for path in map(quoted, hints):
             tell(f"{path} exists here but is not an input: add --input {path}")
         if unset is not None:

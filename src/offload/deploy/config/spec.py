@@ -15,6 +15,7 @@ from offload.errors import DamagedError, UsageError
 from offload.registry.deployments import Place, check_name
 from offload.storage.home import DEPLOYMENT, VARIABLES, Home
 from offload.tasks.resources import parse_resources
+from offload.util.quantities import check_memory
 
 VERSION = 1
 MOST_WORKERS = 10_000
@@ -157,6 +158,7 @@ class Spec:
             raise UsageError(f"{self.threads} threads are not possible", "give 1 or more")
         if not _MEMORY.fullmatch(str(self.memory_limit).strip()):
             raise UsageError(f"{self.memory_limit!r} is no amount of memory", "write it as 4GB or 500MiB, auto, or 0")
+        check_memory(str(self.memory_limit))
         if not self.host or ":" in self.host:
             raise UsageError(f"{self.host!r} is no address to listen on", "give one IPv4 address, or a name")
         if self.host == WILDCARD and self.advertise in (None, WILDCARD):

@@ -405,4 +405,6 @@ def status(place: Place) -> dict[str, Any]:
         how = REFUSED if isinstance(exc, RefusedError) else how
         reason = contact.reason or exc.message
         site = link.site if link is not None else None
-        return {"name": place.name, "state": how, "reason": reason, "site": site, "services": [], "workers": []}
+        hint = exc.hint if isinstance(exc, ClockError) else None
+        found = {"name": place.name, "state": how, "reason": reason, "hint": hint, "site": site}
+        return {**found, "services": [], "workers": []}

@@ -118,3 +118,17 @@ def is_due(keys: str) -> bool:
         certificate = x509.load_pem_x509_certificate(file.read())
     begun, end = certificate.not_valid_before_utc + EARLIER, certificate.not_valid_after_utc
     return datetime.now(UTC) > begun + (end - begun) / 2
+
+
+def is_guests(keys: str) -> bool:
+    """Tell whether a certificate is one that `sign` has given: its holder gives work, and cannot be a worker."""
+    from cryptography import x509
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    try:
+        with open(credentials.certificate(keys, credentials.DASK).certificate, "rb") as file:
+            certificate = x509.load_pem_x509_certificate(file.read())
+        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return False
+    return ExtendedKeyUsageOID.SERVER_AUTH not in purposes

@@ -7,7 +7,9 @@ a Unix socket that only its owner may open, and is reached through the head's au
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import time
 from itertools import islice
 from typing import Any
 
@@ -25,11 +27,14 @@ from offload.deploy.security import credentials
 from offload.deploy.services.task_durations import Durations
 from offload.engines.frozen_workers import Silence
 from offload.engines.heartbeats import shorten
+from offload.engines.reach import refusal, unreached
 from offload.engines.worker_start import plain
 from offload.registry.contact import Contact
 from offload.registry.deployments import Place
 from offload.runners import child_processes
 from offload.runners.pool import ending_pool_of, pool_of
+
+logger = logging.getLogger("distributed.scheduler")
 
 MOST_LOOKED_AT = 1000
 """So many waiting tasks are looked at to tell how much there is to do; the others are taken to be like them."""
@@ -98,6 +103,16 @@ class HeadScheduler(Scheduler):
         """Close, and remember why."""
         self.end_reason = self.end_reason or reason
         await super().close(timeout, reason)
+
+    async def add_worker(self, comm: Any, *, address: str, **told: Any) -> None:
+        """Take a worker on, unless it is not reached: calls would run there, and nobody could fetch what they give."""
+        why = await unreached(self, self.coerce_address(address, told.get("resolve_address", True)))
+        if why:
+            message = refusal(address, why)
+            logger.warning("%s is not taken on: %s", told.get("name", address), message)
+            await comm.write({"status": "error", "message": message, "time": time.time()})
+        else:
+            await super().add_worker(comm, address=address, **told)
 
     async def remove_worker(self, address: str, **kwargs: Any) -> Any:
         """Remove a worker, and remember what it ran."""

@@ -12,6 +12,7 @@ from offload.deploy.config.spec import Spec, spec_of, take_part
 from offload.deploy.head_client import request
 from offload.deploy.manual_parts import enrolled
 from offload.deploy.security import credentials
+from offload.deploy.security.client_certificates import is_guests
 from offload.errors import NotFoundError, UsageError
 from offload.registry.contact import WORKERS_SIDE, Contact
 from offload.registry.deployments import Place
@@ -109,6 +110,7 @@ class AtHead(Whereabouts):
             if not os.path.exists(path):
                 raise NotFoundError(f"there is no {path}", "copy the directory keys of the deployment's place")
         credentials.token(keys)
+        _check_owner(keys)
         self._url = url.rstrip("/")
         self.keys = keys
 
@@ -161,4 +163,15 @@ def whereabouts(contact: str, keys: str | None) -> Whereabouts:
     if spec_of(place).scheduler is not None:
         hint = f"dask worker {spec_of(place).scheduler}, with its own options"
         raise UsageError(f"the scheduler of {place.name} is not offload's", hint)
+    _check_owner(place.keys)
     return InPlace(place)
+
+
+def _check_owner(keys: str) -> None:
+    """Check that credentials are the owner's: nobody could fetch what a worker with those of a guest computes."""
+    if is_guests(keys):
+        raise UsageError(
+            f"the certificate in {keys} is one of `offload join`: it is for giving work, not for workers",
+            "workers need a copy of the directory keys that the deployment's owner has: "
+            "offload worker --contact URL --credentials DIR",
+        )

@@ -26,6 +26,7 @@ from offload.deploy.services.dask import QuietWorker, dask_security
 from offload.deploy.workers.discovery import InPlace, Whereabouts
 from offload.engines import dask_settings
 from offload.engines.nanny import WatchingNanny
+from offload.engines.reach import refused
 from offload.engines.worker_start import StartError, check_memory, plain
 from offload.errors import OffloadError
 from offload.registry.contact import Contact
@@ -115,7 +116,7 @@ async def work(known: Whereabouts, settings: Settings, attached: bool = False) -
                     await _first(stop.wait(), ended())
                 reason = f"{contact.scheduler} has gone away"
             except (OSError, TimeoutError) as exc:
-                reason = f"{settings.name} does not get to {contact.scheduler}: {exc}"
+                reason = f"{settings.name} does not get to {contact.scheduler}: {refused(str(exc))}"
         elif contact is not None and contact.state == "starting":
             pause = SCHEDULER_PAUSE
         if stop.is_told():

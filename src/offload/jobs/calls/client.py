@@ -6,12 +6,11 @@ import functools
 import secrets
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from offload.effects.warnings import tell_once
+from offload.effects.warnings import tell_once, warn_at
 from offload.engines.dispatcher import Dispatcher
 from offload.errors import BasketGoneError, EncodeError, NotRecordedWarning, OffloadError, StorageError
 from offload.http.client import Client
@@ -29,6 +28,9 @@ from offload.transport.function import OwnFunction, ShippedFunction, Ways
 
 CALLS_PER_REQUEST = 1000
 POLL_SECONDS = 20.0
+FIRST_SECONDS = 0.5
+"""For which the service waits for something to tell the first time: a later answer would look as if it were away."""
+
 PAUSE, END_SECONDS, LEAVE_SECONDS = 0.5, 1.0, 5.0
 
 Connect = Callable[[], Client]
@@ -67,6 +69,7 @@ class Jobs(Dispatcher):
         self._threads: list[threading.Thread] = []
         self._closed = False
         self._told: set[str] = set()
+        self._places: dict[str, tuple[str, int, str] | None] = {}  # which lines have submitted calls, by their label
         self._watch = Watch(why, tell)
 
     def add(self, session: Session, function: ShippedFunction, calls: list[tuple[Call, Future[Any]]]) -> None:
@@ -96,6 +99,7 @@ class Jobs(Dispatcher):
         label, scratch = calls[0][0].label, calls[0][0].scratch
         new: list[SentCall] = []
         with self._lock:
+            self._places[label] = function.place
             submission = Submission(self._basket, plain, label, scratch, [])
             self._leaving = None
             for one, future in sent:
@@ -202,8 +206,9 @@ class Jobs(Dispatcher):
                 self._idle.wait_for(lambda: self._waiting or self._closed, POLL_SECONDS)
                 if self._closed or not self._waiting:
                     continue
+            seconds = POLL_SECONDS if self._patience.heard else FIRST_SECONDS
             try:
-                answer = self._patiently(functools.partial(_fetch, basket=self._basket, had=had))
+                answer = self._patiently(functools.partial(_fetch, basket=self._basket, had=had, seconds=seconds))
                 first, deliveries = load(answer.body)
             except BasketGoneError:
                 had = 0
@@ -258,12 +263,13 @@ class Jobs(Dispatcher):
             self._idle.notify_all()
         if delivery.error is not None:
             error = delivery.error.rebuilt()
+        place = self._places.get(submission.label) if submission is not None else None
         try:
             if delivery.effects is not None and submission is not None:
-                tell_once(submission.label, delivery.effects)
+                tell_once(submission.label, delivery.effects, place)
             if delivery.unrecorded is not None and delivery.unrecorded not in self._told:
                 self._told.add(delivery.unrecorded)
-                warnings.warn(NotRecordedWarning(delivery.unrecorded), stacklevel=users_level())
+                warn_at(NotRecordedWarning(delivery.unrecorded), users_level(), place)
         except Warning as exc:  # where the user has made errors of them
             error = exc
         for future in futures:
@@ -282,8 +288,8 @@ class Jobs(Dispatcher):
             self._deliver(Delivery(transformation, None, None), error)
 
 
-def _fetch(service: Client, basket: str, had: int) -> Any:
-    path = f"/v1/baskets/{basket}?had={had}&seconds={POLL_SECONDS:.0f}"
+def _fetch(service: Client, basket: str, had: int, seconds: float) -> Any:
+    path = f"/v1/baskets/{basket}?had={had}&seconds={seconds:g}"
     return service.call("GET", path, idle=2 * POLL_SECONDS)
 
 
