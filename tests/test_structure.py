@@ -26,12 +26,6 @@ LEAVES = ("errors", "notices", "_version", "moved")
 
 # Imports that point to the right all the same. The list gets shorter, and no longer.
 UPWARD = {
-    ("offload.commands.starter.client", "offload.runners.process_usage"),
-    ("offload.engines.dask", "offload.jobs.calls.cancellation"),
-    ("offload.engines.frozen_workers", "offload.jobs.waits"),
-    ("offload.registry.active", "offload.engines.base"),
-    ("offload.registry.waiting", "offload.tasks.progress"),
-    ("offload.runners.keeper", "offload.engines.base"),
     ("offload.runners.named.partner", "offload.api.submit"),
     ("offload.runners.named.partner", "offload.api.task"),
     ("offload.runners.named.partner", "offload.engines.worker_deaths"),
@@ -39,21 +33,12 @@ UPWARD = {
     ("offload.runners.named.process", "offload.api.task"),
     ("offload.runners.named.process", "offload.api.why"),
     ("offload.runners.named.task", "offload.api.task"),
-    ("offload.runners.pool", "offload.engines.base"),
     ("offload.runners.pool", "offload.engines.worker_deaths"),
-    ("offload.storage.copies", "offload.registry.session"),
-    ("offload.tasks.claims", "offload.runners.batch"),
-    ("offload.transport.files", "offload.commands.running.outputs"),
     ("offload.transport.function", "offload.runners.pythons"),
-    ("offload.transport.function", "offload.tasks.call"),
-    ("offload.transport.function", "offload.tasks.resources"),
-    ("offload.transport.imports", "offload.runners.batch"),
-    ("offload.transport.load", "offload.runners.batch"),
     ("offload.transport.pickling", "offload.api.task"),
-    ("offload.util.units", "offload.cli.output"),
 }
 
-IN_CIRCLES = 125
+IN_CIRCLES = 104
 """So many modules import each other in circles, also within functions and for types. The number only falls."""
 
 # What recalling must not load: each of these costs a good part of the start of Python itself.

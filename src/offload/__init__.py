@@ -27,18 +27,19 @@ if TYPE_CHECKING:
     from offload.api.deployment import Deployment
     from offload.api.task import Task
     from offload.api.why import why
-    from offload.engines.base import EngineLostError, WorkerLostError
     from offload.errors import (
         CommandError,
         DecodeError,
         EffectWarning,
         EncodeError,
+        EngineLostError,
         IdentityError,
         NotFoundError,
         NotRecordedWarning,
         OffloadError,
         StorageError,
         UsageError,
+        WorkerLostError,
     )
     from offload.identity.report import identity
     from offload.identity.values.objects import register
@@ -54,7 +55,7 @@ _WHERE = {
     "Directory": "offload.tasks.files",
     "EffectWarning": "offload.errors",
     "EncodeError": "offload.errors",
-    "EngineLostError": "offload.engines.base",
+    "EngineLostError": "offload.errors",
     "File": "offload.tasks.files",
     "Future": "offload.tasks.futures",
     "IdentityError": "offload.errors",
@@ -64,7 +65,7 @@ _WHERE = {
     "StorageError": "offload.errors",
     "Task": "offload.api.task",
     "UsageError": "offload.errors",
-    "WorkerLostError": "offload.engines.base",
+    "WorkerLostError": "offload.errors",
     "as_completed": "offload.tasks.futures",
     "client": "offload.api.client",
     "connect": "offload.api.connect",

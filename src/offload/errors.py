@@ -153,3 +153,38 @@ class NotRecordedWarning(UserWarning):
 
 class EffectWarning(UserWarning):
     """A function did, or may do, something besides computing from its arguments; its result is recorded."""
+
+
+class WorkerLostError(OffloadError):
+    """A worker ended while it ran a batch, as it does when a call ends its process or takes all memory."""
+
+    exit_code = 4
+
+
+class UnseenError(OffloadError):
+    """A worker does not see the files of its deployment, as workers for commands must.
+
+    Parameters
+    ----------
+    message : str
+        Which one.
+    worker : str
+        Its address.
+    """
+
+    def __init__(self, message: str, worker: str = "") -> None:
+        super().__init__(message)
+        self.worker = worker
+
+    def __reduce__(self) -> tuple[type[UnseenError], tuple[str, str]]:
+        return type(self), (self.message, self.worker)
+
+
+class TakenBackError(OffloadError):
+    """A batch has come back before any worker had it: some of its calls are wanted no more."""
+
+
+class EngineLostError(OffloadError):
+    """The engine is gone, with everything that it was running."""
+
+    exit_code = 4

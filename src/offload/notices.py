@@ -70,3 +70,12 @@ def warn(text: str, stacklevel: int) -> None:
     import warnings
 
     warnings.warn(text, RuntimeWarning, stacklevel=stacklevel + 1)
+
+
+def tell(text: str) -> None:
+    """Write a line for the user to standard error, above the line that shows how far something is."""
+    import sys
+
+    over = "\r\x1b[K" if sys.stderr.isatty() else ""
+    sys.stderr.write(f"{over}offload: {text}\n")
+    sys.stderr.flush()

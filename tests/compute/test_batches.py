@@ -14,16 +14,26 @@ import pytest
 
 import offload
 from offload.api import submit as submission
-from offload.engines.base import Engine, EngineLostError, InlineEngine, TakenBackError, WorkerLostError
+from offload.engines.base import Engine, InlineEngine
 from offload.engines.batching import Batcher
 from offload.engines.queue import LARGEST, Lane
-from offload.errors import NotRecordedWarning, OffloadError, StorageError, WorkFailedError
+from offload.errors import (
+    EngineLostError,
+    NotRecordedWarning,
+    OffloadError,
+    StorageError,
+    TakenBackError,
+    WorkerLostError,
+    WorkFailedError,
+)
 from offload.registry import session
-from offload.runners.batch import Batch, run_batch
-from offload.tasks.resources import Resources
-from offload.transport.function import OwnFunction, Ways
+from offload.runners.batch import run_batch
+from offload.tasks.own_function import OwnFunction
+from offload.transport.batch import Batch
+from offload.transport.function import Ways
 from offload.transport.outcome import Outcome
 from offload.transport.sources import Sources
+from offload.util.resources import Resources
 from tests.compute.conftest import Log
 from tests.compute.test_calls import add, echo, fail, mark, scratch, unpicklable
 

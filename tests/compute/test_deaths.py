@@ -14,8 +14,8 @@ import pytest
 import offload
 from offload.api import submit
 from offload.engines import worker_deaths
-from offload.engines.base import WorkerLostError
 from offload.engines.worker_deaths import TOPIC, Deaths, described
+from offload.errors import WorkerLostError
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ import offload
 from offload.api import submit
 from offload.deploy.config.spec import Spec
 from offload.deploy.lifecycle import local as launch
-from offload.engines.base import WorkerLostError
+from offload.errors import WorkerLostError
 from offload.registry.deployments import Place, Registry
 from offload.runners import child_processes
 from tests.deploy.test_local import eventually

@@ -8,7 +8,7 @@ import pytest
 
 import offload
 from offload.errors import UsageError
-from offload.tasks.resources import Supply, parse_resources, resources_text
+from offload.util.resources import Supply, parse_resources, resources_text
 
 GPU = parse_resources({"GPU": 1})
 

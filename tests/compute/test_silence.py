@@ -21,7 +21,8 @@ from offload.engines import frozen_workers
 from offload.engines.cluster_process import Scheduler as OwnScheduler
 from offload.engines.frozen_workers import Silent
 from offload.engines.nanny import DISK, STOPPED, WatchingNanny, look
-from offload.jobs.waits import ENGAGED, SILENT, waiting
+from offload.engines.worker_states import ENGAGED, SILENT
+from offload.jobs.waits import waiting
 
 Body = Callable[[Scheduler, list[Any], Client], Coroutine[Any, Any, None]]
 

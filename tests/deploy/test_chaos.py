@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 import offload
-from offload.engines.base import WorkerLostError
+from offload.errors import WorkerLostError
 from offload.registry.deployments import Place
 from tests.deploy.test_life import alive
 from tests.deploy.test_life import place as place

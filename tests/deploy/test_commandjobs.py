@@ -21,8 +21,7 @@ from offload.commands.running.session_members import is_alive
 from offload.deploy.config.spec import Spec
 from offload.deploy.head_client import ask
 from offload.deploy.lifecycle import local as launch
-from offload.engines.base import WorkerLostError
-from offload.errors import EnvironmentDiffersError, UsageError
+from offload.errors import EnvironmentDiffersError, UsageError, WorkerLostError
 from offload.jobs.commands.protocol import (
     ENDED,
     RUNNING,

@@ -25,9 +25,10 @@ from offload.errors import OffloadError, UsageError
 from offload.jobs.worker.attempt import run
 from offload.registry.deployments import Registry
 from offload.registry.shared_files import mark
-from offload.runners.batch import LARGE, Batch, run_batch
+from offload.runners.batch import LARGE, run_batch
 from offload.storage.home import Home
-from offload.transport.function import OwnFunction
+from offload.tasks.own_function import OwnFunction
+from offload.transport.batch import Batch
 from tests.conftest import Offload
 from tests.deploy.test_local import eventually, free_range
 from tests.requirements import requires_root

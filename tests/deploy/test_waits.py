@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from offload import notices
 from offload.deploy.config.spec import Spec
 from offload.deploy.lifecycle import local as launch
 from offload.deploy.status import report
@@ -19,7 +20,6 @@ from offload.jobs.calls import wait_reasons
 from offload.jobs.calls.wait_reasons import Watch, is_awaited
 from offload.jobs.waits import reason
 from offload.registry.deployments import Place, Registry
-from offload.tasks import progress
 from offload.tasks.futures import Future
 from tests.deploy.test_local import eventually
 
@@ -189,8 +189,8 @@ def test_a_future_knows_whether_anybody_waits() -> None:
 
 
 def test_a_line_stands_above_the_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    progress.tell("it waits")
+    notices.tell("it waits")
     assert capsys.readouterr().err == "offload: it waits\n"
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    progress.tell("it waits")
+    notices.tell("it waits")
     assert capsys.readouterr().err == "\r\x1b[Koffload: it waits\n"

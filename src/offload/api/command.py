@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from offload.errors import OffloadError
     from offload.registry.deployments import Place
     from offload.registry.session import Session
-    from offload.tasks.resources import Resources
+    from offload.util.resources import Resources
 
     Path = str | os.PathLike[str]
 
@@ -319,6 +319,6 @@ def _keep_quiet(text: str) -> None:
 def _resources(given: Mapping[str, float] | str | None) -> Resources:
     if not given:
         return ()
-    from offload.tasks.resources import parse_resources
+    from offload.util.resources import parse_resources
 
     return parse_resources(given)

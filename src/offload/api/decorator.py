@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, ParamSpec, TypeVar, overload
 
-    from offload.tasks.resources import Resources
+    from offload.util.resources import Resources
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -142,7 +142,7 @@ def task(
     """
     needed: Resources = ()
     if resources:
-        from offload.tasks.resources import parse_resources
+        from offload.util.resources import parse_resources
 
         needed = parse_resources(resources)
     limits = UNLIMITED if timeout is None and memory is None else parse_limits(timeout, memory)

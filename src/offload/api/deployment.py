@@ -18,8 +18,8 @@ from offload.api.connect import Connection
 from offload.api.external import Separate
 from offload.deploy.config.resolve import understand
 from offload.deploy.config.spec import WORKER, Spec
-from offload.engines.base import AGAIN, Engine, EngineLostError
-from offload.errors import OffloadError, UsageError
+from offload.engines.base import AGAIN, Engine
+from offload.errors import EngineLostError, OffloadError, UsageError
 from offload.registry.active import choose, drop
 
 

@@ -24,12 +24,13 @@ from offload.registry.active import Choice, innermost
 from offload.registry.deployments import Place, Registry
 from offload.registry.session import Session, current, session_there
 from offload.registry.switch import is_off
-from offload.runners.batch import inside
 from offload.runners.named.messages import SUBMIT
+from offload.runners.pythons import this_python
 from offload.tasks.execute import execute
 from offload.tasks.futures import Future
+from offload.tasks.inside import inside
+from offload.tasks.own_function import OwnFunction
 from offload.tasks.results import from_buffer
-from offload.transport.function import OwnFunction
 from offload.transport.importing import is_importing
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -150,7 +151,7 @@ def _start(task: Task[..., Any], ready: Sequence[tuple[Future[Any], tuple[Any, .
             chosen = dispatcher(session)
             for modules in {call.modules for call, _ in missing}:
                 function = OwnFunction(graph, task.payload(), modules, task.watched, task.reached())
-                function.resources, function.limits = task.resources, task.limits
+                function.resources, function.limits, function.python = task.resources, task.limits, this_python()
                 chosen.add(session, function, [one for one in missing if one[0].modules == modules])
             if isinstance(chosen, Batcher):
                 # Its thread imports it, too; if Python came to its end first, the import would be refused there.

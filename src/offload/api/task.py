@@ -42,10 +42,10 @@ if TYPE_CHECKING:
     from offload.identity.files import File
     from offload.runners.named.partner import Partner
     from offload.tasks.futures import Future
-    from offload.tasks.resources import Resources
     from offload.transport.function import Ways
     from offload.transport.limits import Limits
     from offload.transport.outcome import Outcome
+    from offload.util.resources import Resources
 
     P = ParamSpec("P")
     Q = ParamSpec("Q")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from offload.cli.output import duration, say
+from offload.cli.output import say
+from offload.util.durations import duration
 
 REDRAW = 0.1
 LINE_EVERY = 10.0

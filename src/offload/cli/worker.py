@@ -58,8 +58,8 @@ def worker(
 
     from offload.deploy.workers.discovery import whereabouts
     from offload.deploy.workers.process import Settings, work
-    from offload.tasks.resources import parse_resources
     from offload.util.quantities import parse_ports
+    from offload.util.resources import parse_resources
 
     known = whereabouts(contact, credentials)
     settings = Settings(

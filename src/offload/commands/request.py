@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from offload.tasks.resources import Resources
+    from offload.util.resources import Resources
 
 MAX_LABEL = 2000
 

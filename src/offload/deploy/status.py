@@ -11,9 +11,10 @@ import psutil
 
 from offload.deploy.allocation_counts import LOSSES, counted_jobs
 from offload.deploy.lifecycle import local as launch
+from offload.engines.worker_states import SILENT
 from offload.errors import OffloadError, StorageError
 from offload.http.client import Client
-from offload.jobs.waits import LONG, SILENT, is_adaptive, not_connected, said, settle, waits
+from offload.jobs.waits import LONG, is_adaptive, not_connected, said, settle, waits
 from offload.registry.contact import AWAY, ELSEWHERE, REFUSED, Contact
 from offload.registry.deployments import Place
 from offload.util.processes import last_words

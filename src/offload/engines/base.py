@@ -6,50 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
 
-from offload.errors import OffloadError
-from offload.runners.batch import Batch, run_batch
-from offload.tasks.resources import Resources
+from offload.errors import EngineLostError as EngineLostError  # pickles of earlier versions name them here
+from offload.errors import WorkerLostError as WorkerLostError
+from offload.runners.batch import run_batch
+from offload.transport.batch import Batch
 from offload.transport.outcome import Outcome
+from offload.util.resources import Resources
 
 Done = Callable[[PlainFuture[list[Outcome]]], None]
 
 
 AGAIN = "submit again: what has been recorded is recalled, the rest runs anew"
-
-
-class WorkerLostError(OffloadError):
-    """A worker ended while it ran a batch, as it does when a call ends its process or takes all memory."""
-
-    exit_code = 4
-
-
-class UnseenError(OffloadError):
-    """A worker does not see the files of its deployment, as workers for commands must.
-
-    Parameters
-    ----------
-    message : str
-        Which one.
-    worker : str
-        Its address.
-    """
-
-    def __init__(self, message: str, worker: str = "") -> None:
-        super().__init__(message)
-        self.worker = worker
-
-    def __reduce__(self) -> tuple[type[UnseenError], tuple[str, str]]:
-        return type(self), (self.message, self.worker)
-
-
-class TakenBackError(OffloadError):
-    """A batch has come back before any worker had it: some of its calls are wanted no more."""
-
-
-class EngineLostError(OffloadError):
-    """The engine is gone, with everything that it was running."""
-
-    exit_code = 4
 
 
 class Engine(ABC):

@@ -12,21 +12,21 @@ from math import inf
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from offload.engines.base import Engine, EngineLostError, TakenBackError, WorkerLostError
+from offload.engines.base import Engine
 from offload.engines.dispatcher import Dispatcher
 from offload.engines.queue import Lane, Work
-from offload.errors import EncodeError, OffloadError, StorageError
+from offload.errors import EncodeError, EngineLostError, OffloadError, StorageError, TakenBackError, WorkerLostError
 from offload.registry.session import Session
-from offload.runners.batch import Batch, Packed
 from offload.storage.claims import UNKNOWN
 from offload.tasks.call import Call
 from offload.tasks.claims import LONGEST, TELL_AFTER, may_go_on, most, never_wait, tell, told, too_long
 from offload.tasks.futures import Future
 from offload.tasks.recording import record
-from offload.tasks.resources import Resources
+from offload.transport.batch import Batch, Packed
 from offload.transport.exceptions import CarriedError
 from offload.transport.function import ShippedFunction, Ways
 from offload.transport.outcome import Outcome
+from offload.util.resources import Resources
 
 QUEUED_PER_SLOT = 2
 MOST_CLAIMS = 256  # at once: so many are under way only of calls that take less time than it takes to claim many

@@ -11,21 +11,22 @@ from collections.abc import Callable
 from concurrent.futures import Future as PlainFuture
 from typing import Any, cast
 
-from offload.engines.base import AGAIN, Engine, EngineLostError, TakenBackError, UnseenError, WorkerLostError
-from offload.errors import OffloadError
-from offload.jobs.calls.cancellation import Cancelling
+from offload.engines.base import AGAIN, Engine
+from offload.engines.cancellation import Cancelling
+from offload.errors import EngineLostError, OffloadError, TakenBackError, UnseenError, WorkerLostError
 from offload.registry.shared_files import Mark
-from offload.runners.batch import Batch, run_batch
+from offload.runners.batch import run_batch
 from offload.runners.dask_client import in_worker
-from offload.tasks.resources import COMMANDS, Resources, Supply
+from offload.transport.batch import Batch
 from offload.transport.exceptions import CarriedError, Raised
 from offload.transport.function import Ways
 from offload.transport.outcome import Outcome
+from offload.util.resources import COMMANDS, Resources, Supply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.engines.worker_deaths import Deaths
-    from offload.runners.batch import Packed
+    from offload.transport.batch import Packed
 
 END_DEADLINE = 10.0
 TOLD_WITHIN = 2.0  # the news that a worker is gone may come before its nanny tells why

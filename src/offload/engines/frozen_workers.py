@@ -17,7 +17,7 @@ from distributed.core import Status
 from tornado.ioloop import PeriodicCallback
 
 from offload.engines.nanny import DISK, STOPPED
-from offload.jobs.waits import ENGAGED
+from offload.engines.worker_states import ENGAGED
 
 TOLD_AFTER, GIVEN_UP_AFTER, SURE_AFTER = 15.0, 60.0, 30.0
 """Seconds of silence: until it is a problem, until a frozen worker is replaced, and for which it has to look frozen."""

@@ -21,13 +21,13 @@ import threading
 from concurrent.futures import Future as PlainFuture
 from typing import IO, Any
 
-from offload.engines.base import AGAIN, EngineLostError
+from offload.engines.base import AGAIN
 from offload.engines.dask import END_DEADLINE, DaskEngine
 from offload.engines.dask_settings import loaded
-from offload.errors import OffloadError
-from offload.runners.batch import Batch
-from offload.tasks.resources import Resources
+from offload.errors import EngineLostError, OffloadError
+from offload.transport.batch import Batch
 from offload.transport.outcome import Outcome
+from offload.util.resources import Resources
 
 START_DEADLINE = 120.0
 _TAIL = 20

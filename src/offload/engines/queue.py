@@ -11,13 +11,13 @@ from concurrent.futures import Future as PlainFuture
 from typing import Any
 
 from offload.registry.session import Session
-from offload.runners.batch import Packed
 from offload.storage.claims import Claims
 from offload.tasks.call import Call
 from offload.tasks.futures import Future
-from offload.tasks.resources import Resources
+from offload.transport.batch import Packed
 from offload.transport.function import ShippedFunction
 from offload.transport.outcome import Outcome
+from offload.util.resources import Resources
 
 TARGET_SECONDS = 0.1
 LARGEST, GROWTH = 2000, 8

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
+from offload.engines.worker_states import ENGAGED, SILENT
 from offload.errors import OffloadError
 from offload.notices import counted
 from offload.registry.contact import Contact
-from offload.tasks.resources import parse_resources, times
+from offload.util.resources import parse_resources, times
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,14 +19,8 @@ if TYPE_CHECKING:
 SECONDS = 10.0
 """In which head and job service have to answer; nobody waits for it."""
 
-SILENT = "silent"
-"""The state of a worker that is connected, and of which nothing is heard."""
-
 LONG = 60.0
 """Seconds after which it is a problem that a worker which runs is not connected."""
-
-ENGAGED = "it is in code that lets nothing else of it run"
-"""What a silent worker says that is at work."""
 
 
 def reason(place: Place, calls: int) -> str:

@@ -9,8 +9,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from offload.engines.base import Engine
-
 EMBEDDED = "none"
 """Stands where the name of a deployment could: work goes to none of them."""
 
@@ -36,8 +34,8 @@ class Choice:
         """The name of the deployment that work goes to, or `EMBEDDED`."""
         return EMBEDDED if self.here else self.name
 
-    def engine(self) -> Engine:
-        """Return a new engine on the cluster of this process, where there is one."""
+    def engine(self) -> Any:
+        """Return a new engine (`offload.engines.base.Engine`) on the cluster of this process, where there is one."""
         raise NotImplementedError
 
     def client(self, **options: Any) -> Any:

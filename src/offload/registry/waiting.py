@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from offload.errors import DamagedError
+from offload.notices import tell
 from offload.registry.contact import AWAY, Contact
 from offload.registry.deployments import Place, Registry
 from offload.registry.stores import is_elsewhere
 from offload.storage.retrying import LONG_PATIENCE, PATIENCE, Patience
-from offload.tasks.progress import tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading
 import time
 from hashlib import sha256
 from typing import Any
@@ -20,126 +19,31 @@ from offload.errors import EncodeError, StorageError
 from offload.identity.calls import bind
 from offload.identity.declared import Declared
 from offload.identity.libraries.settings import Kept, applied
-from offload.registry.scope import at_home, seen_here
-from offload.registry.shared_files import is_visible
+from offload.registry.scope import at_home
 from offload.runners import dask_client
 from offload.tasks import unchanged
 from offload.tasks.call import changed_in
 from offload.tasks.execute import execute
+from offload.tasks.inside import running
 from offload.transport import files as staged
 from offload.transport import large_arguments
+from offload.transport.batch import Batch, Packed
 from offload.transport.function import Ways
 from offload.transport.imports import leave_libraries_to_others, using
 from offload.transport.load import check_environment, load, place_files
 from offload.transport.loaded import Loaded
 from offload.transport.outcome import Outcome
-from offload.transport.sources import Sources, all_of
+from offload.transport.sources import Sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from offload.identity.files import File
-    from offload.registry.shared_files import Mark
-    from offload.storage.home import Home, Key
     from offload.transport.files import Sent
-    from offload.transport.function import ShippedFunction
-
-Arguments = tuple[Any, dict[str, Any]]
-Packed = Arguments | bytes | Ways | staged.Staged
 
 # Results of more bytes are put into the store by the worker; smaller ones travel with the batch.
 LARGE = 64 * 1024
-
-_state = threading.local()
-
-
-class Batch:
-    """Calls of one function, to be run one after another.
-
-    Parameters
-    ----------
-    home : Home
-        Where calls record that the function makes, and the store that takes large results.
-    function : ShippedFunction
-        What is called.
-    calls : list
-        What :func:`offload.transport.pickling.packed` made of the arguments.
-    scratch : bool
-        Whether results are kept out of the store.
-
-    Attributes
-    ----------
-    resources : Resources
-        What each call needs of its worker.
-    limits : Limits
-        What each may use.
-    python : Python or None
-        The one that the function was identified by.
-    mark : Mark or None
-        By which a worker finds out whether it sees the home; where it does not, results travel back. None: it does.
-    directory : str
-        This worker's own, which ends with it; each worker says where that is.
-    seen : Sources or None
-        The files that go by name, as this process has them.
-    """
-
-    __slots__ = (
-        "calls", "directory", "environment", "files", "function", "home", "limits", "main", "mark",
-        "payload", "python", "resources", "scratch", "seen", "snapshot", "watched",
-    )  # fmt: skip
-
-    def __init__(self, home: Home, function: ShippedFunction, calls: list[Packed], scratch: bool = False) -> None:
-        self.home: Key = home.key
-        self.function = function.checksum
-        self.payload = function.payload
-        self.main = function.main
-        self.environment = function.environment
-        self.watched = function.watched
-        self.files = function.files
-        self.snapshot = function.snapshot
-        self.resources = function.resources
-        self.limits = function.limits
-        self.python = function.python
-        self.calls = calls
-        self.scratch = scratch
-        self.mark: Mark | None = None
-        self.directory = ""
-        self.seen: Sources | None = None
-
-    @property
-    def ways(self) -> list[Ways]:
-        """What goes by name where its files are seen: the function, and arguments with parts of the project."""
-        arguments = (call.arguments if isinstance(call, staged.Staged) else call for call in self.calls)
-        return [self.payload, *(each for each in arguments if isinstance(each, Ways))]
-
-    @property
-    def sources(self) -> Sources:
-        """The files that this process needs to see for all of that; none where something cannot go by name."""
-        if self.seen is not None:
-            return self.seen
-        ways = self.ways
-        return all_of(way.sources for way in ways) if all(way.by_name is not None for way in ways) else Sources()
-
-    @property
-    def named(self) -> dict[tuple[str, str], str]:
-        """The checksums of classes and functions among the arguments that go by name."""
-        return {name: digest for way in self.ways for name, digest in way.named.items()}
-
-    @property
-    def at_home(self) -> bool:
-        """Whether this process sees the home."""
-        return self.mark is None or is_visible(self.mark)
-
-    @property
-    def storage(self) -> Key:
-        """Where this process keeps results: as the home says, or, on another machine, through a storage service."""
-        return seen_here(self.home)
-
-
-def inside() -> bool:
-    """Tell whether this thread is running a call for a batch."""
-    return getattr(_state, "busy", False)
 
 
 class Listener:
@@ -235,41 +139,40 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
     outcome = Outcome(time.time())
     began = time.perf_counter()
     used: list[Sent] = []
-    nested, _state.busy = inside(), True
     run = unchanged.Run(graph, not loaded.stale)
-    try:
-        if not isinstance(call, tuple):
-            (args, kwargs), checksums, files, used = _unpacked(call, batch, loaded.by_name)
-            declared = [*declared, *files, *(one[0] for one in used)]
-        else:
-            (args, kwargs), checksums = call, {}
-        began = time.perf_counter()
-        watch = Watch(declared, ignores=not batch.watched)
-        environment = batch.environment
-        settings = Kept({*graph.modules, *dict(environment.distributions), *dict(environment.settings)})
-        watch.listen(graph, (*args, *kwargs.values()), dict(environment.distributions))
-        watch.begin()
-        process = os.getpid()
+    with running():
         try:
-            dask_client.provide(graph)
-            result = execute(function, args, kwargs)
+            if not isinstance(call, tuple):
+                (args, kwargs), checksums, files, used = _unpacked(call, batch, loaded.by_name)
+                declared = [*declared, *files, *(one[0] for one in used)]
+            else:
+                (args, kwargs), checksums = call, {}
+            began = time.perf_counter()
+            watch = Watch(declared, ignores=not batch.watched)
+            environment = batch.environment
+            settings = Kept({*graph.modules, *dict(environment.distributions), *dict(environment.settings)})
+            watch.listen(graph, (*args, *kwargs.values()), dict(environment.distributions))
+            watch.begin()
+            process = os.getpid()
+            try:
+                dask_client.provide(graph)
+                result = execute(function, args, kwargs)
+            finally:
+                if os.getpid() != process:
+                    _end_child()
+                watch.end()
+                watch.put_back(settings)
+        except BaseException as exc:  # sys.exit in a call must not end the worker
+            outcome.seconds = time.perf_counter() - began
+            dask_client.explain(exc)
+            if loaded.lacking:
+                exc.add_note(
+                    f"its modules were not imported where it ran, and its code went there by value: {loaded.lacking}"
+                )
+            outcome.fail(exc)
+            return outcome
         finally:
-            if os.getpid() != process:
-                _end_child()
-            watch.end()
-            watch.put_back(settings)
-    except BaseException as exc:  # sys.exit in a call must not end the worker
-        outcome.seconds = time.perf_counter() - began
-        dask_client.explain(exc)
-        if loaded.lacking:
-            exc.add_note(
-                f"its modules were not imported where it ran, and its code went there by value: {loaded.lacking}"
-            )
-        outcome.fail(exc)
-        return outcome
-    finally:
-        _state.busy = nested
-        run.end()
+            run.end()
     outcome.seconds = time.perf_counter() - began
     run.look(outcome, of_parts=False)
     outcome.changed = outcome.changed or (staged.changed(used) if used else None) or _changed_by(loaded, call)

@@ -13,7 +13,8 @@ import subprocess
 import sys
 import time
 
-from offload.runners import process_usage, warden
+from offload.runners import warden
+from offload.util import process_usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

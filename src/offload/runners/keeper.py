@@ -11,7 +11,7 @@ import time
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 
-from offload.engines.base import WorkerLostError
+from offload.errors import WorkerLostError
 from offload.runners.link import Link
 
 TYPE_CHECKING = False

@@ -14,7 +14,7 @@ from collections import deque
 from subprocess import _args_from_interpreter_flags as flags_of_this_process  # type: ignore[attr-defined]
 
 from offload.commands.running.reaper import guardian
-from offload.runners import frames, process_usage, warden
+from offload.runners import frames, warden
 from offload.runners.call_start import Moment
 from offload.runners.journal import journal
 from offload.runners.process import CLOSED, ENDED, WAITS
@@ -22,6 +22,7 @@ from offload.runners.pythons import variables
 from offload.storage.copies import no_fork
 from offload.transport.files import Staged
 from offload.transport.function import Ways
+from offload.util import process_usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from offload.errors import OffloadError
-    from offload.runners.batch import Batch
     from offload.runners.dask_client import Scheduler
     from offload.runners.pythons import Python
+    from offload.transport.batch import Batch
     from offload.transport.outcome import Outcome
 
 _START = """

@@ -14,9 +14,8 @@ from collections import Counter, OrderedDict
 from functools import cache
 from typing import Any
 
-from offload.engines.base import WorkerLostError
 from offload.engines.worker_deaths import described
-from offload.errors import OffloadError
+from offload.errors import OffloadError, WorkerLostError
 from offload.runners.keeper import Keeper
 from offload.runners.link import DiedError, Link
 from offload.runners.process import CLOSED, ENDING_SECONDS, FAILED, LEFT, OTHER
@@ -30,8 +29,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from offload.runners.batch import Batch
     from offload.runners.dask_client import Scheduler
+    from offload.transport.batch import Batch
 
 logger = logging.getLogger("distributed.worker")
 

@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.errors import IdentityError
     from offload.identity.environment import Environment
-    from offload.runners.batch import Batch
+    from offload.transport.batch import Batch
 
 _SITES = ("site-packages", "dist-packages")
 _LEFT_OUT = ("PYTHONPATH", "PYTHONHOME", "__PYVENV_LAUNCHER__")

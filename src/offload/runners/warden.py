@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 
-from offload.runners.process_usage import family
+from offload.util.process_usage import family
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

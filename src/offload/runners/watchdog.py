@@ -6,8 +6,8 @@ import contextlib
 import os
 import time
 
-from offload.runners import process_usage
 from offload.transport.limits import too_long, too_much
+from offload.util import process_usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

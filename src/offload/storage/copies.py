@@ -49,7 +49,7 @@ def copy_verified(source: str, target: str, checksum: str, executable: bool) -> 
     finally:
         os.close(reader)
     if digest.hexdigest() != checksum:
-        from offload.registry.session import current
+        from offload.storage.file_checksums import forget
 
-        current().files.forget(source)  # it may be that nothing but its content tells that it is another one
+        forget(source)  # it may be that nothing but its content tells that it is another one
         raise OffloadError(f"{source} changed while it was read", "run the command again when nothing writes to it")

@@ -11,6 +11,7 @@ import os
 import stat
 import sys
 import time
+import weakref
 from hashlib import sha256
 
 from offload.errors import DamagedError, NotFoundError, StorageError
@@ -57,6 +58,12 @@ _FORGET = "DELETE FROM file WHERE device = ? AND inode = ?"
 Key = tuple[int, int, int, int, int]
 
 
+def forget(path: str) -> None:
+    """Have every cache of this process forget a file that was found to be another one."""
+    for files in list(_every):
+        files.forget(path)
+
+
 class FileChecksums:
     """Gives checksums of files; hashes only those that it has not seen in this state.
 
@@ -75,6 +82,7 @@ class FileChecksums:
         self._limit = limit
         self._clock = clock
         self._file = self._opened()
+        _every.add(self)
 
     def _opened(self) -> SqliteFile:
         file = SqliteFile(self._path, _MIGRATIONS, "the file-checksum cache", "files are hashed again")
@@ -220,3 +228,6 @@ def _hashed(path: str) -> tuple[str, os.stat_result]:
         if _key(before) == _key(after):
             return digest.hexdigest(), after
     raise StorageError(f"{path} keeps changing while it is read", "wait until nothing writes to it")
+
+
+_every: weakref.WeakSet[FileChecksums] = weakref.WeakSet()

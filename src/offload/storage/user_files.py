@@ -12,8 +12,13 @@ from offload.util.sparse import SparseWriter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import io
+    from collections.abc import Sequence
 
     from offload.storage.reader import Reader
+    from offload.storage.store import Store
+
+SMALL, BATCH = 64 * 1024, 500
+"""Files of fewer bytes are put into a store together, so many at a time."""
 
 
 def open_file(path: str) -> io.FileIO:
@@ -68,3 +73,20 @@ def write_file(reader: Reader, path: str, mode: int) -> None:
         raise NotFoundError(f"there is no directory {os.path.dirname(path)}") from None
     except OSError as error:
         raise translated(error, path) from error
+
+
+def store_files(names: Sequence[str], store: Store) -> dict[str, str]:
+    """Put files into a store, small ones in batches; return their checksums."""
+    checksums: dict[str, str] = {}
+    small = [name for name in names if os.path.getsize(name) < SMALL]
+    for start in range(0, len(small), BATCH):
+        batch = small[start : start + BATCH]
+        contents = []
+        for name in batch:
+            with open(name, "rb") as stream:
+                contents.append(stream.read())
+        checksums.update(zip(batch, store.put(contents), strict=True))
+    for name in names:
+        if name not in checksums:
+            checksums[name] = store.put_file(name)
+    return checksums

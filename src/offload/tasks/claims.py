@@ -212,7 +212,7 @@ def may_wait_for(holder: int, transformation: str, blocking: bool = True) -> boo
     blocking : bool
         Whether the wait stops this thread, with the event loop that it may run.
     """
-    from offload.runners.batch import inside
+    from offload.tasks.inside import inside
 
     if _mine.get() or getattr(_state, "busy", False) or inside() or is_importing():
         return False

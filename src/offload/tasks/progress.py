@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from offload.notices import tell
 from offload.tasks.futures import Future
 
 DELAY, INTERVAL, PLAIN_INTERVAL = 0.3, 0.2, 10.0
@@ -18,13 +19,6 @@ LONG = 10.0
 
 _starting: set[object] = set()
 _shown: set[object] = set()
-
-
-def tell(text: str) -> None:
-    """Write a line for the user to standard error, above the line that shows how far something is."""
-    over = "\r\x1b[K" if sys.stderr.isatty() else ""
-    sys.stderr.write(f"{over}offload: {text}\n")
-    sys.stderr.flush()
 
 
 @contextmanager

@@ -67,8 +67,8 @@ def send(files: Iterable[tuple[File, str]], store: Store) -> None:
 
 
 def _send(file: File, checksum: str, store: Store) -> None:
-    from offload.commands.running.outputs import store_files
     from offload.identity.directories import scan
+    from offload.storage.user_files import store_files
 
     if not os.path.isdir(file.path):
         store.put_file(file.path, expected=checksum)

@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from offload.runners.batch import Batch
+    from offload.transport.batch import Batch
 
 _lock = threading.RLock()
 _roots: tuple[str, ...] | None = None  # where imports of the program in use begin

@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.identity.environment import Environment
     from offload.identity.files import File
-    from offload.runners.batch import Batch
+    from offload.transport.batch import Batch
     from offload.transport.files import Sent
 
 OWN_DIRECTORY = "calls-{}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import time
 
-from offload.cli.output import duration
 from offload.errors import UsageError
+from offload.util.durations import duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -103,8 +103,9 @@ def _run(job: Job) -> Answer:
 
 def _run_in(job: Job, here: Environment) -> Answer:
     from offload.identity.declared import Declared
-    from offload.runners.batch import Batch, run_batch
+    from offload.runners.batch import run_batch
     from offload.storage.home import Home
+    from offload.transport.batch import Batch
     from offload.transport.function import ShippedFunction, Ways
     from offload.transport.load import load
     from offload.transport.pickling import dumps

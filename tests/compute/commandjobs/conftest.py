@@ -23,7 +23,7 @@ from offload.jobs.commands.routes import submit
 from offload.jobs.commands.service import CommandService
 from offload.jobs.commands.watch import watch
 from offload.registry.session import current
-from offload.tasks.resources import Resources
+from offload.util.resources import Resources
 
 
 class FakeCarrier(Carrier):

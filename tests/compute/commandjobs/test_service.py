@@ -14,8 +14,7 @@ from offload.commands.planning.plan import Plan
 from offload.commands.planning.stdin import Stdin
 from offload.commands.result import CommandRecord
 from offload.commands.running.one import details
-from offload.engines.base import EngineLostError, WorkerLostError
-from offload.errors import NotFoundError, OffloadError, StorageError, UsageError
+from offload.errors import EngineLostError, NotFoundError, OffloadError, StorageError, UsageError, WorkerLostError
 from offload.identity.values.encode import encode
 from offload.jobs.commands import output, watch
 from offload.jobs.commands import service as module
@@ -24,7 +23,7 @@ from offload.jobs.commands.overview import clients, counts, listed, needed, reas
 from offload.jobs.commands.protocol import ENDED, RUNNING, WAITING, Begin, Leave, Outcome, Ticket
 from offload.registry.session import current
 from offload.storage.records import Entry
-from offload.tasks.resources import parse_resources
+from offload.util.resources import parse_resources
 from tests.compute.commandjobs.conftest import Deployed, Play, plan_of, until
 
 

@@ -15,15 +15,14 @@ from typing import Any
 import psutil
 import pytest
 
-from offload.engines.base import WorkerLostError
-from offload.errors import MemoryLimitError, TimeLimitError
+from offload.errors import MemoryLimitError, TimeLimitError, WorkerLostError
 from offload.identity.functions.graph import Graph
 from offload.runners import watchdog
-from offload.runners.batch import Batch
 from offload.runners.pool import Pool
 from offload.storage.home import Home
+from offload.tasks.own_function import OwnFunction
 from offload.tasks.results import from_buffer
-from offload.transport.function import OwnFunction
+from offload.transport.batch import Batch
 from offload.transport.limits import UNLIMITED, Limits
 from offload.transport.outcome import Outcome
 from offload.transport.pickling import packed, ways_of

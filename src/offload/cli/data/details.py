@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from offload.cli.output import duration
 from offload.cli.tables import write_line, write_pairs, write_table
 from offload.identity.values.decode import decode
+from offload.util.durations import duration
 from offload.util.units import moment_text, size_text, used_texts
 
 TYPE_CHECKING = False

@@ -5,9 +5,10 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from offload.cli.filters import Filters
-from offload.cli.output import duration, say
+from offload.cli.output import say
 from offload.cli.tables import write_json, write_table
 from offload.errors import UsageError
+from offload.util.durations import duration
 from offload.util.units import moment_text, used_texts
 
 TYPE_CHECKING = False

@@ -8,10 +8,11 @@ import click
 
 from offload.cli.arguments import complete_transformation, find_transformation, json_option
 from offload.cli.filters import Filters, filter_options
-from offload.cli.output import duration, say
+from offload.cli.output import say
 from offload.cli.tables import write_json, write_table
 from offload.errors import UsageError
 from offload.records.usage import used_by
+from offload.util.durations import duration
 from offload.util.units import moment_text, used_texts
 
 TYPE_CHECKING = False

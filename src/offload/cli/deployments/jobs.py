@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from offload.cli.arguments import json_option
-from offload.cli.output import duration, print_error, say
+from offload.cli.output import print_error, say
 from offload.cli.tables import write_json, write_table
 from offload.errors import NotFoundError, UsageError
 from offload.jobs.commands.protocol import ENDED, RUNNING, JobInfo
+from offload.util.durations import duration
 from offload.util.units import moment_text
 
 TYPE_CHECKING = False

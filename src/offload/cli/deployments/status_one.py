@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 
-from offload.cli.output import duration, print_error
+from offload.cli.output import print_error
 from offload.cli.slow import told_when_slow
 from offload.cli.tables import write_line, write_table
 from offload.errors import OffloadError
 from offload.notices import counted
+from offload.util.durations import duration
 from offload.util.units import moment_text, size_text
 
 TYPE_CHECKING = False

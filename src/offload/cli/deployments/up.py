@@ -10,9 +10,10 @@ import click
 
 from offload.cli.arguments import json_option
 from offload.cli.deployments.up_options import chosen, job_options
-from offload.cli.output import duration, keep_quiet, print_error, say
+from offload.cli.output import keep_quiet, print_error, say
 from offload.cli.tables import write_json, write_line
 from offload.errors import OffloadError, UsageError
+from offload.util.durations import duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 
-from offload.cli.output import duration, keep_quiet, print_error, report_json, say
+from offload.cli.output import keep_quiet, print_error, report_json, say
 from offload.cli.run.options import Parsed, parse
 from offload.commands.request import Request
 from offload.errors import OffloadError, UsageError
+from offload.util.durations import duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from offload.commands.planning.plan import Plan
     from offload.registry.deployments import Place
     from offload.registry.session import Session
-    from offload.tasks.resources import Resources
+    from offload.util.resources import Resources
 
     Say = Callable[[str], None]
 
@@ -88,7 +89,7 @@ def resources_of(text: str | None) -> Resources:
     """Return what ``--resources`` says."""
     if text is None:
         return ()
-    from offload.tasks.resources import parse_resources
+    from offload.util.resources import parse_resources
 
     return parse_resources(text)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offload.cli.output import duration, print_error, report_json
+from offload.cli.output import print_error, report_json
 from offload.cli.run.command import FAILED
 from offload.cli.signals import interruptible
 from offload.commands.planning.detect import lists_nothing
@@ -10,6 +10,7 @@ from offload.commands.planning.scripts import is_script
 from offload.commands.request import quoted
 from offload.commands.running.session import TIMED_OUT
 from offload.commands.running.sinks import sink_to
+from offload.util.durations import duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from functools import cache
 
 from offload.commands.result import OutputRecord
 from offload.errors import OffloadError, UsageError
+from offload.storage.user_files import store_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from offload.storage.store import Store
 
     Place = Callable[[str, str], None]
-
-SMALL = 64 * 1024
-BATCH = 500
 
 
 class FoundOutput:
@@ -93,23 +91,6 @@ def store_outputs(found: Sequence[FoundOutput], store: Store) -> None:
             output.record.checksum = checksums[output.source]
         else:
             output.record.checksum = store.put([output.tree.manifest(checksums)])[0]
-
-
-def store_files(names: Sequence[str], store: Store) -> dict[str, str]:
-    """Put files into a store, small ones in batches; return their checksums."""
-    checksums: dict[str, str] = {}
-    small = [name for name in names if os.path.getsize(name) < SMALL]
-    for start in range(0, len(small), BATCH):
-        batch = small[start : start + BATCH]
-        contents = []
-        for name in batch:
-            with open(name, "rb") as stream:
-                contents.append(stream.read())
-        checksums.update(zip(batch, store.put(contents), strict=True))
-    for name in names:
-        if name not in checksums:
-            checksums[name] = store.put_file(name)
-    return checksums
 
 
 def check_places(paths: Sequence[str]) -> None:

@@ -152,7 +152,7 @@ class Starter:
 
     def _next(self) -> bytes:
         """Return what the starter says next; b"" at its end. One that stands still is made to go on, or killed."""
-        from offload.runners import process_usage
+        from offload.util import process_usage
 
         poller = select.poll()
         poller.register(self._told, select.POLLIN)

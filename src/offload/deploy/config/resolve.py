@@ -19,8 +19,8 @@ from offload.environments.locks import project_of
 from offload.errors import NotTrustedError, UsageError
 from offload.registry.deployments import Registry, check_name
 from offload.storage.home import DEPLOYMENT
-from offload.tasks.resources import parse_resources
 from offload.util.quantities import parse_duration, parse_ports
+from offload.util.resources import parse_resources
 
 LOCAL, OPTIONS, DEFAULT = "local", "command line", "default"
 NOT_EXISTING = (

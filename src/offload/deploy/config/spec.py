@@ -14,8 +14,8 @@ from offload.environments.choice import is_image
 from offload.errors import DamagedError, UsageError
 from offload.registry.deployments import Place, check_name
 from offload.storage.home import DEPLOYMENT, VARIABLES, Home
-from offload.tasks.resources import parse_resources
 from offload.util.quantities import check_memory
+from offload.util.resources import parse_resources
 
 VERSION = 1
 MOST_WORKERS = 10_000

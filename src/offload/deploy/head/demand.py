@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from offload.tasks.resources import HIDDEN, parse_resources, times
+from offload.util.resources import HIDDEN, parse_resources, times
 
 WORTH = 0.5
 """So many seconds of work are worth a thread: what Dask takes a task for of which nothing is known."""

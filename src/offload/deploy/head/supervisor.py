@@ -29,10 +29,10 @@ from offload.errors import OffloadError, StorageError, UsageError
 from offload.http.software import gone
 from offload.registry.contact import Contact
 from offload.registry.deployments import Place, is_unwanted, write_atomically
-from offload.tasks.resources import resources_text
 from offload.util.filesystems import translated
 from offload.util.liveness import started
 from offload.util.quantities import duration_text
+from offload.util.resources import resources_text
 
 FIRST_RESULT = 1.0  # seconds in which the first workers are connected, where they have a processor each
 

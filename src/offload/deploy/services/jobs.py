@@ -30,7 +30,7 @@ from offload.registry.contact import Contact
 from offload.registry.deployments import Place
 from offload.registry.session import current
 from offload.registry.shared_files import mark
-from offload.tasks.resources import Supply, parse_resources
+from offload.util.resources import Supply, parse_resources
 
 CONNECT_SECONDS, PAUSE = 60.0, 0.2
 EXISTING_SECONDS = 600.0  # for a scheduler of others, which nobody here starts again

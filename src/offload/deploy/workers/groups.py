@@ -10,9 +10,9 @@ from offload.deploy.config.spec import LOCAL, Spec
 from offload.deploy.head.clients import SchedulerLink
 from offload.deploy.workers.base import Workers
 from offload.deploy.workers.local import local_workers
-from offload.jobs.waits import SILENT
+from offload.engines.worker_states import SILENT
 from offload.registry.deployments import Place
-from offload.tasks.resources import HIDDEN, Resources, parse_resources
+from offload.util.resources import HIDDEN, Resources, parse_resources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

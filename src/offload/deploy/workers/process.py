@@ -31,7 +31,7 @@ from offload.engines.worker_start import StartError, check_memory, plain
 from offload.errors import OffloadError
 from offload.registry.contact import Contact
 from offload.registry.deployments import Place
-from offload.tasks.resources import COMMANDS, PLAIN, Resources, parse_resources
+from offload.util.resources import COMMANDS, PLAIN, Resources, parse_resources
 
 FIRST_PAUSE, LONGEST_PAUSE, SCHEDULER_PAUSE = 0.2, 5.0, 0.05
 CONNECT_SECONDS = 30.0

@@ -16,15 +16,15 @@ from offload.errors import BasketGoneError, EncodeError, NotRecordedWarning, Off
 from offload.http.client import Client
 from offload.jobs.calls.protocol import Delivery, Leave, SentCall, Submission, dump, load
 from offload.jobs.calls.wait_reasons import Watch, is_awaited
-from offload.notices import counted, users_level
+from offload.notices import counted, tell, users_level
 from offload.registry.session import Session
 from offload.snapshots.upload import snapshot
 from offload.storage.retrying import Patience
 from offload.tasks.call import Call, where
 from offload.tasks.futures import Future
-from offload.tasks.progress import tell
+from offload.tasks.own_function import OwnFunction
 from offload.transport import files as staged
-from offload.transport.function import OwnFunction, ShippedFunction, Ways
+from offload.transport.function import ShippedFunction, Ways
 
 CALLS_PER_REQUEST = 1000
 POLL_SECONDS = 20.0

@@ -23,8 +23,8 @@ from offload.storage.http.server.middleware import Guard, unnamed
 from offload.storage.records import Entry
 from offload.tasks.call import Call
 from offload.tasks.futures import Future
-from offload.tasks.resources import resources_text
 from offload.transport.exceptions import CarriedError, Raised
+from offload.util.resources import resources_text
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from offload.engines.dask import DaskEngine
 from offload.storage.home import Key
-from offload.tasks.resources import Resources
+from offload.util.resources import Resources
 
 
 class Carrier(ABC):

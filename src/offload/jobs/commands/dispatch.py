@@ -10,10 +10,9 @@ from concurrent.futures import Future as PlainFuture
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from offload.engines.base import EngineLostError, UnseenError, WorkerLostError
-from offload.errors import OffloadError
+from offload.errors import EngineLostError, OffloadError, UnseenError, WorkerLostError
 from offload.jobs.commands.carrier import Carrier
-from offload.tasks.resources import Resources, UnmetError
+from offload.util.resources import Resources, UnmetError
 
 RETURNED, LOST, GONE, REFUSED, UNSEEN, FAILED = "returned", "lost", "gone", "refused", "unseen", "failed"
 """How a flight ends: its worker is through; its worker ended; the carrier is gone; no worker for it; its worker is one

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from offload.commands.planning.stdin import Stdin
-from offload.commands.running.outputs import store_files
 from offload.errors import OffloadError
+from offload.storage.user_files import store_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

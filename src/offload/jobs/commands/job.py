@@ -7,7 +7,7 @@ import dataclasses
 import time
 
 from offload.jobs.commands.protocol import ENDED, WAITING, JobInfo, Outcome
-from offload.tasks.resources import Resources
+from offload.util.resources import Resources
 
 
 @dataclasses.dataclass(slots=True, eq=False)

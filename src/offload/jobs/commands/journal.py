@@ -11,7 +11,7 @@ from typing import Any
 from offload.jobs.commands.job import Job
 from offload.jobs.commands.protocol import ENDED
 from offload.storage.sqlite.file import SqliteFile
-from offload.tasks.resources import parse_resources, resources_text
+from offload.util.resources import parse_resources, resources_text
 
 KEPT = 1000
 KEPT_SECONDS = 3600.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from offload.jobs.commands.job import Job
 from offload.jobs.commands.protocol import CANCELLING, NO_WORKERS, RUNNING, JobInfo
-from offload.tasks.resources import Resources, resources_text
+from offload.util.resources import Resources, resources_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

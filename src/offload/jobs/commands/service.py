@@ -11,8 +11,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 
-from offload.engines.base import WorkerLostError
-from offload.errors import OffloadError, StorageError
+from offload.errors import OffloadError, StorageError, WorkerLostError
 from offload.http.log import log
 from offload.jobs.commands.carrier import Carrier
 from offload.jobs.commands.dispatch import FAILED, GONE, LOST, REFUSED, RETURNED, UNSEEN, Flights
@@ -33,7 +32,7 @@ from offload.jobs.commands.protocol import (
 )
 from offload.jobs.commands.recorded import recalled
 from offload.registry.session import Session
-from offload.tasks.resources import UNMET, Resources, UnmetError
+from offload.util.resources import UNMET, Resources, UnmetError
 
 IN_FLIGHT = 1000
 """So many jobs that need the same resources are with Dask at the same time: it keeps some kilobytes for each."""

@@ -21,8 +21,7 @@ from offload.commands.running.executor import Job
 from offload.commands.running.one import changed_in_place, entry_of, stored
 from offload.commands.running.outputs import find
 from offload.commands.running.scratch import Scratch
-from offload.engines.base import UnseenError, WorkerLostError
-from offload.errors import EnvironmentDiffersError, OffloadError
+from offload.errors import EnvironmentDiffersError, OffloadError, UnseenError, WorkerLostError
 from offload.jobs.commands.protocol import Begin, Begun, Outcome
 from offload.jobs.worker.inputs import copy_from, place_at, stdin_at
 from offload.jobs.worker.report import Reporter, Service, ServiceAwayError

@@ -38,9 +38,9 @@ def find_python(named: str, file: str | None) -> str:
         if os.path.isfile(place) and os.access(place, os.X_OK):
             return place
         if os.path.isfile(place) and place.endswith(_LOCKS) and os.path.basename(place) != "uv.lock":
+            from offload.notices import tell
             from offload.registry.session import current
             from offload.runners.named.locked import python_of
-            from offload.tasks.progress import tell
 
             return python_of(place, os.path.join(current().home.path, "environments"), tell)
         if os.path.isfile(place) and place.endswith((*_OTHERS, "uv.lock")):
