@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from offload.identity.values.objects import register
     from offload.registry.switch import off
     from offload.tasks.files import Directory, File
-    from offload.tasks.futures import Future, as_completed, gather
+    from offload.tasks.futures import Future
+    from offload.tasks.gather import as_completed, gather
 
 _WHERE = {
     "CommandError": "offload.errors",
@@ -66,10 +67,10 @@ _WHERE = {
     "Task": "offload.api.task",
     "UsageError": "offload.errors",
     "WorkerLostError": "offload.errors",
-    "as_completed": "offload.tasks.futures",
+    "as_completed": "offload.tasks.gather",
     "client": "offload.api.client",
     "connect": "offload.api.connect",
-    "gather": "offload.tasks.futures",
+    "gather": "offload.tasks.gather",
     "identity": "offload.identity",
     "off": "offload.registry.switch",
     "register": "offload.identity.values.objects",

@@ -12,7 +12,7 @@ import pytest
 
 from offload.doctor import local as here
 from offload.doctor import trial_job
-from offload.doctor.remote import Asked
+from offload.doctor.options import Options
 from offload.doctor.result import Result, failed
 from tests.cli.conftest import Inside
 
@@ -62,7 +62,7 @@ def test_a_clock_that_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_that_jobs_ask_for_can_be_asked_about(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
 
-    def examine(registry: object, target: str, asked: Asked) -> Iterator[Result]:
+    def examine(registry: object, target: str, asked: Options) -> Iterator[Result]:
         given.append(asked.job)
         yield failed("request", "refused", "it was given:\n    #SBATCH -N 2")
 

@@ -12,7 +12,8 @@ import pytest
 from offload.engines.cluster_process import Scheduler, Worker
 from offload.engines.heartbeats import Brief
 from offload.tasks import progress
-from offload.tasks.futures import Future, gather
+from offload.tasks.futures import Future
+from offload.tasks.gather import gather
 
 
 def later(future: Future[int], seconds: float) -> None:

@@ -18,7 +18,7 @@ from offload.errors import BufferMissingError, DiskFullError, StorageError
 from offload.identity.checksums import BLOCK, checksum
 from offload.storage.local import incoming
 from offload.storage.local.store import DirectoryStore
-from offload.storage.sqlite.transactions import Writing
+from offload.storage.sqlite.file import Writing
 from offload.storage.store import PACKED
 from offload.util import filesystems
 from tests.storage.conftest import Clock

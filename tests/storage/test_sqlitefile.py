@@ -17,8 +17,7 @@ from offload.errors import DamagedError, NotWritableError, StorageError
 from offload.storage.local.database import SqliteDatabase
 from offload.storage.local.pruning import shrink
 from offload.storage.sqlite import schema
-from offload.storage.sqlite.file import SqliteFile
-from offload.storage.sqlite.transactions import Writing
+from offload.storage.sqlite.file import SqliteFile, Writing
 from tests.storage.test_database_contract import entry, name
 
 FIRST = "CREATE TABLE word (text TEXT PRIMARY KEY); INSERT INTO word VALUES ('one')"

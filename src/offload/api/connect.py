@@ -2,50 +2,15 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from offload.api.connection import Connection
+from offload.api.deployment import Deployment
 from offload.errors import OffloadError, UsageError
-from offload.registry.active import EMBEDDED, Choice, choose, drop
+from offload.registry.active import EMBEDDED, choose
 from offload.registry.contact import Contact
 from offload.registry.deployments import Registry
 from offload.storage.home import checked_home
-
-
-class Connection(Choice):
-    """A choice of where work goes, for all threads of this process, until it is closed.
-
-    Made by :func:`connect`; ``with`` and ``async with`` close it at the end of the block. Connections nest: the last
-    one that is open counts.
-
-    Attributes
-    ----------
-    name : str
-        The deployment, or ``"none"``.
-    """
-
-    def close(self) -> None:
-        """Let count again what counted before. What was submitted goes on. To close twice is no error."""
-        drop(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<offload.connect {self.name}>"
 
 
 def connect(name: str | None = "") -> Any:
@@ -89,8 +54,6 @@ def connect(name: str | None = "") -> Any:
         place = registry.get(name)
         if Contact.read(place.contact) is None:
             raise OffloadError(f"the deployment {name} is down", f"bring it up: offload up {name}")
-        from offload.api.deployment import Deployment
-
         return Deployment.running(name)
     choose(connection)
     return connection

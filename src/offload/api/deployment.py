@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from offload.api import submit
 from offload.api.backend import Cluster
-from offload.api.connect import Connection
+from offload.api.connection import Connection
 from offload.api.external import Separate
 from offload.deploy.config.resolve import understand
 from offload.deploy.config.spec import WORKER, Spec

@@ -8,13 +8,10 @@ import random
 import socket
 from collections.abc import Iterable
 
+from offload.deploy.config.spec import WILDCARD, Spec
 from offload.errors import OffloadError, UsageError
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from offload.deploy.config.spec import Spec
-
-WILDCARD, LOOPBACK = "0.0.0.0", "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 
 
 def machine_address() -> str:

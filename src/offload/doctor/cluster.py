@@ -19,7 +19,7 @@ from offload.errors import OffloadError
 from offload.hosts.base import Site
 
 if TYPE_CHECKING:
-    from offload.doctor.remote import Asked
+    from offload.doctor.options import Options
 
 START_SECONDS, MEET_SECONDS, POLL = 300.0, 60.0, 2.0
 SEEN_SECONDS = 6.0
@@ -30,7 +30,7 @@ WRITABLE = "set OFFLOAD_HOME to a directory that can be written, and that the no
 SHARED = "set OFFLOAD_HOME to a directory that the nodes see, too"
 
 
-def checks(site: Site, python: str, home: str, asked: Asked) -> Iterator[Result]:
+def checks(site: Site, python: str, home: str, asked: Options) -> Iterator[Result]:
     """Check all of it.
 
     Parameters
@@ -41,7 +41,7 @@ def checks(site: Site, python: str, home: str, asked: Asked) -> Iterator[Result]
         A Python there; "" for none.
     home : str
         Where offload keeps things there.
-    asked : Asked
+    asked : Options
         Which batch system, what jobs will ask for, and whether to send one.
     """
     system = batch_system(asked.system, site)
@@ -93,7 +93,7 @@ def _queues(system: BatchSystem, request: JobRequest) -> Iterator[Result]:
         yield passed("partitions", text)
 
 
-def _trial(system: BatchSystem, python: str, home: str, asked: Asked, request: JobRequest) -> Iterator[Result]:
+def _trial(system: BatchSystem, python: str, home: str, asked: Options, request: JobRequest) -> Iterator[Result]:
     """Send one small job: where it runs, whether it sees the home, whether it reaches this machine."""
     site = system.site
 

@@ -15,7 +15,7 @@ from offload.deploy.remote import rpc
 from offload.deploy.remote.discover import reached
 from offload.doctor import cluster, containers, ports, remote
 from offload.doctor import local as here
-from offload.doctor.remote import Asked
+from offload.doctor.options import Options
 from offload.doctor.result import Result, failed, passed
 from offload.environments.choice import is_image
 from offload.errors import OffloadError, UsageError
@@ -25,7 +25,7 @@ from offload.registry.deployments import Place, Registry
 from offload.util.quantities import parse_ports
 
 
-def examine(registry: Registry, target: str | None, asked: Asked) -> Iterator[Result]:
+def examine(registry: Registry, target: str | None, asked: Options) -> Iterator[Result]:
     """Return what is found, as it is found.
 
     Parameters
@@ -34,7 +34,7 @@ def examine(registry: Registry, target: str | None, asked: Asked) -> Iterator[Re
         Of this machine.
     target : str or None
         None for this machine, ``ssh://user@host``, ``slurm://user@login``, or the name of a deployment.
-    asked : Asked
+    asked : Options
         What is to be looked at. For a deployment, its own choices count before that.
     """
     cluster_of = split_target(target) if target is not None else None
@@ -56,7 +56,7 @@ def examine(registry: Registry, target: str | None, asked: Asked) -> Iterator[Re
         yield from _of_deployment(registry.get(target), registry, asked)
 
 
-def _of_deployment(place: Place, registry: Registry, asked: Asked) -> Iterator[Result]:
+def _of_deployment(place: Place, registry: Registry, asked: Options) -> Iterator[Result]:
     link = launch.link_of(place)
     if link is None:
         spec = spec_of(place)
@@ -92,7 +92,7 @@ def _told_there(place: Place, link: Link, registry: Registry) -> Contact | None:
     return None if told is None else Contact(**told)
 
 
-def _asked(link: Link, asked: Asked) -> Asked:
+def _asked(link: Link, asked: Options) -> Options:
     """Return what a deployment on another machine was brought up with, and what else was asked for."""
     chosen = link.choices
     system = next((chosen[key] for key in ("provider", "keep") if chosen.get(key, LOCAL) not in (LOCAL, PROCESS)), "")

@@ -11,6 +11,7 @@ from offload.deploy.config.link import DIRECT
 from offload.deploy.remote.discover import look as look_for_deployments
 from offload.deploy.remote.discover import reached
 from offload.doctor import cluster, containers, machine, ports
+from offload.doctor.options import Options
 from offload.doctor.result import Result, failed, passed, warned
 from offload.doctor.rpc import ask
 from offload.environments.compare import compare, distributions_there
@@ -30,41 +31,7 @@ ALLOWED_SECONDS, WORST_SECONDS = 5.0, 300.0
 SOME_PORT = 8787
 
 
-@dataclasses.dataclass(frozen=True)
-class Asked:
-    """What is to be looked at.
-
-    Attributes
-    ----------
-    route, ports, host, scratch : str, or (int, int)
-        How a deployment is to be reached, where it is to listen, and where it keeps temporary files.
-    workers_host : str
-        The address under which workers reach it, where that is another one.
-    python : str
-        A Python of the machine.
-    image : str
-        The image that a deployment runs in a container of.
-    system : str
-        The batch system that is used from there.
-    job : dict
-        What jobs will ask for.
-    trial : bool
-        Whether one is to be sent.
-    """
-
-    route: str = ""
-    ports: tuple[int, int] | None = None
-    host: str = ""
-    scratch: str = ""
-    python: str = ""
-    image: str = ""
-    system: str = ""
-    job: dict[str, Any] = dataclasses.field(default_factory=dict)
-    trial: bool = False
-    workers_host: str = ""
-
-
-def checks(registry: Registry, target: str, asked: Asked) -> Iterator[Result]:
+def checks(registry: Registry, target: str, asked: Options) -> Iterator[Result]:
     """Check a machine.
 
     Parameters
@@ -73,7 +40,7 @@ def checks(registry: Registry, target: str, asked: Asked) -> Iterator[Result]:
         Of this machine: a connection that is there is shared.
     target : str
         Such as ``ssh://user@host``.
-    asked : Asked
+    asked : Options
         What is to be looked at.
     """
     SshAddress.parse(target)
@@ -88,7 +55,7 @@ def checks(registry: Registry, target: str, asked: Asked) -> Iterator[Result]:
         yield dataclasses.replace(failed(what, exc.message, exc.hint), where=target)
 
 
-def _of_site(site: Ssh, asked: Asked) -> Iterator[Result]:
+def _of_site(site: Ssh, asked: Options) -> Iterator[Result]:
     yield from _of_way(site)
     yield forwarding(site, asked)
     looked = look(site, chosen=asked.python)
@@ -148,7 +115,7 @@ def _of_way(site: Ssh) -> Iterator[Result]:
         yield passed("login shell", "it runs commands, and prints nothing of its own")
 
 
-def forwarding(site: Ssh, asked: Asked) -> Result:
+def forwarding(site: Ssh, asked: Options) -> Result:
     """Whether the server lets tunnels through."""
     try:
         site.check_forwarding(asked.ports[0] if asked.ports is not None else SOME_PORT)

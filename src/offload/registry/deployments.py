@@ -10,6 +10,10 @@ from offload.storage.home import unreachable
 from offload.util.filesystems import translated
 from offload.util.trust import check
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 VARIABLE = "OFFLOAD_DEPLOYMENT"
 _LONGEST = 63
 _CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -95,6 +99,10 @@ def is_unwanted(place: Place) -> bool:
     return os.path.exists(place.end) or not os.path.isdir(place.path)
 
 
+believed: dict[tuple[str, str], Any] = {}
+"""What :mod:`offload.registry.location` believes for a moment, by home and deployment; nothing after a change here."""
+
+
 class Registry:
     """The deployments of one home.
 
@@ -170,7 +178,7 @@ class Registry:
                 write_atomically(place.storage, f"{buffers or ''}\n{database or ''}\n{also}\n")
             elif os.path.exists(place.storage):
                 os.unlink(place.storage)
-            _changed()
+            believed.clear()
         except OSError as exc:
             raise translated(exc, place.path) from exc
         return place
@@ -182,7 +190,7 @@ class Registry:
         shutil.rmtree(self.place(name).path)
         if self.in_use() == name:
             os.unlink(self.in_use_file)
-        _changed()
+        believed.clear()
 
     def withdraw(self, name: str) -> None:
         """Remove what makes a deployment one, and leave its logs, which say why it did not come up."""
@@ -192,7 +200,7 @@ class Registry:
         for entry in os.scandir(place.path):
             if entry.path != place.logs:
                 shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
-        _changed()
+        believed.clear()
 
     def use(self, name: str | None) -> None:
         """Make a deployment the one that is used by default; None for none."""
@@ -201,7 +209,7 @@ class Registry:
                 os.unlink(self.in_use_file)
         else:
             write_atomically(self.in_use_file, self.get(name).name + "\n")
-        _changed()
+        believed.clear()
 
     def in_use(self) -> str | None:
         """Return the name that `use` has set, or None."""
@@ -246,12 +254,6 @@ class Registry:
             "no deployment is active" if names else "there is no deployment",
             f"name one of: {', '.join(names)}" if names else "start one: offload up",
         )
-
-
-def _changed() -> None:
-    from offload.registry.location import look_again
-
-    look_again()
 
 
 def write_atomically(path: str, text: str) -> None:

@@ -10,13 +10,15 @@ import os
 import time
 
 from offload.registry.active import EMBEDDED, innermost
-from offload.registry.deployments import VARIABLE, Registry
+from offload.registry.deployments import VARIABLE, Registry, believed
 from offload.storage.home import ALSO, BUFFERS, DATABASE, home_path, unreachable
 from offload.util.trust import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from offload.registry.deployments import Place
 
 # Asking `os.environ` for what it does not hold takes longer than all else here.
 _environment: Mapping[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]
@@ -31,7 +33,6 @@ LOOK_EVERY = 0.005
 """Seconds for which it is believed which deployment is in use, and where that keeps its storage."""
 
 _homes: dict[bytes, str] = {}
-_named: dict[tuple[str, str], tuple[float, Kept]] = {}
 
 
 def home() -> str:
@@ -62,10 +63,10 @@ def kept(home: str) -> Kept:
     choice = innermost()
     named = _environment.get(_VARIABLE)
     name = choice.deployment if choice is not None else os.fsdecode(named) if named else ""
-    known = _named.get((home, name))
+    known: tuple[float, Kept] | None = believed.get((home, name))
     now = time.monotonic()
     if known is None or not known[0] <= now < known[0] + LOOK_EVERY:
-        known = _named[home, name] = now, kept_by(home, name)
+        known = believed[home, name] = now, kept_by(home, name)
     return known[1]
 
 
@@ -73,11 +74,6 @@ def kept_embedded() -> Kept:
     """Return where results are kept where no deployment has a say."""
     buffers, database, also = (os.fsdecode(_environment.get(name, b"")) for name in (_BUFFERS, _DATABASE, _ALSO))
     return buffers or None, database or None, also
-
-
-def look_again() -> None:
-    """Believe nothing that was seen before."""
-    _named.clear()
 
 
 def kept_by(home: str, name: str) -> Kept:
@@ -96,3 +92,8 @@ def kept_by(home: str, name: str) -> Kept:
     except OSError as error:
         raise unreachable(path, error) from error
     return buffers or None, database or None, also
+
+
+def is_elsewhere(place: Place) -> bool:
+    """Tell whether a deployment is on another machine: it has its own storage, which is read through here."""
+    return place.name in kept_by(place.home, place.name)[2].split(",")

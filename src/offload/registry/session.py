@@ -6,8 +6,8 @@ import os
 import threading
 
 from offload.registry.deployments import Registry
-from offload.registry.location import home, kept, kept_by, kept_embedded
-from offload.registry.stores import database_of, is_elsewhere, store_of
+from offload.registry.location import home, is_elsewhere, kept, kept_by, kept_embedded
+from offload.registry.stores import database_of, store_of
 from offload.storage.file_checksums import FileChecksums
 from offload.storage.home import DEPLOYMENT, Home
 

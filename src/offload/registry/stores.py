@@ -6,7 +6,6 @@ from offload.storage.home import DEPLOYMENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from offload.registry.deployments import Place
     from offload.storage.database import Database
     from offload.storage.home import Home
     from offload.storage.retrying import Patience
@@ -37,13 +36,6 @@ def database_of(home: Home) -> Database:
     from offload.storage.layered import LayeredDatabase
 
     return LayeredDatabase([own, *(_database(home, DEPLOYMENT + name) for name in home.also.split(","))])
-
-
-def is_elsewhere(place: Place) -> bool:
-    """Tell whether a deployment is on another machine: it has its own storage, which is read through here."""
-    from offload.registry.location import kept_by
-
-    return place.name in kept_by(place.home, place.name)[2].split(",")
 
 
 def _store(home: Home, address: str) -> Store:

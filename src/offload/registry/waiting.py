@@ -6,7 +6,7 @@ from offload.errors import DamagedError
 from offload.notices import tell
 from offload.registry.contact import AWAY, Contact
 from offload.registry.deployments import Place, Registry
-from offload.registry.stores import is_elsewhere
+from offload.registry.location import is_elsewhere
 from offload.storage.retrying import LONG_PATIENCE, PATIENCE, Patience
 
 TYPE_CHECKING = False

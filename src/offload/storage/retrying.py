@@ -6,6 +6,7 @@ import time
 
 from offload.errors import OffloadError, StorageError
 from offload.storage.database import Database
+from offload.storage.reader import Reader
 from offload.storage.store import Store
 
 TYPE_CHECKING = False
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from offload.storage.local.eviction import Costs
     from offload.storage.local.leases import Lease
     from offload.storage.local.pruning import Kept as KeptBuffers
-    from offload.storage.reader import Reader
     from offload.storage.records import Collected, Entry, Pruned, Result, Run, Transformation, Usage
     from offload.storage.store import Data
 
@@ -214,8 +214,6 @@ class PatientStore(Store):
         return answer
 
     def open(self, checksum: str) -> Reader:
-        from offload.storage.retrying_reader import PatientReader
-
         return PatientReader(self._kept.ask("open", checksum), self._kept)
 
     def put_stream(self, chunks: Iterable[bytes | memoryview], expected: str | None = None) -> str:
@@ -362,3 +360,47 @@ class PatientDatabase(Database):
 
     def close(self) -> None:
         self._kept.close()
+
+
+class PatientReader(Reader):
+    """Reads through another reader, and through the next one where that has lost its store.
+
+    Parameters
+    ----------
+    reader : Reader
+        Closed with this one.
+    kept : Kept
+        The store, which opens others.
+    """
+
+    def __init__(self, reader: Reader, kept: Kept) -> None:
+        super().__init__(reader.checksum, reader.size)
+        self.descriptor = reader.descriptor
+        self._kept = kept
+        self._reader: Reader | None = reader
+
+    def _block(self, index: int) -> bytes:
+        return self._ask(lambda reader: reader._block(index))
+
+    def _part(self, start: int, stop: int) -> bytes:
+        return self._ask(lambda reader: reader._part(start, stop))
+
+    def _ask(self, what: Callable[[Reader], bytes]) -> bytes:
+        def once() -> bytes:
+            if self._reader is None:
+                self._reader = self._kept.once("open", self.checksum)
+            try:
+                return what(self._reader)
+            except StorageError as error:
+                if on_the_way(error):  # what holds the buffer for it ends by itself
+                    self._reader = None
+                raise
+
+        answer: bytes = self._kept.patiently(once)
+        return answer
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            if self._reader is not None:
+                self._reader.close()

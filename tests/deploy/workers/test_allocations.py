@@ -13,7 +13,7 @@ from offload.batch import JobRequest, JobState, Phase
 from offload.batch.options import gather
 from offload.deploy.head.clients import SchedulerLink
 from offload.deploy.workers import allocation, base
-from offload.deploy.workers.allocation import Job
+from offload.deploy.workers.allocation import Allocation as Job
 from offload.deploy.workers.base import Member, Workers
 from offload.deploy.workers.batch_queue import Queue
 from offload.errors import UsageError

@@ -12,7 +12,7 @@ from distributed import Client, Worker
 from offload.batch import JobState, Phase
 from offload.deploy.services.dask import HeadScheduler
 from offload.deploy.services.task_durations import COMMAND
-from offload.deploy.workers.allocation import Job
+from offload.deploy.workers.allocation import Allocation as Job
 from offload.errors import WalltimeError
 from offload.registry.deployments import Place
 from tests.deploy.workers.test_allocations import queue_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from offload.cli.tables import write_line, write_pairs, write_table
 from offload.identity.values.decode import decode
+from offload.records.usage import used_by
 from offload.util.durations import duration
 from offload.util.units import moment_text, size_text, used_texts
 
@@ -33,8 +34,6 @@ def document_of(session: Session, found: Transformation, runs: Sequence[Run]) ->
 
 
 def _run(run: Run) -> Document:
-    from offload.cli.data.history import run_document
-
     return {**run_document(run), "details": decode(run.details) if run.details else {}}
 
 
@@ -144,3 +143,8 @@ def _parts(result: Document | None) -> Pairs:
             yield f"  {name}", f"{result[name]['checksum']}  {'gone' if size is None else size_text(size)}"
     for item in result.get("outputs", ()):
         yield f"  {item['path']}", f"{item['checksum']}  {item['kind']}"
+
+
+def run_document(run: Run) -> dict[str, object]:
+    """Return a run, with what it used of its details, as plain values."""
+    return {**{name: getattr(run, name) for name in run.__slots__ if name != "details"}, **used_by(run)}

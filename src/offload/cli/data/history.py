@@ -74,17 +74,14 @@ def history(transformation: str | None, limit: int, failed: bool, as_json: bool,
         return
     runs = filters.runs(session, limit)
     if as_json:
+        from offload.cli.data.details import run_document
+
         write_json([run_document(run) for run in runs])
     elif runs:
         header = ("STARTED", "TOOK", "CPU", "MEMORY", "KIND", "OUTCOME", "CHECKSUM", "WHAT")
         write_table(header, [_row(run) for run in runs])
     else:
         say("no such runs" if filters else "no runs")
-
-
-def run_document(run: Run) -> dict[str, object]:
-    """Return a run, with what it used of its details, as plain values."""
-    return {**{name: getattr(run, name) for name in run.__slots__ if name != "details"}, **used_by(run)}
 
 
 def _row(run: Run) -> tuple[str, ...]:

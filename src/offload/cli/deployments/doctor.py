@@ -55,7 +55,7 @@ def doctor(
     import dataclasses
 
     from offload.doctor.examine import examine
-    from offload.doctor.remote import Asked
+    from offload.doctor.options import Options
     from offload.doctor.result import FAIL, PASS
     from offload.registry.deployments import Registry
     from offload.storage.home import home_path
@@ -63,7 +63,7 @@ def doctor(
 
     registry = Registry(home_path())  # as it is: whether it can be used is one of the questions
     range_ = parse_ports(ports) if ports else None
-    asked = Asked(route or "", range_, host, scratch, python, "", "", chosen(choices), trial, workers_host)
+    asked = Options(route or "", range_, host, scratch, python, "", "", chosen(choices), trial, workers_host)
     results = []
     for result in examine(registry, target, asked):
         results.append(result)

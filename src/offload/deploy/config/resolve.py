@@ -12,8 +12,8 @@ from offload.deploy import existing
 from offload.deploy.config import toml
 from offload.deploy.config.link import Link
 from offload.deploy.config.resolve_remote import OF_LINK, default_name, differences, differing, is_site, link_of
-from offload.deploy.config.spec import PROCESS, Spec, cores, spec_of
-from offload.deploy.endpoints import WILDCARD, address_of, machine_address, towards_nodes
+from offload.deploy.config.spec import PROCESS, WILDCARD, Spec, cores, spec_of
+from offload.deploy.endpoints import address_of, machine_address, towards_nodes
 from offload.environments.choice import is_image
 from offload.environments.locks import project_of
 from offload.errors import NotTrustedError, UsageError

@@ -9,13 +9,15 @@ import re
 from typing import Any
 
 from offload.deploy.config.link import Link
-from offload.deploy.endpoints import WILDCARD
 from offload.environments.choice import is_image
 from offload.errors import DamagedError, UsageError
 from offload.registry.deployments import Place, check_name
 from offload.storage.home import DEPLOYMENT, VARIABLES, Home
 from offload.util.quantities import check_memory
 from offload.util.resources import parse_resources
+
+WILDCARD = "0.0.0.0"
+"""Stands for every address of a machine, where a service listens."""
 
 VERSION = 1
 MOST_WORKERS = 10_000

@@ -16,8 +16,8 @@ from typing import Any
 from offload.batch import SYSTEMS
 from offload.deploy.config.link import DIRECT
 from offload.deploy.config.resolve import resolve
-from offload.deploy.config.spec import LOCAL, PROCESS, spec_of
-from offload.deploy.endpoints import WILDCARD, towards_nodes
+from offload.deploy.config.spec import LOCAL, PROCESS, WILDCARD, spec_of
+from offload.deploy.endpoints import towards_nodes
 from offload.deploy.lifecycle.local import down as bring_down
 from offload.deploy.lifecycle.local import known, state
 from offload.deploy.lifecycle.local import up as bring_up

@@ -6,8 +6,7 @@ import os
 import time
 from typing import Any
 
-from offload.deploy.config.spec import Spec, spec_of
-from offload.deploy.endpoints import WILDCARD
+from offload.deploy.config.spec import WILDCARD, Spec, spec_of
 from offload.deploy.head_client import ask
 from offload.deploy.routes.base import parts
 from offload.deploy.security import credentials, grants

@@ -6,15 +6,11 @@ import os
 import re
 import time
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from offload.batch.state import JobState, Phase
 from offload.deploy.workers.base import Member
 from offload.util.processes import last_words
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from offload.deploy.workers.batch_queue import Queue
 
 FIRST_PAUSE = 2.0
 """Seconds before a job that was lost is submitted again, the first time."""
@@ -52,7 +48,25 @@ def _unreached(said: str) -> str:
     return f"nothing has answered {found[1]} yet at {found[2]}; where nodes cannot reach that address: --workers-host"
 
 
-class Job(Member):
+class Queue(Protocol):
+    """Submits allocations and cancels them.
+
+    Attributes
+    ----------
+    away : str
+        Why the batch system does not answer, or "".
+    """
+
+    away: str
+
+    def add(self, job: Allocation) -> None:
+        """Submit one with the next look at the batch system."""
+
+    async def drop(self, job: Allocation) -> None:
+        """Cancel one."""
+
+
+class Allocation(Member):
     """Workers that are a job: pending, running or lost, and submitted again until it is ended.
 
     Parameters

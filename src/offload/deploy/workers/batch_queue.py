@@ -12,7 +12,7 @@ from typing import Any
 from offload.batch.base import BatchAwayError, BatchSystem
 from offload.batch.request import JobRequest
 from offload.batch.state import UNKNOWN, JobState, Phase
-from offload.deploy.workers.allocation import FIRST_PAUSE, Job
+from offload.deploy.workers.allocation import FIRST_PAUSE, Allocation
 from offload.deploy.workers.submission import Submitting
 from offload.errors import OffloadError
 from offload.registry.deployments import Place, write_atomically
@@ -64,7 +64,7 @@ class Queue:
         self._request = request
         self._say = say
         self._submitting = Submitting(system, request, self._taken, self._fail)
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, Allocation] = {}
         self._going: list[str] = []
         self._stir = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -77,7 +77,7 @@ class Queue:
 
     # What there was before this head
 
-    def adopt(self) -> list[Job]:
+    def adopt(self) -> list[Allocation]:
         """Return the jobs that an earlier head has left, where they still wait or run."""
         kept = read_jobs(self._place)
         found = []
@@ -89,17 +89,17 @@ class Queue:
             found.append(job)
         return found
 
-    def make(self, name: str) -> Job:
+    def make(self, name: str) -> Allocation:
         """Return a new worker, which is not wanted yet."""
         request = self._request(name)
-        return Job(name, self, request.log or self._place.log(name), request.nodes)
+        return Allocation(name, self, request.log or self._place.log(name), request.nodes)
 
-    def add(self, job: Job) -> None:
+    def add(self, job: Allocation) -> None:
         """Have a job submitted soon."""
         self._jobs[job.name] = job
         self._wake()
 
-    async def drop(self, job: Job) -> None:
+    async def drop(self, job: Allocation) -> None:
         """Have a job cancelled, and forget it."""
         self._jobs.pop(job.name, None)
         if job.unsure:
@@ -183,7 +183,7 @@ class Queue:
         due = [job for job in self._jobs.values() if job.id is None and job.wanted and now >= job.again_at]
         await self._submitting.submit(due)
 
-    def _taken(self, jobs: Sequence[Job]) -> None:
+    def _taken(self, jobs: Sequence[Allocation]) -> None:
         if not jobs:
             return
         for job in jobs:
@@ -241,7 +241,7 @@ class Queue:
                 self._say(f"job {job.id} has lost {', '.join(lost)}; another one takes its place")
                 self.expiring(job.name)
 
-    def _lost(self, job: Job, state: JobState) -> None:
+    def _lost(self, job: Allocation, state: JobState) -> None:
         """Take note of a job that has ended although it is wanted: it is submitted again."""
         how = str(state.end) if state.end is not None else state.word.lower() or "gone"
         said = last_words(job.log)
@@ -256,7 +256,7 @@ class Queue:
             job.pause = FIRST_PAUSE
         self._fail(job, reason)
 
-    def _fail(self, job: Job, reason: str) -> None:
+    def _fail(self, job: Allocation, reason: str) -> None:
         job.restarts += 1
         job.trouble = reason
         job.state = JobState(Phase.PENDING, reason=reason)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from offload.batch.base import ARRIVES_SECONDS, BatchAwayError, BatchSystem
 from offload.batch.request import PART, JobRequest
 from offload.batch.state import JobState, Phase
-from offload.deploy.workers.allocation import Job
+from offload.deploy.workers.allocation import Allocation
 from offload.errors import OffloadError
 
 HIGHEST = 1000
@@ -37,15 +37,15 @@ class Submitting:
         self,
         system: BatchSystem,
         request: Callable[[str], JobRequest],
-        taken: Callable[[Sequence[Job]], None],
-        fail: Callable[[Job, str], None],
+        taken: Callable[[Sequence[Allocation]], None],
+        fail: Callable[[Allocation, str], None],
     ) -> None:
         self._system = system
         self._request = request
         self._taken = taken
         self._fail = fail
 
-    async def submit(self, jobs: Sequence[Job]) -> None:
+    async def submit(self, jobs: Sequence[Allocation]) -> None:
         """Submit jobs.
 
         Raises
@@ -67,7 +67,7 @@ class Submitting:
                         self._fail(other, refused)
                     break
 
-    async def find(self, jobs: Sequence[Job]) -> None:
+    async def find(self, jobs: Sequence[Allocation]) -> None:
         """Find out which of these submissions have arrived that had no clear answer.
 
         A batch system may show a job some seconds late: one that is not found stays `unsure` until it has been looked
@@ -92,9 +92,9 @@ class Submitting:
             else:
                 job.state = JobState(Phase.PENDING, reason="its submission had no clear answer; looking for it")
 
-    def _arrays(self, jobs: Sequence[Job]) -> list[list[Job]]:
+    def _arrays(self, jobs: Sequence[Allocation]) -> list[list[Allocation]]:
         """Return jobs in pieces, each of which may be an array: their names differ by a number that counts on."""
-        found: list[list[Job]] = []
+        found: list[list[Allocation]] = []
         for job in jobs:
             before = found[-1][-1] if found else None
             if before is not None and "array" not in self._system.lacks and _follows(before, job):
@@ -103,7 +103,7 @@ class Submitting:
                 found.append([job])
         return found
 
-    async def _submit_array(self, jobs: Sequence[Job]) -> bool:
+    async def _submit_array(self, jobs: Sequence[Allocation]) -> bool:
         """Submit jobs with one request; tell whether it was taken."""
         first, last = jobs[0], jobs[-1]
         request, prefix = self._request(first.name), first.name.rpartition("-")[0]
@@ -134,7 +134,7 @@ class Submitting:
         self._taken(jobs)
         return True
 
-    async def _submit_one(self, job: Job) -> str | None:
+    async def _submit_one(self, job: Allocation) -> str | None:
         """Submit a job; return why it was refused."""
         request = self._request(job.name)
         job.asked = request.name
@@ -149,11 +149,11 @@ class Submitting:
         return None
 
 
-def _number(job: Job) -> int:
+def _number(job: Allocation) -> int:
     return int(job.name.rpartition("-")[2])
 
 
-def _follows(before: Job, job: Job) -> bool:
+def _follows(before: Allocation, job: Allocation) -> bool:
     prefix, _, number = job.name.rpartition("-")
     single = len(job.names) == 1 and len(before.names) == 1
     return single and before.name == f"{prefix}-{int(number) - 1}" and int(number) <= HIGHEST

@@ -21,7 +21,7 @@ def visible(place: Place) -> bool:
     import socket
 
     from offload.registry.contact import Contact
-    from offload.registry.stores import is_elsewhere
+    from offload.registry.location import is_elsewhere
 
     contact = Contact.read(place.contact)
     if contact is None or contact.head["host"] != socket.gethostname() or is_elsewhere(place):

@@ -10,9 +10,9 @@ from aiohttp import web
 from offload.errors import BufferMissingError, UsageError
 from offload.storage.http import protocol
 from offload.storage.http.rows import pack
-from offload.storage.http.server.bodies import Pipe, through_thread
+from offload.storage.http.server.bodies import Pipe
 from offload.storage.http.server.leases import seconds_of
-from offload.storage.http.server.transfer import stream, whole_body
+from offload.storage.http.server.transfer import stream, through_thread, whole_body
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence

@@ -6,18 +6,12 @@ import asyncio
 import queue
 from typing import TYPE_CHECKING
 
-from offload.errors import StorageError
 from offload.storage.http.protocol import PIECE, FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import TypeVar
+    from collections.abc import Iterator
 
     from aiohttp import web
-
-    from offload.storage.http.server.transfer import Threads
-
-    T = TypeVar("T")
 
 AHEAD = 8
 """Pieces of a body that may wait for the thread; then the client has to."""
@@ -153,21 +147,3 @@ class Pipe:
         if self._position == len(self._buffer):
             self._buffer, self._position = self._next(), 0
         return not self._buffer
-
-
-async def through_thread(request: web.Request, threads: Threads, work: Callable[[Pipe], T]) -> T:
-    """Let a thread work on the body of a request: on a small one when it is there, on a large one while it comes in.
-
-    So only large bodies, whose clients may be slow, take the threads that are for uploads.
-    """
-    loop = asyncio.get_running_loop()
-    pipe = Pipe(loop)
-    feeding = loop.create_task(pipe.feed(request))
-    try:
-        if await pipe.is_small():
-            return await asyncio.shield(loop.run_in_executor(threads.calls, work, pipe))
-        return await threads.uploads.run(pipe, work)
-    except BrokenOffError as error:
-        raise StorageError(f"the request broke off: {error}") from error
-    finally:
-        feeding.cancel()

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from offload.errors import BufferMissingError
 from offload.storage.http import protocol
-from offload.storage.http.server.bodies import STALLED, Pipe, through_thread
-from offload.storage.http.server.transfer import cut, stream
+from offload.storage.http.server.bodies import STALLED, Pipe
+from offload.storage.http.server.transfer import cut, stream, through_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from offload.storage.http.server.bodies import STALLED
+from offload.errors import StorageError
+from offload.storage.http.server.bodies import STALLED, BrokenOffError, Pipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +40,24 @@ class Threads:
     async def run(self, work: Callable[[], T]) -> T:
         """Make a blocking call."""
         return await asyncio.get_running_loop().run_in_executor(self.calls, work)
+
+
+async def through_thread(request: web.Request, threads: Threads, work: Callable[[Pipe], T]) -> T:
+    """Let a thread work on the body of a request: on a small one when it is there, on a large one while it comes in.
+
+    So only large bodies, whose clients may be slow, take the threads that are for uploads.
+    """
+    loop = asyncio.get_running_loop()
+    pipe = Pipe(loop)
+    feeding = loop.create_task(pipe.feed(request))
+    try:
+        if await pipe.is_small():
+            return await asyncio.shield(loop.run_in_executor(threads.calls, work, pipe))
+        return await threads.uploads.run(pipe, work)
+    except BrokenOffError as error:
+        raise StorageError(f"the request broke off: {error}") from error
+    finally:
+        feeding.cancel()
 
 
 async def whole_body(request: web.Request) -> bytes:
