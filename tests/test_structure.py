@@ -35,10 +35,9 @@ UPWARD = {
     ("offload.runners.named.task", "offload.api.task"),
     ("offload.runners.pool", "offload.engines.worker_deaths"),
     ("offload.transport.function", "offload.runners.pythons"),
-    ("offload.transport.pickling", "offload.api.task"),
 }
 
-IN_CIRCLES = 80
+IN_CIRCLES = 62
 """So many modules import each other in circles, also within functions and for types. The number only falls."""
 
 # What recalling must not load: each of these costs a good part of the start of Python itself.

@@ -32,6 +32,7 @@ from offload.tasks.deferred import Begun
 from offload.tasks.files import noting
 from offload.tasks.results import FROM_COPIES, WITH_CHANGES, and_changes, from_buffer
 from offload.tasks.unchanged import Run
+from offload.transport.decorated import Decorated
 from offload.transport.limits import UNLIMITED
 
 TYPE_CHECKING = False
@@ -58,7 +59,7 @@ _GENERATORS = 0x20 | 0x200  # CO_GENERATOR, CO_ASYNC_GENERATOR
 _COROUTINE = 0x80
 
 
-class Task(Begun[P, R]):
+class Task(Begun[P, R], Decorated):
     """A function whose results are recorded.
 
     Calling it computes in this process, at most once for the same arguments and the same code. :meth:`submit` and
@@ -77,6 +78,8 @@ class Task(Begun[P, R]):
     ignored : frozenset of str
         Parameters that do not count.
     """
+
+    function: Callable[P, R]
 
     def __init__(
         self,

@@ -15,7 +15,6 @@ from typing import Any
 import cloudpickle
 from cloudpickle.cloudpickle import list_registry_pickle_by_value
 
-from offload.api.task import Task
 from offload.errors import EncodeError, IdentityError
 from offload.identity.declared import Declared
 from offload.identity.files import File, arrived_with
@@ -30,6 +29,7 @@ from offload.identity.references import name_of_sentinel, stand_in
 from offload.identity.values.hidden_state import whole
 from offload.identity.values.pickled_code import CodePickler
 from offload.transport import process_bound
+from offload.transport.decorated import Decorated
 from offload.transport.function import Ways
 from offload.transport.imports import attribute, undecorated
 from offload.transport.large_arguments import Pieces
@@ -240,7 +240,7 @@ def _named(value: Any, found: Found) -> Any:
     if is_a(value, ModuleType):
         name = value.__name__
         return (attribute, (name, "")) if sys.modules.get(name) is value and found.takes(name) else None
-    if is_a(value, Task):
+    if is_a(value, Decorated):
         module, path = (getattr(value.function, n, None) or "" for n in ("__module__", "__qualname__"))
         return (
             (attribute, (module, path))
@@ -256,10 +256,10 @@ def _named(value: Any, found: Found) -> Any:
     held = found_at(module, path)
     if held is value and found.notes(value, module, path):
         return attribute, (module, path)
-    place = holder(value) if held is not value and not is_a(held, Task) else None
+    place = holder(value) if held is not value and not is_a(held, Decorated) else None
     if place is not None and (place[0] != MAIN or defines(place[1].partition(".")[0])):
         return (attribute, place) if found.notes(value, *place) else None
-    if is_a(held, Task) and held.function is value and found.notes(held, module, path):
+    if is_a(held, Decorated) and held.function is value and found.notes(held, module, path):
         return undecorated, (module, path)
     return None
 
@@ -336,7 +336,7 @@ class _Pickler(CodePickler):
             return named
         if (made_of := subscripted(value)) is not None:
             return getitem, made_of
-        if is_a(value, Task):
+        if is_a(value, Decorated):
             return type(value), value.made_of
         if type(value) is CodeType:
             make, arguments = self.dispatch_table[CodeType](value)
