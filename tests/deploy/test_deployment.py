@@ -12,6 +12,7 @@ import pytest
 
 import offload
 from offload.api.deployment import _spec
+from offload.deploy.lifecycle import common
 from offload.deploy.lifecycle import local as launch
 from offload.errors import UsageError
 from offload.registry.deployments import Place, Registry
@@ -107,7 +108,7 @@ def test_connecting_gives_an_object(place: Place, tmp_path: Path, monkeypatch: p
 def test_ctrl_c_while_it_comes_up_leaves_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[int] = []
 
-    def interrupted(place: Place, pid: int, say: launch.Say, own: bool) -> None:
+    def interrupted(place: Place, pid: int, say: common.Say, own: bool) -> None:
         begun.append(pid)
         eventually(lambda: len(family(pid)) > 1)
         raise KeyboardInterrupt

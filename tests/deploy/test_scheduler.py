@@ -12,7 +12,7 @@ import pytest
 
 from offload.deploy import endpoints
 from offload.deploy.config.spec import Spec, spec_of
-from offload.deploy.lifecycle import local as launch
+from offload.deploy.lifecycle import common
 from offload.deploy.services import scheduler
 from offload.registry.deployments import Registry
 
@@ -22,7 +22,7 @@ def test_a_port_that_is_taken_between_the_look_and_the_listening_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool
 ) -> None:
     registry = Registry(str(tmp_path))
-    launch.prepare(registry, Spec(name="test"))
+    common.prepare(registry, Spec(name="test"))
     place = registry.get("test")
     with socket.create_server(("127.0.0.1", 0)) as taken, tempfile.TemporaryDirectory() as scratch:
         port = taken.getsockname()[1]

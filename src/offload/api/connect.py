@@ -61,7 +61,7 @@ def connect(name: str | None = "") -> Any:
 
 def _no_name(registry: Registry, given: str) -> UsageError:
     """Return the error for what is no name of a deployment: nothing, or the address of a machine."""
-    from offload.deploy.lifecycle.local import link_of
+    from offload.deploy.lifecycle.common import link_of
 
     names = registry.names()
     if not given:

@@ -108,7 +108,7 @@ def prepared(name: str | None) -> Place:
         If the deployment has a head: its services run already.
     """
     from offload.deploy.config.spec import Spec
-    from offload.deploy.lifecycle.local import known, prepare
+    from offload.deploy.lifecycle.common import known, prepare
     from offload.registry.deployments import Registry
     from offload.storage.home import checked_home
 

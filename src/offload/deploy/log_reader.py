@@ -8,7 +8,7 @@ from typing import Any
 
 from offload.deploy.config.link import Link
 from offload.deploy.head_client import HeadGoneError, ask
-from offload.deploy.lifecycle.local import known, link_of
+from offload.deploy.lifecycle.common import known, link_of
 from offload.deploy.logs import Line, merged, said
 from offload.errors import OffloadError
 from offload.registry.contact import AWAY

@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 
 from offload.deploy.allocation_counts import LOSSES, counted_jobs
+from offload.deploy.lifecycle import common
 from offload.deploy.lifecycle import local as launch
 from offload.engines.worker_states import SILENT
 from offload.errors import OffloadError, StorageError
@@ -54,7 +55,7 @@ def report(place: Place) -> dict[str, Any]:
         ``worker_jobs``, see :func:`offload.deploy.allocation_counts.counted_jobs`; ``waits``, what waits and why;
         ``problems``, each with ``message`` and ``hint``. What is not running has ``says``, the last line of its log.
     """
-    contact = launch.known(place)
+    contact = common.known(place)
     told = launch.status(place)
     own = told.pop("head", None) or {}
     told["jobs"] = _jobs(place, contact) if told["state"] == "running" else None

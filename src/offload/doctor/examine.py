@@ -10,6 +10,7 @@ from offload.batch.options import OF_JOB, split_target
 from offload.deploy.config.link import DIRECT, Link
 from offload.deploy.config.resolve_remote import is_site
 from offload.deploy.config.spec import LOCAL, PROCESS, spec_of
+from offload.deploy.lifecycle import common
 from offload.deploy.lifecycle import local as launch
 from offload.deploy.remote import rpc
 from offload.deploy.remote.discover import reached
@@ -57,7 +58,7 @@ def examine(registry: Registry, target: str | None, asked: Options) -> Iterator[
 
 
 def _of_deployment(place: Place, registry: Registry, asked: Options) -> Iterator[Result]:
-    link = launch.link_of(place)
+    link = common.link_of(place)
     if link is None:
         spec = spec_of(place)
         yield from here.checks(asked.scratch or spec.scratch or "", spec.host, None)
@@ -72,7 +73,7 @@ def _of_deployment(place: Place, registry: Registry, asked: Options) -> Iterator
         yield here.ssh()
         yield from remote.checks(registry, link.site, _asked(link, asked))
     yield state(place)
-    contact = launch.known(place)
+    contact = common.known(place)
     if contact is not None and not contact.head.get("url") and link is not None and link.route == DIRECT:
         contact = _told_there(place, link, registry)  # it has never been reached: its addresses are not known here
     if contact is not None:
@@ -108,7 +109,7 @@ def _asked(link: Link, asked: Options) -> Options:
 def state(place: Place) -> Result:
     """How a deployment is."""
     now = launch.state(place)
-    contact = launch.known(place)
+    contact = common.known(place)
     reason = f": {contact.reason}" if contact is not None and contact.reason else ""
     if now in ("running", "starting", "stopping"):
         return passed("deployment", f"{place.name} is {now}{reason}")

@@ -67,7 +67,7 @@ def listing(target: str | None, python: str, as_json: bool) -> int:
 
     With ssh://USER@HOST, those on that machine, whoever has started them.
     """
-    from offload.deploy.lifecycle.local import known as contact_of
+    from offload.deploy.lifecycle.common import known as contact_of
     from offload.deploy.lifecycle.local import state
 
     known = registry()

@@ -41,9 +41,10 @@ def look(place: Place) -> Part:
 def _waited_for(place: Place) -> str:
     """Return what takes long, as far as it is known."""
     from offload.deploy.config.link import TUNNEL
+    from offload.deploy.lifecycle import common
     from offload.deploy.lifecycle import local as launch
 
-    contact, link = launch.known(place), launch.link_of(place)
+    contact, link = common.known(place), common.link_of(place)
     through = f", through {link.site}" if link is not None and link.site is not None and link.route == TUNNEL else ""
     where = f" at {contact.head['url']}{through}" if contact is not None and contact.head.get("url") else ""
     return f"waiting for an answer from the head of {place.name}{where}, up to {launch.STATUS_SECONDS:.0f} s"

@@ -305,8 +305,8 @@ def _down_all(registry: Registry) -> int:
     """Bring all deployments down: those of this machine at once, then those for which ``ssh`` may ask something."""
     from concurrent.futures import ThreadPoolExecutor
 
+    from offload.deploy.lifecycle.common import link_of
     from offload.deploy.lifecycle.local import down as bring_down
-    from offload.deploy.lifecycle.local import link_of
 
     places = [registry.place(name) for name in registry.names()]
     here = [place for place in places if link_of(place) is None]

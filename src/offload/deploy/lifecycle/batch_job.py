@@ -11,7 +11,7 @@ from typing import Any
 from offload.batch import BatchAwayError, JobState, Phase, batch_system
 from offload.deploy.config.spec import HEAD_JOB, PROCESS, Spec
 from offload.deploy.head_client import HeadGoneError, ask
-from offload.deploy.lifecycle.local import prepare, single
+from offload.deploy.lifecycle.common import prepare, single
 from offload.deploy.workers.allocation_requests import head_request, label_of
 from offload.deploy.workers.batch_queue import read_jobs
 from offload.errors import DamagedError, OffloadError

@@ -18,8 +18,9 @@ from offload.deploy.config.link import DIRECT
 from offload.deploy.config.resolve import resolve
 from offload.deploy.config.spec import LOCAL, PROCESS, WILDCARD, spec_of
 from offload.deploy.endpoints import towards_nodes
+from offload.deploy.lifecycle.common import known
 from offload.deploy.lifecycle.local import down as bring_down
-from offload.deploy.lifecycle.local import known, state
+from offload.deploy.lifecycle.local import state
 from offload.deploy.lifecycle.local import up as bring_up
 from offload.deploy.logs import said
 from offload.deploy.remote.marks import ANSWER, STEP

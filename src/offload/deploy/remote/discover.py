@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from offload.deploy.lifecycle.local import Say, link_of
+from offload.deploy.lifecycle.common import Say, link_of
 from offload.deploy.lifecycle.local import down as bring_down
 from offload.deploy.remote import replica, rpc
 from offload.errors import NotFoundError, OffloadError, UsageError

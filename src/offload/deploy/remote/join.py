@@ -17,7 +17,7 @@ from offload.deploy.config.resolve_remote import default_name
 from offload.deploy.config.spec import Spec
 from offload.deploy.endpoints import free_port
 from offload.deploy.head_client import HeadGoneError, OtherHeadError, request
-from offload.deploy.lifecycle.local import Say, link_of, single
+from offload.deploy.lifecycle.common import Say, link_of, single
 from offload.deploy.remote import replica, up
 from offload.deploy.routes.base import parts
 from offload.deploy.routes.tunnel import LOOPBACK

@@ -11,7 +11,7 @@ from typing import Any
 
 from offload.deploy.config.link import DIRECT, TUNNEL, Link
 from offload.deploy.config.spec import PROCESS, Spec, spec_of
-from offload.deploy.lifecycle.local import ROOM, Say, end_all, end_elsewhere, known, single
+from offload.deploy.lifecycle.common import ROOM, Say, end_all, end_elsewhere, known, single
 from offload.deploy.remote import replica
 from offload.deploy.remote.rpc import SECONDS, ask
 from offload.deploy.routes.tunnel import SERVICES
