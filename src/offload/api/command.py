@@ -295,8 +295,8 @@ def _compute(plan: Plan, planner: Planner, session: Session, place: Place | None
 
 
 def _in_task() -> bool:
-    worker = sys.modules.get("offload.runners.batch")
-    return worker is not None and worker.inside()
+    calls = sys.modules.get("offload.tasks.inside")
+    return calls is not None and calls.inside()
 
 
 def _failure(request: Request, result: CommandResult, known: list[str]) -> CommandError:
