@@ -398,6 +398,10 @@ class Task(Begun[P, R], Decorated):
             warnings.warn(NotRecordedWarning(f"{self.label}: the result is not recorded: {exc}"), stacklevel=4)
         else:
             record(session, functools.partial(explain, graph=graph, label=self.label), [(call, outcome)])
+            if not call.scratch:
+                from offload.api.other_each_time import tell_other_each_time
+
+                tell_other_each_time(session, self.label, graph)
 
     def _begin(self, rows: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Future[Any]]:
         from offload.api.submit import submit_many

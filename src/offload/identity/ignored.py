@@ -8,6 +8,7 @@ from types import FunctionType, ModuleType
 from offload.errors import UsageError
 from offload.identity.functions.state_checks import MISSING
 from offload.identity.inspection import attribute
+from offload.identity.libraries.distributions import PROJECT, origin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,15 +107,27 @@ def is_ignored(graph: Graph, value: object) -> bool:
 
 
 def name_to_ignore(graph: Graph, where: str) -> str:
-    """Return by which name that can be ignored something is reached, or other words."""
+    """Return by which name that can be ignored something is reached, or other words.
+
+    That is the name in the project's code, however deep below it the thing lies.
+    """
+    node, root = graph._at, graph.nodes[0].subject if graph.nodes else None
+    while node is not None and node.via is not None and origin(_module_name(node.subject)) != PROJECT:
+        node, where = node.via, node.where
     _, _, name = where.rpartition(": ")
-    function = graph._at.subject if graph._at is not None else None
+    function = node.subject if node is not None else None
     first, *rest = name.split(".")
     if type(function) is not FunctionType or not all(part.isidentifier() for part in (first, *rest)):
         return "its name"
     if isinstance(function.__globals__.get(first), ModuleType) and rest:
         first = f"{first}.{rest[0]}"
+    elif _module_name(root) != function.__module__ and first in function.__globals__ and type(root) is FunctionType:
+        first = f"{function.__module__.rpartition('.')[2]}.{first}"
     return repr(first)
+
+
+def _module_name(subject: object) -> str:
+    return str(getattr(subject, "__module__", None) or "builtins") if isinstance(subject, FunctionType | type) else ""
 
 
 def _undecorated(function: Any) -> FunctionType | None:

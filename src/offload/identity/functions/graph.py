@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
@@ -26,7 +27,7 @@ from offload.identity.values.encode import Encoder, encode, no_endless_recursion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), BuiltinFunctionType)
@@ -55,12 +56,15 @@ class Node:
         The thing itself.
     via : Node, optional
         By which one it was reached first.
+    where : str
+        As what it was found there, or a value that leads to it.
     """
 
-    __slots__ = ("_content", "_sealed", "kind", "label", "subject", "via")
+    __slots__ = ("_content", "_sealed", "kind", "label", "subject", "via", "where")
 
     def __init__(self, kind: str, label: str, subject: object, via: Node | None = None) -> None:
         self.via = via
+        self.where = ""
         self.kind = kind
         self.label = label
         self.subject = subject
@@ -152,6 +156,7 @@ class Graph(Watched):
         self._numbers: dict[int, int] = {}
         self._queue: deque[Node] = deque()
         self._at: Node | None = None  # whose content is being looked at
+        self._where = ""  # what of it
         self._digests: dict[int, str] = {}  # of values that can change, which are kept
 
     def canonical(self) -> bytes:
@@ -167,9 +172,26 @@ class Graph(Watched):
         if number is None:
             number = self._numbers[id(subject)] = len(self.nodes)
             node = Node(kind, label, subject, self._at)
+            node.where = self._where
             self.nodes.append(node)
             self._queue.append(node)
         return ["node", number]
+
+    @contextmanager
+    def within(self, value: object) -> Iterator[int | None]:
+        """Describe a value within a block, unless that is under way: then its number is given, which stands for it.
+
+        So it is for an object that holds a function of which a cell holds the object.
+        """
+        number = self._begun.setdefault(id(value), (len(self._begun), value))[0]
+        if number in self._open:
+            yield number
+            return
+        self._open |= {number}
+        try:
+            yield None
+        finally:
+            self._open -= {number}
 
     def note_external(self, path: list[str]) -> None:
         """Note a name outside of the project; a setting of the process may count with it."""
@@ -191,7 +213,7 @@ class Graph(Watched):
             return None
         try:
             same = Graph(self.root).checksum == self.checksum  # what has changed may not count
-        except EncodeError:
+        except (EncodeError, IdentityError):
             same = False
         return None if same else self.what_changed()
 
@@ -207,6 +229,7 @@ class Graph(Watched):
         """
         if value is MISSING:
             return ["missing"]
+        self._where = where or self._where
         if self.ignored and is_ignored(self, value):
             return IGNORED
         known = DESCRIBERS.get(type(value))
@@ -273,7 +296,10 @@ class Graph(Watched):
         if known is not None:
             return ["value", type(value).__qualname__, known]
         try:
-            digest = self.digest(value)
+            with self.within(value) as number:
+                if number is not None:
+                    return ["again", number]
+                digest = self.digest(value)
         except EncodeError as exc:
             kept = library_name(value)
             if kept is not None:
@@ -282,12 +308,14 @@ class Graph(Watched):
             raise IdentityError(
                 f"{where or 'the function'} reaches a {type(value).__module__}.{type(value).__qualname__} "
                 f"that has no identity: {exc.message}",
-                "pass it as an argument, or create it inside the function; or, if it never changes a result, let it "
-                f"not count: @offload.task(ignore=[{name_to_ignore(self, where)}])",
+                "create it inside the function, from what you pass; or, if it never changes a result, let it not "
+                f"count: @offload.task(ignore=[{name_to_ignore(self, where)}])",
             ) from exc
         if not _is_immutable(value):
             self._digests[id(value)] = digest
             self._values.append((value, digest, where))
+            if self._open:
+                self._contexts[id(value), digest] = self._open
             if self._pieces.opaque:
                 self._opaque.append((value, digest, where))
         return ["value", type(value).__qualname__, digest]

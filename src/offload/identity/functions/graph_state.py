@@ -43,6 +43,9 @@ class Watched:
         self._answers: list[tuple[Callable[..., object], tuple[Any, ...], object]] = []
         self._opaque: list[tuple[object, str, str]] = []  # of the values, those whose pieces do not tell
         self._pieces = Pieces()
+        self._begun: dict[int, tuple[int, object]] = {}  # numbers of what has been described, by ids
+        self._open: frozenset[int] = frozenset()  # of what is being described
+        self._contexts: dict[tuple[int, str], frozenset[int]] = {}  # within which of these a value was met
         self._checks: Checks | None = None
 
     def what_changed(self) -> str:
@@ -86,12 +89,15 @@ class Watched:
         size, before = len(self.nodes), self._pieces
         self._pieces = pieces
         try:
-            alike = all(self.digest(value) == seen for value, seen, _ in values[:])
+            alike = True
+            for value, seen, _ in values[:]:
+                self._open = self._contexts.get((id(value), seen), frozenset()) | {self._begun[id(value)][0]}
+                alike = alike and self.digest(value) == seen
             return alike and len(self.nodes) == size
         except EncodeError:  # it holds something new that cannot be encoded: a new graph says where
             return False
         finally:
-            self._pieces = before
+            self._pieces, self._open = before, frozenset()
             pieces.forget()
             self._asked.clear()
             self._looked.clear()

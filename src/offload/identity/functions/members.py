@@ -96,11 +96,14 @@ def _made_elsewhere(graph: Graph, function: FunctionType) -> object:
         graph.measure(registry)
         classes = sorted(registry, key=lambda cls: (cls.__qualname__, cls.__module__))
         return ["dispatch", [[graph.refer(cls), graph.describe(graph.look(registry, cls), label)] for cls in classes]]
-    graph.watch(function)
-    cells = [graph.describe(graph.look_in(cell), label) for cell in function.__closure__ or ()]
-    defaults = [graph.describe(default, label) for default in function.__defaults__ or ()]
-    keywords = [[name, graph.describe(d, label)] for name, d in (function.__kwdefaults__ or {}).items()]
-    wrapped = graph.describe(function.__dict__.get("__wrapped__", MISSING), label)
+    with graph.within(function) as number:
+        if number is not None:
+            return ["again", number]
+        graph.watch(function)
+        cells = [graph.describe(graph.look_in(cell), label) for cell in function.__closure__ or ()]
+        defaults = [graph.describe(default, label) for default in function.__defaults__ or ()]
+        keywords = [[name, graph.describe(d, label)] for name, d in (function.__kwdefaults__ or {}).items()]
+        wrapped = graph.describe(function.__dict__.get("__wrapped__", MISSING), label)
     code = inspect_code(function.__code__).digest  # which of the library's nameless functions it is
     return ["made", code, cells, defaults, keywords, wrapped]
 

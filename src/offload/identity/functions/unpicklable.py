@@ -13,6 +13,7 @@ from threading import local
 from types import CellType, CodeType, ModuleType
 from weakref import ReferenceType, WeakKeyDictionary, WeakMethod, WeakSet, WeakValueDictionary
 
+from offload.errors import EncodeError
 from offload.identity.functions.generated_members import without_addresses
 from offload.identity.inspection import is_a
 from offload.identity.libraries.distributions import PROJECT, STANDARD, origin
@@ -71,6 +72,25 @@ def _scanner(scanner: Any) -> list[object]:
     return [getattr(scanner, name) for name in SCANNER]
 
 
+_OF_SSL = ("protocol", "options", "verify_flags", "verify_mode", "check_hostname", "minimum_version", "maximum_version")
+_OF_MSGSPEC = (
+    "type",
+    "strict",
+    "dec_hook",
+    "float_hook",
+    "ext_hook",
+    "enc_hook",
+    "order",
+    "decimal_format",
+    "uuid_format",
+)
+
+
+def _of_msgspec(coder: Any) -> list[object]:
+    """Return what a decoder or encoder was made of."""
+    return [getattr(coder, name, None) for name in _OF_MSGSPEC]
+
+
 _LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
     (ReferenceType.__module__, ReferenceType.__qualname__): lambda r: r(),
     (WeakMethod.__module__, WeakMethod.__qualname__): lambda r: r(),
@@ -93,12 +113,19 @@ _LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
     ("pydantic.type_adapter", "TypeAdapter"): lambda made: [
         *(made._type, made._config, without_addresses(made.core_schema)),
     ],
+    **{(f"msgspec.{form}", c): _of_msgspec for form in ("json", "msgpack") for c in ("Decoder", "Encoder")},
+    ("shapely.prepared", "PreparedGeometry"): lambda made: made.context,
+    ("ssl", "SSLContext"): lambda made: [  # what comes through it is never recorded; this is what can be read of it
+        *(int(getattr(made, name)) for name in _OF_SSL),
+        sorted(made.get_ca_certs(binary_form=True)),
+    ],
     ("Boost.Python", "function"): lambda function: function.__name__,
     **{(m, c): _proxy for m in _WRAPT for c in ("FunctionWrapper", "BoundFunctionWrapper")},
     ("concurrent.futures.thread", "ThreadPoolExecutor"): lambda pool: [pool._initializer, pool._initargs],
     ("concurrent.futures.process", "ProcessPoolExecutor"): lambda pool: [pool._initializer, pool._initargs],
 }
 
+_OF_DATABASES = {"Engine", "Connection", "AsyncEngine", "AsyncConnection"}
 
 WEAK = (ReferenceType, WeakKeyDictionary, WeakSet, WeakValueDictionary)
 """What lets go of what it leads to."""
@@ -135,6 +162,8 @@ def leads_to(value: Any) -> list[object] | None:
     """
     cls = type(value)
     found = _LEADS_TO.get((cls.__module__, cls.__qualname__))
+    if cls.__qualname__ in _OF_DATABASES and cls.__module__.startswith("sqlalchemy."):
+        raise EncodeError(f"a {cls.__module__}.{cls.__qualname__} leads to a database, whose content does not count")
     if found is not None:
         return [cls.__qualname__, found(value)]
     if cls.__qualname__ == "ufunc" and value.__name__.endswith(" (vectorized)"):  # of `numpy.frompyfunc`

@@ -39,7 +39,7 @@ from offload.identity.values import exceptions, replaced_classes
 from offload.identity.values.globals import is_plain
 from offload.identity.values.hidden_state import NEWOBJ, assigned, comes_back, complete, is_held, left_out, set_state
 from offload.identity.values.lazy_files import sources
-from offload.identity.values.unordered import in_one_order
+from offload.identity.values.unordered import in_one_order, state_in_one_order
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -187,10 +187,10 @@ def _write_piece(encoder: Encoder, value: Any, pieces: Pieces) -> None:
 
 def _write_reduced(encoder: Encoder, value: Any) -> None:
     parts = reduced(value)
-    if encoder.skips_filled:
-        from offload.identity.values.computed_attributes import without_filled
+    if not encoder.portable:
+        from offload.identity.values.computed_attributes import without_filled, without_numbers
 
-        parts = without_filled(value, parts)
+        parts = without_filled(value, parts) if encoder.skips_filled else parts
     if parts[0] is find_global:
         _note(encoder, parts[1][0])
     elif not encoder.portable and (read := sources(value, parts)):
@@ -216,7 +216,7 @@ def _write_reduced(encoder: Encoder, value: Any) -> None:
         parts = parts if name is None else (*parts[:6], ({"": name}, {}))
     if encoder.pieces is not None:
         encoder.pieces.note_object(value, reduced, parts)
-    _write_parts(encoder, value, parts)
+    _write_parts(encoder, value, parts if encoder.portable else without_numbers(value, parts))
 
 
 def name_of(names: Names | None, value: Any) -> str | None:
@@ -301,6 +301,7 @@ def _reduce(value: Any) -> tuple[Any, ...]:
     function, arguments, *rest = reduced
     if is_a(value, BaseException) and rest and not rest[0]:
         rest[0] = None  # whether somebody has asked for its `__dict__` is nothing of it
+    rest[:1] = [state_in_one_order(value, state) for state in rest[:1]]
     return function, in_one_order(value, arguments), *rest
 
 
