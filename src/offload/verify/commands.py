@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from offload.commands.planning.plan import Plan, PlannedInput
 from offload.commands.planning.program_software import software_checksum
@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     Record = dict[str, Any]
 
 
+LOOK_EVERY = 0.5
+"""Seconds after which an interrupt is acted upon at the latest."""
+
+
 class Rerunner(Running):
     """Runs recorded commands again, one at a time.
 
@@ -67,7 +71,11 @@ class Rerunner(Running):
         found : Transformation
             The command's.
         """
-        return self._pool.submit(self._judged, session, found).result()
+        future = self._pool.submit(self._judged, session, found)
+        # With a limit: a signal that comes just before a wait begins is acted upon only after it.
+        while not wait([future], LOOK_EVERY).done:
+            pass
+        return future.result()
 
     def _judged(self, session: Session, found: Transformation) -> Verdict:
         scratch = Scratch()
