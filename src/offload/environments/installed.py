@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from offload.runners.named.pins import canonical
+
 RELEASED, PROJECT, DIRECT, UNLISTED = "released", "project", "direct", "unlisted"
 """From an index, so it is known by name and version; from a directory of the user's; from an address, a repository or a
 file; without a list of its files, as the operating system installs them."""
@@ -59,19 +61,6 @@ class Installed:
     def distribution(self) -> Distribution:
         """Return it as `importlib.metadata` has it."""
         return PathDistribution(Path(self.metadata))
-
-
-def canonical(name: str) -> str:
-    """Return a name in the form in which names are compared.
-
-    Examples
-    --------
-    >>> canonical("Zope.Interface"), canonical("a__b")
-    ('zope-interface', 'a-b')
-    """
-    import re
-
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def site_directories() -> list[str]:

@@ -8,8 +8,8 @@ import tomllib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from offload.environments.installed import canonical
 from offload.errors import UsageError
+from offload.runners.named.pins import Pin, applies, canonical, pins_of_pylock, pins_of_uv
 
 _ROOTS = ("pyproject.toml", ".git", "setup.py", "setup.cfg")
 
@@ -75,44 +75,12 @@ def _read(path: str, reader: Callable[[bytes], dict[str, str] | None]) -> dict[s
         raise UsageError(f"{path} cannot be read: {error!r}", "make it again, or move it away") from error
 
 
-def _uv(data: bytes) -> dict[str, str]:
-    """Read ``uv.lock``: what the project's own packages need here, without groups for its development."""
-    packages: list[dict[str, Any]] = tomllib.loads(data.decode())["package"]
-    own = [one for one in packages if {"editable", "virtual", "directory"} & set(one.get("source", {}))]
-    versions: dict[str, str] = {}
-    waiting: list[tuple[dict[str, Any], str | None]] = [(one, None) for one in own]
-    seen: set[tuple[str, str, str | None]] = set()
-    while waiting:
-        package, extra = waiting.pop()
-        mark = (package["name"], package.get("version", ""), extra)
-        if mark in seen:
-            continue
-        seen.add(mark)
-        if package not in own:
-            versions[canonical(package["name"])] = package["version"]
-        needs = package.get("dependencies", []) if extra is None else package["optional-dependencies"][extra]
-        for need in needs:
-            if not _applies(need.get("marker")):
-                continue
-            for one in packages:
-                same = one["name"] == need["name"] and need.get("version", one.get("version")) == one.get("version")
-                if same and any(map(_applies, one.get("resolution-markers", ()) or [None])):
-                    waiting.append((one, None))
-                    waiting += [(one, name) for name in need.get("extra", ())]
+def _toml(read: Callable[[dict[str, Any], str], list[Pin]]) -> Callable[[bytes], dict[str, str]]:
+    def versions(data: bytes) -> dict[str, str]:
+        pins = read(tomllib.loads(data.decode()), "")
+        return {canonical(pin.name): pin.version for pin in pins if pin.version}
+
     return versions
-
-
-def _pylock(data: bytes) -> dict[str, str]:
-    """Read ``pylock.toml``: the packages that its default installation has here."""
-    document = tomllib.loads(data.decode())
-    if not str(document["lock-version"]).startswith("1."):
-        raise ValueError(f"its version is {document['lock-version']}, this offload reads 1")
-    own = {"extras": [], "dependency_groups": document.get("default-groups", [])}
-    return {
-        canonical(one["name"]): one["version"]
-        for one in document["packages"]
-        if "version" in one and "directory" not in one and _applies(one.get("marker"), own)
-    }
 
 
 def _requirements(data: bytes) -> dict[str, str] | None:
@@ -128,7 +96,7 @@ def _requirements(data: bytes) -> dict[str, str] | None:
         pins = [one.version for one in need.specifier if one.operator in ("==", "===") and "*" not in one.version]
         if len(pins) != 1 or len(need.specifier) != 1:
             return None
-        if _applies(str(need.marker) if need.marker else None):
+        if applies(str(need.marker) if need.marker else None):
             versions[canonical(need.name)] = pins[0]
     return versions or None
 
@@ -144,18 +112,8 @@ def _lines(text: str) -> Iterator[str]:
         yield plain.partition(" --hash")[0].strip()
 
 
-def _applies(marker: str | None, own: dict[str, Any] | None = None) -> bool:
-    from packaging.markers import Marker
-
-    if not marker:
-        return True
-    if own is None:
-        return Marker(marker).evaluate({"extra": ""})
-    return Marker(marker).evaluate({name: frozenset(value) for name, value in own.items()}, context="lock_file")
-
-
 _READERS: dict[str, Callable[[bytes], dict[str, str] | None]] = {
-    "uv.lock": _uv,
-    "pylock.toml": _pylock,
+    "uv.lock": _toml(pins_of_uv),
+    "pylock.toml": _toml(pins_of_pylock),
     "requirements.txt": _requirements,
 }

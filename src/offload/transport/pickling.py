@@ -120,6 +120,16 @@ def pickled(
         raise _cannot_be_sent(function, exc, graph) from exc
 
 
+def whole_task(task: Task[..., Any]) -> bytes:
+    """Return a pickled task by value, the project's modules that it imports, and what the project has put into others.
+
+    For a process that runs it without having identified it, and has an interpreter of the same version.
+    """
+    reached = _all_reached(task.root, task.graph())
+    puts = [(owner, name, vars(owner)[name]) for owner, name in reached.puts]
+    return dumps((task, _imported(reached), puts), reached)
+
+
 def _all_reached(function: Callable[..., Any], graph: Graph) -> Graph:
     """Return the graph of all that is needed to run a function, also where only its declared version counts."""
     if not isinstance(function, Declared) or function.version is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -146,15 +147,13 @@ def bare(n):
 if __name__ == "__main__":
     import subprocess
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", "envs/bare"], check=True)
-    unnamed = offload.task(lambda n: n, environment="envs/rulers")
-    print(json.dumps([tried(lambda: one(1)) for one in (nowhere, bare, unnamed)]))
+    print(json.dumps([tried(lambda: one(1)) for one in (nowhere, bare)]))
 """,
     )
     assert isinstance(told, list)
     assert told[0].startswith("UsageError there is no environment envs\n")
     python = project / "envs" / "bare" / "bin" / "python"
     assert told[1].startswith(f"OffloadError {python} cannot make calls: No module named 'offload'\n  install offload ")
-    assert told[2].startswith("UsageError __main__:<lambda> cannot be found by its name in another environment\n")
 
 
 def test_a_deployment_runs_them(place: Place, project: Path, tmp_path: Path) -> None:
@@ -182,8 +181,17 @@ def test_an_environment_is_found_beside_the_file_and_above(tmp_path: Path) -> No
     file = str(tmp_path / "package" / "module.py")
     for named in (".venv", ".venv/bin/python", str(tmp_path / ".venv")):
         assert find_python(named, file) == str(python)
-    (tmp_path / "uv.lock").write_text("version = 1\n")
-    with pytest.raises(UsageError, match="is no list of names and versions"):
+    for name, hint in [
+        ("environment.yml", "conda env create -p .conda -f environment.yml"),
+        ("poetry.lock", "poetry export"),
+        ("pyproject.toml", "uv lock"),
+    ]:
+        (tmp_path / name).write_text("name: x\n")
+        with pytest.raises(UsageError, match="is no list of names and versions") as refused:
+            find_python(name, file)
+        assert hint in str(refused.value)
+    (tmp_path / "uv.lock").write_text("version = 1\nrequires-python = '>=4'\npackage = []\n")
+    with pytest.raises(UsageError, match=r"uv\.lock cannot be used: it is for Python >=4, and this is 3\."):
         find_python("uv.lock", file)
     (tmp_path / "open.txt").write_text("# what is wanted\npandas>=2.2\n")
     with pytest.raises(UsageError, match=r"does not say which version of 'pandas>=2\.2'"):
@@ -224,3 +232,151 @@ def test_a_python_that_says_nothing_is_ended_and_named(tmp_path: Path, monkeypat
     monkeypatch.setattr(partner, "START_SECONDS", 0.3)
     with pytest.raises(OffloadError, match=r"cannot make calls: it said nothing for 0\.3 s"):
         partner.Partner(str(python))
+
+
+UNNAMED = """
+import json, os, sys
+import offload
+from shapes import Box
+
+FACTOR = 2
+made = {}
+exec(compile('''
+@offload.task(environment="envs/rulers")
+def measured(box, times=1):
+    import rulers
+    return Box(doubled(box.side) * rulers.LENGTH * times), sys.prefix, os.getpid()
+
+def doubled(n):
+    return FACTOR * n
+''', "<cell>", "exec"))
+lengths = offload.task(lambda n: n * __import__("rulers").LENGTH, environment="envs/rulers")
+
+first, second = measured(Box(1)), measured.submit(Box(2), times=3).result()
+assert type(first[0]) is type(second[0]) is Box and first[2] != os.getpid()
+hits = [offload.why(measured, Box(1)).hit]
+FACTOR = 3
+hits.append(offload.why(measured, Box(1)).hit)
+print(json.dumps([first[0].side, first[1], second[0].side, measured(Box(1))[0].side, hits, lengths(4)]))
+"""
+
+
+def test_functions_without_a_file_go_by_value(project: Path) -> None:
+    for words, again in (["-c", UNNAMED], False), (["-"], True):  # what is recorded is recalled
+        done = subprocess.run(
+            [sys.executable, *words], cwd=project, input=UNNAMED.encode(), capture_output=True, timeout=200, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        rulers = str(project / "envs" / "rulers")
+        assert json.loads(done.stdout.splitlines()[-1]) == [20, rulers, 120, 30, [True, again], 40]
+
+
+STOPPED = """
+import time
+
+if __name__ == "__main__":
+    measured(Box(1))
+    from offload.runners import watchdog
+    watchdog.TOLD_AFTER, watchdog.FROZEN_SECONDS = 3.0, 4.0
+    import psutil, signal
+    (process,) = [one for one in psutil.Process().children() if "rulers" in one.cmdline()[0]]
+    os.kill(process.pid, signal.SIGSTOP)
+    begun = measured.submit(Box(3))
+    print(json.dumps([measured(Box(2))[0].side, begun.result()[0].side, process.pid]))
+"""
+
+
+def test_one_that_has_been_stopped_is_told_and_replaced(project: Path) -> None:
+    (project / "main.py").write_text(PROGRAM + STOPPED)
+    command = [sys.executable, "main.py"]
+    done = subprocess.run(command, cwd=project, capture_output=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    *sides, pid = json.loads(done.stdout.splitlines()[-1])
+    assert sides == [40, 60]
+    it = f"process {pid} of {project}/envs/rulers/bin/python"
+    resume = f"to have it go on: kill -CONT {pid}"
+    assert [line for line in done.stderr.decode().splitlines() if line.startswith("offload: ")] == [
+        f"offload: waiting for {it}, which makes the calls of __main__:measured",
+        f"offload: {it} has been stopped for 3 s, and is replaced after 4 s ({resume})",
+        f"offload: {it} was stopped for 4 s, and is replaced",
+    ]
+
+
+def test_the_end_of_a_program_does_not_wait_for_one_that_has_been_stopped(project: Path) -> None:
+    ends = """
+if __name__ == "__main__":
+    measured(Box(1))
+    import psutil, signal
+    (process,) = [one for one in psutil.Process().children() if "rulers" in one.cmdline()[0]]
+    os.kill(process.pid, signal.SIGSTOP)
+    print(process.pid)
+"""
+    pid = run(project, ends)
+    assert isinstance(pid, int)
+    assert not psutil.pid_exists(pid)
+
+
+UV = """
+version = 1
+requires-python = ">=3.11"
+
+[[package]]
+name = "mine"
+version = "0"
+source = { virtual = "." }
+dependencies = [{ name = "rulers" }, { name = "absent", marker = "sys_platform == 'win32'" }]
+
+[[package]]
+name = "rulers"
+version = "2.5"
+source = { registry = "wheels" }
+wheels = [{ path = "rulers-2.5-py3-none-any.whl", hash = "sha256:DIGEST" }]
+
+[[package]]
+name = "absent"
+version = "1"
+source = { registry = "https://pypi.org/simple" }
+"""
+PYLOCK = """
+lock-version = "1.0"
+requires-python = ">=3.11"
+created-by = "test"
+
+[[packages]]
+name = "rulers"
+version = "2.5"
+
+[[packages.wheels]]
+path = "wheels/rulers-2.5-py3-none-any.whl"
+hashes = { sha256 = "DIGEST" }
+
+[[packages]]
+name = "absent"
+version = "1"
+marker = "sys_platform == 'win32'"
+"""
+
+
+@pytest.mark.parametrize(("name", "text"), [("uv.lock", UV), ("pylock.toml", PYLOCK), ("pylock.mine.toml", PYLOCK)])
+def test_lock_files_of_uv_and_of_the_standard(
+    project: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    (project / "wheels").mkdir()
+    digest = hashlib.sha256(wheel(project / "wheels", "2.5").read_bytes()).hexdigest()
+    asks = f"""
+@offload.task(environment="{name}")
+def locked(n):
+    import rulers
+    return n * rulers.LENGTH
+
+if __name__ == "__main__":
+    print(json.dumps(tried(lambda: locked(3))))
+"""
+    (project / name).write_text(text.replace("DIGEST", digest))
+    assert run(project, asks) == 60
+    (project / name).write_text(text.replace("DIGEST", "0" * 64))
+    told = run(project, asks)
+    assert isinstance(told, str)
+    assert told.startswith(f"OffloadError the environment of {project}/{name} cannot be made: ")

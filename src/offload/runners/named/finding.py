@@ -7,13 +7,20 @@ import sys
 from functools import cache
 
 from offload.errors import UsageError
+from offload.runners.named.pins import reader_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOCKS = (".txt", ".lock")
-_OTHERS = (".toml", ".yml", ".yaml")
+_OTHERS = {
+    "poetry.lock": "make one of it: poetry export -o analysis.lock",
+    "pdm.lock": "make one of it: pdm export -f pylock -o pylock.toml",
+    "Pipfile.lock": "make one of it: pipenv requirements > analysis.lock",
+    "pixi.lock": "",
+}
+"""Lock files that are not read, and what to do with them."""
 
 
 def find_python(named: str, file: str | None) -> str:
@@ -22,8 +29,8 @@ def find_python(named: str, file: str | None) -> str:
     Parameters
     ----------
     named : str
-        Its directory, its Python, or a lock file. Where that is relative, it is looked for beside the file, in the
-        directories above it, and in the current one.
+        Its directory, its Python, or a lock file: a list of requirements, ``uv.lock`` or ``pylock.toml``. Where that
+        is relative, it is looked for beside the file, in the directories above it, and in the current one.
     file : str or None
         The file that names it.
 
@@ -37,16 +44,25 @@ def find_python(named: str, file: str | None) -> str:
             place = os.path.join(place, "bin", "python")
         if os.path.isfile(place) and os.access(place, os.X_OK):
             return place
-        if os.path.isfile(place) and place.endswith(_LOCKS) and os.path.basename(place) != "uv.lock":
+        if not os.path.isfile(place):
+            continue
+        if reader_of(place) is not None or (place.endswith(_LOCKS) and os.path.basename(place) not in _OTHERS):
             from offload.notices import tell
             from offload.registry.session import current
             from offload.runners.named.locked import python_of
 
             return python_of(place, os.path.join(current().home.path, "environments"), tell)
-        if os.path.isfile(place) and place.endswith((*_OTHERS, "uv.lock")):
+        name = os.path.basename(place)
+        what = f"environment={named!r} is no list of names and versions, as pip and uv install them"
+        if place.endswith((".yml", ".yaml")) or name == "pixi.lock":
             raise UsageError(
-                f"environment={named!r} is no list of names and versions, as pip and uv install them",
-                f"make one: uv export, or uv pip compile {named} -o analysis.lock",
+                what,
+                f"make an environment of it, and name its directory: conda env create -p .conda -f {named}, then "
+                'environment=".conda"',
+            )
+        if name in _OTHERS or place.endswith(".toml"):
+            raise UsageError(
+                what, _OTHERS.get(name) or f"make one: uv lock, or uv pip compile {named} -o analysis.lock"
             )
     raise UsageError(
         f"there is no environment {named}",

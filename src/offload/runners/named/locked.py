@@ -11,8 +11,10 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 
 from offload.errors import OffloadError, UsageError
+from offload.runners.named.pins import check_python, reader_of, requirements
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ def python_of(lock: str, home: str, tell: Callable[[str], object]) -> str:
     Parameters
     ----------
     lock : str
-        A file as ``pip freeze``, ``pip-compile`` and ``uv pip compile`` write it: a version for each name.
+        A file as ``pip freeze``, ``pip-compile`` and ``uv pip compile`` write it: a version for each name; or
+        ``uv.lock`` or ``pylock.toml``.
     home : str
         The directory that keeps environments.
     tell : callable
@@ -47,7 +50,7 @@ def python_of(lock: str, home: str, tell: Callable[[str], object]) -> str:
     """
     with open(lock, encoding="utf-8") as file:
         text = file.read()
-    _check(lock, text)
+    lists = _lists(lock, text)
     content = hashlib.sha256(text.encode()).hexdigest()
     if _lock_of(sys.prefix) == content:  # this process runs in it
         return sys.executable
@@ -63,7 +66,7 @@ def python_of(lock: str, home: str, tell: Callable[[str], object]) -> str:
             tell(f"making the environment of {lock}")
             shutil.rmtree(place, ignore_errors=True)
             try:
-                _make(place, lock, base, beside)
+                _make(place, lock, lists, base, beside)
                 with open(os.path.join(place, MARK), "w", encoding="utf-8") as file:
                     json.dump({"lock": lock, "content": content}, file)
             except BaseException:
@@ -83,24 +86,47 @@ def _lock_of(prefix: str) -> str:
         return ""
 
 
+def _lists(lock: str, text: str) -> list[str] | None:
+    """Return what is to be installed, one list after the other; None where the file itself is the list."""
+    reader = reader_of(lock)
+    if reader is None:
+        _check(lock, text)
+        return None
+    try:
+        document = tomllib.loads(text)
+        check_python(document)
+        pins = reader(document, os.path.dirname(lock))
+    except UsageError as exc:
+        raise UsageError(f"{lock} cannot be used: {exc.message}", exc.hint) from exc
+    except Exception as exc:  # whatever a file that somebody has changed leads to
+        raise UsageError(f"{lock} cannot be read: {exc!r}", "make it again: uv lock, or uv export") from exc
+    return requirements(pins)
+
+
 def _check(lock: str, text: str) -> None:
     """Make sure that a file says a version for each name."""
     for line in text.replace("\\\n", " ").splitlines():
         plain = line.partition(" #")[0].strip()
         if plain and not plain.startswith(("#", "-")) and not _PINNED.match(plain):
-            raise UsageError(
-                f"{lock} does not say which version of {plain!r}",
-                "a lock has one for each name: uv pip compile, pip-compile, pip freeze, or uv export make it",
-            )
+            hint = "a lock has one for each name: uv pip compile, pip-compile, pip freeze, or uv export make it"
+            if plain.startswith(("[", "{", "@EXPLICIT", "lock-version", "version:", "name:", "channels:")):
+                raise UsageError(f"{lock} is no list of names and versions, as pip and uv install them", hint)
+            raise UsageError(f"{lock} does not say which version of {plain!r}", hint)
 
 
-def _make(place: str, lock: str, base: str, beside: list[str]) -> None:
+def _make(place: str, lock: str, lists: list[str] | None, base: str, beside: list[str]) -> None:
     _run([base, "-m", "venv", "--without-pip", place], lock)
     python = os.path.join(place, "bin", "python")
     uv = shutil.which("uv")
     own = [sys.executable, "-m", "pip", "--python", python, "install", "--disable-pip-version-check", "-q"]
     install = own if uv is None else [uv, "pip", "install", "--python", python, "-q"]
-    _run([*install, "--no-deps", "-r", lock], lock)
+    files = [lock]
+    for number, text in enumerate(lists or ()):
+        files[number:] = [os.path.join(place, f"requirements-{number}.txt")]
+        with open(files[number], "w", encoding="utf-8") as file:
+            file.write(text)
+    for path in files if lists != [] else ():
+        _run([*install, "--no-deps", "-r", path], lock)
     folder = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
     lines = "".join(f"import site; site.addsitedir({one!r})\n" for one in beside)
     with open(os.path.join(place, folder, "zz_offload_beside.pth"), "w", encoding="utf-8") as file:
@@ -121,7 +147,8 @@ def _run(words: list[str], lock: str) -> None:
         said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
         raise OffloadError(
             f"the environment of {lock} cannot be made: {said[-1]}",
-            f"make it by hand and name its directory: python -m venv .venv, .venv/bin/pip install -r {lock}",
+            "make it by hand and name its directory: python -m venv .venv, and install there what the lock says; "
+            "without a network, put wheels into a directory, and name it to pip: export PIP_FIND_LINKS=DIR",
         )
 
 

@@ -42,6 +42,8 @@ class Asked(NamedTuple):
         The environment variables.
     directory : str
         The current one.
+    by_value : bytes or None
+        What `offload.transport.pickling.whole_task` has made of it, where it is not to be had by its name.
     """
 
     number: int
@@ -54,6 +56,7 @@ class Asked(NamedTuple):
     rows: list[bytes]
     variables: dict[str, str]
     directory: str
+    by_value: bytes | None = None
 
 
 class Cancelled(NamedTuple):

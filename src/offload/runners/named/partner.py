@@ -9,26 +9,30 @@ import os
 import socket
 import subprocess
 import threading
+import time
 from subprocess import _args_from_interpreter_flags as flags_of_this_process  # type: ignore[attr-defined]
 from typing import Any
 
 from offload._version import __version__
 from offload.engines.worker_deaths import described
 from offload.errors import EncodeError, OffloadError, UsageError, WorkFailedError
+from offload.identity.libraries.distributions import interpreter
 from offload.registry.active import EMBEDDED
 from offload.registry.deployments import VARIABLE, Registry
 from offload.registry.session import current
-from offload.runners import frames
+from offload.runners import frames, watchdog
 from offload.runners.named.messages import Answer, Asked, Cancelled, values_of
+from offload.runners.process_usage import is_stopped
 from offload.runners.pythons import variables
 from offload.tasks.futures import Future
+from offload.notices import tell
 from offload.transport.load import main_name
-from offload.transport.pickling import dumps
+from offload.transport.pickling import dumps, whole_task
 from offload.transport.sources import Found, found_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from offload.api.task import Task
 
@@ -36,7 +40,7 @@ READY = "ready"
 _START = f"""
 import os, sys
 sys.path[:] = [one for one in sys.path if one]
-said = {READY!r}
+said = "{READY} %s-%d.%d" % (sys.implementation.name, *sys.version_info[:2])
 try:
     from offload._version import __version__
     if __version__ != sys.argv[2]:
@@ -46,10 +50,15 @@ try:
 except ImportError as error:
     said = str(error)
 os.write(int(sys.argv[1]), said.encode() + b"\\n")
-if said == {READY!r}:
+if said.startswith("{READY} "):
     main(int(sys.argv[1]))
 """
 START_SECONDS, END_SECONDS = 120.0, 10.0
+STARTING_AFTER = 5.0
+"""Seconds after which it is told that one starts."""
+
+LOOK_SECONDS, WAITING_AFTER = 0.5, 2.0
+"""Seconds between two looks whether one has been stopped, and until it is told what is waited for; see `watchdog`."""
 
 _lock = threading.Lock()
 _partners: dict[str, Partner] = {}
@@ -102,6 +111,8 @@ class Partner:
     ----------
     is_gone : bool
         Whether it has ended.
+    interpreter : str
+        What it is, such as ``cpython-3.11``.
     """
 
     def __init__(self, python: str) -> None:
@@ -117,13 +128,22 @@ class Partner:
             )
         self._lock = threading.Lock()
         self._numbers = 0
-        self._pending: dict[tuple[int, int], Future[Any]] = {}
+        self._pending: dict[tuple[int, int], tuple[Future[Any], Asked]] = {}
         self.is_gone = False
-        self._greeted()
-        threading.Thread(target=self._listen, name="offload-environment", daemon=True).start()
+        self._given_up = False
+        self._over = threading.Event()
+        starting = threading.Timer(STARTING_AFTER, tell, [f"waiting for {python} to start"])
+        starting.daemon = True
+        starting.start()
+        try:
+            self.interpreter = self._greeted()
+        finally:
+            starting.cancel()
+        for target in (self._listen, self._watch):
+            threading.Thread(target=target, name="offload-environment", daemon=True).start()
 
-    def _greeted(self) -> None:
-        """Wait until it is ready."""
+    def _greeted(self) -> str:
+        """Wait until it is ready; return what it is."""
         said = b""
         self._socket.settimeout(START_SECONDS)
         try:
@@ -136,7 +156,7 @@ class Partner:
             pass
         self._socket.settimeout(None)
         why = said.decode(errors="replace").strip()
-        if why != READY:
+        if not why.startswith(f"{READY} "):
             self._socket.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(END_SECONDS)
@@ -144,8 +164,10 @@ class Partner:
             why = why or described(self._process.wait(), None, None)
             directory = os.path.dirname(os.path.dirname(self._python))
             raise OffloadError(
-                f"{self._python} cannot make calls: {why}", f"install offload {__version__} in {directory}"
+                f"{self._python} cannot make calls: {why}",
+                f"install offload {__version__} in {directory}, or name a lock file: what is made of that has it",
             )
+        return why.removeprefix(f"{READY} ")
 
     def ask(self, what: str, task: Task[..., Any], rows: Sequence[tuple[Any, Any]]) -> list[Future[Any]]:
         """Have calls made; return their futures."""
@@ -167,24 +189,29 @@ class Partner:
             If the function or the arguments cannot be had there.
         """
         asked = self._asked(what, task, [(args, kwargs) for _, args, kwargs in ready])
+        self._take(asked, [future for future, _, _ in ready])
+
+    def _take(self, asked: Asked, futures: Sequence[Future[Any]]) -> None:
         with self._lock:
             if self.is_gone:
                 raise self._ended()
             self._numbers += 1
-            for row, (future, _, _) in enumerate(ready):
-                self._pending[self._numbers, row] = future
-                future.on_cancel = functools.partial(self._cancelled, self._numbers, row)
-            frames.send(self._socket, asked._replace(number=self._numbers))
-        for future, _, _ in ready:
+            number = self._numbers
+            asked = asked._replace(number=number)
+            for row, future in enumerate(futures):
+                self._pending[number, row] = future, asked
+                future.on_cancel = functools.partial(self._cancelled, number, row)
+            with contextlib.suppress(OSError):  # it has just ended: who listens to it sees that
+                frames.send(self._socket, asked)
+        for future in futures:
             if future.cancelled() and future.on_cancel is not None:  # before it could be known that this has to be told
                 future.on_cancel(True)
 
     def _asked(self, what: str, task: Task[..., Any], rows: Sequence[tuple[Any, Any]]) -> Asked:
         module, qualname = (getattr(task.function, name, None) or "" for name in ("__module__", "__qualname__"))
         found = Found(checked=True)
-        hint = 'define it in a file, and a program\'s own work below if __name__ == "__main__"'
-        if found_at(module, qualname) is not task or not found.takes(module):
-            raise UsageError(f"{task.label} cannot be found by its name in another environment", hint)
+        is_named = found_at(module, qualname) is task and found.takes(module)
+        by_value = None if is_named else self._by_value(task)
         try:
             packed = [dumps(row, found=found) for row in rows]
         except Exception as exc:  # whatever the parts of the arguments may raise
@@ -192,7 +219,25 @@ class Partner:
         values = values_of(task.graph())
         place = Registry(current().home.path).active()
         around = {**variables(), VARIABLE: EMBEDDED if place is None else place.name}
-        return Asked(0, what, module, qualname, found.sources, main_name(), values, packed, around, os.getcwd())
+        known = module, qualname, found.sources, main_name(), values
+        return Asked(0, what, *known, packed, around, os.getcwd(), by_value)
+
+    def _by_value(self, task: Task[..., Any]) -> bytes:
+        """Return a task that cannot be found by its name, as in a notebook, in the form in which its code travels."""
+        hint = 'define it in a file, and a program\'s own work below if __name__ == "__main__"'
+        if self.interpreter != interpreter():
+            raise UsageError(
+                f"{task.label} cannot be found by its name in another environment, and code goes to none of another "
+                f"version of Python: {self.interpreter} in {self._python}, {interpreter()} here",
+                hint,
+            )
+        try:
+            return whole_task(task)
+        except Exception as exc:  # whatever its parts may raise
+            raise UsageError(
+                f"{task.label} cannot be found by its name in another environment, nor can it be sent there: {exc}",
+                hint,
+            ) from exc
 
     def _listen(self) -> None:
         try:
@@ -203,16 +248,55 @@ class Partner:
         with self._lock:
             self.is_gone = True
             left, self._pending = self._pending, {}
-        for future in left.values():
-            if future.set_running_or_notify_cancel():
-                future.set_exception(self._ended())
+        self._over.set()
+        if self._given_up:
+            self._hand_over(left)
+        else:
+            _fail([future for future, _ in left.values()], self._ended)
+
+    def _hand_over(self, left: dict[tuple[int, int], tuple[Future[Any], Asked]]) -> None:
+        """Have another process make the calls that were begun here."""
+        asked: dict[int, tuple[Asked, list[tuple[int, Future[Any]]]]] = {}
+        for (number, row), (future, whole) in left.items():
+            if not future.done():
+                asked.setdefault(number, (whole, []))[1].append((row, future))
+        for whole, rows in asked.values():
+            try:
+                rest = whole._replace(rows=[whole.rows[row] for row, _ in rows])
+                partner_of(self._python)._take(rest, [future for _, future in rows])
+            except OffloadError as exc:
+                _fail([future for _, future in rows], functools.partial(_given, exc))
+
+    def _watch(self) -> None:
+        """Tell of it when it has been stopped while somebody waits, and replace it in the end."""
+        since, steps = 0.0, list[tuple[float, str]]()
+        while not self._over.wait(LOOK_SECONDS):
+            asked = next((asked for _, asked in list(self._pending.values())), None)
+            if asked is None or not is_stopped(self._process.pid):
+                since = 0.0
+                continue
+            if not since:
+                since = time.monotonic()
+                it = f"process {self._process.pid} of {self._python}"
+                told, most = f"{watchdog.TOLD_AFTER:g} s", f"{watchdog.FROZEN_SECONDS:g} s"
+                resume = f"to have it go on: kill -CONT {self._process.pid}"
+                steps = [
+                    (WAITING_AFTER, f"waiting for {it}, which makes the calls of {asked.module}:{asked.qualname}"),
+                    (watchdog.TOLD_AFTER, f"{it} has been stopped for {told}, and is replaced after {most} ({resume})"),
+                    (watchdog.FROZEN_SECONDS, f"{it} was stopped for {most}, and is replaced"),
+                ]
+            while steps and time.monotonic() - since > steps[0][0]:
+                tell(steps.pop(0)[1])
+                if not steps:
+                    self._given_up = True
+                    self._process.kill()
 
     def _cancelled(self, number: int, row: int, running: bool) -> None:
         with self._lock, contextlib.suppress(OSError):
             frames.send(self._socket, Cancelled(number, row, running))
 
     def _answered(self, answer: Answer) -> None:
-        future = self._pending.pop((answer.number, answer.row))
+        future, _ = self._pending.pop((answer.number, answer.row))
         if not future.set_running_or_notify_cancel():
             return
         future.transformation = answer.transformation
@@ -237,7 +321,30 @@ class Partner:
             if not self.is_gone and not ended_by_interrupt() and all_begun():
                 with self._lock, contextlib.suppress(OSError):
                     frames.send(self._socket, None)
-                self._process.wait()
+                while not _has_ended(self._process):
+                    if not self._pending and is_stopped(self._process.pid):
+                        break  # it has nothing left to do
         finally:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)  # it sees that, and ends
+            if is_stopped(self._process.pid):
+                self._process.kill()
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Wait a moment for the end of a process; tell whether it has come."""
+    try:
+        process.wait(LOOK_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _given(error: Exception) -> Exception:
+    return error
+
+
+def _fail(futures: Sequence[Future[Any]], error: Callable[[], Exception]) -> None:
+    for future in futures:
+        if future.set_running_or_notify_cancel():
+            future.set_exception(error())

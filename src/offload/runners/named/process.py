@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 from offload.errors import IdentityError
@@ -20,6 +21,8 @@ from offload.transport.sources import checksum_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from offload.api.task import Task
     from offload.tasks.futures import Future
 
@@ -38,6 +41,7 @@ class Maker:
         self._lock = threading.Lock()
         self._makes = False
         self._begun: dict[tuple[int, int], Future[Any]] = {}
+        self._by_value: dict[bytes, tuple[Task[..., Any], dict[str, ModuleType]]] = {}
         signal.signal(signal.SIGINT, self._interrupted)
 
     def _interrupted(self, number: int, frame: object) -> None:
@@ -84,6 +88,8 @@ class Maker:
         changed = next((path for path, digest in asked.sources.files.items() if checksum_of(path) != digest), None)
         if changed is not None:
             raise IdentityError(f"{changed} has changed since the call was begun", "begin it again")
+        if asked.by_value is not None:
+            return self._sent(asked, asked.by_value)
         with importing():
             prepare(asked.sources, asked.main)
             task: Task[..., Any] = attribute(asked.module, asked.qualname)
@@ -95,6 +101,31 @@ class Maker:
                     "pass it as an argument",
                 )
         return task
+
+    def _sent(self, asked: Asked, by_value: bytes) -> Task[..., Any]:
+        """Return a task that has come by value."""
+        from offload.identity.libraries.patches import give
+        from offload.transport.load import main_name
+        from offload.transport.modules import provide
+
+        if asked.sources:  # classes of arguments
+            with importing():
+                prepare(asked.sources, asked.main)
+        known = self._by_value.get(by_value)
+        if known is None:
+            if asked.main != main_name():
+                sys.modules["__main__"].__spec__ = ModuleSpec(asked.main, None)
+            try:
+                task, modules, puts = pickle.loads(by_value)
+            except ImportError as exc:
+                raise IdentityError(
+                    f"{asked.module}:{asked.qualname} needs what {sys.prefix} has not: {exc}",
+                    "install it there, or import what only the program needs elsewhere than beside the function",
+                ) from exc
+            give(puts)
+            known = self._by_value[by_value] = task, modules
+        provide(known[1])
+        return known[0]
 
     def _made(self, asked: Asked, task: Task[..., Any], args: Any, kwargs: Any) -> Answer:
         """Make a call here and now."""
