@@ -104,6 +104,7 @@ def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     registry = Registry(str(home))
     launch.up(registry, Spec(name="test", workers=0), print)
     monkeypatch.setenv("OFFLOAD_DEPLOYMENT", "test")
+    monkeypatch.setenv("OFFLOAD_MAKE_ENVIRONMENTS", "0")
     place = registry.get("test")
     yield place
     launch.down(registry, place, print)

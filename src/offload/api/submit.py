@@ -9,7 +9,7 @@ import importlib
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -32,6 +32,11 @@ from offload.tasks.inside import inside
 from offload.tasks.own_function import OwnFunction
 from offload.tasks.results import from_buffer
 from offload.transport.importing import is_importing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.http.client import Client
+    from offload.transport.environment_error import Machine
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -272,8 +277,15 @@ def _jobs_of(place: Place) -> Dispatcher:
     from offload.registry.connect import connect
     from offload.registry.waiting import patience_for
 
-    there, why = session_there(place), functools.partial(reason, place)
-    return Jobs(functools.partial(connect, place), patience_for(place, "job service"), there, why)
+    there, why, to = session_there(place), functools.partial(reason, place), functools.partial(connect, place)
+    return Jobs(to, patience_for(place, "job service"), there, why, functools.partial(_made, to))
+
+
+def _made(to: Callable[[], Client], machine: Machine, say: Callable[[str], None]) -> tuple[str, ...]:
+    from offload.environments.for_calls import make
+    from offload.jobs.calls.client import exchanging
+
+    return make(exchanging(to), machine, say)
 
 
 def _leave() -> None:

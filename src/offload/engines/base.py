@@ -13,6 +13,10 @@ from offload.transport.batch import Batch
 from offload.transport.outcome import Outcome
 from offload.util.resources import Resources
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.engines.errands import Errand, Told
+
 Done = Callable[[PlainFuture[list[Outcome]]], None]
 
 
@@ -62,6 +66,10 @@ class Engine(ABC):
         call : int
             Its place in the batch.
         """
+
+    def exchange(self, asked: Errand) -> Told | str:
+        """Exchange something with a process on the machine of a worker, or say why that cannot be."""
+        return "nothing but calls runs there"
 
     @abstractmethod
     def close(self) -> None:

@@ -28,6 +28,10 @@ from offload.transport.function import ShippedFunction, Ways
 from offload.transport.outcome import Outcome
 from offload.util.resources import Resources
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.engines.errands import Errand, Told
+
 QUEUED_PER_SLOT = 2
 MOST_CLAIMS = 256  # at once: so many are under way only of calls that take less time than it takes to claim many
 MOST_LANES = 100  # remembered for what they know of their calls
@@ -114,6 +118,13 @@ class Batcher(Dispatcher):
         with self._idle:
             self._idle.wait_for(lambda: not self._works, timeout)
             return len(self._works)
+
+    def exchange(self, asked: Errand) -> Told | str:
+        """Exchange something with a process on the machine of a worker, or say why that cannot be."""
+        from offload.engines.errands import GONE
+
+        engine = self._engine
+        return GONE if engine is None else engine.exchange(asked)
 
     def load(self) -> tuple[dict[str, int], dict[Resources, tuple[int, float]]]:
         """Return how many calls are under way of each label, and of those that need the same resources.

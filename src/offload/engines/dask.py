@@ -13,11 +13,13 @@ from typing import Any, cast
 
 from offload.engines.base import AGAIN, Engine
 from offload.engines.cancellation import Cancelling
+from offload.engines.errands import Errand, Told, exchange, serve
 from offload.errors import EngineLostError, OffloadError, TakenBackError, UnseenError, WorkerLostError
 from offload.registry.shared_files import Mark
 from offload.runners.batch import run_batch
 from offload.runners.dask_client import in_worker
 from offload.transport.batch import Batch
+from offload.transport.environment_error import OtherEnvironmentError
 from offload.transport.exceptions import CarriedError, Raised
 from offload.transport.function import Ways
 from offload.transport.outcome import Outcome
@@ -328,6 +330,10 @@ class DaskEngine(Engine):
         for future in pending:
             self.settle(future, None, error)
 
+    def exchange(self, asked: Errand) -> Told | str:
+        """Exchange something with a process on the machine of a worker, or say why that cannot be."""
+        return exchange(self._client, asked)
+
     def close(self) -> None:
         """Close the client."""
         self._client.close(timeout=END_DEADLINE)
@@ -356,7 +362,11 @@ def _run(batch: Batch, positions: list[int], *data: Any) -> list[Outcome] | Offl
     if not worker.address.startswith("inproc:"):
         from offload.runners.pool import pool_of
 
-        return pool_of(worker).run(batch, name, str(worker.get_current_task()), secede)
+        serve(worker)
+        answer = pool_of(worker).run(batch, name, str(worker.get_current_task()), secede)
+        if isinstance(answer, OtherEnvironmentError) and answer.machine is not None:
+            answer.machine = answer.machine._replace(worker=worker.address)
+        return answer
     batch.directory = worker.local_directory  # the user's own process, which wants all in it
     try:
         with in_worker(secede):

@@ -123,6 +123,17 @@ class Site(ABC):
         OffloadError
             If it cannot be run there, takes too long, or, with `check`, fails; with its last words.
         """
+        done = self.result(words, data, seconds, tell)
+        trouble = self.failed(done)
+        if trouble is not None:
+            raise trouble
+        if check and done.code:
+            how = f"ended with {done.code}" if done.code > 0 else f"was ended by {signal.Signals(-done.code).name}"
+            raise OffloadError(f"{words[0]} on {self.name} {how}: {done.said}", f"try it: {self.shown(words)}")
+        return done
+
+    def result(self, words: Sequence[str], data: bytes | Iterable[bytes], seconds: float, tell: Line | None) -> Done:
+        """Run a command to its end, however that is; see `run`."""
         process = subprocess.Popen(
             self.command(words),
             stdin=subprocess.PIPE,
@@ -140,14 +151,7 @@ class Site(ABC):
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        done = Done(tuple(words), process.returncode, out, err)
-        trouble = self.failed(done)
-        if trouble is not None:
-            raise trouble
-        if check and done.code:
-            how = f"ended with {done.code}" if done.code > 0 else f"was ended by {signal.Signals(-done.code).name}"
-            raise OffloadError(f"{words[0]} on {self.name} {how}: {done.said}", f"try it: {self.shown(words)}")
-        return done
+        return Done(tuple(words), process.returncode, out, err)
 
     def shown(self, words: Sequence[str]) -> str:
         """Return a command of this machine as a user would type it there."""

@@ -19,8 +19,9 @@ from offload.errors import OffloadError, WorkerLostError
 from offload.runners.keeper import Keeper
 from offload.runners.link import DiedError, Link
 from offload.runners.process import CLOSED, ENDING_SECONDS, FAILED, LEFT, OTHER
-from offload.runners.pythons import chosen, fits, unfit
+from offload.runners.pythons import chosen, differs, fits, unfit
 from offload.runners.watchdog import TOLD_AFTER, Watching
+from offload.transport.environment_error import OtherEnvironmentError
 from offload.transport.exceptions import Raised
 from offload.transport.load import OWN_DIRECTORY
 from offload.transport.outcome import Outcome
@@ -189,6 +190,8 @@ class Pool:
             else:
                 self._give_back(link)
             if kind == FAILED:
+                if isinstance(what, OtherEnvironmentError) and link.python is not None:
+                    what = differs(batch, link.python, what)
                 if not outcomes:
                     answer: OffloadError | Raised = what
                     return answer

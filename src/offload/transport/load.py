@@ -14,6 +14,7 @@ from typing import Any
 from offload.errors import IdentityError, OffloadError
 from offload.identity.functions.graph import Graph
 from offload.transport import files as staged
+from offload.transport.environment_error import other_environment
 from offload.transport.imports import OtherModulesError
 from offload.transport.loaded import Loaded
 
@@ -56,14 +57,6 @@ def missing(needed: Environment) -> list[str]:
     if not differences:
         _present.add(needed)
     return differences
-
-
-def other_environment(where: str, differences: Sequence[str], also: str = "") -> IdentityError:
-    """Return the error that a place has another environment; `also` says why it cannot have the one that is needed."""
-    return IdentityError(
-        f"{where} has another environment than this process: {'; '.join(differences)}{also and f' ({also})'}",
-        "bring the deployment up from this environment (offload down, offload up), or install the same in its",
-    )
 
 
 def load(

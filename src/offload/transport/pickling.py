@@ -120,7 +120,7 @@ def pickled(
         raise _cannot_be_sent(function, exc, graph) from exc
 
 
-def whole_task(task: Task[..., Any]) -> bytes:
+def whole_task(task: Any) -> bytes:
     """Return a pickled task by value, the project's modules that it imports, and what the project has put into others.
 
     For a process that runs it without having identified it, and has an interpreter of the same version.

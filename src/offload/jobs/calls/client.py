@@ -6,28 +6,32 @@ import functools
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any
 
 from offload.effects.warnings import tell_once, warn_at
 from offload.engines.dispatcher import Dispatcher
+from offload.engines.errands import Errand, GoneError, Told
 from offload.errors import BasketGoneError, EncodeError, NotRecordedWarning, OffloadError, StorageError
 from offload.http.client import Client
+from offload.jobs.calls.making import Make, Making, not_made
 from offload.jobs.calls.protocol import Delivery, Leave, SentCall, Submission, dump, load
 from offload.jobs.calls.wait_reasons import Watch, is_awaited
 from offload.notices import counted, tell, users_level
 from offload.registry.session import Session
+from offload.runners.pythons import Python
 from offload.snapshots.upload import snapshot
 from offload.storage.retrying import Patience
 from offload.tasks.call import Call, where
 from offload.tasks.futures import Future
 from offload.tasks.own_function import OwnFunction
 from offload.transport import files as staged
+from offload.transport.environment_error import OtherEnvironmentError
 from offload.transport.function import ShippedFunction, Ways
 
 CALLS_PER_REQUEST = 1000
-POLL_SECONDS = 20.0
+POLL_SECONDS, EXCHANGE_SECONDS = 20.0, 90.0
 FIRST_SECONDS = 0.5
 """For which the service waits for something to tell the first time: a later answer would look as if it were away."""
 
@@ -50,10 +54,17 @@ class Jobs(Dispatcher):
         The storage that the workers have, where it is not that of this machine: files are sent there.
     why : callable, optional
         Gives what so many calls wait for, for who waits for them; "" where they run.
+    make : callable, optional
+        Makes the environment of this process where workers lack it.
     """
 
     def __init__(
-        self, connect: Connect, patience: Patience, there: Session | None = None, why: Why = lambda number: ""
+        self,
+        connect: Connect,
+        patience: Patience,
+        there: Session | None = None,
+        why: Why = lambda number: "",
+        make: Make = not_made,
     ) -> None:
         self._connect = connect
         self._patience = patience
@@ -71,6 +82,7 @@ class Jobs(Dispatcher):
         self._told: set[str] = set()
         self._places: dict[str, tuple[str, int, str] | None] = {}  # which lines have submitted calls, by their label
         self._watch = Watch(why, tell)
+        self._making = Making(make, self._made, self._not_made, tell)
 
     def add(self, session: Session, function: ShippedFunction, calls: list[tuple[Call, Future[Any]]]) -> None:
         """Take on calls of one function. The same call, already on its way, is not sent twice."""
@@ -78,7 +90,8 @@ class Jobs(Dispatcher):
         plain = ShippedFunction(
             function.checksum, function.payload, function.main, function.environment, function.watched
         )
-        plain.resources, plain.limits, plain.python = function.resources, function.limits, function.python
+        plain.resources, plain.limits = function.resources, function.limits
+        plain.python = self._known(function.python)
         if self._there is not None:
             reached = function.reached if isinstance(function, OwnFunction) else ()
             plain.files = staged.sent(reached)
@@ -256,13 +269,45 @@ class Jobs(Dispatcher):
         for submission, call, _ in waiting:
             self._outgoing.put(_with_calls(submission, [call]))
 
+    def _known(self, python: Python | None) -> Python | None:
+        """Return the Python of this process, with the names of the environment that was made like it."""
+        names = self._making.names
+        return python._replace(made=names) if python is not None and names else python
+
+    def _made(self, calls: Sequence[str]) -> None:
+        """Send calls again: their environment is there now."""
+        with self._lock:
+            waiting = [self._waiting[call] for call in calls if call in self._waiting]
+            self._unsent += len(waiting)
+        for submission, call, _ in waiting:
+            submission.function.python = self._known(submission.function.python)
+            self._outgoing.put(_with_calls(submission, [call]))
+        self._kept(calls, -1)
+
+    def _not_made(self, calls: Sequence[str], error: Exception) -> None:
+        """Fail calls: their environment cannot be made."""
+        for call in calls:
+            self._deliver(Delivery(call, None, None), error)
+        self._kept(calls, -1)
+
+    def _kept(self, calls: Sequence[str], sign: int = 1) -> None:
+        """Count calls that wait for an environment as calls that the service has not got."""
+        with self._idle:
+            self._unsent += sign * len(calls)
+            self._idle.notify_all()
+
     def _deliver(self, delivery: Delivery, error: BaseException | None = None) -> None:
         self._watch.moved()
+        if delivery.error is not None:
+            error = delivery.error.rebuilt()
+            if isinstance(error, OtherEnvironmentError) and delivery.transformation in self._waiting:
+                self._kept([delivery.transformation])
+                if (error := self._making.takes(delivery.transformation, error)) is None:
+                    return
+                self._kept([delivery.transformation], -1)
         with self._idle:
             submission, _, futures = self._waiting.pop(delivery.transformation, (None, None, []))
             self._idle.notify_all()
-        if delivery.error is not None:
-            error = delivery.error.rebuilt()
         place = self._places.get(submission.label) if submission is not None else None
         try:
             if delivery.effects is not None and submission is not None:
@@ -286,6 +331,19 @@ class Jobs(Dispatcher):
             waiting = list(self._waiting)
         for transformation in waiting:
             self._deliver(Delivery(transformation, None, None), error)
+
+
+def exchanging(connect: Connect) -> Callable[[Errand], Told]:
+    """Return what brings exchanges with processes to a worker, through the job service of its deployment."""
+    service = connect()
+
+    def ask(errand: Errand) -> Told:
+        answer: Told | str = load(service.call("POST", "/v1/exchanges", dump(errand), idle=EXCHANGE_SECONDS).body)
+        if isinstance(answer, str):
+            raise GoneError(answer)
+        return answer
+
+    return ask
 
 
 def _fetch(service: Client, basket: str, had: int, seconds: float) -> Any:

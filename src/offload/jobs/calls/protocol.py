@@ -13,7 +13,7 @@ from offload.errors import UsageError
 from offload.transport.exceptions import Raised
 from offload.transport.function import ShippedFunction
 
-VERSION = 7
+VERSION = 8
 
 
 class SentCall:

@@ -31,7 +31,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LARGEST = 2**31
 LITTLE = 64 * 1024  # bytes that are pickled and unpickled in less time than another thread takes to begin
 FEW = 100
-LONGEST_WAIT = 60.0
+LONGEST_WAIT, EXCHANGE_SECONDS = 60.0, 60.0
 REMEMBERED = 600.0  # seconds for which an error of the service's own is told
 ABANDONED = 3600.0  # seconds after which a basket that nobody asks for is dropped; what is in it stays recorded
 
@@ -177,6 +177,16 @@ class JobService:
                 future.cancel(running=left.running)
         return web.Response(body=dump(None))
 
+    async def exchange(self, request: web.Request) -> web.Response:
+        """Exchange something with a process on the machine of a worker."""
+        asked = load(await request.read())
+        exchanged = asyncio.to_thread(self._batcher.exchange, asked)
+        try:
+            told = await asyncio.wait_for(exchanged, EXCHANGE_SECONDS)
+        except TimeoutError:
+            told = f"the worker on that machine has not answered for {EXCHANGE_SECONDS:g} s"
+        return web.Response(body=dump(told))
+
     async def fetch(self, request: web.Request) -> web.Response:
         """Give what is in a basket, as soon as there is anything, or nothing after some seconds.
 
@@ -290,6 +300,7 @@ def application(service: JobService, admission: Admission) -> web.Application:
         [
             web.post("/v1/calls", service.submit),
             web.post("/v1/calls/leave", service.leave),
+            web.post("/v1/exchanges", service.exchange),
             web.get("/v1/baskets/{basket}", service.fetch),
             web.get("/v1/status", service.status),
         ]

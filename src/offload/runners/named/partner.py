@@ -17,18 +17,18 @@ from offload._version import __version__
 from offload.engines.worker_deaths import described
 from offload.errors import EncodeError, OffloadError, UsageError, WorkFailedError
 from offload.identity.libraries.distributions import interpreter
+from offload.notices import tell
 from offload.registry.active import EMBEDDED
 from offload.registry.deployments import VARIABLE, Registry
 from offload.registry.session import current
 from offload.runners import frames, watchdog
 from offload.runners.named.messages import Answer, Asked, Cancelled, values_of
-from offload.runners.process_usage import is_stopped
 from offload.runners.pythons import variables
 from offload.tasks.futures import Future
-from offload.notices import tell
 from offload.transport.load import main_name
 from offload.transport.pickling import dumps, whole_task
 from offload.transport.sources import Found, found_at
+from offload.util.process_usage import is_stopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
