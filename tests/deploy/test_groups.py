@@ -177,7 +177,7 @@ def test_calls_go_where_they_find_what_they_need(place: Place, offload: Offload)
     shown = offload("status", "mixed").stdout.decode()
     assert "group: gpu: 1 worker by local, each GPU=1" in shown
     again = offload("up", "mixed").stderr.decode()
-    assert "groups.gpu.maximum: it has None, not 2" in again
+    assert "groups.gpu.maximum: it has none, not 2" in again
     assert "offload scale mixed A-B --group gpu" in again
     with pytest.raises(OffloadError, match="no group of workers called tpu"):
         scaling.scale(place, 1, "tpu")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from offload import notices
+from offload.api.client import client
 from offload.deploy.config.spec import Spec
 from offload.deploy.lifecycle import local as launch
 from offload.deploy.status import report
@@ -134,6 +135,39 @@ def test_calls_that_run_are_no_reason_to_tell_anything(home: Path, tmp_path: Pat
         out, err = program(place, tmp_path, "gather", "3").communicate(timeout=60)
         assert (out, err) == ("[0, 1]\n", "")
     finally:
+        launch.down(registry, place, print)
+
+
+FILL = 'import sys; sys.filled = bytearray(b"x") * (590 << 20)'
+
+
+@pytest.mark.real
+def test_workers_whose_memory_is_nearly_full_are_a_reason(home: Path, tmp_path: Path, command: Path) -> None:
+    """Dask pauses such a worker: it is connected, and gets nothing to do."""
+    registry = Registry(str(home))
+    launch.up(registry, Spec(name="full", workers=1, memory_limit="800MB"), print)
+    place = registry.get("full")
+    waits = []
+    try:
+        with client("full") as dask:
+            eventually(lambda: dask.scheduler_info(n_workers=-1)["workers"])
+            dask.run(exec, FILL)  # in the worker itself, where nothing of a call is
+            eventually(lambda: [one["paused"] for one in report(place)["workers"]] == [True])
+        waits.append(program(place, tmp_path, "gather", "0"))
+        words = [command, "run", "--on", "full", "--", "echo", "hello"]
+        environment = {**os.environ, "OFFLOAD_HOME": place.home}
+        waits.append(subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True))
+        for process, told in zip(waits, ("2 calls wait: ", "job 1: "), strict=True):
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            assert line.startswith(f"offload: {told}no worker takes anything on: "), line
+        told = report(place)["waits"][0]
+        assert "no worker takes anything on: worker-0 is paused: it uses " in told, told
+        assert told.endswith(" of 800.0 MB of memory")
+    finally:
+        for process in waits:
+            process.terminate()
+            process.communicate()
         launch.down(registry, place, print)
 
 

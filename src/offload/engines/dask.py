@@ -135,6 +135,11 @@ class DaskEngine(Engine):
             return sum(COMMANDS not in worker["resources"] for worker in workers.values()), len(workers)
         return sum(self._unseeing.get(address, 0.0) > now for address in workers), len(workers)
 
+    def is_paused(self) -> bool:
+        """Tell whether no worker takes anything on, because each has nearly no memory left."""
+        workers = self._connected(SLOTS_FRESH)
+        return bool(workers) and all(worker.get("status") == "paused" for worker in workers)
+
     def _where_seen(self, asked: dict[str, float] | None) -> dict[str, Any]:
         """Return what to tell Dask so that it chooses a worker that sees the files."""
         unseeing, _ = self.unseeing()

@@ -9,6 +9,7 @@ from offload.errors import OffloadError
 from offload.notices import counted
 from offload.registry.contact import Contact
 from offload.util.resources import parse_resources, times
+from offload.util.units import size_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 SECONDS = 10.0
 """In which head and job service have to answer; nobody waits for it."""
+
+FULL = "no worker takes anything on"
+"""What is said where all that are connected have nearly no memory left: Dask pauses such workers."""
 
 LONG = 60.0
 """Seconds after which it is a problem that a worker which runs is not connected."""
@@ -93,12 +97,13 @@ def waiting(told: dict[str, Any], what: str, one: bool) -> list[str]:
         if service["state"] != "running":
             found.append(f"{what} {verb}: the {service['name']} is {service['state']}{said(service)}")
     workers = told["workers"]
-    if any(worker["state"] == "connected" or _is_engaged(worker) for worker in workers):
+    if any(_is_engaged(worker) or (worker["state"] == "connected" and not worker.get("paused")) for worker in workers):
         return found + _waits_for_resources(told)
     if not workers:
         return [*found, f"{what} {verb}: there are no workers{' yet' if is_adaptive(told) else ''}"]
     reasons = "; ".join(not_connected(worker) for worker in workers[:3])
     connected = "no worker answers" if any(one["state"] == SILENT for one in workers) else "no workers are connected"
+    connected = FULL if any(one["state"] == "connected" for one in workers) else connected
     return [*found, f"{what} {verb}: {connected}: {reasons}"]
 
 
@@ -131,7 +136,10 @@ def _waits_for_resources(told: dict[str, Any]) -> list[str]:
 
 
 def not_connected(worker: dict[str, Any]) -> str:
-    """Return how a worker is that is not connected."""
+    """Return how a worker is that is not connected, or is, and paused."""
+    if worker["state"] == "connected":
+        used, limit = size_text(worker["memory"] or 0), size_text(worker["memory_limit"] or 0)
+        return f"{worker['name']} is paused: it uses {used} of {limit} of memory"
     if worker["state"] == SILENT:
         return f"{worker['name']} has not been heard of for {worker['seconds']:.0f} s{said(worker)}"
     if worker.get("missed", 0.0) > LONG and not worker["restarts"]:

@@ -36,6 +36,6 @@ def show(resolved: Resolved, registry: Registry, as_json: bool) -> None:
         write_json({**report, "scripts": found} if found else report)
         return
     for key, value in values.items():
-        write_line(f"{key.replace('_', ' ')}: {value}  ({resolved.source(key)})")
+        write_line(f"{key.replace('_', ' ')}: {'none' if value is None else value}  ({resolved.source(key)})")
     for what, script in found.items():
         write_line(f"\n# the script for {what}:\n{script.rstrip()}")

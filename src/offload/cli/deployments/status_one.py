@@ -134,7 +134,7 @@ def _worker(worker: Part) -> tuple[str, ...]:
     on = f" on {worker['node']}" if worker.get("node") else ""
     return (
         worker["name"],
-        worker["state"],
+        "paused" if worker.get("paused") and worker["state"] == "connected" else worker["state"],
         str(worker["pid"] or (f"job {worker['job']}" if worker.get("job") else "")) + on,
         str(worker["restarts"]),
         str(worker.get("threads", "")),

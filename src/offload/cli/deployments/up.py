@@ -231,7 +231,7 @@ def _tell_differences(name: str, differences: list[tuple[str, Any, Any]]) -> int
     scaling = {"workers": "N", "count": "N", "minimum": "A-B", "maximum": "A-B"}
     commands = set()
     for what, has, asked in differences:
-        say(f"{what.replace('_', ' ')}: it has {has}, not {asked}")
+        say(f"{what.replace('_', ' ')}: it has {'none' if has is None else has}, not {asked}")
         *within, key = what.split(".")
         group = f" --group {within[1]}" if within[:1] == ["groups"] and len(within) == 2 else ""
         change = f"offload scale {name} {scaling[key]}{group}" if key in scaling else ""

@@ -161,7 +161,7 @@ def _on(registry: Registry, site: str, name: str, values: dict[str, Any], source
     if known is not None and known.site == link.site and not values:
         return Resolved(spec_of(registry.place(name)), {"name": OPTIONS})  # as it was
     spec_there(name, link)  # what is wrong with it is to be known before anything is started
-    return Resolved(Spec(name=name, link=link), {"name": OPTIONS, "link": OPTIONS, **sources})
+    return Resolved(Spec(name=name, link=link), {"name": OPTIONS, "link": OPTIONS, "site": OPTIONS, **sources})
 
 
 def _check_target(target: str, is_existing: bool, values: dict[str, Any], sources: dict[str, str]) -> None:

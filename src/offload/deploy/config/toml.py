@@ -60,7 +60,7 @@ WITHIN: dict[str, dict[str, tuple[type, str]]] = {
     "head": {key: (kind, HEAD + key) for key, kind in OF_JOB.items()},
 }
 PATHS = {"buffers", "database", "scratch", "tls_ca", "tls_cert", "tls_key"}
-_KINDS = {str: "a text", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}
+_KINDS = {str: "a text, in quotes", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}
 
 
 def files(refused: list[NotTrustedError] | None = None) -> Iterator[str]:

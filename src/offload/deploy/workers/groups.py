@@ -152,6 +152,7 @@ class Groups:
                 "resources": {name: n for name, n in worker.get("resources", {}).items() if name not in HIDDEN},
                 "executing": worker.get("metrics", {}).get("task_counts", {}).get("executing", 0),
                 "stopped": worker.get("metrics", {}).get("offload_stopped", []),
+                "paused": worker.get("status") == "paused",
             }
             for address, worker in identity["workers"].items()
         }

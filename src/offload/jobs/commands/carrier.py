@@ -7,6 +7,7 @@ from concurrent.futures import Future as PlainFuture
 from typing import Any
 
 from offload.engines.dask import DaskEngine
+from offload.jobs.waits import FULL
 from offload.storage.home import Key
 from offload.util.resources import Resources
 
@@ -90,10 +91,10 @@ class DaskCarrier(Carrier):
 
     @property
     def obstacle(self) -> str:
-        """None of them sees the deployment's files."""
+        """None of them sees the deployment's files, or all are paused."""
         unseeing, workers = self._engine.unseeing()
         if not workers or unseeing < workers:
-            return ""
+            return f"{FULL}: their memory is nearly full" if self._engine.is_paused() else ""
         which = "the worker that is connected does not see" if workers == 1 else f"none of {workers} workers sees"
         return f"{which} {self._place} on its machine, as workers for commands must; calls run there"
 
