@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 import urllib.error
 import urllib.request
@@ -66,6 +67,22 @@ def test_every_service_lets_in_and_sends_away_at_once(place: Place) -> None:
         assert status == 401
         assert "the invitation 'ben' was revoked" in told
     assert ask(place, credentials.token(place.keys), urls[0])[0] == 200
+
+
+def test_no_service_quotes_what_it_cannot_read_or_names_its_library(place: Place) -> None:
+    contact = contact_of(place)
+    context = ssl.create_default_context(cafile=credentials.authority(place.keys))
+    for url in (contact.head["url"], contact.jobs, contact.storage):
+        host, _, port = str(url).removeprefix("https://").partition(":")
+        with (
+            socket.create_connection((host, int(port)), SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=host) as connection,
+        ):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization : Bearer SECRET\r\n\r\n")
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.0 400 Bad Request"), url
+        assert b"SECRET" not in answer, url
+        assert b"Server: offload" in answer, url
 
 
 def test_only_the_owner_invites_and_revokes(place: Place) -> None:

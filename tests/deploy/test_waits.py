@@ -154,7 +154,7 @@ def test_workers_whose_memory_is_nearly_full_are_a_reason(home: Path, tmp_path: 
             dask.run(exec, FILL)  # in the worker itself, where nothing of a call is
             eventually(lambda: [one["paused"] for one in report(place)["workers"]] == [True])
         waits.append(program(place, tmp_path, "gather", "0"))
-        words = [command, "run", "--on", "full", "--", "echo", "hello"]
+        words = [str(command), "run", "--on", "full", "--", "echo", "hello"]
         environment = {**os.environ, "OFFLOAD_HOME": place.home}
         waits.append(subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True))
         for process, told in zip(waits, ("2 calls wait: ", "job 1: "), strict=True):

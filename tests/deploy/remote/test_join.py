@@ -15,6 +15,20 @@ from tests.lab.lab import Lab
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
 
+HOSTS = """
+import socket, time
+import offload
+
+@offload.task
+def host(number):
+    time.sleep(0.5)
+    return socket.gethostname()
+
+if __name__ == "__main__":
+    print(*sorted(set(offload.gather(host.map(range(8))))))
+"""
+
+
 @pytest.fixture
 def ready(lab: Lab) -> Lab:
     """A lab whose hosts have offload."""
@@ -51,6 +65,31 @@ def test_pasting_a_block_is_all_it_takes(ready: Lab, which: int) -> None:
     assert laptop.state() == "unknown"
     eventually(lambda: not [one for one in ready.host("h1").processes("alice") if "offload" in one.command])
     assert "ended: brought down with the invitation" in ready.ssh("alice@h1", f"{OFFLOAD} list").stdout
+
+
+def test_workers_on_another_machine_join_by_the_printed_line(ready: Lab) -> None:
+    """With the owner's keys; a guest's are refused, for nobody could fetch what such a worker computes."""
+    printed = up(ready, "--host", "0.0.0.0")
+    line = re.search(r"^workers: +elsewhere: offload (worker .*) --credentials DIR, a copy of (\S+)$", printed, re.M)
+    assert line is not None, printed
+    kept = shlex.quote(line[2])
+    packed = ready.ssh("alice@h1", f"cd {kept} && tar -c ca.pem token dask.pem dask.key | base64 -w0").stdout
+    h2 = ready.host("h2")
+    h2.exec("mkdir -m 700 keys && base64 -d | tar -xC keys", user="alice", input=packed)
+    words = f"{OFFLOAD} {line[1]} --credentials keys --name far"
+    worker = subprocess.Popen(h2.command(f"exec {words}", user="alice"), stderr=subprocess.PIPE, text=True)
+    try:
+        eventually(lambda: "far" in ready.ssh("alice@h1", f"{OFFLOAD} status hpc").stdout)
+        laptop = Laptop(ready)
+        assert laptop.run(blocks(printed)[0]).returncode == 0
+        (ready.home / "hosts.py").write_text(HOSTS)
+        assert laptop.run("OFFLOAD_DEPLOYMENT=hpc python hosts.py").stdout == "h1 h2\n"
+        refused = laptop.run("offload worker --contact $(find ~ -path '*/hpc/contact.json')")
+        assert refused.returncode == 2
+        assert "is for giving work, not for workers" in refused.stderr
+    finally:
+        worker.kill()
+        worker.communicate()
 
 
 def test_a_join_string_is_asked_for_without_being_shown(ready: Lab) -> None:

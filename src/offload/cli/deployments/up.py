@@ -162,7 +162,7 @@ def up(
         coming = "; its workers are starting" if _has_workers(spec) else ""
         say(f"{spec.name} is up, after {duration(seconds)}{coming}" if started else f"{spec.name} is up already")
         _tell_rounded(spec)
-        _show(spec.name, contact, spec.scheduler is not None)
+        _show(registry.place(spec.name), contact, spec)
         if spec.scheduler is None and spec.link is None and {"ports", "host", "advertise"} & set(resolved.sources):
             from offload.cli.deployments.join import show_invitation
 
@@ -240,10 +240,15 @@ def _tell_differences(name: str, differences: list[tuple[str, Any, Any]]) -> int
     return 1
 
 
-def _show(name: str, contact: Contact, existing: bool) -> None:
-    lines = [("storage", contact.storage or "none")]
+def _show(place: Place, contact: Contact, spec: Spec) -> None:
+    name, lines = place.name, [("storage", contact.storage or "none")]
     if contact.scheduler is not None:
-        own = [] if existing else [("dashboard", f"offload dashboard {name}")]
+        own = [] if spec.scheduler is not None else [("dashboard", f"offload dashboard {name}")]
+        from offload.http.listen import is_loopback
+
+        if own and spec.link is None and not is_loopback(contact.scheduler.partition("://")[2].rpartition(":")[0]):
+            copied = f"--credentials DIR, a copy of {place.keys}"
+            own += [("workers", f"elsewhere: offload worker --contact {contact.head['url']} {copied}")]
         plain = f'eval "$(offload env {name})", then dask.distributed.Client(); or offload.client("{name}")'
         lines = [
             ("scheduler", contact.scheduler),

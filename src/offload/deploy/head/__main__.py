@@ -74,11 +74,12 @@ async def serve(place: Place, attached: bool, job: str | None = None) -> None:
 
 async def _serve_requests(head: Head, listener: socket.socket) -> AppRunner:
     # They take half a second to import, in which the children do the same.
-    web, api = await asyncio.to_thread(lambda: tuple(map(import_module, ("aiohttp.web", "offload.deploy.head.api"))))
+    names = "aiohttp.web", "offload.http.runner", "offload.deploy.head.api"
+    web, runners, api = await asyncio.to_thread(lambda: tuple(map(import_module, names)))
     own = credentials.certificate(head.place.keys, credentials.SERVER)
     context = server_context(own.certificate, own.key)
     calm(asyncio.get_running_loop(), log)
-    runner: AppRunner = web.AppRunner(
+    runner: AppRunner = runners.Runner(
         api.application(head, admission_of(head.place)), access_log=None, logger=line_logger(log)
     )
     await runner.setup()

@@ -20,6 +20,7 @@ from offload.engines.dask import DaskEngine
 from offload.errors import OffloadError
 from offload.http.listen import server_context
 from offload.http.log import calm, line_logger
+from offload.http.runner import Runner
 from offload.http.software import explained
 from offload.jobs.calls.service import JobService, application
 from offload.jobs.commands.carrier import DaskCarrier
@@ -116,7 +117,7 @@ async def serve(place: Place, port: int | None, attached: bool) -> None:
     service = JobService(session, lambda: connect(place), commands)
     calm(asyncio.get_running_loop())
     app = application(service, admission_of(place))
-    runner = web.AppRunner(app, access_log=None, logger=line_logger(), shutdown_timeout=1)
+    runner = Runner(app, access_log=None, logger=line_logger(), shutdown_timeout=1)
     await runner.setup()
     if port is None or not is_free(spec.host, port):
         port = free_port(spec.host, None, spec.ports, but=spec.port)

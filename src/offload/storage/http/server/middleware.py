@@ -11,6 +11,7 @@ from aiohttp import web
 from offload.errors import OffloadError, RefusedError, StorageError
 from offload.http.errors import to_body
 from offload.http.log import log
+from offload.http.runner import NAME
 from offload.http.software import explained
 from offload.storage.http.server.transfer import cut
 
@@ -145,4 +146,4 @@ def failure(status: int, kind: str, message: str, hint: str | None = None) -> we
 
 async def unnamed(_: web.Request, response: web.StreamResponse) -> None:
     """Leave out which library and version answers."""
-    response.headers["Server"] = "offload"
+    response.headers["Server"] = NAME

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from offload.http.log import calm, line_logger, log
+from offload.http.runner import Runner
 from offload.storage.http.server.app import GUARD, make_app
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class _Listening:
         self._app = app
         self._listener = listener
         self._context = context
-        self._runner = web.AppRunner(
+        self._runner = Runner(
             app,
             access_log=None,
             logger=line_logger(),
