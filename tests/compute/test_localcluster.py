@@ -112,6 +112,12 @@ def test_a_cluster_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch)
         LocalCluster(workers=1)
 
 
+def test_it_leaves_nothing_unclosed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    LocalCluster(workers=1).close()
+    assert "ResourceWarning" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("end", [LocalCluster.close, LocalCluster.kill])
 def test_no_temporary_file_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Callable[[LocalCluster], None]

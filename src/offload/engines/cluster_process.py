@@ -98,12 +98,15 @@ def serve(workers: int, contact: int) -> None:
     security = Security.temporary()
     common = {"host": "127.0.0.1", "port": 0, "security": security}
     options = {**common, "nthreads": 1, "worker_class": Worker, "silence_logs": 40}
-    with distributed.SpecCluster(
-        scheduler={"cls": Scheduler, "options": {**common, "dashboard": False}},
-        workers={number: {"cls": WatchingNanny, "options": options} for number in range(workers)},
-        security=security,
-        silence_logs=40,
-    ) as cluster:
+    with (
+        control,
+        distributed.SpecCluster(
+            scheduler={"cls": Scheduler, "options": {**common, "dashboard": False}},
+            workers={number: {"cls": WatchingNanny, "options": options} for number in range(workers)},
+            security=security,
+            silence_logs=40,
+        ) as cluster,
+    ):
         for number, nanny in cluster.workers.items():
             check_memory(f"worker {number}", nanny.pid, nanny.memory_manager.memory_limit, watched=True)
         known = {"address": cluster.scheduler_address, **{name: getattr(security, name) for name in TLS}}
