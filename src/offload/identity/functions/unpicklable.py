@@ -91,6 +91,26 @@ def _of_msgspec(coder: Any) -> list[object]:
     return [getattr(coder, name, None) for name in _OF_MSGSPEC]
 
 
+_NUMBA = {
+    "core.registry": "CPUDispatcher",
+    "np.ufunc.dufunc": "DUFunc",
+    "np.ufunc.gufunc": "GUFunc",
+    "core.ccallback": "CFunc",
+}
+
+
+def _compiled(made: Any) -> list[object]:
+    """Return what Numba compiles, and how: what it has compiled by now is for the types that it was called with."""
+    if type(made).__name__ == "CFunc":
+        return [made._pyfunc, str(made._sig)]
+    dispatcher: Any = getattr(made, "_dispatcher", made)
+    parts = [made.py_func if dispatcher is made else dispatcher.py_func, dispatcher.targetoptions]
+    if dispatcher is made:
+        return [*parts, dispatcher.locals, [] if made._can_compile else sorted(map(str, made.signatures))]
+    fixed = sorted(made.types) if getattr(made, "_frozen", False) else []
+    return [*parts, getattr(made, "signature", ""), made.identity, fixed]
+
+
 _LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
     (ReferenceType.__module__, ReferenceType.__qualname__): lambda r: r(),
     (WeakMethod.__module__, WeakMethod.__qualname__): lambda r: r(),
@@ -119,6 +139,7 @@ _LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
         *(int(getattr(made, name)) for name in _OF_SSL),
         sorted(made.get_ca_certs(binary_form=True)),
     ],
+    **{("numba." + module, name): _compiled for module, name in _NUMBA.items()},
     ("Boost.Python", "function"): lambda function: function.__name__,
     **{(m, c): _proxy for m in _WRAPT for c in ("FunctionWrapper", "BoundFunctionWrapper")},
     ("concurrent.futures.thread", "ThreadPoolExecutor"): lambda pool: [pool._initializer, pool._initargs],
@@ -126,6 +147,9 @@ _LEADS_TO: dict[tuple[str, str], Callable[[Any], object]] = {
 }
 
 _OF_DATABASES = {"Engine", "Connection", "AsyncEngine", "AsyncConnection"}
+
+_BY_NAME = "method_descriptor", "wrapper_descriptor"
+"""As an argument, these are pickled by their name."""
 
 WEAK = (ReferenceType, WeakKeyDictionary, WeakSet, WeakValueDictionary)
 """What lets go of what it leads to."""
@@ -147,8 +171,15 @@ def library_name(value: Any) -> list[str] | None:
     return None
 
 
-def leads_to(value: Any) -> list[object] | None:
+def leads_to(value: Any, reached: bool = True) -> list[object] | None:
     """Return what counts of a value that cannot be pickled, or has other parts in each process, as a list; or None.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+    reached : bool
+        Whether code reaches it, which knows which one it is; else it is an argument.
 
     Examples
     --------
@@ -164,12 +195,14 @@ def leads_to(value: Any) -> list[object] | None:
     found = _LEADS_TO.get((cls.__module__, cls.__qualname__))
     if cls.__qualname__ in _OF_DATABASES and cls.__module__.startswith("sqlalchemy."):
         raise EncodeError(f"a {cls.__module__}.{cls.__qualname__} leads to a database, whose content does not count")
-    if found is not None:
+    if found is not None and (reached or cls.__qualname__ not in _BY_NAME):
         return [cls.__qualname__, found(value)]
     if cls.__qualname__ == "ufunc" and value.__name__.endswith(" (vectorized)"):  # of `numpy.frompyfunc`
         return [cls.__qualname__, [value.nin, value.nout, gc.get_referents(value)]]
     if is_a(value, local):  # of a class made from it, whose code counts
         return [cls, dict(vars(value))]
+    if not reached:
+        return None
     if any(value is stream for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)):
         return ["stream"]
     if "django.conf" in sys.modules:

@@ -27,6 +27,7 @@ _OF_LIBRARIES = {
     *(("datetime", name) for name in ("date", "datetime", "time", "timedelta", "timezone")),
     *(("decimal", "Decimal"), ("fractions", "Fraction"), ("re", "Pattern"), ("uuid", "UUID")),
 }
+_CONTEXT = "decimal", "Context"
 _DICTS = {defaultdict, Counter, OrderedDict}
 
 
@@ -34,6 +35,8 @@ def held(container: Any) -> list[object]:
     """Return what a container holds: of a mapping, each key before its value."""
     if is_a(container, dict):
         return list(chain.from_iterable(_base(container).items(container)))
+    if _is_context(container):  # what has happened in it: that a result was not exact, and the like
+        return [signal for signal, is_set in container.flags.items() if is_set]
     return list(container)
 
 
@@ -44,6 +47,9 @@ def put(container: Any, items: Iterable[object]) -> None:
         base.clear(container)
         for key, value in zip(new[::2], new[1::2], strict=True):
             base.__setitem__(container, key, value)
+    elif _is_context(container):
+        container.clear_flags()
+        container.flags.update(dict.fromkeys(items, True))
     else:
         new = list(items)
         container.clear()
@@ -53,6 +59,9 @@ def put(container: Any, items: Iterable[object]) -> None:
 def before(container: Any, parts: tuple[Any, ...]) -> list[object] | None:
     """Return what an object held when it was made of parts that pickle would be told; None where it is no container."""
     cls = type(container)
+    if _is_context(container):
+        signals: list[object] = parts[1][6]
+        return sorted(signals, key=list(container.flags).index)
     if cls is Counter:
         return held(parts[1][0])
     if cls in _DICTS or (is_a(container, dict) and module_of(cls) != "collections"):
@@ -65,6 +74,8 @@ def told(container: Any, items: list[object]) -> Told | None:
     if type(container) is set:
         added, dropped = container.difference(items), set(items).difference(container)
         return [list(added), list(dropped)] if all(map(is_immutable, chain(added, dropped))) else None
+    if _is_context(container):
+        return [signal.__name__ for signal in held(container)]  # type: ignore[attr-defined]
     places: dict[int, int] = {}
     for place, one in enumerate(items):
         places.setdefault(id(one), place)
@@ -97,6 +108,8 @@ def again(container: Any, how: Told) -> list[object]:
     if type(container) is set:
         added, dropped = how
         return [*(one for one in items if one not in set(dropped)), *added]
+    if _is_context(container):
+        return [signal for signal in container.flags if signal.__name__ in how]
     same, *rest = how
     return [*items[:same], *(items[one] if type(one) is int else one[0] for one in rest)]
 
@@ -121,6 +134,11 @@ def is_own(get: Callable[[Any, Any], Any], container: Any, key: object) -> bool:
     return cls is dict and all(
         is_immutable(one) and is_own(getitem, get(container, key), one) for one in get(container, key)
     )
+
+
+def _is_context(container: Any) -> bool:
+    cls = type(container)
+    return (cls.__module__, cls.__qualname__) == _CONTEXT
 
 
 def _base(container: Any) -> Any:

@@ -33,6 +33,8 @@ _REDUCING = (*_REDUCERS, *_NEWARGS, "__setstate__")
 _LOST = {"numpy.ma": {"_hardmask", "_optinfo"}}
 # Where its content lies is no part of a value.
 _PLACES = {"numpy.memmap": {"_mmap", "filename", "mode", "offset"}}
+# Slots in which an object notes something while it is used, and whether that matters where it is more than nothing.
+_NOTES = {"xarray": {"_cache": False, "_attrs": True, "_encoding": True}}
 NEWOBJ = vars(copyreg)["__newobj__"]
 _OF_EXCEPTIONS = ("__cause__", "__context__", "__suppress_context__")
 
@@ -127,6 +129,15 @@ class _Class:
 
 
 _known: WeakKeyDictionary[type, _Class | None] = WeakKeyDictionary()
+
+
+def without_notes(value: object, state: Any) -> Any:
+    """Return the state of a value without what it has only noted while it was used."""
+    names = _NOTES.get(str(type(value).__module__).partition(".")[0])
+    if names is None or type(state) is not tuple or len(state) != 2 or type(state[1]) is not dict:
+        return state
+    slots = state[1].items()
+    return state[0], {name: (part or None) if name in names else part for name, part in slots if names.get(name, True)}
 
 
 def left_out(value: Any, parts: tuple[Any, ...]) -> LeftOut | None:

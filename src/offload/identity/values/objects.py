@@ -35,7 +35,7 @@ from offload.identity.references import (
 )
 from offload.identity.values import cbor as tags
 from offload.identity.values import encode as encoding
-from offload.identity.values import exceptions, replaced_classes
+from offload.identity.values import exceptions, hidden_state, replaced_classes
 from offload.identity.values.globals import is_plain
 from offload.identity.values.hidden_state import NEWOBJ, assigned, comes_back, complete, is_held, left_out, set_state
 from offload.identity.values.lazy_files import sources
@@ -60,6 +60,7 @@ _PACKAGES = {
     **dict.fromkeys(("numpy", "numpy.ma", "scipy.sparse"), "arrays"),
     **dict.fromkeys(("pandas", "pyarrow", "polars"), "tables"),
     "rdkit.Chem": "molecules",
+    "mpmath": "values.mpmath_contexts",
     "ctypes": "foreign",
 }
 
@@ -156,7 +157,7 @@ def write_object(encoder: Encoder, value: Any) -> None:
         _write_parts(encoder, value, (bound_method, (value.__func__, value.__self__), *[None] * 5))
     elif encoder.refer is not None and is_silent(cls):
         _write_reference(encoder, tags.CLASS, cls)
-    elif encoder.refer is not None and (held := leads_to(value)) is not None:
+    elif not encoder.portable and (held := leads_to(value, encoder.refer is not None)) is not None:
         encoder.opaque()
         encoder.enter(value)
         encoder.tag(tags.OBJECT)
@@ -263,7 +264,7 @@ def reduced(value: Any) -> tuple[Any, ...]:
     function, arguments, state, items, pairs, setter = (*_reduce(value), None, None, None, None)[:6]
     items = None if items is None else list(items)
     pairs = None if pairs is None else list(pairs)
-    parts = function, tuple(arguments), state, items, pairs, setter
+    parts = function, tuple(arguments), hidden_state.without_notes(value, state), items, pairs, setter
     return *parts, None if function is find_global else left_out(value, parts)
 
 
