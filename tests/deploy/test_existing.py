@@ -22,7 +22,7 @@ from offload.deploy.endpoints import free_port
 from offload.deploy.lifecycle import local as launch
 from offload.deploy.security import credentials
 from offload.errors import OffloadError, UsageError
-from offload.jobs.worker.attempt import run
+from offload.jobs.worker.round import run
 from offload.registry.deployments import Registry
 from offload.registry.shared_files import mark
 from offload.runners.batch import LARGE, run_batch
@@ -237,7 +237,7 @@ def test_commands_go_to_the_worker_that_sees_the_home(home: Path, tmp_path: Path
 
 def test_a_worker_that_does_not_see_the_deployment_runs_no_commands(tmp_path: Path) -> None:
     with pytest.raises(OffloadError, match="does not see"):
-        run(str(tmp_path / "elsewhere"), 1, ("", "", "", ""))
+        run(str(tmp_path / "elsewhere"), [1], ("", "", "", ""))
 
 
 def test_a_worker_that_does_not_see_the_home_keeps_results_in_the_batch(home: Path, tmp_path: Path) -> None:

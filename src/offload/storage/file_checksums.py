@@ -190,11 +190,14 @@ def _mapped() -> set[int]:
     if "mmap" not in sys.modules:  # nothing in Python has mapped any
         return set()
     try:
-        with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
-            lines = [line.split(maxsplit=5) for line in maps]
+        with open("/proc/self/maps", "rb", buffering=0) as maps:
+            data = maps.readall()
     except OSError:  # as on macOS
         return set()
-    return {int(parts[4]) for parts in lines if parts[1][1] == "w" and parts[1][3] == "s" and parts[4] != "0"}
+    import re
+
+    # Some hundred lines, of which one or two are about such a file.
+    return set(map(int, re.findall(rb"^\S+ .w.s \S+ \S+ ([1-9]\d*)", data, re.MULTILINE)))
 
 
 def _stat(path: str) -> os.stat_result:

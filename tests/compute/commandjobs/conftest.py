@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class FakeCarrier(Carrier):
     def __init__(self) -> None:
         self.futures: dict[int, Future[Any]] = {}
         self.carried: list[int] = []
+        self.groups: list[list[int]] = []
         self.dropped: list[int] = []
         self.threads = 1
 
@@ -39,10 +40,12 @@ class FakeCarrier(Carrier):
     def workers(self) -> int:
         return self.threads
 
-    def carry(self, job: int, resources: Resources = ()) -> Future[Any]:
-        self.carried.append(job)
-        self.futures[job] = Future()
-        return self.futures[job]
+    def carry(self, jobs: Sequence[int], resources: Resources = ()) -> Future[Any]:
+        self.carried += jobs
+        self.groups.append(list(jobs))
+        future: Future[Any] = Future()
+        self.futures.update(dict.fromkeys(jobs, future))
+        return future
 
     def drop(self, future: Future[Any]) -> None:
         self.dropped += [job for job, other in self.futures.items() if other is future]
@@ -70,14 +73,14 @@ class Deployed:
         return (await watch(self.service, Watch(client, {job: had}, 0.0))).get(job)
 
     def begin(self, job: int, worker: str = "w", pid: int = 1) -> Begun:
-        begun = self.service.begin(Begin(job, worker, "host", pid))
-        assert begun is not None
+        (begun,) = self.service.begin(Begin((job,), worker, "host", pid))
         return begun
 
     async def report(
         self, job: int, attempt: int, place: int = 0, out: bytes = b"", outcome: Outcome | None = None, **more: Any
     ) -> bool:
-        return await self.service.report(Report(job, attempt, place, 0, out, b"", outcome, **more))
+        (answer,) = await self.service.report([Report(job, attempt, place, 0, out, b"", outcome, **more)])
+        return answer
 
     async def carried(self, count: int) -> None:
         await until(lambda: len(self.carrier.carried) >= count)

@@ -14,8 +14,8 @@ def threads() -> list[threading.Thread]:
 
 def test_a_job_that_comes_while_it_ends_starts_nothing() -> None:
     flights = Flights(FakeCarrier, lambda job, how, said: None)
-    flights.launch(1)
+    flights.launch([1])
     assert len(threads()) == 1
     flights.close()
-    flights.launch(2)
+    flights.launch([2])
     assert threads() == []

@@ -10,7 +10,7 @@ import pytest
 
 from offload.jobs.commands.protocol import Outcome, Report
 from offload.jobs.worker import report as module
-from offload.jobs.worker.report import Reporter, Service, ServiceAwayError
+from offload.jobs.worker.report import Reporter, Service, ServiceAwayError, Told
 from offload.registry.contact import Contact
 from offload.registry.deployments import Place
 
@@ -27,7 +27,8 @@ class Listener:
         self.stopped = threading.Event()
         self.largest = 0
 
-    def ask(self, path: str, report: Any) -> bool:
+    def ask(self, path: str, reports: Any) -> list[bool]:
+        (report,) = reports
         assert path == "/v1/attempts/report"
         self.open.wait(60)
         assert report.stdout_at == len(self.out)
@@ -35,12 +36,16 @@ class Listener:
         self.largest = max(self.largest, len(report.stdout))
         if report.outcome is not None:
             self.last = report
-        return self.go_on
+        return [self.go_on]
 
-    def reporter(self) -> Reporter:
-        reporter = Reporter(self.ask, 1, 1, self.stopped.set)
+    def reporter(self) -> Told:
+        reporter = Reporter(self.ask, [(1, 1)], lambda job: self.stopped.set())
         reporter.start()
-        return reporter
+        self.reporters = [reporter]
+        return reporter.told[1]
+
+    def close(self) -> None:
+        self.reporters[0].close()
 
 
 def test_output_comes_in_pieces_and_the_outcome_last(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,6 +56,7 @@ def test_output_comes_in_pieces_and_the_outcome_last(monkeypatch: pytest.MonkeyP
     for start in range(0, len(text), 999):
         assert reporter.write(0, text[start : start + 999])
     reporter.finish(Outcome(exit_code=0))
+    listener.close()
     assert listener.out == text
     assert listener.largest == 1000
     assert listener.last is not None
@@ -76,6 +82,7 @@ def test_a_command_waits_for_a_service_that_is_slow(monkeypatch: pytest.MonkeyPa
     assert written.wait(60)
     thread.join()
     reporter.finish(Outcome(exit_code=0))
+    listener.close()
     assert listener.out == b"x" * 2400
 
 
@@ -86,20 +93,22 @@ def test_a_refused_command_is_stopped_and_its_end_still_told() -> None:
     assert reporter.refused
     reporter.write(0, b"last words")
     reporter.finish(Outcome(cancelled=True))
+    listener.close()
     assert listener.out == b"last words"
     assert listener.last is not None
 
 
 def test_a_service_that_stays_away_is_given_up(capfd: pytest.CaptureFixture[str]) -> None:
-    def away(path: str, report: object) -> bool:
+    def away(path: str, reports: object) -> list[bool]:
         raise ServiceAwayError("it is away")
 
     stopped = threading.Event()
-    reporter = Reporter(away, 1, 1, stopped.set)
+    reporter = Reporter(away, [(1, 1)], lambda job: stopped.set())
     reporter.start()
     assert stopped.wait(60)
-    reporter.write(0, b"x" * 2 * module.HELD)  # must not wait for anybody
-    reporter.finish(Outcome(exit_code=0))
+    reporter.told[1].write(0, b"x" * 2 * module.HELD)  # must not wait for anybody
+    reporter.told[1].finish(Outcome(exit_code=0))
+    reporter.close()
     assert "job 1 is given up: it is away" in capfd.readouterr().err
 
 

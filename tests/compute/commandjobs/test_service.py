@@ -109,10 +109,9 @@ def test_what_is_recorded_by_others_while_it_waits_is_not_run(play: Play) -> Non
         await it.submit(plan_of(text), plan_of("echo other", fresh=True), plan_of("echo third"))
         for words in (text, "echo other"):
             assert offload.run(["sh", "-c", words], stdin=None).recorded
-        for job in (1, 2, 3):
-            await it.service.recall(job)
+        await it.service.recall([1, 2, 3])
         assert set(it.service.jobs) == {2, 3}  # the second was asked for anew
-        assert it.service.begin(Begin(1, "w", "host", 1)) is None
+        assert it.service.begin(Begin((1,), "w", "host", 1)) == []
         news = await it.news(1)
         assert news is not None and (news.stdout, news.stderr) == (b"one\n", b"two\n")
         assert news.outcome is not None and (news.outcome.exit_code, news.outcome.outcome) == (0, "same")
@@ -148,7 +147,7 @@ def test_a_cancelled_job_is_told_so_to_its_worker(play: Play) -> None:
             (1, RUNNING, "being cancelled"),
             (2, ENDED, ""),
         ]
-        assert it.service.begin(Begin(2, "w", "host", 1)) is None
+        assert it.service.begin(Begin((2,), "w", "host", 1)) == []
         assert not await it.report(1, 1, 0, b"bye")
         assert await it.report(1, 1, 3, outcome=Outcome(cancelled=True))
         for job, out in ((1, b"bye"), (2, b"")):

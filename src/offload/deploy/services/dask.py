@@ -173,7 +173,7 @@ class QuietWorker(Worker):
 
     async def close(self, *args: Any, **kwargs: Any) -> Any:
         """End the commands that run here, and close."""
-        from offload.jobs.worker.attempt import resume, stop_all
+        from offload.jobs.worker.round import resume, stop_all
 
         if self.status in (Status.closed, Status.closing, Status.failed):
             return await super().close(*args, **kwargs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from concurrent.futures import Future as PlainFuture
 from typing import Any
 
@@ -15,8 +16,8 @@ from offload.util.resources import Resources
 class Carrier(ABC):
     """Has workers run jobs.
 
-    A job's future ends when a worker is through with it; or with `WorkerLostError`, or with `EngineLostError` when the
-    carrier is gone with everything that it carried.
+    The future of some jobs ends when a worker is through with them; or with `WorkerLostError`, or with
+    `EngineLostError` when the carrier is gone with everything that it carried.
     """
 
     @property
@@ -41,8 +42,8 @@ class Carrier(ABC):
         return False
 
     @abstractmethod
-    def carry(self, job: int, resources: Resources = ()) -> PlainFuture[Any]:
-        """Have a job run, by a worker that has such resources.
+    def carry(self, jobs: Sequence[int], resources: Resources = ()) -> PlainFuture[Any]:
+        """Have jobs run, one after the other, by a worker that has such resources.
 
         Raises
         ------
@@ -52,7 +53,7 @@ class Carrier(ABC):
 
     @abstractmethod
     def drop(self, future: PlainFuture[Any]) -> None:
-        """Let go of a job that is not to be run, or has ended."""
+        """Let go of jobs that are not to be run, or have ended."""
 
     def death_of(self, worker: str) -> str:
         """Return how a worker has ended; "" where nobody knows."""
@@ -64,7 +65,7 @@ class Carrier(ABC):
 
 
 class DaskCarrier(Carrier):
-    """Gives each job to Dask as a task, which holds no more than the job's number and where its service is known.
+    """Gives jobs to Dask as a task, which holds no more than the jobs' numbers and where their service is known.
 
     Parameters
     ----------
@@ -103,12 +104,14 @@ class DaskCarrier(Carrier):
         """Whether Dask would give it to one of these all the same."""
         return not self._engine.declared
 
-    def carry(self, job: int, resources: Resources = ()) -> PlainFuture[Any]:
+    def carry(self, jobs: Sequence[int], resources: Resources = ()) -> PlainFuture[Any]:
         """Submit a task."""
-        from offload.jobs.worker.attempt import run
+        from offload.jobs.worker.round import run
 
-        name = f"offload-command-{job}"
-        return self._engine.start(run, self._place, job, self._home, self._scratch, name=name, resources=resources)
+        name = f"offload-command-{jobs[0]}"
+        return self._engine.start(
+            run, self._place, tuple(jobs), self._home, self._scratch, name=name, resources=resources
+        )
 
     def drop(self, future: PlainFuture[Any]) -> None:
         """Release the task."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future as PlainFuture
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -46,9 +46,9 @@ class Flights:
         self._start = start
         self._tell = landed
         self._carrier: Carrier | None = None
-        self._waiting: deque[int] = deque()
-        self._needs: dict[int, Resources] = {}
+        self._waiting: deque[tuple[list[int], Resources]] = deque()
         self._flying: dict[int, PlainFuture[Any]] = {}
+        self._fly_with: Counter[PlainFuture[Any]] = Counter()  # how many of each have not been dropped
         self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -58,17 +58,17 @@ class Flights:
         self.obstacle = ""
         self.workers = 0
 
-    def launch(self, job: int, resources: Resources = ()) -> None:
-        """Have a job run, by a worker that has such resources."""
+    def launch(self, jobs: Sequence[int], resources: Resources = ()) -> None:
+        """Have jobs run, one after the other, by a worker that has such resources."""
         with self._starting:
             if self._thread is None and not self._closed:
                 self.trouble = "the scheduler is being asked"
                 self._thread = threading.Thread(target=self._loop, name="offload-commands", daemon=True)
                 self._thread.start()
-        self._events.put(lambda: self._wait(job, resources))
+        self._events.put(lambda: self._waiting.append((list(jobs), resources)))
 
     def drop(self, job: int) -> None:
-        """Let go of a job; nobody is told of the end of its flight."""
+        """Let go of a job; nobody is told of the end of its flight, which goes on for those that it flies with."""
         self._events.put(lambda: self._drop(job))
 
     def death_of(self, worker: str) -> str:
@@ -103,10 +103,6 @@ class Flights:
         if self._carrier is not None:
             self._carrier.close()
 
-    def _wait(self, job: int, resources: Resources) -> None:
-        self._waiting.append(job)
-        self._needs[job] = resources
-
     def _look(self) -> None:
         self._looked = time.monotonic()
         if self._carrier is not None and (self._flying or self._waiting):
@@ -129,20 +125,28 @@ class Flights:
             if self._carrier.holds and (found := self._carrier.obstacle):
                 self.obstacle = found
                 return
-            self._carry(self._carrier, self._waiting[0])
-            del self._needs[self._waiting.popleft()]
+            jobs, resources = self._waiting[0]
+            if jobs:  # else all of them were dropped
+                self._carry(self._carrier, jobs, resources)
+            self._waiting.popleft()
 
-    def _carry(self, carrier: Carrier, job: int) -> None:
-        future = self._flying[job] = carrier.carry(job, self._needs[job])
-        future.add_done_callback(lambda done: self._events.put(lambda: self._landed(job, done)))
+    def _carry(self, carrier: Carrier, jobs: list[int], resources: Resources) -> None:
+        future = carrier.carry(jobs, resources)
+        self._flying.update(dict.fromkeys(jobs, future))
+        self._fly_with[future] = len(jobs)
+        future.add_done_callback(lambda done: self._events.put(lambda: self._all_landed(jobs, done)))
 
-    def _landed(self, job: int, done: PlainFuture[Any]) -> None:
-        if self._flying.get(job) is not done:
-            return  # dropped
-        del self._flying[job]
-        if self._carrier is not None:
+    def _all_landed(self, jobs: list[int], done: PlainFuture[Any]) -> None:
+        landed = [job for job in jobs if self._flying.get(job) is done]  # else it was dropped
+        for job in landed:
+            del self._flying[job]
+        self._fly_with.pop(done, None)
+        if landed and self._carrier is not None:
             self._carrier.drop(done)
-        error = done.exception()
+        for job in landed:
+            self._landed(job, done.exception())
+
+    def _landed(self, job: int, error: BaseException | None) -> None:
         if error is None:
             self._tell(job, RETURNED, "")
         elif isinstance(error, WorkerLostError):
@@ -158,12 +162,17 @@ class Flights:
             self._tell(job, FAILED, f"{type(error).__name__}: {error}")
 
     def _drop(self, job: int) -> None:
-        if job in self._waiting:
-            self._waiting.remove(job)
-            del self._needs[job]
+        for jobs, _ in self._waiting:
+            if job in jobs:
+                jobs.remove(job)
         future = self._flying.pop(job, None)
-        if future is not None and self._carrier is not None:
-            self._carrier.drop(future)
+        if future is None:
+            return
+        self._fly_with[future] -= 1
+        if not self._fly_with[future]:
+            del self._fly_with[future]
+            if self._carrier is not None:
+                self._carrier.drop(future)
 
     def _lose(self) -> None:
         """Do without a carrier that is gone; the next job starts another."""
@@ -172,6 +181,7 @@ class Flights:
             return
         self.trouble = "the scheduler is away"
         flying, self._flying = list(self._flying), {}
+        self._fly_with.clear()
         carrier.close()
         for job in flying:
             self._tell(job, GONE, "")

@@ -1,4 +1,4 @@
-"""A job as the job service has it."""
+"""A job as the job service has it, and those that it travels with."""
 
 from __future__ import annotations
 
@@ -8,6 +8,39 @@ import time
 
 from offload.jobs.commands.protocol import ENDED, WAITING, JobInfo, Outcome
 from offload.util.resources import Resources
+
+
+class Company:
+    """Jobs that travel together.
+
+    Attributes
+    ----------
+    members : set of int
+        The numbers of those that have neither ended nor been given back.
+    landing : set of int
+        The numbers of those whose flight has not ended.
+    broken : bool
+        Whether they have lost their worker, and nobody knows by which of them.
+    """
+
+    __slots__ = ("broken", "landing", "members")
+
+    def __init__(self, members: set[int]) -> None:
+        self.members = members
+        self.landing = set(members)
+        self.broken = False
+
+    def without(self, member: int) -> Company:
+        """Return what is the company of a member from now on, which has left this one but for its flight."""
+        self.members.discard(member)
+        alone = Company({member})
+        alone.landing = self.landing
+        return alone
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is not known of one of them that it has ended their worker."""
+        return self.broken or len(self.members) > 1
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -48,6 +81,13 @@ class Job:
         To be set when there is anything new.
     told : dict
         What each client was told last, so that it is told only what is new.
+    company : Company
+        The jobs with which it has been given to a worker.
+    doubts : int
+        1 where its worker was lost with several jobs, and it may be the one that ended it: it goes alone then, and
+        where it loses another worker so, it has lost both.
+    alone : bool
+        Whether it had begun when a worker was told to end: it may be one that takes long.
     """
 
     id: int
@@ -76,6 +116,24 @@ class Job:
     ending: asyncio.Task[None] | None = None
     watchers: set[asyncio.Event] = dataclasses.field(default_factory=set)
     told: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    company: Company = dataclasses.field(default_factory=lambda: Company(set()))
+    doubts: int = 0
+    alone: bool = False
+
+    @property
+    def kind(self) -> tuple[Resources, str, str]:
+        """What it has in common with others that may travel with it."""
+        return self.resources, self.label.partition(" ")[0], self.directory
+
+    @property
+    def goes_alone(self) -> bool:
+        """Whether it may be that it ends its worker, or outlives it."""
+        return self.alone or self.doubts > 0 or self.lost > 0
+
+    @property
+    def is_to_go(self) -> bool:
+        """Whether it waits to be given to a worker."""
+        return self.state == WAITING and not self.flying
 
     @property
     def is_wanted(self) -> bool:

@@ -76,12 +76,12 @@ class Ledger:
                 )  # fmt: skip
                 job.id = connection.execute(_ADD, values).lastrowid or 0
 
-    def save(self, job: Job) -> None:
-        """Keep how a job is now. The plan of one that has ended is dropped."""
+    def save(self, *jobs: Job) -> None:
+        """Keep how jobs are now. The plans of those that have ended are dropped."""
         with self._file.writing() as connection:
-            connection.execute(_SAVE, (*_changing(job), job.id))
-            if job.state == ENDED:
-                connection.execute("UPDATE job SET plan = x'' WHERE id = ?", (job.id,))
+            connection.executemany(_SAVE, [(*_changing(job), job.id) for job in jobs])
+            ended = [(job.id,) for job in jobs if job.state == ENDED]
+            connection.executemany("UPDATE job SET plan = x'' WHERE id = ?", ended)
 
     def under_way(self) -> list[Job]:
         """Return the jobs that have not ended, oldest first."""

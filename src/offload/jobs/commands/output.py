@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from offload.errors import OffloadError, StorageError
@@ -11,6 +12,9 @@ NAMES = ("out", "err")
 
 MOST = 10 * 10**9
 """Bytes that one command may write to standard output and standard error."""
+
+KNOWN = 20_000
+"""Files of which the sizes are remembered: clients ask again and again whether there is more."""
 
 _PIECE = 1 << 20  # no report has more
 LOOK_EVERY = 64 * 10**6  # bytes of one command between two looks at the disk
@@ -38,6 +42,7 @@ class Spools:
     def __init__(self, directory: str) -> None:
         os.makedirs(directory, 0o700, exist_ok=True)
         self._directory = directory
+        self._sizes: dict[tuple[int, int], int] = {}  # as far as they are known: nobody else writes here
 
     def path(self, job: int, which: int) -> str:
         """Return the file of a job's stdout (0) or stderr (1), which is there once anything was written."""
@@ -45,10 +50,19 @@ class Spools:
 
     def size(self, job: int, which: int) -> int:
         """Return how many bytes there are."""
-        try:
-            return os.stat(self.path(job, which)).st_size
-        except FileNotFoundError:
-            return 0
+        size = self._sizes.get((job, which))
+        if size is None:
+            try:
+                size = os.stat(self.path(job, which)).st_size
+            except FileNotFoundError:
+                size = 0
+            self._know(job, which, size)
+        return size
+
+    def _know(self, job: int, which: int, size: int) -> None:
+        if len(self._sizes) >= KNOWN:
+            self._sizes.clear()
+        self._sizes[job, which] = size
 
     def write(self, job: int, which: int, place: int, data: bytes) -> None:
         """Put a piece where it belongs.
@@ -66,8 +80,10 @@ class Spools:
             raise SpoolGapError(f"the output of job {job} lacks what comes before byte {place}")
         if not data:
             return
-        self._check_room(place, len(data) + sum(self.size(job, one) for one in (0, 1)))
+        before = self.size(job, which)
+        self._check_room(place, len(data) + before + self.size(job, 1 - which))
         path = self.path(job, which)
+        self._sizes.pop((job, which), None)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -79,6 +95,7 @@ class Spools:
                 os.close(descriptor)
         except OSError as exc:
             raise translated(exc, path) from exc
+        self._know(job, which, max(before, place))
 
     def _check_room(self, place: int, size: int) -> None:
         """Check that a command may have written so much, of which a piece is to follow a place."""
@@ -94,6 +111,8 @@ class Spools:
 
     def read(self, job: int, which: int, place: int, most: int) -> bytes:
         """Return what follows a place, at most so many bytes."""
+        if most <= 0 or place >= self.size(job, which):
+            return b""
         try:
             descriptor = os.open(self.path(job, which), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -108,7 +127,7 @@ class Spools:
     def remove(self, job: int) -> None:
         """Remove what a job has written."""
         for which in (0, 1):
-            try:
-                os.unlink(self.path(job, which))
-            except FileNotFoundError:
-                continue
+            if self._sizes.get((job, which)) != 0:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.path(job, which))
+                self._know(job, which, 0)

@@ -8,10 +8,10 @@ They are pickled as those about calls are: see :mod:`offload.jobs.calls.protocol
     /v1/commands/cancel   list of job ids, or None for all -> list of JobInfo: how they are now
     /v1/commands/list     True (ended ones, too) or False -> list of JobInfo
 
-A worker that runs a job reports, and is told each time whether to go on:
+A worker that runs jobs, one after the other, reports, and is told each time whether to go on:
 
-    /v1/attempts/begin    Begin -> Begun; None when the job is not to be run (any more)
-    /v1/attempts/report   Report -> bool: go on?
+    /v1/attempts/begin    Begin -> list of Begun; jobs that are not to be run (any more) are left out
+    /v1/attempts/report   list of Report -> list of bool: go on?
 """
 
 from __future__ import annotations
@@ -213,11 +213,11 @@ class JobInfo:
 
 @dataclasses.dataclass(slots=True)
 class Begin:
-    """A worker is about to run a job.
+    """A worker is about to run jobs.
 
     Attributes
     ----------
-    job : int
+    jobs : tuple of int
         Which.
     worker, host : str
         Who, and on which machine.
@@ -225,7 +225,7 @@ class Begin:
         Of the worker's process.
     """
 
-    job: int
+    jobs: tuple[int, ...]
     worker: str
     host: str
     pid: int
@@ -237,6 +237,8 @@ class Begun:
 
     Attributes
     ----------
+    job : int
+        Its number.
     attempt : int
         The number under which the worker reports. Earlier attempts are void.
     plan : bytes
@@ -245,6 +247,7 @@ class Begun:
         The client's current directory, from which relative paths lead to inputs, and its ``PATH``.
     """
 
+    job: int
     attempt: int
     plan: bytes
     directory: str
@@ -267,6 +270,8 @@ class Report:
         In the last report.
     given_up : bool
         In the last report of a worker that is told to close: the job is to be run elsewhere.
+    given_back : bool
+        In the only report of a job that has not begun, since another one takes long: so it is not to wait for that.
     """
 
     job: int
@@ -277,3 +282,4 @@ class Report:
     stderr: bytes = b""
     outcome: Outcome | None = None
     given_up: bool = False
+    given_back: bool = False

@@ -83,7 +83,7 @@ class CommandRoutes:
     async def begin(self, request: web.Request) -> web.Response:
         """Have a worker begin."""
         begin: Begin = load(await request.read())
-        await self.service.recall(begin.job)
+        await self.service.recall(begin.jobs)
         return _answer(self.service.begin(begin))
 
     async def report(self, request: web.Request) -> web.Response:

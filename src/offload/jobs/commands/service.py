@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from offload.errors import OffloadError, StorageError, WorkerLostError
 from offload.http.log import log
 from offload.jobs.commands.carrier import Carrier
 from offload.jobs.commands.dispatch import FAILED, GONE, LOST, REFUSED, RETURNED, UNSEEN, Flights
-from offload.jobs.commands.job import Job
+from offload.jobs.commands.groups import MOST_KINDS, Kind
+from offload.jobs.commands.job import Company, Job
 from offload.jobs.commands.journal import Ledger
 from offload.jobs.commands.output import SpoolGapError, Spools, TooMuchOutputError
 from offload.jobs.commands.overview import infos
@@ -44,6 +45,8 @@ SILENCE, ADOPTION = 60.0, 20.0
 """Seconds after which a worker that says nothing counts as lost: where Dask watches over it, and where nobody does."""
 
 TICK, LATE = 1.0, 5.0
+LOOK_AGAIN = 0.2
+"""Seconds after which it is looked again whether commands that are held back are to go."""
 SWEEP_EVERY = 100
 AGAIN = "its worker ended; running again"
 
@@ -68,7 +71,9 @@ class CommandService:
         self.jobs: dict[int, Job] = {}
         self.by_transformation: dict[str, Job] = {}
         self.flights = Flights(start, self._landed_in_thread)
-        self._queues: defaultdict[Resources, deque[Job]] = defaultdict(deque)
+        self._kinds: dict[tuple[Resources, str, str], Kind] = {}
+        self._hearing = False
+        self._looking = False  # whether it will be looked soon whether what is held back is to go
         self._in_flight: Counter[Resources] = Counter()
         self._lookups: list[set[str]] = []
         self._swept = 0
@@ -81,7 +86,7 @@ class CommandService:
         for job in self.ledger.under_way():
             self.jobs[job.id] = self.by_transformation[job.transformation] = job
             if job.state == WAITING:
-                self._queues[job.resources].append(job)
+                self._kind(job).waiting.append(job)
             else:
                 job.note = "the job service was started anew; waiting for word from the worker"
         self._watch = asyncio.create_task(self._watch_over())
@@ -111,8 +116,16 @@ class CommandService:
         self.ledger.add(jobs)
         for job in jobs:
             self.jobs[job.id] = self.by_transformation[job.transformation] = job
-            self._queues[job.resources].append(job)
+            self._kind(job).waiting.append(job)
         self._launch()
+
+    def _kind(self, job: Job) -> Kind:
+        kind = self._kinds.get(job.kind)
+        if kind is None:
+            if len(self._kinds) >= MOST_KINDS:
+                self._kinds = {key: one for key, one in self._kinds.items() if one.waiting or one.flying}
+            kind = self._kinds[job.kind] = Kind()
+        return kind
 
     def join(self, job: Job, client: str, detach: bool = False) -> None:
         """Have one more client wait for a job."""
@@ -160,50 +173,99 @@ class CommandService:
 
     # What workers say
 
-    async def recall(self, number: int) -> None:
-        """End a job that waits, if its command has been recorded meanwhile: by somebody else, without this service."""
-        job = self.jobs.get(number)
-        if job is None or job.state != WAITING or self.session.database.lookup([job.transformation])[0] is None:
-            return
-        outcome = await asyncio.to_thread(recalled, self.session, self.spools, job)
-        if outcome is not None and self.jobs.get(number) is job and job.state == WAITING:
-            self._end(job, outcome)
+    async def recall(self, numbers: Sequence[int]) -> None:
+        """End jobs that wait, if their commands have been recorded meanwhile: by others, without this service."""
+        waiting = [job for number in numbers if (job := self.jobs.get(number)) is not None and job.state == WAITING]
+        found = self.session.database.lookup([job.transformation for job in waiting]) if waiting else []
+        for job, result in zip(waiting, found, strict=True):
+            outcome = None
+            if result is not None:
+                outcome = await asyncio.to_thread(recalled, self.session, self.spools, job)
+            if outcome is not None and self.jobs.get(job.id) is job and job.state == WAITING:
+                self._end(job, outcome)
 
-    def begin(self, begin: Begin) -> Begun | None:
-        """Have a worker run a job, unless it is not to be run any more."""
-        job = self.jobs.get(begin.job)
+    def begin(self, begin: Begin) -> list[Begun]:
+        """Have a worker run jobs, but for those that are not to be run any more."""
+        begun = [job for number in begin.jobs if (job := self._beginning(number, begin)) is not None]
+        new = [job for job in begun if job.state == WAITING]  # else the answer was lost: it asks again
+        for job in new:
+            job.state, job.started, job.begun_by = RUNNING, time.time(), (begin.worker, begin.host, begin.pid)
+            job.attempt += 1
+            job.excused = False
+            job.worker = begin.worker if begin.host == os.uname().nodename else f"{begin.worker} on {begin.host}"
+            self.spools.remove(job.id)
+        if new:
+            self.ledger.save(*new)
+        for job in begun:
+            job.heard = time.monotonic()
+            job.wake()
+        return [Begun(job.id, job.attempt, job.plan, job.directory, job.path) for job in begun]
+
+    def _beginning(self, number: int, begin: Begin) -> Job | None:
+        """Return a job that a worker is to run; None where it is not to."""
+        job = self.jobs.get(number)
         if job is None or job.ending is not None:
             return None
-        who = begin.worker, begin.host, begin.pid
-        if job.state == RUNNING and job.begun_by != who:
+        if job.state == RUNNING and job.begun_by != (begin.worker, begin.host, begin.pid):
             self._lose(job)
         if job.state == ENDED:
             return None
         if job.cancelled:
             self._end(job, Outcome(cancelled=True))
             return None
-        if job.state == WAITING:  # else its answer was lost: it asks again
-            job.state, job.started, job.begun_by = RUNNING, time.time(), who
-            job.attempt += 1
-            job.excused = False
-            job.worker = begin.worker if begin.host == os.uname().nodename else f"{begin.worker} on {begin.host}"
-            self.spools.remove(job.id)
-            self.ledger.save(job)
-        job.heard = time.monotonic()
-        job.wake()
-        return Begun(job.attempt, job.plan, job.directory, job.path)
+        if len(begin.jobs) > 1 and job.goes_alone:
+            self._leave_flight(job)
+            self._again(job)
+            return None
+        return job
 
-    async def report(self, report: Report) -> bool:
-        """Take in what a worker says of a job; return whether it is to go on."""
-        job = self.jobs.get(report.job)
-        if job is None or job.attempt != report.attempt or job.state != RUNNING:
-            return False
-        job.heard, job.begun_by = time.monotonic(), None
-        if job.ending is not None:  # said twice
-            await asyncio.shield(job.ending)
-            return True
-        if report.given_up:
+    async def report(self, reports: Sequence[Report]) -> list[bool]:
+        """Take in what a worker says of jobs; return for each whether it is to go on."""
+        self._hearing = True  # what is to go on elsewhere goes together
+        try:
+            answers, endings = self._hear_all(reports)
+        finally:
+            self._hearing = False
+            self._launch()
+        for ending in endings:
+            await asyncio.shield(ending)
+        return answers
+
+    def _hear_all(self, reports: Sequence[Report]) -> tuple[list[bool], list[asyncio.Task[None]]]:
+        """Take in reports; return the answers to them, and what takes in the outcomes in them."""
+        answers: list[bool] = []
+        endings: dict[int, asyncio.Task[None]] = {}
+        ended: list[tuple[Job, Outcome]] = []
+        for report in reports:
+            job = self.jobs.get(report.job)
+            if job is None or job.attempt != report.attempt or job.state != RUNNING:
+                answers.append(False)
+                continue
+            job.heard, job.begun_by = time.monotonic(), None
+            if job.ending is not None:  # said twice
+                endings[id(job.ending)] = job.ending
+                answers.append(True)
+                continue
+            answers.append(self._hear(job, report))
+            if answers[-1] and report.outcome is not None:
+                ended.append((job, report.outcome))
+        if ended:
+            ending = asyncio.create_task(self._take_in(ended))
+            for job, _ in ended:
+                job.ending = ending
+            endings[id(ending)] = ending
+        return answers, list(endings.values())
+
+    def _hear(self, job: Job, report: Report) -> bool:
+        """Take in what a worker says of a job, but for its outcome; return whether it is to go on."""
+        if report.given_back:
             job.excused = True
+            self._leave_flight(job)
+            self._kind(job).wait_long()
+            self._lose(job, "")
+            return False
+        if report.given_up:
+            job.excused = job.alone = True
             self._lose(job, "its worker was told to end; running again elsewhere")
             return False
         try:
@@ -219,47 +281,82 @@ class CommandService:
             self._end(job, Outcome(error=OffloadError(exc.message, exc.hint)))
             self.spools.remove(job.id)
             return False
-        if job.lost == 0 and not job.cancelled:
+        if job.lost == 0 and not job.doubts and not job.cancelled:
             job.note = ""
         if report.outcome is not None and isinstance(report.outcome.error, WorkerLostError):
+            job.company = job.company.without(job.id)  # it is known to be this one's
             self._lose(job, "the process that had started it was killed; running again")
             job.excused = True  # its flight has nothing more to tell
             return False
         if report.outcome is not None:
-            job.ending = asyncio.create_task(self._take_in(job, report.outcome))
-            await asyncio.shield(job.ending)
             return True
         job.wake()
         return not job.cancelled
 
-    async def _take_in(self, job: Job, outcome: Outcome) -> None:
-        entry, outcome.entry = outcome.entry, None
+    async def _take_in(self, ended: Sequence[tuple[Job, Outcome]]) -> None:
+        """Record what jobs have given, all at once, and end them."""
+        entries = [(outcome, outcome.entry) for _, outcome in ended if outcome.entry is not None]
+        for outcome, _ in entries:
+            outcome.entry = None
         try:
-            if entry is not None:
+            if entries:
                 try:
-                    outcome.outcome = (await asyncio.to_thread(self.session.record, [entry]))[0]
+                    said = await asyncio.to_thread(self.session.record, [entry for _, entry in entries])
+                    for (outcome, _), one in zip(entries, said, strict=True):
+                        outcome.outcome = one
                 except StorageError as exc:
-                    outcome.unrecorded, outcome.error = exc.message, exc
-            self._end(job, outcome)
+                    for outcome, _ in entries:
+                        outcome.unrecorded, outcome.error = exc.message, exc
+            self._end_all(ended)
         except BaseException:
-            job.ending = None  # the worker hears of it, and reports again
+            for outcome, entry in entries:
+                outcome.entry = entry
+            for job, _ in ended:
+                job.ending = None  # the worker hears of it, and reports again
             raise
 
     # How jobs go on
 
     def _launch(self) -> None:
-        for resources, queue in self._queues.items():
-            while queue and self._in_flight[resources] < IN_FLIGHT:
-                job = queue.popleft()
-                if job.state == WAITING and not job.flying:
-                    job.flying = True
-                    self._in_flight[resources] += 1
-                    self.flights.launch(job.id, resources)
+        if self._hearing:
+            return
+        held = False
+        for (resources, _, _), kind in self._kinds.items():
+            while kind.waiting and (room := IN_FLIGHT - self._in_flight[resources]) > 0:
+                if kind.is_held(self.flights.workers):
+                    held = True
+                    break
+                group = kind.take(self.flights.workers, room)
+                if not group:
+                    continue
+                company = Company({job.id for job in group})
+                for job in group:
+                    job.flying, job.company = True, company
+                self._in_flight[resources] += len(group)
+                self.flights.launch([job.id for job in group], resources)
+        if held and not self._looking and self._loop is not None:
+            self._looking = True
+            self._loop.call_later(LOOK_AGAIN, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looking = False
+        self._launch()
 
     def _land(self, job: Job) -> None:
         if job.flying:
             job.flying = False
             self._in_flight[job.resources] -= 1
+            kind, members = self._kind(job), job.company.landing
+            members.discard(job.id)
+            if not members:
+                kind.flying -= 1
+
+    def _leave_flight(self, job: Job) -> None:
+        """Have a job fly no longer; those that it flies with go on."""
+        if job.flying:
+            self._land(job)
+            self.flights.drop(job.id)
+        job.company.members.discard(job.id)
 
     def _landed_in_thread(self, number: int, how: str, said: str) -> None:
         assert self._loop is not None
@@ -298,8 +395,11 @@ class CommandService:
         name = job.worker.partition(" on ")[0]
         why = self.flights.death_of(name)
         job.state, job.begun_by, job.note = WAITING, None, f"{why}; running again" if why and note == AGAIN else note
-        if not job.excused:
-            job.lost += 1
+        if not job.excused and job.company.is_shared:
+            job.company.broken = True
+            job.doubts = 1
+        elif not job.excused:
+            job.lost, job.doubts = job.lost + 1 + job.doubts, 0
         if job.cancelled:
             self._end(job, Outcome(cancelled=True))
         elif job.lost >= ATTEMPTS:
@@ -312,33 +412,44 @@ class CommandService:
 
     def _again(self, job: Job) -> None:
         if not job.flying:
-            self._queues[job.resources].appendleft(job)
+            self._kind(job).waiting.appendleft(job)
             self._launch()
         job.wake()
 
     def _end(self, job: Job, outcome: Outcome) -> None:
-        before, job.state, job.ended, job.outcome = job.state, ENDED, time.time(), outcome
+        self._end_all([(job, outcome)])
+
+    def _end_all(self, ended: Sequence[tuple[Job, Outcome]]) -> None:
+        before = [job.state for job, _ in ended]
+        for job, outcome in ended:
+            job.state, job.ended, job.outcome = ENDED, time.time(), outcome
         try:
-            self.ledger.save(job)
+            self.ledger.save(*(job for job, _ in ended))
         except StorageError:
-            job.state, job.ended, job.outcome = before, None, None
+            for (job, _), state in zip(ended, before, strict=True):
+                job.state, job.ended, job.outcome = state, None, None
             raise
+        for job, outcome in ended:
+            self._let_end(job, outcome)
+        self._launch()
+
+    def _let_end(self, job: Job, outcome: Outcome) -> None:
+        """Let go of a job that has ended."""
         del self.jobs[job.id]
         del self.by_transformation[job.transformation]
+        if outcome.exit_code is not None:
+            self._kind(job).learn(outcome.seconds)
         if outcome.cancelled and not job.clients:
             self.spools.remove(job.id)
         if outcome.outcome:
             for meanwhile in self._lookups:
                 meanwhile.add(job.transformation)
-        if job.flying:
-            self._land(job)
-            self.flights.drop(job.id)
+        self._leave_flight(job)
         job.wake()
         self._swept += 1
         if self._swept % SWEEP_EVERY == 0:
             for number in self.ledger.sweep():
                 self.spools.remove(number)
-        self._launch()
 
     async def _watch_over(self) -> None:
         """Take back jobs of which nothing is heard any more."""

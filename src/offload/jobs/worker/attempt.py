@@ -1,118 +1,32 @@
-"""The worker's side: run one attempt of a job, and tell the job service of it.
-
-What comes through Dask is where the deployment keeps its files, and the number of a job: no secrets, no plan.
-"""
+"""The worker's side: one attempt to run a job."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import pickle
-import threading
 import time
 
 from offload.commands.planning.check import differences
-from offload.commands.planning.detect import absent_paths
+from offload.commands.planning.detect import absent_paths, shell_names
 from offload.commands.planning.remote_programs import around
-from offload.commands.recall import planner_for
 from offload.commands.running.batch import LOST, Ended
 from offload.commands.running.execution import prepare
 from offload.commands.running.executor import Job
 from offload.commands.running.one import changed_in_place, entry_of, stored
 from offload.commands.running.outputs import find
 from offload.commands.running.scratch import Scratch
-from offload.errors import EnvironmentDiffersError, OffloadError, UnseenError, WorkerLostError
-from offload.jobs.commands.protocol import Begin, Begun, Outcome
+from offload.errors import EnvironmentDiffersError, OffloadError, WorkerLostError
+from offload.jobs.commands.protocol import Begun, Outcome
 from offload.jobs.worker.inputs import copy_from, place_at, stdin_at
-from offload.jobs.worker.report import Reporter, Service, ServiceAwayError
 from offload.jobs.worker.starter import Course, Resident
-from offload.registry.deployments import Place
-from offload.registry.scope import seen_here
-from offload.registry.session import Session, session_at_home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.commands.planning.plan import Plan, Planner
     from offload.commands.running.execution import Execution
-    from offload.storage.home import Key
-
-_services: dict[str, Service] = {}
-_residents: dict[str | None, Resident] = {}
-_attempts: set[Attempt] = set()
-_lock = threading.Lock()
-_closing = False
-
-
-def run(place: str, job: int, home: Key, scratch: str | None = None) -> str:
-    """Run a job, if it is still to be run; the Dask task.
-
-    Parameters
-    ----------
-    place : str
-        The deployment's directory.
-    job : int
-        Which.
-    home : tuple of str
-        Where results are kept, as :attr:`offload.storage.home.Home.key` says it.
-    scratch : str, optional
-        Where to make the scratch directory, unless the user has said it; by default ``$TMPDIR``.
-
-    Returns
-    -------
-    str
-        For people who look at the task: what has become of it.
-    """
-    if not os.path.exists(Place(place).spec):
-        # A worker that others have started, or that has joined from another machine.
-        raise UnseenError(
-            f"{_name()} on {os.uname().nodename} does not see {place}, as workers for commands must", _address()
-        )
-    service = _service(place)
-    try:
-        begun = service.ask("/v1/attempts/begin", Begin(job, _name(), os.uname().nodename, os.getpid()))
-    except ServiceAwayError as exc:
-        return exc.message
-    if begun is None:
-        return "it is not to be run any more"
-    attempt = Attempt(begun, session_at_home(seen_here(home)), _resident(scratch), scratch)
-    reporter = Reporter(service.ask, job, begun.attempt, attempt.stop)
-    with _lock:
-        _attempts.add(attempt)
-        if _closing:
-            attempt.stop()
-    reporter.start()
-    try:
-        outcome = attempt.outcome(reporter)
-    finally:
-        with _lock:
-            _attempts.discard(attempt)
-    given_up = outcome.cancelled and not reporter.refused
-    reporter.finish(None if given_up else outcome, given_up)
-    return "given up" if given_up else "cancelled" if outcome.cancelled else "it has ended"
-
-
-def stop_all() -> None:
-    """End every command that runs in this process, and all that begin until `resume`: its worker is closing.
-
-    The job service has them run elsewhere.
-    """
-    global _closing
-    with _lock:
-        _closing = True
-        attempts = list(_attempts)
-    for attempt in attempts:
-        attempt.stop()
-
-
-def resume() -> None:
-    """Run commands again: the worker has closed, and the process may have another one."""
-    global _closing
-    with _lock:
-        _closing = False
-        residents = list(_residents.values())
-        _residents.clear()
-    for resident in residents:
-        resident.close()
+    from offload.jobs.worker.report import Told
+    from offload.registry.session import Session
 
 
 class Attempt:
@@ -126,13 +40,18 @@ class Attempt:
         Where the results are stored.
     resident : Resident
         Runs it.
+    checks : Checks
+        Looks at what is here: what several attempts have in common only once.
     scratch : str, optional
         Where to make the scratch directory.
     """
 
-    def __init__(self, begun: Begun, session: Session, resident: Resident, scratch: str | None = None) -> None:
+    def __init__(
+        self, begun: Begun, session: Session, resident: Resident, checks: Checks, scratch: str | None = None
+    ) -> None:
         self._begun = begun
         self._session = session
+        self._checks = checks
         self._aside = resident.aside
         self._scratch = scratch
         self._course = Course(resident)
@@ -141,11 +60,11 @@ class Attempt:
         """End the command, as Ctrl-C would."""
         self._course.stop()
 
-    def outcome(self, reporter: Reporter) -> Outcome:
+    def outcome(self, told: Told) -> Outcome:
         """Run the command and return what came of it; it is cancelled when it was stopped."""
         started = time.time()
         try:
-            outcome = self._outcome(reporter)
+            outcome = self._outcome(told)
         except OffloadError as exc:
             outcome = Outcome(error=exc)
         except OSError as exc:
@@ -157,32 +76,32 @@ class Attempt:
         outcome.started = outcome.started or started
         return outcome
 
-    def _outcome(self, reporter: Reporter) -> Outcome:
+    def _outcome(self, told: Told) -> Outcome:
         plan: Plan = pickle.loads(self._begun.plan)
         place_at(plan, self._begun.directory)
-        planner = planner_for(self._session)
+        planner = self._checks.planner
         path = self._begun.path
         if plan.request.there is not None:
             plan.around, path = around(), f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{path}"
-        check(plan, planner, path)
+        self._checks.check(plan, path)
         ended = Ended(Job(plan), absent_paths(plan.request.argv))
         if not plan.is_staged:
-            return self._run(plan, planner, ended, None, path, reporter)
+            return self._run(plan, planner, ended, None, path, told)
         copy = copy_from(self._session.store)
         scratch = Scratch(plan.request.scratch or self._scratch)
         try:
             plan.stdin = stdin_at(plan.stdin, scratch, copy)
             ended.stager = prepare(plan, scratch, copy)
-            return self._run(plan, planner, ended, scratch, path, reporter)
+            return self._run(plan, planner, ended, scratch, path, told)
         finally:
             scratch.remove()
 
     def _run(
-        self, plan: Plan, planner: Planner, ended: Ended, scratch: Scratch | None, path: str, reporter: Reporter
+        self, plan: Plan, planner: Planner, ended: Ended, scratch: Scratch | None, path: str, told: Told
     ) -> Outcome:
         spool = self._aside.file(os.urandom(8).hex())
         try:
-            message = self._course.run(plan, scratch, path, spool, reporter.write)
+            message = self._course.run(plan, scratch, path, spool, told.write)
             place = "/" if scratch is None else scratch.work
             error = WorkerLostError(LOST) if message[0] == "lost" else ended.hear(message, place)
             strays = ended.strays(self._aside)
@@ -211,6 +130,35 @@ class Attempt:
             outcome.entry = entry_of(plan, execution, outcome.record, self._session, directory=directory)
 
 
+class Checks:
+    """Checks that here is what commands were identified with, for a moment's worth of commands.
+
+    What a command has executed is looked at after it has run in any case. So what several of them have in common need
+    be looked at before the first of them only.
+
+    Parameters
+    ----------
+    planner : Planner
+        Looks at what is here.
+    """
+
+    def __init__(self, planner: Planner) -> None:
+        self.planner = planner
+        self._known: set[tuple[object, ...]] = set()
+
+    def check(self, plan: Plan, path: str) -> None:
+        """Check a command; see `check`."""
+        key = (
+            path, plan.request.there is None, plan.environment and plan.environment.prefix,
+            plan.executable, plan.executable_checksum, plan.software, *shell_names(plan.request.argv),
+            *plan.programs.items(), *plan.program_checksums.items(),
+        )  # fmt: skip
+        if key in self._known and not plan.in_place():
+            return
+        check(plan, self.planner, path)
+        self._known.add(key)
+
+
 def check(plan: Plan, planner: Planner, path: str) -> None:
     """Check that here is what the command was identified with.
 
@@ -226,35 +174,3 @@ def check(plan: Plan, planner: Planner, path: str) -> None:
             + "; ".join(str(difference) for difference in found),
             "have the same there, or give the command again if it has changed since",
         )
-
-
-def _service(place: str) -> Service:
-    with _lock:
-        if place not in _services:
-            _services[place] = Service(Place(place))
-        return _services[place]
-
-
-def _resident(scratch: str | None) -> Resident:
-    with _lock:
-        if scratch not in _residents:
-            _residents[scratch] = Resident(scratch)
-        return _residents[scratch]
-
-
-def _name() -> str:
-    from distributed import get_worker
-
-    try:
-        return str(get_worker().name)
-    except ValueError:
-        return f"process {os.getpid()}"
-
-
-def _address() -> str:
-    from distributed import get_worker
-
-    try:
-        return str(get_worker().address)
-    except ValueError:
-        return ""

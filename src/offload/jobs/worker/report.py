@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from offload.errors import OffloadError, StorageError
@@ -20,6 +20,9 @@ IDLE = 30.0
 HEARTBEAT, GAP = 0.5, 0.1
 PIECE, HELD = 1024 * 1024, 4 * 1024 * 1024
 """Bytes of output in one report, and bytes that wait to be reported before the command has to wait."""
+
+LARGEST = 8 * 1024 * 1024
+"""Bytes of output after which a request takes on no more reports."""
 
 
 class ServiceAwayError(OffloadError):
@@ -92,86 +95,169 @@ class Service:
             client.close()
 
 
-class Reporter:
-    """Reports on one attempt from a thread of its own.
+class Told:
+    """What is told of one attempt.
 
     Parameters
     ----------
-    ask : callable
-        As `Service.ask`.
+    reporter : Reporter
+        Tells it.
     job, attempt : int
-        What is reported on.
-    stop : callable
-        Called once, in another thread, when the service does not want the command to go on, or cannot be asked.
+        Of what.
 
     Attributes
     ----------
     refused : bool
         Whether the command is not to go on.
-    away : bool
-        Whether that is because the service cannot be asked.
     """
 
-    def __init__(self, ask: Callable[[str, object], Any], job: int, attempt: int, stop: Callable[[], None]) -> None:
-        self._ask = ask
-        self._job = job
-        self._attempt = attempt
-        self._stop = stop
-        self._change = threading.Condition()
-        self._held = (bytearray(), bytearray())
-        self._at = [0, 0]
-        self._last: Report | None = None
+    def __init__(self, reporter: Reporter, job: int, attempt: int) -> None:
+        self._reporter = reporter
+        self.job = job
+        self.attempt = attempt
+        self.held = (bytearray(), bytearray())
+        self.at = [0, 0]
+        self.last: Report | None = None
         self.refused = False
+
+    def write(self, which: int, data: bytes) -> bool:
+        """Take output; waits while too much has not been reported yet."""
+        with self._reporter.change:
+            self._reporter.change.wait_for(lambda: self._reporter.away or sum(map(len, self.held)) < HELD)
+            self.held[which].extend(data)
+            self._reporter.change.notify_all()
+        return True  # what nobody reads is still to be stored
+
+    def finish(self, outcome: Outcome | None, given_up: bool = False, given_back: bool = False) -> None:
+        """Have the rest and the outcome reported, with those of others; `Reporter.close` waits for it."""
+        with self._reporter.change:
+            self.last = Report(
+                self.job, self.attempt, 0, 0, outcome=outcome, given_up=given_up, given_back=given_back
+            )  # fmt: skip
+            self._reporter.change.notify_all()
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything to be reported."""
+        return self.last is not None or any(self.held)
+
+    def next(self) -> Report:
+        """Return what is to be reported next."""
+        out, err = (bytes(held[:PIECE]) for held in self.held)
+        whole = len(out) == len(self.held[0]) and len(err) == len(self.held[1])
+        report = self.last if self.last is not None and whole else Report(self.job, self.attempt, 0, 0)
+        report.stdout_at, report.stderr_at = self.at
+        report.stdout, report.stderr = out, err
+        return report
+
+    def drop(self, report: Report) -> None:
+        """Let go of the output that has been reported."""
+        for which, data in enumerate((report.stdout, report.stderr)):
+            del self.held[which][: len(data)]
+            self.at[which] += len(data)
+
+
+class Reporter:
+    """Reports on attempts that are made one after the other, from a thread of its own.
+
+    Parameters
+    ----------
+    ask : callable
+        As `Service.ask`.
+    attempts : sequence of (int, int)
+        The job and the number of each.
+    stop : callable
+        Called once for each job that the service does not want to go on, or for all when that cannot be asked; in
+        another thread.
+    look : callable
+        Called a few times a second.
+
+    Attributes
+    ----------
+    told : dict
+        What is told of each attempt, by the job.
+    change : threading.Condition
+        Around all that threads share.
+    away : bool
+        Whether the service cannot be asked.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[str, object], Any],
+        attempts: Sequence[tuple[int, int]],
+        stop: Callable[[int], None],
+        look: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._ask = ask
+        self._stop = stop
+        self._look = look
+        self.change = threading.Condition()
+        self.told = {job: Told(self, job, attempt) for job, attempt in attempts}
+        self._open = dict(self.told)  # those whose end has not been reported
         self.away = False
-        self._thread = threading.Thread(target=self._run, name=f"offload-report-{job}", daemon=True)
+        self._all_reported = 0.0  # when a sign of life of all was given
+        self._thread = threading.Thread(target=self._run, name=f"offload-report-{attempts[0][0]}", daemon=True)
 
     def start(self) -> None:
         """Begin to report."""
         self._thread.start()
 
-    def write(self, which: int, data: bytes) -> bool:
-        """Take output; waits while too much has not been reported yet."""
-        with self._change:
-            self._change.wait_for(lambda: self.away or sum(map(len, self._held)) < HELD)
-            self._held[which].extend(data)
-            self._change.notify_all()
-        return True  # what nobody reads is still to be stored
-
-    def finish(self, outcome: Outcome | None, given_up: bool = False) -> None:
-        """Report the rest and the outcome, and wait until the service has it, or is away for too long."""
-        with self._change:
-            self._last = Report(self._job, self._attempt, 0, 0, outcome=outcome, given_up=given_up)
-            self._change.notify_all()
+    def close(self) -> None:
+        """Wait until the service has all, or is away for too long. Each attempt has been finished."""
         self._thread.join()
 
     def _run(self) -> None:
-        report = None
-        while not self.away and (report is None or report is not self._last):
-            with self._change:
-                if self._change.wait_for(lambda: self._last is not None or any(self._held), HEARTBEAT):
+        while not self.away and self._open:
+            with self.change:
+                if self.change.wait_for(self._has_news, HEARTBEAT):
                     # Some more may follow at once.
-                    self._change.wait_for(lambda: self._last is not None or sum(map(len, self._held)) >= PIECE, GAP)
-                report = self._next()
+                    self.change.wait_for(self._is_urgent, GAP)
+            self._look()
+            with self.change:
+                reports = self._next()
             away = False
             try:
-                go_on = self._ask("/v1/attempts/report", report)
+                answers = self._ask("/v1/attempts/report", reports)
             except OffloadError as exc:
-                sys.stderr.write(f"job {self._job} is given up: {exc.message}\n")
-                away, go_on = True, False
-            with self._change:
+                sys.stderr.write(f"{_jobs(list(self._open))} given up: {exc.message}\n")
+                away, answers = True, [False] * len(reports)
+            refused = []
+            with self.change:
                 self.away = away
-                for which, data in enumerate((report.stdout, report.stderr)):
-                    del self._held[which][: len(data)]
-                    self._at[which] += len(data)
-                self._change.notify_all()
-            if not go_on and not self.refused:
-                self.refused = True
-                threading.Thread(target=self._stop, name=f"offload-stop-{self._job}", daemon=True).start()
+                for report, go_on in zip(reports, answers, strict=True):
+                    one = self.told[report.job]
+                    one.drop(report)
+                    if report is one.last:
+                        del self._open[report.job]
+                    if not go_on and not one.refused:
+                        one.refused = True
+                        refused.append(report.job)
+                self.change.notify_all()
+            for job in refused:
+                threading.Thread(target=self._stop, args=(job,), name=f"offload-stop-{job}", daemon=True).start()
 
-    def _next(self) -> Report:
-        out, err = (bytes(held[:PIECE]) for held in self._held)
-        whole = len(out) == len(self._held[0]) and len(err) == len(self._held[1])
-        report = self._last if self._last is not None and whole else Report(self._job, self._attempt, 0, 0)
-        report.stdout_at, report.stderr_at = self._at
-        report.stdout, report.stderr = out, err
-        return report
+    def _has_news(self) -> bool:
+        return any(one.has_news for one in self._open.values())
+
+    def _is_urgent(self) -> bool:
+        """Tell whether it is of no use to wait for more: all have ended, or there is much."""
+        return all(one.last is not None for one in self._open.values()) or (
+            sum(len(held) for one in self._open.values() for held in one.held) >= PIECE
+        )
+
+    def _next(self) -> list[Report]:
+        """Return what is new, and now and then a sign of life of all; no more than fits into a request."""
+        reports, room, now = [], LARGEST, time.monotonic()
+        whole = now - self._all_reported >= HEARTBEAT
+        for one in self._open.values():
+            if room > 0 and (whole or one.has_news):
+                reports.append(one.next())
+                room -= len(reports[-1].stdout) + len(reports[-1].stderr)
+        if whole:
+            self._all_reported = now
+        return reports
+
+
+def _jobs(numbers: Sequence[int]) -> str:
+    return f"job {numbers[0]} is" if len(numbers) == 1 else f"jobs {', '.join(map(str, numbers))} are"
