@@ -65,6 +65,20 @@ def test_a_stopped_process_for_calls_is_told_and_replaced(place: Place, tmp_path
     eventually(lambda: report(place)["problems"] == [])
 
 
+@pytest.mark.parametrize("name", ["scheduler", "jobs"])
+def test_a_stopped_service_is_told(place: Place, name: str) -> None:
+    """All was well in `status`."""
+    (pid,) = [one["pid"] for one in report(place)["services"] if one["name"] == name]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        (problem,) = eventually(lambda: [p for p in report(place)["problems"] if f"the {name} of" in p["message"]])
+        assert problem["message"] == f"the {name} of test is silent: its process runs, and does not answer"
+        assert f"kill -CONT {pid}" in problem["hint"]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    eventually(lambda: report(place)["problems"] == [])
+
+
 @pytest.mark.parametrize("nanny_too", [False, True])
 def test_its_calls_are_done_by_others_and_another_comes(place: Place, nanny_too: bool) -> None:
     futures = nap.map(range(12))

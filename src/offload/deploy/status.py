@@ -12,7 +12,7 @@ import psutil
 from offload.deploy.allocation_counts import LOSSES, counted_jobs
 from offload.deploy.lifecycle import common
 from offload.deploy.lifecycle import local as launch
-from offload.engines.worker_states import SILENT
+from offload.engines.worker_states import SILENT, STOPPED_SERVICE
 from offload.errors import OffloadError, StorageError
 from offload.http.client import Client
 from offload.jobs.waits import LONG, is_adaptive, not_connected, said, settle, waits
@@ -62,6 +62,10 @@ def report(place: Place) -> dict[str, Any]:
     has_head = contact is None or contact.has_head()
     told["dashboard"] = contact.head["url"] if contact is not None and has_head and told["state"] == "running" else None
     services = [_head(contact, told, own), *told["services"]] if has_head else told["services"]
+    if told["state"] == "running" and contact is not None and contact.jobs is not None and told["jobs"] is None:
+        for service in services:
+            if service["name"] == "jobs" and service["state"] == "running":
+                service |= {"state": SILENT, "reason": STOPPED_SERVICE}
     told["services"] = [_service(place, contact, service) for service in services]
     settle(told["workers"])
     for worker in told["workers"]:
@@ -172,7 +176,7 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
     found += [
         OffloadError(
             f"the {service['name']} of {name} is {service['state']}{said(service)}",
-            service.get("hint", f"{logs} {service['name']}"),
+            service.get("hint", _look_at(service) or f"{logs} {service['name']}"),
         )
         for service in told["services"]
         if service["state"] != "running"
@@ -197,6 +201,12 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
     if told["waits"] and not told["workers"] and not is_adaptive(told):
         found.append(OffloadError(told["waits"][-1], more))
     return found
+
+
+def _look_at(service: dict[str, Any]) -> str:
+    """Return what to do about a service whose process does not answer; "" for others."""
+    pid = service["pid"]
+    return f"has somebody stopped it? kill -CONT {pid}; if it hangs: kill {pid}" if service["state"] == SILENT else ""
 
 
 def storage(place: Place, state: str) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ from offload.deploy.head.services import Services
 from offload.deploy.logs import shorten
 from offload.deploy.workers.groups import Group, Groups
 from offload.engines.dask_settings import temporary_directory
+from offload.engines.worker_states import SILENT, STOPPED_SERVICE
 from offload.environments.usage import keep_used
 from offload.errors import OffloadError, StorageError, UsageError
 from offload.http.software import gone
@@ -263,6 +264,14 @@ class Head:
         reachable = self.spec.scheduler is not None or self.services.scheduler.ready.is_set()
         workers = await self.groups.status() if reachable else []
         services = [{**child.described(), "since": child.since} for child in self.running]
+        for service in services:
+            if (
+                service["name"] == "scheduler"
+                and service["state"] == "running"
+                and reachable
+                and not self.groups.reached
+            ):
+                service |= {"state": SILENT, "reason": STOPPED_SERVICE}
         if self.spec.scheduler is not None:
             answers = "running" if self.groups.reached else "away"
             hint = "others have started it; it is waited for"

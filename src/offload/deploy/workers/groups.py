@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -43,6 +44,10 @@ class Group:
         self.spec = spec
         self.workers = workers
         self.resources: Resources = parse_resources(spec.resources)
+
+
+STATUS_SECONDS = 8.0
+"""In which the scheduler has to answer, for a status."""
 
 
 class Groups:
@@ -110,7 +115,7 @@ class Groups:
     async def status(self) -> list[dict[str, Any]]:
         """Return what each worker is and does, as plain values; also of those that somebody else has started."""
         try:
-            known = await self.connected()
+            known = await asyncio.wait_for(self.connected(), STATUS_SECONDS)
             self.reached = True
         except (TimeoutError, OSError):
             known = {}  # the scheduler is being started again
