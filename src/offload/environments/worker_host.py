@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from queue import Empty, Full, Queue
 
 from offload.engines.errands import Errand, Told
 from offload.errors import OffloadError
 from offload.hosts.base import Done, Line, NotDoneError, Site
 
-PIECE = 1 << 20
+PIECE, AHEAD = 1 << 20, 4
+
+LONGEST_PAUSE = 20.0
+"""Seconds after which a process hears of who feeds it, though nothing is ready for it."""
 
 Ask = Callable[[Errand], Told]
 """Brings an exchange with a process to the worker, and its answer back."""
@@ -44,7 +50,7 @@ class WorkerHost(Site):
     def result(self, words: Sequence[str], data: bytes | Iterable[bytes], seconds: float, tell: Line | None) -> Done:
         """Run a command there and wait for its end."""
         key, number, deadline = secrets.token_hex(8), 0, time.monotonic() + seconds
-        pieces = _pieces([data] if isinstance(data, bytes) else data)
+        feed = _Feed([data] if isinstance(data, bytes) else data)
         out, err = [], _Lines(tell)
         piece: bytes | None = b""
         told = Told()
@@ -52,7 +58,7 @@ class WorkerHost(Site):
             while told.code is None:
                 if time.monotonic() > deadline:
                     raise NotDoneError(f"{words[0]} on {self.name} was not done after {seconds:g} s")
-                piece = next(pieces, None) if piece is not None else None
+                piece = feed.next() if piece is not None else None
                 told = self._ask(Errand(self._worker, key, number, list(words), piece or b"", piece is None))
                 number += 1
                 out.append(told.out)
@@ -61,6 +67,8 @@ class WorkerHost(Site):
             if number:
                 self._kill(key, number)
             raise
+        finally:
+            feed.end()
         return Done(tuple(words), told.code, b"".join(out), err.rest())
 
     def _kill(self, key: str, number: int) -> None:
@@ -91,6 +99,47 @@ class _Lines:
         if self._begun:
             self._one(self._begun)
         return b"".join(self._kept)
+
+
+class _Feed:
+    """What is to be written, in pieces of a good size, got ready in a thread: that may take long, and must not look as
+    if nobody were there any more.
+    """
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._ready: Queue[bytes | BaseException | None] = Queue(AHEAD)
+        self._over = threading.Event()
+        threading.Thread(target=self._run, args=(chunks,), name="offload-feed", daemon=True).start()
+
+    def next(self) -> bytes | None:
+        """Return the next piece, which may be empty; None where there is no more."""
+        try:
+            piece = self._ready.get(timeout=LONGEST_PAUSE)
+        except Empty:
+            return b""
+        if isinstance(piece, BaseException):
+            raise piece
+        return piece
+
+    def end(self) -> None:
+        """Get no more ready."""
+        self._over.set()
+
+    def _run(self, chunks: Iterable[bytes]) -> None:
+        try:
+            for piece in _pieces(chunks):
+                if not self._put(piece):
+                    return
+            self._put(None)
+        except BaseException as exc:  # whoever waits is told
+            self._put(exc)
+
+    def _put(self, piece: bytes | BaseException | None) -> bool:
+        while not self._over.is_set():
+            with contextlib.suppress(Full):
+                self._ready.put(piece, timeout=1.0)
+                return True
+        return False
 
 
 def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:

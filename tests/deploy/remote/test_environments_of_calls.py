@@ -74,8 +74,8 @@ def told(started: subprocess.Popen[str]) -> tuple[str, str]:
     return out.strip(), err
 
 
-def made(lab: Lab) -> list[str]:
-    return lab.host("h1").exec(f"ls -d {HOME}/3.*-Linux-* 2>/dev/null || true").stdout.split()
+def made(lab: Lab, host: str = "h1") -> list[str]:
+    return lab.host(host).exec(f"ls -d {HOME}/3.*-Linux-* 2>/dev/null || true").stdout.split()
 
 
 def test_two_programs_with_other_libraries_on_one_deployment(lab: Lab) -> None:

@@ -338,7 +338,10 @@ def exchanging(connect: Connect) -> Callable[[Errand], Told]:
     service = connect()
 
     def ask(errand: Errand) -> Told:
-        answer: Told | str = load(service.call("POST", "/v1/exchanges", dump(errand), idle=EXCHANGE_SECONDS).body)
+        try:
+            answer: Told | str = load(service.call("POST", "/v1/exchanges", dump(errand), idle=EXCHANGE_SECONDS).body)
+        except StorageError as exc:  # it may be back soon, and whoever sends it calls waits for that
+            raise GoneError(exc.message, exc.hint) from exc
         if isinstance(answer, str):
             raise GoneError(answer)
         return answer

@@ -61,6 +61,7 @@ class Making:
         self._fail = fail
         self._tell = tell
         self._lock = threading.Lock()
+        self._one_at_a_time = threading.Lock()
         self._kept: dict[_Place, list[str]] = {}
         self._refusals: Counter[tuple[str, _Place]] = Counter()
         self._failed: dict[_Place, tuple[float, Exception]] = {}
@@ -99,7 +100,8 @@ class Making:
         names, is_gone = tuple[str, ...](), False
         failure: IdentityError | None
         try:
-            names = self._make(machine, say)
+            with self._one_at_a_time:  # several machines may see the same directory
+                names = self._make(machine, say)
             failure = None if names else _plain(refused)
         except Exception as exc:  # whatever it is, nobody must wait for these calls any more
             failure, is_gone = _failure(refused, exc), isinstance(exc, GoneError)
