@@ -329,6 +329,8 @@ class Partner:
                 self._socket.shutdown(socket.SHUT_RDWR)  # it sees that, and ends
             if is_stopped(self._process.pid):
                 self._process.kill()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(END_SECONDS)
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
