@@ -74,7 +74,15 @@ def test_a_link_beside_its_package(runs: Runs, work: Path) -> None:
     (place / "cli.sh").chmod(0o755)
     (place / "data").write_text("its data")
     (work / "node_modules" / ".bin" / "x").symlink_to("../x/cli.sh")
+    (place / "package.json").write_text('{"version": "1.0.0"}')
     assert runs("--", "node_modules/.bin/x") == ("its data", False)
+    assert runs("--", "node_modules/.bin/x") == ("its data", True)
+    (place / "data").write_text("other data")
+    (place / "package.json").write_text('{"version": "2.0.0"}')
+    assert runs("--", "node_modules/.bin/x") == ("other data", False)
+    (work / "node_modules" / ".package-lock.json").write_text("{}")  # of what lies deeper
+    assert runs("--", "node_modules/.bin/x") == ("other data", False)
+    assert runs("--", "node_modules/.bin/x") == ("other data", True)
 
 
 def test_an_editable_project(runs: Runs, environment: Path, work: Path, tmp_path: Path) -> None:

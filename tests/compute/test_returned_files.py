@@ -13,7 +13,7 @@ import pytest
 
 import offload
 from offload.registry import session
-from tests.compute.conftest import Log
+from tests.compute.conftest import Log, Script
 from tests.compute.test_calls import mark
 
 
@@ -64,6 +64,29 @@ def test_where_it_was(log: Log) -> None:
         assert (type(file), file.path, Path(file).read_text()) == (offload.File, os.path.abspath("made.txt"), "one")
     assert os.access("made.txt", os.W_OK)
     assert log.runs == 1
+
+
+def test_in_a_process_that_has_computed_nothing(script: Script) -> None:
+    text = """
+import os
+import offload
+
+@offload.task
+def make(count):
+    print("computed", end=" ")
+    with open("made.txt", "w") as file:
+        file.write("x" * count)
+    return [offload.File("made.txt")]
+
+if __name__ == "__main__":
+    (file,) = make(3)
+    print(open(file).read())
+    os.remove(file)
+    ({})
+"""
+    assert script.run(text.format("")).stdout == "computed xxx\n"
+    assert script.run(text.format("")).stdout == "xxx\n"
+    assert script.run(text.format("print(open(make.submit(3).result()[0]).read())")).stdout == "xxx\nxxx\n"
 
 
 def test_where_another_is_by_now(log: Log, home: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from contextlib import nullcontext
 
 from offload.errors import DecodeError, EncodeError
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     from offload.identity.functions.graph import Graph
     from offload.identity.values.encode import Chunk
+
+_OF_FILES = "offload.tasks.returned_files"
 
 
 # Before the result of a call that has changed its arguments, which were copies: for calls that are submitted only.
@@ -115,6 +119,16 @@ def and_changes(data: bytes, transformation: str) -> tuple[Any, list[Any], str]:
     return value, changes, after
 
 
+def _decoded(data: bytes) -> Any:
+    try:
+        return decode(data)
+    except DecodeError:
+        if _OF_FILES in sys.modules:
+            raise
+        importlib.import_module(_OF_FILES)  # it may be a file that is to be brought back, which this knows to do
+        return decode(data)
+
+
 def from_buffer(data: bytes, transformation: str) -> Any:
     """Return the result that a buffer holds.
 
@@ -124,7 +138,7 @@ def from_buffer(data: bytes, transformation: str) -> Any:
         If it cannot be rebuilt here; the hint says how to compute it again.
     """
     try:
-        return decode(data)
+        return _decoded(data)
     except Exception as exc:  # whatever a decoding that the user registered may raise
         message, hint = (exc.message, exc.hint) if isinstance(exc, DecodeError) else (repr(exc), None)
         raise DecodeError(

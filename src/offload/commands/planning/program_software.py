@@ -2,11 +2,12 @@
 
 An upgraded package leaves the file of ``python``, or the few lines of an installed script, as they were. So a program
 in a virtual or conda environment counts together with the names and versions of all that is installed there, and so
-does the system's Python. It costs a listing or two.
+does the system's Python, and a program in ``node_modules/.bin``. It costs a listing or two.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 TYPE_CHECKING = False
@@ -104,8 +105,25 @@ def _names(prefix: str) -> Iterator[str]:
     for name in _listed(f"{prefix}/conda-meta"):
         if name.endswith(".json"):
             yield name
+    if os.path.basename(prefix) == "node_modules":
+        yield from _of_node(prefix)
     for site in sites(prefix):
         yield from (name for name in _listed(site) if name.endswith(_METADATA))
+
+
+def _of_node(prefix: str) -> Iterator[str]:
+    """Give the packages of a ``node_modules`` and their versions; of those within others, the lists that tools keep."""
+    import json
+    from hashlib import sha256
+
+    for name in (".package-lock.json", ".yarn-integrity", ".yarn-state.yml", ".modules.yaml"):
+        with contextlib.suppress(OSError), open(f"{prefix}/{name}", "rb") as file:
+            yield f"npm {name} {sha256(file.read()).hexdigest()}"
+    for package in _listed(prefix):
+        scoped = [f"{package}/{name}" for name in _listed(f"{prefix}/{package}")] if package[:1] == "@" else [package]
+        for name in scoped:
+            with contextlib.suppress(OSError, ValueError), open(f"{prefix}/{name}/package.json", "rb") as file:
+                yield f"npm {name} {json.load(file).get('version')}"
 
 
 def _listed(directory: str) -> list[str]:
