@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from offload.commands.request import Request
+from offload.commands.request import Asking, Request
 from offload.errors import CommandError, UsageError
 from offload.notices import counted
 
@@ -243,7 +243,12 @@ def _run(
     if place is not None:
         from offload.commands.planning.remote_programs import look_there
 
-        look_there([request], place, False, _warn)
+        def workers() -> Asking:
+            from offload.jobs.commands.programs import workers_of
+
+            return workers_of(place, _warn, _keep_quiet)
+
+        look_there([request], place, False, workers)
     planner = planner_for(session)
     plan = planner.plan([request], stdin)[0]
     known = [item.path for item in plan.inputs]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def planner_for(session: Session) -> Planner:
     """Return a planner that uses a session's file-checksum cache."""
-    return Planner(session.files, (session.home.path,))
+    return Planner(session.files, (session.home.path,), lambda one: session.database.lookup([one])[0] is not None)
 
 
 def plan_one(request: Request, session: Session, scratch: Scratch, say: Callable[[str], None]) -> tuple[Planner, Plan]:

@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 
 from offload.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from offload.util.resources import Resources
 
 MAX_LABEL = 2000
+
+
+class Asking(ABC):
+    """Knows the programs of a deployment's workers."""
+
+    @abstractmethod
+    def ask(self, plans: Sequence[Any], recorded: Callable[[str], bool]) -> None:
+        """Have the programs that commands find there count for these.
+
+        Parameters
+        ----------
+        plans : sequence of Plan
+            Are changed.
+        recorded : callable
+            Tells whether a result is recorded.
+
+        Raises
+        ------
+        CommandNotFoundError
+            If no worker has the program.
+        """
+
+    def __reduce__(self) -> Any:
+        return type(None), ()  # nothing of it travels with a request
 
 
 class Request:
@@ -48,6 +73,10 @@ class Request:
     ----------
     there : dict or None
         What counts of the machine whose programs it uses, where they are not those of this one.
+    asking : Asking or None
+        Knows these programs.
+    bare : list of str
+        The command as the user has given it, without what looks for its program there.
 
     Raises
     ------
@@ -56,8 +85,8 @@ class Request:
     """
 
     __slots__ = (
-        "argv", "detect", "environment", "fresh", "inputs", "output_paths", "outputs", "resources", "scratch", "stdin",
-        "there", "timeout", "variables",
+        "argv", "asking", "bare", "detect", "environment", "fresh", "inputs", "output_paths", "outputs", "resources",
+        "scratch", "stdin", "there", "timeout", "variables",
     )  # fmt: skip
 
     def __init__(
@@ -87,6 +116,8 @@ class Request:
         self.resources = resources
         self.timeout = timeout
         self.there: dict[str, Any] | None = None
+        self.asking: Asking | None = None
+        self.bare = self.argv
         if not self.argv or not self.argv[0]:
             raise UsageError("no command to run", "offload run -- COMMAND [ARG...]")
         for word in self.argv:

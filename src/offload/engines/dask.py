@@ -23,7 +23,7 @@ from offload.transport.environment_error import OtherEnvironmentError
 from offload.transport.exceptions import CarriedError, Raised
 from offload.transport.function import Ways
 from offload.transport.outcome import Outcome
-from offload.util.resources import COMMANDS, Resources, Supply
+from offload.util.resources import COMMANDS, Resources, Supply, times
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ END_DEADLINE = 10.0
 TOLD_WITHIN = 2.0  # the news that a worker is gone may come before its nanny tells why
 LARGE_CALL = 1024 * 1024
 SLOTS_FRESH = 1.0
+ANSWER_SECONDS = 20.0
 UNSEEN_SECONDS = 60.0
 """For how long a worker that did not see the deployment's files is given none of its commands."""
 
@@ -264,6 +265,31 @@ class DaskEngine(Engine):
         # What it has returned stays with the worker: to fetch it while it is released would have it run again.
         remote.add_done_callback(lambda done: self._arrived(future, done, fetch=False))
         return future
+
+    def ask(self, function: Callable[..., Any], *arguments: Any, resources: Resources = ()) -> list[Any]:
+        """Return what a coroutine function gives in one worker of each machine and group that sees the files.
+
+        It runs beside what they are running. Those that fail, or do not answer in time, are left out.
+        """
+        chosen: dict[tuple[str, str], str] = {}
+        for address, worker in self._by_address().items():
+            if (not self.declared or COMMANDS in worker["resources"]) and times(
+                dict(resources), worker["resources"], 1
+            ):
+                chosen.setdefault((worker["host"], str(worker["name"]).rpartition("-")[0]), address)
+
+        async def one(address: str) -> Any:
+            asked = self._client._run(function, *arguments, workers=[address])
+            return (await asyncio.wait_for(asked, ANSWER_SECONDS))[address]
+
+        async def each() -> list[Any]:
+            return await asyncio.gather(*map(one, chosen.values()), return_exceptions=True)
+
+        try:
+            found = asyncio.run_coroutine_threadsafe(each(), self._client.loop.asyncio_loop).result(END_DEADLINE * 3)
+        except Exception as exc:  # as above
+            raise EngineLostError(f"Dask's scheduler is gone: {exc}", AGAIN) from exc
+        return [answer for answer in found if not isinstance(answer, BaseException)]
 
     def release(self, future: PlainFuture[Any]) -> None:
         """Let go of what `start` has begun: where it does not run yet, it will not."""

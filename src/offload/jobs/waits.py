@@ -42,12 +42,28 @@ def reason(place: Place, calls: int) -> str:
 
 def asked(place: Place, what: str, one: bool) -> list[str]:
     """Return what something waits for on a deployment, one reason after the other; see `waits`."""
+    told = _told(place)
+    if told is None:
+        return []  # who waits for a service that is away is told by other ways
+    head, head["jobs"] = told
+    settle(head["workers"])
+    return waiting(head, what, one)
+
+
+def has_workers(place: Place) -> bool:
+    """Tell whether there are workers of a deployment, or such that are to come, as far as that can be known."""
+    told = _told(place)
+    return told is not None and bool(told[0]["workers"])
+
+
+def _told(place: Place) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return what head and job service say; None where they cannot be asked."""
     from offload.http.client import Client
 
     try:
         contact = Contact.read(place.contact)
         if contact is None or contact.state != "running" or not contact.has_head() or contact.jobs is None:
-            return []
+            return None
         with open(place.token, encoding="ascii") as file:
             token = file.read().strip()
         told: list[dict[str, Any]] = []
@@ -58,10 +74,8 @@ def asked(place: Place, what: str, one: bool) -> list[str]:
             finally:
                 service.close()
     except (OffloadError, OSError, ValueError):
-        return []  # who waits for a service that is away is told by other ways
-    head, head["jobs"] = told
-    settle(head["workers"])
-    return waiting(head, what, one)
+        return None
+    return told[0], told[1]
 
 
 def settle(workers: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ import time
 
 from offload.cli.output import keep_quiet, print_error, report_json, say
 from offload.cli.run.options import Parsed, parse
-from offload.commands.request import Request
+from offload.commands.request import Asking, Request
 from offload.errors import OffloadError, UsageError
 from offload.util.durations import duration
 
@@ -184,7 +184,12 @@ def have_programs(requests: Sequence[Request], place: Place | None, parsed: Pars
         raise UsageError("--there needs a deployment, whose programs are meant", _how_to_have_one())
     from offload.commands.planning.remote_programs import look_there
 
-    look_there(requests, place, parsed.there, tell)
+    def workers() -> Asking:
+        from offload.jobs.commands.programs import workers_of
+
+        return workers_of(place, tell)
+
+    look_there(requests, place, parsed.there, workers)
 
 
 def session_and_place(parsed: Parsed) -> tuple[Session, Place | None]:

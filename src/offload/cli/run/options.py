@@ -84,7 +84,7 @@ OPTIONS = (
     Option("detect", ("--no-detect",), None, "Do not take the words of the command for inputs.", value=False),
     Option("scratch", ("--scratch",), "DIR", "Where to make the scratch directory (default: $TMPDIR or /tmp)."),
     Option("on", ("--on",), "NAME", "The deployment to run on; `none`: run here."),
-    Option("there", ("--there",), None, "Have it find the workers' programs; their machine and prologue count."),
+    Option("there", ("--there",), None, "Have it find the workers' programs; these count, with machine and prologue."),
     Option("resources", ("--resources",), "TEXT", "What it needs of its worker there, such as GPU=1; does not count."),
     Option("detach", ("-d", "--detach"), None, "Print the number of the job on the deployment, and do not wait."),
     Option("each", ("--each",), "FILE", "Run the command once per line of FILE (`-`: standard input)."),

@@ -17,11 +17,12 @@ from offload.identity.directories import TreeLimitError, scan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from offload.commands.named_environments import NamedEnvironment
+    from offload.commands.planning.sought import Sought
     from offload.commands.planning.stdin import Stdin
-    from offload.commands.request import Request
+    from offload.commands.request import Asking, Request
     from offload.identity.directories import Tree
     from offload.storage.file_checksums import FileChecksums
 
@@ -103,13 +104,15 @@ class Plan:
     ----------
     around : dict
         Variables of the worker that runs it, which its programs need there; they do not count.
+    sought : Sought or None
+        What it needs to know of the programs of the workers, where it uses those.
     order : dict
         The places of the inputs' files in the order in which they were modified, where the command goes by that.
     """
 
     __slots__ = (
         "around", "data", "environment", "executable", "executable_checksum", "inputs", "installed", "order",
-        "program_checksums", "programs", "record", "request", "software", "stdin", "transformation",
+        "program_checksums", "programs", "record", "request", "software", "sought", "stdin", "transformation",
     )  # fmt: skip
 
     def __init__(
@@ -127,6 +130,7 @@ class Plan:
         self.stdin = stdin
         self.order: dict[str, int] = {}
         self.around: dict[str, str] = {}
+        self.sought: Sought | None = None
         self.record: dict[str, object] = {}
         self.data = b""
         self.transformation = ""
@@ -176,6 +180,8 @@ class Planner:
         Knows the checksums of files.
     apart : sequence of str
         Absolute paths (offload's own home) that are no part of any input directory.
+    recorded : callable
+        Tells whether a result is recorded: among workers with different programs, one that has given a result counts.
 
     Attributes
     ----------
@@ -183,8 +189,11 @@ class Planner:
         Finds the programs.
     """
 
-    def __init__(self, files: FileChecksums, apart: Sequence[str] = ()) -> None:
+    def __init__(
+        self, files: FileChecksums, apart: Sequence[str] = (), recorded: Callable[[str], bool] = lambda _: False
+    ) -> None:
         self._files = files
+        self._recorded = recorded
         self._apart = apart
         try:
             self._cwd = os.getcwd()
@@ -211,10 +220,16 @@ class Planner:
         plans = [self._outline(request, stdin) for request in requests]
         inputs = {id(item): item for plan in plans for item in plan.inputs if not item.checksum}.values()
         self._hash(inputs, plans)
+        asked: dict[Asking, list[Plan]] = {}
         for plan in plans:
             if self.programs.goes_by_times(plan):
                 plan.order = modification_order(plan.inputs)
             plan.identify(stdin.identity)
+            if plan.request.asking is not None:
+                plan.sought = self.programs.sought(plan)
+                asked.setdefault(plan.request.asking, []).append(plan)
+        for asking, some in asked.items():
+            asking.ask(some, self._recorded)
         return plans
 
     def _outline(self, request: Request, stdin: Stdin) -> Plan:
@@ -302,7 +317,7 @@ class Planner:
     def changed(self, plan: Plan) -> list[str]:
         """Return what a command executed or read in place, and is no longer what it was when the plan was made."""
         before = {path: plan.program_checksums[name] for name, path in plan.programs.items()}
-        if plan.executable.startswith("/"):  # what a relative path leads to was copied
+        if plan.executable.startswith("/") and plan.request.there is None:  # what a relative path leads to was copied
             before[plan.executable] = plan.executable_checksum
         now = self.present(list(before))
         programs = [path for path, checksum in before.items() if now.get(path) != checksum]

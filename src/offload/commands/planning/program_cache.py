@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from offload.commands.named_environments import NamedEnvironment
     from offload.commands.planning.plan import Plan, PlannedInput
+    from offload.commands.planning.sought import Sought
     from offload.storage.file_checksums import FileChecksums
 
 
@@ -76,6 +77,13 @@ class Programs:
             if running is not None:
                 found.setdefault(*running)
         return found
+
+    def sought(self, plan: Plan) -> Sought:
+        """Return what is to be looked for where a command is to find its programs, if that is not here."""
+        from offload.commands.planning.sought import sought
+
+        argv, files = plan.request.bare, [item.source for item in plan.inputs if item.tree is None]
+        return sought(argv, files, self._scripts.words(argv, plan.inputs))
 
     def goes_by_times(self, plan: Plan) -> bool:
         """Return whether a command, or a script of it, starts a program that compares the times of files."""

@@ -48,21 +48,25 @@ def search_path() -> str:
 
 def interpreter(program: str, path: str | None = None) -> tuple[str, str] | None:
     """Return what runs a script: as its first line names it, and where that is; None for what is no script."""
+    name = named_interpreter(program)
+    try:
+        return (name, resolve(name, path)) if name else None
+    except OffloadError:  # the command will say so
+        return None
+
+
+def named_interpreter(program: str) -> str:
+    """Return what runs a script, as its first line names it; "" for what is no script."""
     try:
         with open(program, "rb") as stream:
             line = stream.readline(256)
     except OSError:  # executable, and not to be read
-        return None
+        return ""
     words = os.fsdecode(line[2:]).split() if line.startswith(b"#!") else []
     if words and os.path.basename(words[0]) == "env":
         # env [-S] [NAME=VALUE]... NAME
         words = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
-    if not words:
-        return None
-    try:
-        return words[0], resolve(words[0], path)
-    except OffloadError:  # the command will say so
-        return None
+    return words[0] if words else ""
 
 
 _BUILTINS = frozenset(

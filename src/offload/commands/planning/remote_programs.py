@@ -1,6 +1,6 @@
-"""Programs that only the machine of a deployment has: they are looked for there, and count by their names.
+"""Programs that only the machine of a deployment has: they are looked for there, and count by what they are there.
 
-What they find there counts, too, as far as that is known here: the machine, its environment, and the lines (such as
+What they find there counts, too, as far as that is known: the machine, its environment, and the lines (such as
 ``module load``) that come before each worker.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from offload.commands.request import Request
+    from offload.commands.request import Asking, Request
     from offload.registry.deployments import Place
 
 RUNNER = "env"
@@ -27,7 +27,7 @@ _GIVEN = frozenset(("HOME", "LANG", "PATH", "PWD", "PYTHONDONTWRITEBYTECODE", "T
 """What every command is given, in its own way."""
 
 
-def look_there(requests: Sequence[Request], place: Place, everything: bool, say: Callable[[str], None]) -> None:
+def look_there(requests: Sequence[Request], place: Place, everything: bool, asking: Callable[[], Asking]) -> None:
     """Have programs that are not here looked for where the workers of a deployment are.
 
     Parameters
@@ -38,15 +38,15 @@ def look_there(requests: Sequence[Request], place: Place, everything: bool, say:
         The deployment's.
     everything : bool
         Whether the programs that these start are to be looked for there, too, whatever is found here.
-    say : callable
-        Is told which programs count by their names.
+    asking : callable
+        Gives who knows the programs there, if there is anything to ask.
 
     Raises
     ------
     CommandNotFoundError
         For a program that is nowhere, as far as that is known.
     """
-    told: set[str] = set()
+    knows: Asking | None = None
     where: dict[str, Any] | None = None
     for request in requests:
         name = request.argv[0]
@@ -60,17 +60,10 @@ def look_there(requests: Sequence[Request], place: Place, everything: bool, say:
                 f"{place.name} has the programs of this machine, and no others",
                 "a --prologue of `offload up` says what to do before workers start",
             )
-        request.there = where
+        knows = knows or asking()
+        request.there, request.asking = dict(where), knows
         if (absent or "/" not in name) and name != RUNNER:
             request.argv = [RUNNER, *request.argv]
-        what = name if absent else "what this machine does not have"
-        if what not in told:
-            told.add(what)
-            lines = " and the prologue" if where["prologue"] else ""
-            say(
-                f"{what} is looked for on the workers of {place.name}, and counts by its name, with that "
-                f"machine{lines}; --fresh when it has changed there"
-            )
 
 
 def described(place: Place) -> dict[str, Any] | None:

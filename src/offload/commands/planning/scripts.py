@@ -58,6 +58,10 @@ class Scripts:
         own = self._own_programs(path or search_path())
         return sorted({word for place in places for word in self._words_in(place) & own})
 
+    def words(self, argv: Sequence[str], inputs: Sequence[PlannedInput]) -> set[str]:
+        """Return the words in scripts that are inputs of a command; see `names`."""
+        return {word for place in _scripts(argv, "", "", inputs) for word in self._words_in(place) if "/" not in word}
+
     def starts(self, plan: Plan, interpreter: str, programs: frozenset[str]) -> bool:
         """Return whether a line of the scripts of a command starts one of these programs."""
         places = _scripts(plan.request.argv, plan.executable, interpreter, plan.inputs)
@@ -84,6 +88,11 @@ class Scripts:
                         continue
             self._own[path] = frozenset(names)
         return self._own[path]
+
+
+def words_in(place: str) -> set[str]:
+    """Return the words of a script."""
+    return set(_words(place))
 
 
 def is_script(path: str) -> bool:

@@ -12,6 +12,11 @@ from offload.jobs.waits import FULL
 from offload.storage.home import Key
 from offload.util.resources import Resources
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.commands.planning.fingerprints import Table
+    from offload.jobs.commands.protocol import Look
+
 
 class Carrier(ABC):
     """Has workers run jobs.
@@ -54,6 +59,10 @@ class Carrier(ABC):
     @abstractmethod
     def drop(self, future: PlainFuture[Any]) -> None:
         """Let go of jobs that are not to be run, or have ended."""
+
+    def look(self, asked: Look) -> list[tuple[str, Table]]:
+        """Return what workers that can run commands tell of their programs, one of each machine."""
+        return []
 
     def death_of(self, worker: str) -> str:
         """Return how a worker has ended; "" where nobody knows."""
@@ -112,6 +121,13 @@ class DaskCarrier(Carrier):
         return self._engine.start(
             run, self._place, tuple(jobs), self._home, self._scratch, name=name, resources=resources
         )
+
+    def look(self, asked: Look) -> list[tuple[str, Table]]:
+        """Ask them beside what they are running."""
+        from offload.jobs.worker.programs import tell
+
+        answers = self._engine.ask(tell, self._place, self._home, asked, resources=asked.resources)
+        return sorted(answers)
 
     def drop(self, future: PlainFuture[Any]) -> None:
         """Release the task."""

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
+    from offload.commands.planning.fingerprints import Table
     from offload.commands.planning.plan import Plan
     from offload.http.client import Client
     from offload.jobs.commands.follow import Followed
-    from offload.jobs.commands.protocol import JobInfo, Outcome, Ticket
+    from offload.jobs.commands.protocol import JobInfo, Look, Outcome, Ticket
     from offload.registry.deployments import Place
     from offload.registry.session import Session
     from offload.storage.store import Store
@@ -32,6 +33,7 @@ AGAIN_AFTER = 5.0
 """Seconds after which it is asked again how workers are."""
 
 POLL_SECONDS = 20.0
+LOOK_SECONDS = 30.0
 LEAVE_SECONDS = 10.0
 MARGIN = 20.0
 MOST_PLANS = 500
@@ -129,6 +131,11 @@ class CommandJobs:
             if not left and one.outcome is None:
                 return None
         return one.outcome
+
+    def programs(self, asked: Look) -> list[tuple[str, Table]]:
+        """Return what each machine with workers has under the names of programs; nothing while there are none."""
+        found: list[tuple[str, Table]] = self._ask("/programs", asked, LOOK_SECONDS + MARGIN)
+        return found
 
     def leave(self, jobs: Sequence[int]) -> None:
         """Wait for some jobs no longer; what nobody else waits for is cancelled."""

@@ -18,8 +18,15 @@ RETURNED, LOST, GONE, REFUSED, UNSEEN, FAILED = "returned", "lost", "gone", "ref
 """How a flight ends: its worker is through; its worker ended; the carrier is gone; no worker for it; its worker is one
 that cannot; our fault."""
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from offload.commands.planning.fingerprints import Table
+    from offload.jobs.commands.protocol import Look
+
 Landed = Callable[[int, str, str], None]
 LOOK_EVERY, PAUSE, END_SECONDS = 1.0, 0.5, 20.0
+LOOK_SECONDS = 20.0
+"""For so long, a carrier to be asked for programs is waited for."""
 
 
 class Flights:
@@ -60,12 +67,15 @@ class Flights:
 
     def launch(self, jobs: Sequence[int], resources: Resources = ()) -> None:
         """Have jobs run, one after the other, by a worker that has such resources."""
+        self._begin()
+        self._events.put(lambda: self._waiting.append((list(jobs), resources)))
+
+    def _begin(self) -> None:
         with self._starting:
             if self._thread is None and not self._closed:
                 self.trouble = "the scheduler is being asked"
                 self._thread = threading.Thread(target=self._loop, name="offload-commands", daemon=True)
                 self._thread.start()
-        self._events.put(lambda: self._waiting.append((list(jobs), resources)))
 
     def drop(self, job: int) -> None:
         """Let go of a job; nobody is told of the end of its flight, which goes on for those that it flies with."""
@@ -75,6 +85,23 @@ class Flights:
         """Return how a worker has ended; "" where nobody knows."""
         carrier = self._carrier
         return carrier.death_of(worker) if carrier is not None else ""
+
+    def look(self, asked: Look) -> list[tuple[str, Table]]:
+        """Return what workers tell of their programs; nothing while there are none, or none can be asked."""
+        lent: PlainFuture[Carrier] = PlainFuture()
+        self._begin()
+        self._events.put(lambda: self._lend(lent))
+        try:
+            return lent.result(LOOK_SECONDS).look(asked)
+        except (OffloadError, TimeoutError):
+            return []
+
+    def _lend(self, lent: PlainFuture[Carrier]) -> None:
+        if self._started():
+            assert self._carrier is not None
+            lent.set_result(self._carrier)
+        else:
+            lent.set_exception(OffloadError(self.trouble))
 
     def close(self) -> None:
         """End the thread and the carrier."""
@@ -112,16 +139,10 @@ class Flights:
     def _advance(self) -> None:
         """Give to the carrier what waits for it."""
         while self._waiting:
-            if self._carrier is None:
-                try:
-                    self._carrier = self._start()
-                except Exception as exc:  # whatever it is, users see what they wait for, and it is tried again
-                    said = f"{exc.message}; {exc.hint}" if isinstance(exc, OffloadError) and exc.hint else str(exc)
-                    self.trouble = f"the scheduler is away: {said}"
-                    time.sleep(PAUSE)
-                    return
-                self.workers = self._carrier.workers
-                self.trouble = ""
+            if not self._started():
+                time.sleep(PAUSE)
+                return
+            assert self._carrier is not None
             if self._carrier.holds and (found := self._carrier.obstacle):
                 self.obstacle = found
                 return
@@ -129,6 +150,19 @@ class Flights:
             if jobs:  # else all of them were dropped
                 self._carry(self._carrier, jobs, resources)
             self._waiting.popleft()
+
+    def _started(self) -> bool:
+        """Have a carrier, if one can be had; else note why not."""
+        if self._carrier is None:
+            try:
+                self._carrier = self._start()
+            except Exception as exc:  # whatever it is, users see what they wait for, and it is tried again
+                said = f"{exc.message}; {exc.hint}" if isinstance(exc, OffloadError) and exc.hint else str(exc)
+                self.trouble = f"the scheduler is away: {said}"
+                return False
+            self.workers = self._carrier.workers
+            self.trouble = ""
+        return True
 
     def _carry(self, carrier: Carrier, jobs: list[int], resources: Resources) -> None:
         future = carrier.carry(jobs, resources)

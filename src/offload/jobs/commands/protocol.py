@@ -6,6 +6,7 @@ They are pickled as those about calls are: see :mod:`offload.jobs.calls.protocol
     /v1/commands/watch    Watch -> dict of job id -> News, as soon as there is anything new, or {} after some seconds
     /v1/commands/leave    Leave -> None; what nobody else waits for, and is not detached, is cancelled
     /v1/commands/cancel   list of job ids, or None for all -> list of JobInfo: how they are now
+    /v1/commands/programs Look -> list of (machine, table of programs there), one for each machine that has answered
     /v1/commands/list     True (ended ones, too) or False -> list of JobInfo
 
 A worker that runs jobs, one after the other, reports, and is told each time whether to go on:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from offload.commands.planning.plan import Plan
     from offload.errors import OffloadError
     from offload.storage.records import Entry
+    from offload.util.resources import Resources
 
 WAITING, RUNNING, ENDED = "waiting", "running", "ended"
 """States of a job. An ended one has an `Outcome`."""
@@ -159,6 +161,26 @@ class Outcome:
     strays: list[str] = dataclasses.field(default_factory=list)
     error: OffloadError | None = None
     cancelled: bool = False
+
+
+@dataclasses.dataclass(slots=True)
+class Look:
+    """Which programs a client wants to know of workers: see :mod:`offload.commands.planning.fingerprints`.
+
+    Attributes
+    ----------
+    programs, words : list of str
+        Their names.
+    path : str
+        The client's ``PATH``, where programs are looked for that are not on the worker's.
+    resources : Resources
+        What the workers are to have.
+    """
+
+    programs: list[str]
+    words: list[str]
+    path: str
+    resources: Resources = ()
 
 
 @dataclasses.dataclass(slots=True)

@@ -16,7 +16,7 @@ from offload.jobs.calls.protocol import dump, load
 from offload.jobs.commands import watch
 from offload.jobs.commands.job import Job
 from offload.jobs.commands.overview import listed
-from offload.jobs.commands.protocol import Begin, CommandSubmission, Ticket
+from offload.jobs.commands.protocol import Begin, CommandSubmission, Look, Ticket
 from offload.jobs.commands.service import CommandService
 from offload.registry.session import Session
 
@@ -44,6 +44,7 @@ class CommandRoutes:
                 web.post("/v1/commands/leave", self.leave),
                 web.post("/v1/commands/cancel", self.cancel),
                 web.post("/v1/commands/list", self.list),
+                web.post("/v1/commands/programs", self.programs),
                 web.post("/v1/attempts/begin", self.begin),
                 web.post("/v1/attempts/report", self.report),
             ]
@@ -79,6 +80,11 @@ class CommandRoutes:
     async def list(self, request: web.Request) -> web.Response:
         """Tell which jobs there are."""
         return await _large_answer(listed(self.service, load(await request.read())))
+
+    async def programs(self, request: web.Request) -> web.Response:
+        """Ask workers which programs they have."""
+        asked: Look = load(await request.read())
+        return await _large_answer(await asyncio.to_thread(self.service.flights.look, asked))
 
     async def begin(self, request: web.Request) -> web.Response:
         """Have a worker begin."""

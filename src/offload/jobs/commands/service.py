@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from offload.errors import OffloadError, StorageError, WorkerLostError
 from offload.http.log import log
@@ -296,6 +296,12 @@ class CommandService:
     async def _take_in(self, ended: Sequence[tuple[Job, Outcome]]) -> None:
         """Record what jobs have given, all at once, and end them."""
         entries = [(outcome, outcome.entry) for _, outcome in ended if outcome.entry is not None]
+        # Workers may have had other programs than clients knew of: then other commands have been recorded, or recalled.
+        others = {
+            job.id
+            for job, outcome in ended
+            if outcome.outcome or (outcome.entry is not None and outcome.entry.transformation != job.transformation)
+        }
         for outcome, _ in entries:
             outcome.entry = None
         try:
@@ -307,7 +313,7 @@ class CommandService:
                 except StorageError as exc:
                     for outcome, _ in entries:
                         outcome.unrecorded, outcome.error = exc.message, exc
-            self._end_all(ended)
+            self._end_all(ended, others)
         except BaseException:
             for outcome, entry in entries:
                 outcome.entry = entry
@@ -419,7 +425,7 @@ class CommandService:
     def _end(self, job: Job, outcome: Outcome) -> None:
         self._end_all([(job, outcome)])
 
-    def _end_all(self, ended: Sequence[tuple[Job, Outcome]]) -> None:
+    def _end_all(self, ended: Sequence[tuple[Job, Outcome]], others: Collection[int] = ()) -> None:
         before = [job.state for job, _ in ended]
         for job, outcome in ended:
             job.state, job.ended, job.outcome = ENDED, time.time(), outcome
@@ -430,10 +436,10 @@ class CommandService:
                 job.state, job.ended, job.outcome = state, None, None
             raise
         for job, outcome in ended:
-            self._let_end(job, outcome)
+            self._let_end(job, outcome, job.id not in others)
         self._launch()
 
-    def _let_end(self, job: Job, outcome: Outcome) -> None:
+    def _let_end(self, job: Job, outcome: Outcome, as_asked: bool) -> None:
         """Let go of a job that has ended."""
         del self.jobs[job.id]
         del self.by_transformation[job.transformation]
@@ -441,7 +447,7 @@ class CommandService:
             self._kind(job).learn(outcome.seconds)
         if outcome.cancelled and not job.clients:
             self.spools.remove(job.id)
-        if outcome.outcome:
+        if outcome.outcome and as_asked:
             for meanwhile in self._lookups:
                 meanwhile.add(job.transformation)
         self._leave_flight(job)

@@ -9,7 +9,10 @@ import time
 
 from offload.commands.planning.check import differences
 from offload.commands.planning.detect import absent_paths, shell_names
+from offload.commands.planning.fingerprints import changes, seen, take
+from offload.commands.planning.programs import CommandNotFoundError
 from offload.commands.planning.remote_programs import around
+from offload.commands.result import chunks, fetch, load, secure
 from offload.commands.running.batch import LOST, Ended
 from offload.commands.running.execution import prepare
 from offload.commands.running.executor import Job
@@ -19,10 +22,12 @@ from offload.commands.running.scratch import Scratch
 from offload.errors import EnvironmentDiffersError, OffloadError, WorkerLostError
 from offload.jobs.commands.protocol import Begun, Outcome
 from offload.jobs.worker.inputs import copy_from, place_at, stdin_at
+from offload.jobs.worker.programs import search_path
 from offload.jobs.worker.starter import Course, Resident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from offload.commands.planning.fingerprints import Fingerprint
     from offload.commands.planning.plan import Plan, Planner
     from offload.commands.running.execution import Execution
     from offload.jobs.worker.report import Told
@@ -55,6 +60,7 @@ class Attempt:
         self._aside = resident.aside
         self._scratch = scratch
         self._course = Course(resident)
+        self._programs: Fingerprint | None = None
 
     def stop(self) -> None:
         """End the command, as Ctrl-C would."""
@@ -82,7 +88,11 @@ class Attempt:
         planner = self._checks.planner
         path = self._begun.path
         if plan.request.there is not None:
-            plan.around, path = around(), f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{path}"
+            plan.around, path = around(), search_path(path)
+            # What an earlier client has submitted does not tell what it needs to know.
+            knows = getattr(plan, "sought", None) is not None
+            if knows and (recorded := self._with_own_programs(plan, path, told)) is not None:
+                return recorded
         self._checks.check(plan, path)
         ended = Ended(Job(plan), absent_paths(plan.request.argv))
         if not plan.is_staged:
@@ -95,6 +105,33 @@ class Attempt:
             return self._run(plan, planner, ended, scratch, path, told)
         finally:
             scratch.remove()
+
+    def _with_own_programs(self, plan: Plan, path: str, told: Told) -> Outcome | None:
+        """Have the programs that are here count for a command; return what is recorded, if it is another one by that.
+
+        They may be others than those that the client was told of: on another machine, or earlier.
+        """
+        self._programs = seen(plan, path, self._session.files)
+        if self._programs is None:
+            assert plan.sought is not None
+            raise CommandNotFoundError(f"command not found on {os.uname().nodename}: {plan.sought.main}")
+        if not take(plan, self._programs) or plan.request.fresh:
+            return None
+        data = self._session.recall([plan.transformation])[0]
+        record = load([data], self._session.store)[0]
+        if record is None or not fetch([record], self._session.store)[0] or not secure(record, self._session.store):
+            return None
+        for which, part, checksum in ((0, record.stdout_data, record.stdout), (1, record.stderr_data, record.stderr)):
+            for chunk in chunks(part, checksum, self._session.store):
+                told.write(which, chunk)
+        return Outcome(0, record=data, outcome="same")
+
+    def _changed(self, plan: Plan, planner: Planner, path: str) -> str:
+        if self._programs is not None:
+            now = seen(plan, path, self._session.files)
+            for one in changes(self._programs, now):
+                return f"{one} changed while the command ran"
+        return changed_in_place(plan, planner)
 
     def _run(
         self, plan: Plan, planner: Planner, ended: Ended, scratch: Scratch | None, path: str, told: Told
@@ -111,7 +148,7 @@ class Attempt:
             outcome = Outcome(execution.exit_code, execution.started, execution.seconds)
             if not execution.exit_code and not self._course.stopping:
                 outcome.strays = strays
-                self._take_in(plan, planner, execution, scratch, outcome)
+                self._take_in(plan, execution, scratch, outcome, self._changed(plan, planner, path))
             return outcome
         finally:
             for which in (".out", ".err"):
@@ -119,11 +156,11 @@ class Attempt:
                     os.unlink(spool + which)
 
     def _take_in(
-        self, plan: Plan, planner: Planner, execution: Execution, scratch: Scratch | None, outcome: Outcome
+        self, plan: Plan, execution: Execution, scratch: Scratch | None, outcome: Outcome, changed: str
     ) -> None:
         """Store what a command that has ended well has given: its client is to get it in any case."""
         found = [] if scratch is None else find(plan.request.output_paths, scratch)
-        outcome.unrecorded = execution.unrecordable or changed_in_place(plan, planner)
+        outcome.unrecorded = execution.unrecordable or changed
         outcome.record = stored(execution, found, self._session.store)
         if not outcome.unrecorded:
             directory = os.fsencode(self._begun.directory).decode("utf-8", "replace")
