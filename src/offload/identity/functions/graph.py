@@ -23,6 +23,7 @@ from offload.identity.inspection import is_a
 from offload.identity.libraries.settings import asked_by_name, asks_for_settings
 from offload.identity.references import is_silent
 from offload.identity.values.cbor import head
+from offload.identity.values.computed_attributes import TELLS_COUNTS
 from offload.identity.values.encode import Encoder, encode, no_endless_recursion
 
 TYPE_CHECKING = False
@@ -336,6 +337,13 @@ class Graph(Watched):
             asked.add()
             patches.add()
         self.modules.update(asked_by_name(self.names, self.modules))
+        self._refuse_counts()
+
+    def _refuse_counts(self) -> None:
+        """Refuse what asks how often an object of a library was used, which does not count."""
+        if "sklearn.neighbors" in sys.modules and not TELLS_COUNTS.isdisjoint(self.names):
+            what = f"{min(TELLS_COUNTS & self.names)}, which is another one after each call"
+            raise IdentityError(f"a tree of scikit-learn is asked for {what}", "ask outside of the function")
 
 
 def _is_immutable(value: object) -> bool:

@@ -51,12 +51,17 @@ def without_filled(value: object, parts: tuple[Any, ...]) -> tuple[Any, ...]:
     names = attributes(value)
     if not names:
         return parts
-    filled = {name for name in names if fills(type(value), name)}
-    if not filled:
+    cls = type(value)
+    filled = {name for name in names if fills(cls, name)}
+    emptied = set()
+    if origin(cls.__module__) != PROJECT:
+        filled |= {name for name in names if name not in filled and is_computed(cls, name) and _refills(value, name)}
+        emptied = {name for name in names if _is_behind_property(cls, name) and _refills(value, name)}
+    if not filled and not emptied:
         return parts
     state, rest = parts[2], parts[6]
     if isinstance(state, dict):
-        state = {name: item for name, item in state.items() if name not in filled} or None
+        state = {n: None if n in emptied else item for n, item in state.items() if n not in filled} or None
     if rest is not None:
         more = {name: item for name, item in rest[0].items() if name not in filled}
         rest = (more, rest[1]) if more or rest[1] else None
@@ -70,6 +75,32 @@ def fills(cls: type, name: str) -> bool:
     """
     found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
     return is_computed(cls, name) and not hasattr(type(found), "__set__")
+
+
+def _is_behind_property(cls: type, name: str) -> bool:
+    """Tell whether a private attribute may be what a property of the class, that is only read, keeps there."""
+    found = next((vars(base)[name[1:]] for base in cls.__mro__ if name[1:] in vars(base)), None)
+    return name[:1] == "_" and isinstance(found, property) and found.fset is None
+
+
+def _refills(value: Any, name: str) -> bool:
+    """Tell whether asking for an attribute that is not there, or for the property before it, computes just the same."""
+    held = attributes(value)
+    if held is None or held.get(name) is None:
+        return False
+    is_private = _is_behind_property(type(value), name)
+    kept = held[name]
+    if is_private:
+        held[name] = None
+    else:
+        del held[name]
+    try:
+        getattr(value, name[1:] if is_private else name)
+        return held.get(name) is not None and identify(held[name]) == identify(kept)
+    except Exception:  # whatever the property may raise
+        return False
+    finally:
+        held[name] = kept
 
 
 class _Unfilled(Encoder):
@@ -117,6 +148,7 @@ def without_numbers(value: Any, parts: tuple[Any, ...]) -> tuple[Any, ...]:
     parts : tuple
         What it is pickled from, and what that leaves out.
     """
+    parts = _without_notes(value, parts)
     state, rest = parts[2], parts[6]
     told = [state] if type(state) is dict else list(state) if type(state) is tuple else []
     dicts = [*told, *(rest or ())]
@@ -134,6 +166,33 @@ def without_numbers(value: Any, parts: tuple[Any, ...]) -> tuple[Any, ...]:
     state = new[0] if type(state) is dict else tuple(new) if told else state
     rest = rest if rest is None else tuple(_with(one, found) for one in rest)
     return (*parts[:2], state, *parts[3:6], rest)
+
+
+# What objects of a package keep as None until somebody asks for it, who gets an empty dict.
+_EMPTY = {"xarray": {"_attrs", "_encoding"}}
+# Where in the state of these stands how often they were asked: trees of scikit-learn.
+_COUNTS = {("sklearn.neighbors._kd_tree", "sklearn.neighbors._ball_tree"): slice(7, 11)}
+TELLS_COUNTS = {"get_n_calls", "get_tree_stats"}
+"""Who names these may ask for such counts; then it has no identity."""
+
+
+def _without_notes(value: Any, parts: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the parts of an object without what it notes while it is used."""
+    module, state = str(type(value).__module__), parts[2]
+    empty = _EMPTY.get(module.partition(".")[0])
+    if empty and (told := _dicts_of(state)):
+        new = [{n: None if n in empty and item == {} else item for n, item in one.items()} for one in told]
+        state = new[0] if type(state) is dict else (state[0] and new[0], new[-1])
+    for modules, places in _COUNTS.items():
+        if module in modules and type(state) is tuple and all(type(one) is int for one in state[places]):
+            state = (*state[: places.start], *state[places.stop :])
+    return parts if state is parts[2] else (*parts[:2], state, *parts[3:])
+
+
+def _dicts_of(state: Any) -> list[dict[str, Any]]:
+    if type(state) is dict:
+        return [state]
+    return [one for one in state if type(one) is dict] if type(state) is tuple and len(state) == 2 else []
 
 
 def _with(one: Any, found: dict[str, Number]) -> Any:

@@ -6,12 +6,20 @@ else has hold of.
 
 from __future__ import annotations
 
+import gc
 from collections import Counter, OrderedDict, defaultdict, deque
 from itertools import chain
 from operator import getitem
 from sys import getrefcount
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from weakref import getweakrefcount
 
+from offload.errors import OffloadError
 from offload.identity.inspection import is_a, module_of
+from offload.identity.libraries.distributions import PROJECT, origin
+from offload.identity.references import find, reference_name
+from offload.identity.values.decode import decode
+from offload.identity.values.encode import encode, identify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,10 +33,15 @@ _OWN = 2  # references to what only a container holds: its own, and that of who 
 _PLAIN = {type(None), bool, int, float, complex, str, bytes, range}
 _OF_LIBRARIES = {
     *(("datetime", name) for name in ("date", "datetime", "time", "timedelta", "timezone")),
-    *(("decimal", "Decimal"), ("fractions", "Fraction"), ("re", "Pattern"), ("uuid", "UUID")),
+    *(("decimal", "Decimal"), ("fractions", "Fraction"), ("re", "Pattern"), ("_regex", "Pattern"), ("uuid", "UUID")),
 }
 _CONTEXT = "decimal", "Context"
 _DICTS = {defaultdict, Counter, OrderedDict}
+_CONTAINERS = {list, dict, set, tuple, frozenset, deque, *_DICTS}
+# What a class of a library may be made from: these keep nothing that Python does not see.
+_SEEN_THROUGH = {object, list, dict, set, tuple}
+_MADE_BY_PYTHON = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+_MOST_ALONE = 10_000
 
 
 def held(container: Any) -> list[object]:
@@ -89,7 +102,7 @@ def told(container: Any, items: list[object]) -> Told | None:
                 return None
             found.append(places.get(id(key), [key]))
         place = places.get(id(get(container, key)), -1)
-        if place < 0 and not is_own(get, container, key):
+        if place < 0 and not is_own(get, container, key) and not is_alone(get, container, key):
             return None
         found.append(place if place >= 0 else [get(container, key)])
     same = sum(1 for _ in _leading(found))
@@ -119,7 +132,12 @@ def is_immutable(value: object) -> bool:
     cls = type(value)
     if cls is tuple or cls is frozenset:
         return all(map(is_immutable, value))  # type: ignore[call-overload]
-    return cls in _PLAIN or (cls.__module__, cls.__qualname__) in _OF_LIBRARIES
+    return cls in _PLAIN or (cls.__module__, cls.__qualname__) in _OF_LIBRARIES or _is_scalar(cls)
+
+
+def _is_scalar(cls: type) -> bool:
+    """Tell whether a class is that of a number of NumPy."""
+    return cls.__module__ == "numpy" and any(base.__qualname__ == "number" for base in cls.__mro__[:-1])
 
 
 def is_own(get: Callable[[Any, Any], Any], container: Any, key: object) -> bool:
@@ -139,6 +157,59 @@ def is_own(get: Callable[[Any, Any], Any], container: Any, key: object) -> bool:
 def _is_context(container: Any) -> bool:
     cls = type(container)
     return (cls.__module__, cls.__qualname__) == _CONTEXT
+
+
+def is_alone(get: Callable[[Any, Any], Any], container: Any, key: object) -> bool:
+    """Tell whether nobody else has hold of what stands in a container, nor of any part of it; and it comes back.
+
+    It may be an array, or a library's object with all that it holds. Each part has one reference, from within.
+    """
+    if _is_named(get(container, key)):
+        return True
+    if getrefcount(get(container, key)) > _OWN or getweakrefcount(get(container, key)):
+        return False
+    seen = 0
+    waiting = [get(container, key)]
+    while waiting:
+        if not _shows_all(waiting[-1]):
+            return False
+        parts = gc.get_referents(waiting.pop())
+        while parts:
+            one = parts.pop()
+            if is_immutable(one) or _is_named(one):
+                continue
+            seen += 1
+            held = getrefcount(one) != 3  # by who holds it, by `one`, and by what is asked
+            if held or getweakrefcount(one) or seen > _MOST_ALONE:
+                return False
+            waiting.append(one)
+    try:
+        value = get(container, key)
+        return identify(decode(encode(value))) == identify(value)
+    except OffloadError:
+        return False
+
+
+def _shows_all(value: object) -> bool:
+    """Tell whether Python sees all that a value holds."""
+    cls = type(value)
+    if cls in _CONTAINERS:
+        return True
+    if (cls.__module__, cls.__qualname__) == ("numpy", "ndarray"):
+        array: Any = value
+        return array.base is None and not array.dtype.hasobject
+    if not cls.__flags__ & _MADE_BY_PYTHON or origin(module_of(cls)) == PROJECT:
+        return False
+    return next(base for base in cls.__mro__ if not base.__flags__ & _MADE_BY_PYTHON) in _SEEN_THROUGH
+
+
+def _is_named(value: object) -> bool:
+    """Tell whether a value is found by its name, in another process as well."""
+    if is_a(value, ModuleType) or type(value) is BuiltinFunctionType:
+        return True
+    if is_a(value, type) or type(value) is FunctionType:
+        return find(reference_name(value)[0], load=False) is value
+    return type(value).__module__ == "numpy.dtypes" and not value.hasobject  # type: ignore[attr-defined]
 
 
 def _base(container: Any) -> Any:

@@ -15,7 +15,7 @@ from offload.errors import OffloadError
 from offload.identity.functions.state_checks import MISSING
 from offload.identity.inspection import attributes, is_a, module_of
 from offload.identity.libraries.distributions import PROJECT, origin
-from offload.identity.values.contents import again, before, held, is_immutable, is_own, put, told
+from offload.identity.values.contents import again, before, held, is_alone, is_immutable, is_own, put, told
 from offload.identity.values.hidden_state import is_computed
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Change = list[Any]  # in which list of the graph, the index there, the key, and what has been put
     Put = tuple[Any, Any, Any]
 
-NAMES, MAPPINGS, OBJECTS, LISTS, SETS, OTHERS = range(6)
+NAMES, MAPPINGS, OBJECTS, LISTS, SETS, OTHERS, STATES = range(7)
 _CONTAINERS = MAPPINGS, LISTS, SETS, OTHERS
 ALL: list[object] = []
 """In place of a key: all that a container holds. No mapping has such a key."""
@@ -69,6 +69,8 @@ def changes(graph: Graph, after: Callable[[], str]) -> tuple[list[Change], str, 
             found.append([kind, index, key])
         elif kind == OBJECTS and was is MISSING and _is_computed(pieces._plain[index][0], key):
             computed.append((pieces._plain[index][0], key))
+        elif is_immutable(key) and is_alone(getitem, _names_of(holder), key):
+            found.append([kind, index, key])
         else:
             return None
         undo.append((holder, key, was))
@@ -166,6 +168,23 @@ def _differences(graph: Graph) -> Iterator[tuple[int, int, Any, Any, Any]]:
     for index, (value, _, parts) in enumerate(pieces._objects):
         if (was := before(value, parts)) is not None and not _are(held(value), was):
             yield OTHERS, index, value, ALL, was
+        elif was is None:
+            for name, old in _changed_attributes(value, parts, pieces._objects[index][1]):
+                yield STATES, index, attributes(value), name, old
+
+
+def _changed_attributes(
+    value: Any, before: tuple[Any, ...], reduce: Callable[[Any], tuple[Any, ...]]
+) -> list[tuple[str, object]]:
+    """Return the attributes that are not what they were, of an object whose class tells its state, and what they were.
+
+    What they are now is held by nobody when this has returned.
+    """
+    names, old, new = attributes(value), before[2], reduce(value)[2]
+    if names is None or type(old) is not dict or type(new) is not dict:
+        return []
+    changed = (name for name in {**old, **new} if new.get(name, MISSING) is not old.get(name, MISSING))
+    return [(name, old.get(name, MISSING)) for name in changed if names.get(name, MISSING) is new.get(name, MISSING)]
 
 
 def _are(items: list[Any], others: Sequence[object]) -> bool:
@@ -212,8 +231,8 @@ def _holder(graph: Graph, kind: int, index: int, key: object, *_: object) -> Any
         if name != key or found is None:
             raise KeyError(key)
         return found
-    if kind == OBJECTS:
-        found = attributes(pieces._plain[index][0])
+    if kind in (OBJECTS, STATES):
+        found = attributes((pieces._plain if kind == OBJECTS else pieces._objects)[index][0])
         if type(found) is not dict:
             raise KeyError(key)
         return found
