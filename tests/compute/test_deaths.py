@@ -14,8 +14,9 @@ import pytest
 import offload
 from offload.api import submit
 from offload.engines import worker_deaths
-from offload.engines.worker_deaths import TOPIC, Deaths, described
+from offload.engines.worker_deaths import TOPIC, Deaths
 from offload.errors import WorkerLostError
+from offload.util.exit_status import described
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def task(
 
         root = Declared(function, environ, depends_on, version, ignore=ignore)
     if environment is not None:
-        from offload.runners.named.task import TaskInEnvironment
+        from offload.api.named.task import TaskInEnvironment
 
         return TaskInEnvironment(function, environment, scratch, effects, root, needed, limits)
     return Task(function, scratch, effects, root, needed, limits)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
+from offload.api.named.messages import SUBMIT
 from offload.api.task import Task
 from offload.effects.warnings import tell_reached
 from offload.engines.base import Engine, InlineEngine
@@ -24,14 +25,13 @@ from offload.registry.active import Choice, innermost
 from offload.registry.deployments import Place, Registry
 from offload.registry.session import Session, current, session_there
 from offload.registry.switch import is_off
-from offload.runners.named.messages import SUBMIT
-from offload.runners.pythons import this_python
 from offload.tasks.execute import execute
 from offload.tasks.futures import Future
 from offload.tasks.inside import inside
 from offload.tasks.own_function import OwnFunction
 from offload.tasks.results import from_buffer
 from offload.transport.importing import is_importing
+from offload.transport.python import this_python
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
+    from offload.api.named.partner import Partner
     from offload.identity.files import File
-    from offload.runners.named.partner import Partner
     from offload.tasks.futures import Future
     from offload.transport.function import Ways
     from offload.transport.limits import Limits

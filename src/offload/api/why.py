@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from offload.api.code_differences import Code, changes, code_differences
+from offload.api.named.task import TaskInEnvironment
 from offload.api.task import MethodTask, Task
 from offload.errors import DecodeError, NotFoundError, UsageError
 from offload.identity.libraries.settings import shown_setting, title_of
@@ -15,7 +16,6 @@ from offload.records.explanation import Difference, Explanation
 from offload.records.summary import summary
 from offload.records.usage import last_used
 from offload.registry.session import Session, current
-from offload.runners.named.task import TaskInEnvironment
 from offload.storage.records import Transformation
 from offload.tasks.call import explain
 from offload.tasks.results import from_buffer

@@ -12,7 +12,8 @@ import distributed
 import psutil
 from distributed.core import Status
 
-from offload.engines.worker_deaths import TOPIC, described
+from offload.engines.worker_deaths import TOPIC
+from offload.util.exit_status import described
 
 logger = logging.getLogger("distributed.nanny")
 

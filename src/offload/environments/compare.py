@@ -8,13 +8,13 @@ from typing import Any
 from offload.environments.choice import is_image, parse_choice
 from offload.environments.containers import Mounted, find, is_contained
 from offload.environments.installed import TOOLS, Installed, installed
+from offload.environments.pins import canonical
 from offload.environments.probe import look, no_python
 from offload.environments.rpc import ask
 from offload.environments.wanted import needed_here
 from offload.errors import EnvironmentDiffersError, NotFoundError, OffloadError
 from offload.hosts.base import Site
 from offload.identity.environment import version_differs
-from offload.runners.named.pins import canonical
 
 SECONDS = 90.0
 

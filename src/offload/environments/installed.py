@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from offload.runners.named.pins import canonical
+from offload.environments.pins import canonical
 
 RELEASED, PROJECT, DIRECT, UNLISTED = "released", "project", "direct", "unlisted"
 """From an index, so it is known by name and version; from a directory of the user's; from an address, a repository or a

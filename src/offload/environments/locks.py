@@ -8,8 +8,8 @@ import tomllib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from offload.environments.pins import Pin, applies, canonical, pins_of_pylock, pins_of_uv
 from offload.errors import UsageError
-from offload.runners.named.pins import Pin, applies, canonical, pins_of_pylock, pins_of_uv
 
 _ROOTS = ("pyproject.toml", ".git", "setup.py", "setup.cfg")
 

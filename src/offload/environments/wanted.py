@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from offload.environments.installed import RELEASED, UNLISTED, Installed, installed, required
 from offload.environments.locks import Lock, find_lock
+from offload.environments.pins import canonical
 from offload.environments.probe import wanted_version
 from offload.environments.wheels.pack import content_digest
 from offload.errors import UsageError
-from offload.runners.named.pins import canonical
 
 OWN = "offload"
 """The name of the distribution that always belongs to it."""

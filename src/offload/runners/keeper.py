@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from offload.runners.pythons import Python
+    from offload.transport.python import Python
 
 logger = logging.getLogger("distributed.worker")
 

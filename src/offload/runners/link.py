@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from offload.errors import OffloadError
     from offload.runners.dask_client import Scheduler
-    from offload.runners.pythons import Python
     from offload.transport.batch import Batch
     from offload.transport.outcome import Outcome
+    from offload.transport.python import Python
 
 _START = """
 import sys

@@ -14,7 +14,6 @@ from collections import Counter, OrderedDict
 from functools import cache
 from typing import Any
 
-from offload.engines.worker_deaths import described
 from offload.errors import OffloadError, WorkerLostError
 from offload.runners.keeper import Keeper
 from offload.runners.link import DiedError, Link
@@ -25,6 +24,7 @@ from offload.transport.environment_error import OtherEnvironmentError
 from offload.transport.exceptions import Raised
 from offload.transport.load import OWN_DIRECTORY
 from offload.transport.outcome import Outcome
+from offload.util.exit_status import described
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,13 +11,11 @@ import contextlib
 import glob
 import os
 import sys
-from typing import NamedTuple
 
-from offload._version import __version__
-from offload.errors import NotTrustedError
 from offload.storage.home import home_path
 from offload.transport.environment_error import Machine, OtherEnvironmentError, other_environment
 from offload.transport.load import missing
+from offload.transport.python import Python
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,72 +26,7 @@ if TYPE_CHECKING:
 MARK, USED = "environment.json", "used"
 """Files of an environment that was made: the one is there when it is complete, the other changes when it is used."""
 
-_SITES = ("site-packages", "dist-packages")
 _LEFT_OUT = ("PYTHONPATH", "PYTHONHOME", "__PYVENV_LAUNCHER__")
-
-# What is installed is found where those who made the calls find it, in the same order; of directories of projects, each
-# batch tells.
-_START = f"""
-import os, sys
-version, package, *sites = sys.argv[4:]
-path = [one for one in sys.path if one]
-others = [one for one in path if os.path.basename(one) not in {_SITES!r}]
-at = next((n for n, one in enumerate(path) if one not in others), len(path))
-sys.path[:] = [*others[:at], *sites, *others[at:]]
-if package not in sys.path:
-    sys.path.insert(0, package)
-from offload._version import __version__
-if __version__ != version:
-    sys.exit(f"it has offload {{__version__}}, and the worker has {{version}}")
-from offload.runners.warden import stand_over
-stand_over([*map(int, sys.argv[1:4])])
-from offload.runners.process import main
-main(*map(int, sys.argv[1:4]), greets=True)
-"""
-
-
-class Python(NamedTuple):
-    """An interpreter and what is installed for it.
-
-    Attributes
-    ----------
-    executable : str
-        How it is started, which in a virtual environment decides what it finds.
-    sites : tuple of str
-        The directories of installed distributions on its import path.
-    package : str
-        The directory that offload was imported from.
-    made : tuple of str
-        Names of environments with all that it has, which may have been made on machines that do not have it.
-    """
-
-    executable: str
-    sites: tuple[str, ...]
-    package: str
-    made: tuple[str, ...] = ()
-
-    def why_not(self) -> str:
-        """Return why it cannot be started here, or nothing."""
-        if not os.path.exists(self.executable):
-            return f"there is no {self.executable} there"
-        if not os.access(self.executable, os.X_OK):
-            return f"{self.executable} cannot be executed there"
-        return ""
-
-    def why_not_trusted(self) -> str:
-        """Return who else could change what is started with it, or nothing."""
-        from offload.util.trust import check
-
-        try:
-            check(self.executable)
-        except NotTrustedError as exc:
-            return exc.message
-        return ""
-
-    def start(self, flags: list[str], descriptors: tuple[int, ...]) -> list[str]:
-        """Return what starts a runner with it."""
-        words = [self.executable, *flags, "-c", _START, *map(str, descriptors)]
-        return [*words, __version__, self.package, *self.sites]
 
 
 def variables() -> dict[str, str]:
@@ -178,14 +111,3 @@ def _without(batch: Batch, python: Python) -> Machine:
         _elsewhere.pop((batch.environment._replace(settings=()), batch.python), None)
     is_there = bool(python.made) and os.path.exists(python.executable)
     return machine(python.made[0] if is_there else "")
-
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-def this_python() -> Python | None:
-    """Return the Python of this process; None for one that is part of another program."""
-    if not sys.executable:
-        return None
-    sites = (os.path.abspath(one) for one in sys.path if os.path.basename(one.rstrip(os.sep)) in _SITES)
-    return Python(sys.executable, tuple(dict.fromkeys(sites)), _PACKAGE)

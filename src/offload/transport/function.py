@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
     from offload.identity.environment import Environment
     from offload.registry.session import Session
-    from offload.runners.pythons import Python
     from offload.transport.files import Sent
     from offload.transport.outcome import Outcome
+    from offload.transport.python import Python
     from offload.transport.sources import Sources
     from offload.util.resources import Resources
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from offload.api.named import partner
+from offload.api.named.finding import find_python
 from offload.errors import OffloadError, UsageError
 from offload.registry.deployments import Place
-from offload.runners.named import partner
-from offload.runners.named.finding import find_python
 from tests.deploy.test_environment import Worker, environment, place, wheel
 from tests.deploy.test_local import eventually
 
@@ -313,7 +313,7 @@ if __name__ == "__main__":
 """
     pid = run(project, ends)
     assert isinstance(pid, int)
-    assert not psutil.pid_exists(pid)
+    eventually(lambda: not psutil.pid_exists(pid))
 
 
 UV = """

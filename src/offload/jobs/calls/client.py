@@ -20,7 +20,6 @@ from offload.jobs.calls.protocol import Delivery, Leave, SentCall, Submission, d
 from offload.jobs.calls.wait_reasons import Watch, is_awaited
 from offload.notices import counted, tell, users_level
 from offload.registry.session import Session
-from offload.runners.pythons import Python
 from offload.snapshots.upload import snapshot
 from offload.storage.retrying import Patience
 from offload.tasks.call import Call, where
@@ -29,6 +28,7 @@ from offload.tasks.own_function import OwnFunction
 from offload.transport import files as staged
 from offload.transport.environment_error import OtherEnvironmentError
 from offload.transport.function import ShippedFunction, Ways
+from offload.transport.python import Python
 
 CALLS_PER_REQUEST = 1000
 POLL_SECONDS, EXCHANGE_SECONDS = 20.0, 90.0

@@ -13,8 +13,8 @@ import sys
 import time
 import tomllib
 
+from offload.environments.pins import check_python, reader_of, requirements
 from offload.errors import OffloadError, UsageError
-from offload.runners.named.pins import check_python, reader_of, requirements
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

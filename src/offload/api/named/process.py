@@ -12,9 +12,9 @@ import threading
 from importlib.machinery import ModuleSpec
 from typing import Any
 
+from offload.api.named.messages import CALL, SUBMIT, WHY, Answer, Asked, Cancelled, values_of
 from offload.errors import IdentityError
 from offload.runners.frames import beside, receive, send
-from offload.runners.named.messages import CALL, SUBMIT, WHY, Answer, Asked, Cancelled, values_of
 from offload.transport.exceptions import Raised
 from offload.transport.imports import attribute, importing, prepare
 from offload.transport.sources import checksum_of

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from offload.api.named.messages import CALL, FRESH, WHY
 from offload.api.task import Task
 from offload.identity.values.objects import register
-from offload.runners.named.messages import CALL, FRESH, WHY
 from offload.tasks import unchanged
 
 TYPE_CHECKING = False
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, ParamSpec, TypeVar
 
+    from offload.api.named.partner import Partner
     from offload.records.explanation import Explanation
-    from offload.runners.named.partner import Partner
 
     P = ParamSpec("P")
     R = TypeVar("R", covariant=True)
@@ -32,7 +32,7 @@ class TaskInEnvironment(Task[P, R]):
     function : callable
         The function.
     environment : str
-        Where it runs; see :func:`offload.runners.named.finding.find_python`.
+        Where it runs; see :func:`offload.api.named.finding.find_python`.
     *more, **named
         As a task takes them.
     """
@@ -50,8 +50,8 @@ class TaskInEnvironment(Task[P, R]):
 
     def partner(self) -> Partner | None:
         """Return the process that makes the calls; None where this one does."""
-        from offload.runners.named.finding import find_python, is_own
-        from offload.runners.named.partner import partner_of
+        from offload.api.named.finding import find_python, is_own
+        from offload.api.named.partner import partner_of
 
         if unchanged.is_under_way():
             return None

@@ -6,8 +6,8 @@ import os
 import sys
 from functools import cache
 
+from offload.environments.pins import reader_of
 from offload.errors import UsageError
-from offload.runners.named.pins import reader_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def find_python(named: str, file: str | None) -> str:
         if not os.path.isfile(place):
             continue
         if reader_of(place) is not None or (place.endswith(_LOCKS) and os.path.basename(place) not in _OTHERS):
+            from offload.api.named.locked import python_of
             from offload.notices import tell
             from offload.registry.session import current
-            from offload.runners.named.locked import python_of
 
             return python_of(place, os.path.join(current().home.path, "environments"), tell)
         name = os.path.basename(place)

@@ -14,7 +14,7 @@ from subprocess import _args_from_interpreter_flags as flags_of_this_process  # 
 from typing import Any
 
 from offload._version import __version__
-from offload.engines.worker_deaths import described
+from offload.api.named.messages import Answer, Asked, Cancelled, values_of
 from offload.errors import EncodeError, OffloadError, UsageError, WorkFailedError
 from offload.identity.libraries.distributions import interpreter
 from offload.notices import tell
@@ -22,12 +22,12 @@ from offload.registry.active import EMBEDDED
 from offload.registry.deployments import VARIABLE, Registry
 from offload.registry.session import current
 from offload.runners import frames, watchdog
-from offload.runners.named.messages import Answer, Asked, Cancelled, values_of
 from offload.runners.pythons import variables
 from offload.tasks.futures import Future
 from offload.transport.load import main_name
 from offload.transport.pickling import dumps, whole_task
 from offload.transport.sources import Found, found_at
+from offload.util.exit_status import described
 from offload.util.process_usage import is_stopped
 
 TYPE_CHECKING = False
@@ -46,7 +46,7 @@ try:
     if __version__ != sys.argv[2]:
         said = f"it has offload {{__version__}}, and this is {{sys.argv[2]}}"
     else:
-        from offload.runners.named.process import main
+        from offload.api.named.process import main
 except ImportError as error:
     said = str(error)
 os.write(int(sys.argv[1]), said.encode() + b"\\n")
