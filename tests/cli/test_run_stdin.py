@@ -173,3 +173,48 @@ def test_a_dash_waits_for_the_end(start: Start) -> None:
     out, err = output(process)
     assert out == b"slow\n"
     assert b"computed" in err
+
+
+def test_a_pipe_that_does_not_fit_on_the_disk(home: Path, command: Path, work: Path) -> None:
+    script = f"ulimit -f 4096; yes | {command} run -- head -2"  # blocks of 512 or 1024 bytes, by shell
+    done = subprocess.run(["sh", "-c", script], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 125
+    assert b"stdin: File too large" in done.stderr
+    assert b"internal error" not in done.stderr
+
+
+def test_a_pipe_without_end(home: Path, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from offload.commands.planning import stdin
+    from offload.commands.running.scratch import Scratch
+    from offload.errors import UsageError
+    from offload.registry.session import current
+
+    monkeypatch.setattr(stdin, "MOST", 3 * 10**6)
+    before = os.dup(0)
+    scratch = Scratch()
+    try:
+        with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as endless:
+            assert endless.stdout is not None
+            os.dup2(endless.stdout.fileno(), 0)
+            with pytest.raises(UsageError, match="--stdin none"):
+                stdin.find("auto", current().files, scratch, print)
+            endless.kill()
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        scratch.remove()
+
+
+def test_what_is_put_aside_leaves_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from offload.commands.running import spool
+    from offload.errors import DiskFullError
+    from offload.util import filesystems
+
+    monkeypatch.setattr(spool, "LOOK_EVERY", 10**6)
+    one = spool.Spool(lambda: str(tmp_path / "stdin"))
+    one.write(bytes(2 * 10**6))
+    monkeypatch.setattr(filesystems, "RESERVE", 10**18)
+    monkeypatch.setattr(filesystems, "SHARE", 1)
+    with pytest.raises(DiskFullError, match="TMPDIR"):
+        one.write(bytes(2 * 10**6))
+    one.close()

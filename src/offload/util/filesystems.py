@@ -124,6 +124,16 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
+RESERVE, SHARE = 10**9, 20
+"""Bytes that what is written without end leaves free, but no more than this part of the whole."""
+
+
+def is_nearly_full(directory: str) -> bool:
+    """Tell whether so little is free where a directory lies that what writes without end is to stop."""
+    room = os.statvfs(directory)
+    return room.f_bavail * room.f_frsize < min(RESERVE, room.f_blocks * room.f_frsize // SHARE)
+
+
 def check_room(directory: str, size: int) -> None:
     """Check that so many bytes can be written in a directory, as far as quotas go, too.
 

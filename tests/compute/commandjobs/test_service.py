@@ -23,6 +23,7 @@ from offload.jobs.commands.overview import clients, counts, listed, needed, reas
 from offload.jobs.commands.protocol import ENDED, RUNNING, WAITING, Begin, Leave, Outcome, Ticket
 from offload.registry.session import current
 from offload.storage.records import Entry
+from offload.util import filesystems
 from offload.util.resources import parse_resources
 from tests.compute.commandjobs.conftest import Deployed, Play, plan_of, until
 
@@ -182,8 +183,8 @@ def test_output_leaves_room_for_others(tmp_path: Path, monkeypatch: pytest.Monke
     kept = output.Spools(str(tmp_path))
     kept.write(1, 0, 0, b"y" * 20)
     room = os.statvfs(tmp_path)
-    monkeypatch.setattr(output, "RESERVE", room.f_blocks * room.f_frsize)
-    monkeypatch.setattr(output, "SHARE", 1)
+    monkeypatch.setattr(filesystems, "RESERVE", room.f_blocks * room.f_frsize)
+    monkeypatch.setattr(filesystems, "SHARE", 1)
     kept.write(2, 0, 0, b"y" * 5)  # little output is nobody's trouble
     with pytest.raises(output.TooMuchOutputError, match=f"fills the disk of {tmp_path}"):
         kept.write(1, 0, 20, b"y")

@@ -33,6 +33,8 @@ PATIENCE = 1.0
 NOTICE_AFTER = 2.0
 NOTICE_EVERY = 10.0
 IN_MEMORY = 1024 * 1024
+MOST = 10 * 10**9
+"""Bytes of a pipe, which is kept whole before the command begins."""
 
 
 class Stdin:
@@ -235,16 +237,23 @@ def _read(scratch: Scratch, say: Callable[[str], None]) -> Stdin:
     spool = Spool(lambda: scratch.file("stdin"), IN_MEMORY)
     digest = sha256()
     notice = time.monotonic() + NOTICE_AFTER
-    while True:
-        left = notice - time.monotonic()
-        if left <= 0 or not ready(left):
-            say(f"reading standard input ({spool.size / 1e6:.0f} MB so far)")
-            notice = time.monotonic() + NOTICE_EVERY
-            continue
-        chunk = os.read(0, CHUNK)
-        if not chunk:
-            break
-        digest.update(chunk)
-        spool.write(chunk)
-    spool.close()
+    try:
+        while True:
+            left = notice - time.monotonic()
+            if left <= 0 or not ready(left):
+                say(f"reading standard input ({spool.size / 1e6:.0f} MB so far)")
+                notice = time.monotonic() + NOTICE_EVERY
+                continue
+            chunk = os.read(0, CHUNK)
+            if not chunk:
+                break
+            digest.update(chunk)
+            spool.write(chunk)
+            if spool.size > MOST:
+                raise UsageError(
+                    f"standard input is a pipe of more than {MOST // 10**9} GB, read before the command begins",
+                    "give it as a file: --stdin PATH; or, if the command needs none of it: --stdin none",
+                )
+    finally:
+        spool.close()
     return Stdin(digest.hexdigest(), spool=spool, size=spool.size)

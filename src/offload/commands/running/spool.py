@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 IN_MEMORY = 64 * 1024
 CHUNK = 1024 * 1024
 
+LOOK_EVERY = 64 * 10**6
+"""Bytes between two looks at the room on the disk."""
+
 
 class Spool:
     """A growing sequence of bytes.
@@ -24,7 +27,7 @@ class Spool:
         Bytes kept in memory.
     """
 
-    __slots__ = ("_checksum", "_chunks", "_file", "_limit", "_place", "_store", "path", "size")
+    __slots__ = ("_checksum", "_chunks", "_file", "_limit", "_looked", "_place", "_store", "path", "size")
 
     def __init__(self, place: Callable[[], str], limit: int = IN_MEMORY) -> None:
         self._place = place
@@ -32,6 +35,7 @@ class Spool:
         self._chunks: list[bytes] = []
         self._file: BinaryIO | None = None
         self._checksum = ""
+        self._looked = 0
         self._store: Store | None = None
         self.path: str | None = None
         self.size = 0
@@ -39,15 +43,37 @@ class Spool:
     def write(self, data: bytes) -> None:
         """Append bytes."""
         self.size += len(data)
-        if self._file is not None:
-            self._file.write(data)
-            return
-        self._chunks.append(data)
-        if self.size > self._limit:
+        if self._file is None:
+            self._chunks.append(data)
+            if self.size <= self._limit:
+                return
             self.path = self._place()
-            self._file = open(self.path, "xb")  # noqa: SIM115 - closed by `close`
-            self._file.write(b"".join(self._chunks))
-            self._chunks = []
+            data, self._chunks = b"".join(self._chunks), []
+        assert self.path is not None
+        try:
+            if self._file is None:
+                self._file = open(self.path, "xb")  # noqa: SIM115 - closed by `close`
+            self._file.write(data)
+            if self.size - self._looked >= LOOK_EVERY:
+                self._looked = self.size
+                self._check_room()
+        except OSError as exc:
+            from offload.util.filesystems import translated
+
+            raise translated(exc, self.path) from exc
+
+    def _check_room(self) -> None:
+        import os
+
+        from offload.errors import DiskFullError
+        from offload.util.filesystems import is_nearly_full
+
+        directory = os.path.dirname(self.path or "")
+        if is_nearly_full(directory):
+            raise DiskFullError(
+                f"{self.size // 10**6:,} MB are put aside, and the disk of {directory} is nearly full",
+                "free some, or name another directory: TMPDIR",
+            )
 
     def close(self) -> None:
         """Flush; nothing is written after this."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 
 from offload.errors import OffloadError, StorageError
-from offload.util.filesystems import translated
+from offload.util.filesystems import is_nearly_full, translated
 
 NAMES = ("out", "err")
 
@@ -18,8 +18,6 @@ KNOWN = 20_000
 
 _PIECE = 1 << 20  # no report has more
 LOOK_EVERY = 64 * 10**6  # bytes of one command between two looks at the disk
-RESERVE, SHARE = 10**9, 20
-"""Bytes that output leaves free where it is kept, but no more than this part of the whole: others live there, too."""
 
 
 class SpoolGapError(OffloadError):
@@ -104,8 +102,7 @@ class Spools:
             raise TooMuchOutputError(f"it writes more than {MOST // 10**9} GB to standard output and error", hint)
         if size < LOOK_EVERY or place % LOOK_EVERY > _PIECE:
             return
-        room = os.statvfs(self._directory)
-        if room.f_bavail * room.f_frsize < min(RESERVE, room.f_blocks * room.f_frsize // SHARE):
+        if is_nearly_full(self._directory):
             so_far = f"{size // 10**6:,} MB of output so far"
             raise TooMuchOutputError(f"it has written {so_far}, and fills the disk of {self._directory}", hint)
 
