@@ -167,7 +167,7 @@ def test_a_buffer_that_many_made(inside: Inside, tmp_path: Path) -> None:
 def test_what_nothing_made(inside: Inside, work: Path) -> None:
     done = inside("lineage", "words", cwd=work)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
-    assert done.stderr == b"offload: no recorded call or command made it\n"
+    assert done.stderr == b"offload: no recorded call or command made it; lineage --down shows what used it\n"
     for name, text in (("nowhere", "there is no file 'nowhere'"), ("00" * 8, "nothing here has the checksum")):
         done = inside("lineage", name, cwd=work)
         assert (done.returncode, done.stdout) == (1, b"")

@@ -28,7 +28,13 @@ _UNDECLARED = {
         "it looked for {0}, which is not there",
         "pass offload.Directory({1!r}) as an argument, or what you find there yourself",
     ),
-    "directory": ("it listed {0}, which is no input of the call", "pass offload.Directory({0!r}) as an argument"),
+    "directory": (
+        "it listed {0}, which is no input of the call",
+        (
+            "pass offload.Directory({0!r}) as an argument, or declare it: "
+            "@offload.task(depends_on=[offload.Directory({0!r})])"
+        ),
+    ),
     "connection": ("it connected to {0}", "fetch what it needs before, and pass that as an argument"),
     "listener": ("it listened on {0}", "receive what it needs before, and pass that as an argument"),
     "process": ("it started {0!r}, and what a process reads cannot be seen", "use offload.run for commands"),
@@ -39,7 +45,7 @@ _UNDECLARED = {
     ),
     "module": (
         "it imported {0}, whose code does not count",
-        "import it by its name in the code, or declare it: @offload.task(depends_on=[...])",
+        "import it by its name in the code, or declare it: @offload.task(depends_on=[{0}])",
     ),
     "reader": (
         "it reaches {0}, whose reading cannot be seen, and no file is an input of the call",

@@ -63,7 +63,8 @@ def lineage(what: str, down: bool, depth: int, as_json: bool) -> None:
         return
     _write_buffer(root, "", "")
     if not root.steps:
-        say(f"no recorded call or command {'used' if down else 'made'} it")
+        other = "lineage shows what made it" if down else "lineage --down shows what used it"
+        say(f"no recorded call or command {'used' if down else 'made'} it; {other}")
 
 
 def _root(session: Session, what: str, down: bool) -> Buffer:
@@ -82,7 +83,7 @@ def _root(session: Session, what: str, down: bool) -> Buffer:
     try:
         digits = checksum_digits(what)
     except UsageError as error:
-        raise NotFoundError(f"there is no file {what!r}, and it is no checksum", error.hint) from error
+        raise NotFoundError(f"there is no file {what!r}, and it is not a checksum either", error.hint) from error
     found = session.database.transformation(digits)
     if found is not None:
         root = step_of(session, found.checksum, down)
