@@ -5,6 +5,9 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TextIO
+
+_nowhere: TextIO | None = None
 
 listener: Callable[[str], None] | None = None
 """Gets the text of each warning, where there is one; set by the command line."""
@@ -72,10 +75,24 @@ def warn(text: str, stacklevel: int) -> None:
     warnings.warn(text, RuntimeWarning, stacklevel=stacklevel + 1)
 
 
-def tell(text: str) -> None:
-    """Write a line for the user to standard error, above the line that shows how far something is."""
+def messages() -> TextIO:
+    """Return where lines for the user go: standard error, or nowhere where a program has none, as a daemon may."""
     import sys
 
-    over = "\r\x1b[K" if sys.stderr.isatty() else ""
-    sys.stderr.write(f"{over}offload: {text}\n")
-    sys.stderr.flush()
+    global _nowhere
+    stream: TextIO | None = sys.stderr
+    if stream is not None:
+        return stream
+    if _nowhere is None:
+        import os
+
+        _nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process runs
+    return _nowhere
+
+
+def tell(text: str) -> None:
+    """Write a line for the user to standard error, above the line that shows how far something is."""
+    stream = messages()
+    over = "\r\x1b[K" if stream.isatty() else ""
+    stream.write(f"{over}offload: {text}\n")
+    stream.flush()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 import time
 
 import pytest
 
+from offload import notices
 from offload.engines.cluster_process import Scheduler, Worker
 from offload.engines.heartbeats import Brief
-from offload.tasks import progress
+from offload.tasks import claims, progress
 from offload.tasks.futures import Future
 from offload.tasks.gather import gather
 
@@ -81,3 +83,12 @@ def test_a_missed_heartbeat_is_a_line_at_most(tell: bool, caplog: pytest.LogCapt
     found = [record for record in caplog.records if "during heartbeat" in record.getMessage()]
     assert len(found) == int(tell)
     assert all(record.exc_info is None for record in found)
+
+
+def test_a_program_without_standard_error_is_told_nothing_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon may have closed it: `gather` raised an AttributeError there, and its results were lost."""
+    monkeypatch.setattr(sys, "stderr", None)
+    with progress.following([Future()], None):
+        notices.tell("nothing")
+    assert progress._screen()[0] == progress.PLAIN_INTERVAL
+    claims.tell("nothing")

@@ -20,7 +20,7 @@ from offload.engines.base import Engine, InlineEngine
 from offload.engines.batching import Batcher
 from offload.engines.dispatcher import Dispatcher
 from offload.errors import DecodeError, IdentityError, UsageError
-from offload.notices import counted, users_level
+from offload.notices import counted, messages, users_level
 from offload.registry.active import Choice, innermost
 from offload.registry.deployments import Place, Registry
 from offload.registry.session import Session, current, session_there
@@ -321,7 +321,7 @@ def shutdown() -> None:
         try:
             left = 0 if interrupted else each.unfinished(NOTE_AFTER)
             if left:
-                sys.stderr.write(
+                messages().write(
                     f"offload: waiting for {counted(left, 'call')} to finish and be recorded (Ctrl-C ends them)\n"
                 )
                 each.unfinished()
@@ -336,7 +336,7 @@ def all_begun() -> bool:
         with _begun:
             if not _begun.wait_for(lambda: not _dependents, NOTE_AFTER):
                 waiting = counted(_dependents, "call that waits", "calls that wait")
-                sys.stderr.write(f"offload: waiting for {waiting} for others (Ctrl-C ends them)\n")
+                messages().write(f"offload: waiting for {waiting} for others (Ctrl-C ends them)\n")
                 _begun.wait_for(lambda: not _dependents)
     except KeyboardInterrupt:
         return False

@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from math import nan
 
 from offload.errors import UsageError
+from offload.notices import messages
 from offload.storage.claims import UNKNOWN
 from offload.transport.importing import is_importing
 
@@ -253,5 +254,5 @@ def _stat(process: int | str) -> list[bytes]:
 
 def tell(text: str) -> None:
     """Tell the user on standard error."""
-    sys.stderr.write(f"offload: {text}\n")
-    sys.stderr.flush()
+    messages().write(f"offload: {text}\n")
+    messages().flush()

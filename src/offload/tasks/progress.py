@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from offload.notices import tell
+from offload.notices import messages, tell
 from offload.tasks.futures import Future
 
 DELAY, INTERVAL, PLAIN_INTERVAL = 0.3, 0.2, 10.0
@@ -45,7 +45,7 @@ def starting() -> Iterator[None]:
 def following(futures: Sequence[Future[Any]], show: bool | None) -> Iterator[None]:
     """Show how far the futures are while the block runs; nothing when it takes a moment only."""
     if show is None:
-        show = sys.stderr.isatty() or _is_notebook()
+        show = messages().isatty() or _is_notebook()
     if not show or not futures:
         yield
         return
@@ -77,19 +77,19 @@ def _show(futures: Sequence[Future[Any]], stop: threading.Event) -> None:
 
 def _screen() -> tuple[float, Callable[[str, bool], None]]:
     """Return how often the line is written, and what writes it: over the one before, where that can be."""
-    if sys.stderr.isatty():
+    if messages().isatty():
         return INTERVAL, _to_terminal
     return (INTERVAL, _Notebook()) if _is_notebook() else (PLAIN_INTERVAL, _to_file)
 
 
 def _to_terminal(line: str, last: bool) -> None:
-    sys.stderr.write(f"\r{line}\x1b[K" + ("\n" if last else ""))
-    sys.stderr.flush()
+    messages().write(f"\r{line}\x1b[K" + ("\n" if last else ""))
+    messages().flush()
 
 
 def _to_file(line: str, last: bool) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    messages().write(f"{line}\n")
+    messages().flush()
 
 
 def _is_notebook() -> bool:
