@@ -88,12 +88,12 @@ def run_batch(batch: Batch, where: str = "the worker", listener: Listener | None
     IdentityError
         If this process has not the environment that the calls need, or the function is not here what it was where it
         was identified. Nothing has run then.
-    OtherModulesError
+    OtherModulesError, OutdatedError
         If what is left of the batch has to go to another process.
     """
     if listener is not None:
         leave_libraries_to_others(batch)
-    check_environment(batch.environment, where)
+    check_environment(batch.environment, where, leaves=listener is not None)
     named = batch.named
     tired = listener.tired and all(way.by_value is not None for way in batch.ways) if listener is not None else True
     outcomes: list[Outcome] = []

@@ -15,9 +15,10 @@ from functools import cache
 from typing import Any
 
 from offload.errors import OffloadError, WorkerLostError
+from offload.identity.libraries import installed
 from offload.runners.keeper import Keeper
 from offload.runners.link import DiedError, Link
-from offload.runners.process import CLOSED, ENDING_SECONDS, FAILED, LEFT, OTHER
+from offload.runners.process import CLOSED, ENDING_SECONDS, FAILED, LEFT, OTHER, OUTDATED
 from offload.runners.pythons import chosen, differs, fits, unfit
 from offload.runners.watchdog import TOLD_AFTER, Watching
 from offload.transport.environment_error import OtherEnvironmentError
@@ -89,6 +90,7 @@ class Pool:
         self._started = 0.0
         self._closed = False
         self._watching = Watching(limit, hurts)
+        installed.look()
         self._keeper = Keeper(self._look)
         if spare:
             self._start_spare()
@@ -185,7 +187,7 @@ class Pool:
             if kind == OTHER:
                 link.refused.add(batch.function)
                 self._worn[batch.function] += what.worn
-            if kind == LEFT or (kind == OTHER and what.worn):
+            if kind in (LEFT, OUTDATED) or (kind == OTHER and what.worn):
                 self._end(link, at_once=True)
             else:
                 self._give_back(link)

@@ -17,6 +17,7 @@ import time
 
 from offload.effects.record import Effects
 from offload.errors import OffloadError
+from offload.identity.libraries import installed
 from offload.runners import dask_client, warden
 from offload.runners.batch import Listener, flush, run_batch
 from offload.runners.call_children import Offspring
@@ -28,6 +29,7 @@ from offload.runners.metering import Meter
 from offload.runners.put_back import Surroundings
 from offload.transport import imports
 from offload.transport.imports import OtherModulesError
+from offload.transport.load import OutdatedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,10 +38,11 @@ if TYPE_CHECKING:
 
     from offload.transport.outcome import Outcome
 
-ENDED, WAITS, DONE, FAILED, OTHER, LEFT, READY = "ended", "waits", "done", "failed", "other", "left", "ready"
+ENDED, WAITS, DONE, FAILED, OTHER = "ended", "waits", "done", "failed", "other"
+LEFT, OUTDATED, READY = "left", "outdated", "ready"
 """What a message to the worker is about: an outcome with a large result; a call that may wait for others; all outcomes
-are there; why the batch cannot go on, at all or here; a call has left what cannot be taken back, with which the runner
-has to end; it can be given a batch."""
+are there; why the batch cannot go on, at all or here; a call has left what cannot be taken back, or something was
+installed since the runner has begun, with which it has to end; it can be given a batch."""
 
 
 ENDING_SECONDS = 2.0
@@ -166,10 +169,11 @@ def serve(worker: socket.socket, journal: Journal, moment: Moment) -> None:
             sender.say(LEFT, None)
         except OtherModulesError as exc:
             sender.say(OTHER, exc)
-        except OffloadError as exc:
-            sender.say(FAILED, exc)
-        except Exception as exc:  # from code of the user's as it is loaded: nobody else may have to understand it
-            sender.say(FAILED, Raised(exc))
+        except Exception as exc:
+            if isinstance(exc, OutdatedError) or installed.has_changed():
+                sender.say(OUTDATED, None)
+            else:  # from code of the user's as it is loaded: nobody else may have to understand it
+                sender.say(FAILED, exc if isinstance(exc, OffloadError) else Raised(exc))
         finally:
             batch = None  # its arguments may be large
 
@@ -204,6 +208,7 @@ def main(descriptor: int, written: int, shared: int, greets: bool = False) -> No
     for kept in (descriptor, written):
         os.set_inheritable(kept, False)
     child_processes.allow(guarded=warden.IS_THERE)
+    installed.look()
     faulthandler.enable(all_threads=False)
     imports.work_for_others()
     for stream in (sys.stdout, sys.stderr):

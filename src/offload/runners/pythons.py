@@ -12,6 +12,7 @@ import glob
 import os
 import sys
 
+from offload.identity.libraries import installed
 from offload.storage.home import home_path
 from offload.transport.environment_error import Machine, OtherEnvironmentError, other_environment
 from offload.transport.load import missing
@@ -46,18 +47,22 @@ def chosen(batch: Batch, where: str) -> Python | None:
         If none is there that could.
     """
     needed, python = batch.environment._replace(settings=()), batch.python
+    # Where something was installed since, only a runner can tell what is there now: one that is started for that.
+    unsure = bool(needed.distributions) and installed.has_changed()
     if python is None:
-        if differences := missing(needed):
+        if (differences := missing(needed)) and not unsure:
             raise other_environment(where, differences)
         return None
     if (known := _elsewhere.get((needed, python))) is not None:
         return known
     differences = missing(needed)
-    if not differences:
+    if not differences and not unsure:
         return None
     for name in python.made:
         if (made := made_here(name)) is not None:
             return made
+    if unsure and (python.why_not() or python.why_not_trusted()):
+        return None
     if why_not := python.why_not():
         raise other_environment(where, differences, why_not, machine())
     if why_not := python.why_not_trusted():

@@ -13,6 +13,7 @@ from typing import Any
 
 from offload.errors import IdentityError, OffloadError
 from offload.identity.functions.graph import Graph
+from offload.identity.libraries import installed
 from offload.transport import files as staged
 from offload.transport.environment_error import other_environment
 from offload.transport.imports import OtherModulesError
@@ -40,8 +41,25 @@ def main_name() -> str:
     return reference_name(sys.modules["__main__"])[0].removesuffix(":")
 
 
-def check_environment(needed: Environment, where: str) -> None:
-    """Refuse what is identified by another environment, before anything of it is loaded."""
+class OutdatedError(Exception):
+    """Something was installed since this process has begun: one that begins now has to see whether it is needed."""
+
+
+def check_environment(needed: Environment, where: str, leaves: bool = False) -> None:
+    """Refuse what is identified by another environment, before anything of it is loaded.
+
+    Parameters
+    ----------
+    needed : Environment
+        What it is identified by.
+    where : str
+        What this process is called in messages.
+    leaves : bool
+        Whether there is another process to go to, for what was not found before to be here where installations have
+        changed since: this process may have imported what is there no more.
+    """
+    if leaves and needed.distributions and needed._replace(settings=()) not in _present and installed.has_changed():
+        raise OutdatedError
     if differences := missing(needed):
         raise other_environment(where, differences)
 

@@ -15,6 +15,8 @@ _SITES = ("site-packages", "dist-packages")
 # batch tells.
 _START = f"""
 import os, sys
+if sys.version_info < (3, 11):
+    sys.exit("offload needs Python 3.11 or newer, and this is Python %d.%d" % sys.version_info[:2])
 version, package, *sites = sys.argv[4:]
 path = [one for one in sys.path if one]
 others = [one for one in path if os.path.basename(one) not in {_SITES!r}]
@@ -24,7 +26,7 @@ if package not in sys.path:
     sys.path.insert(0, package)
 from offload._version import __version__
 if __version__ != version:
-    sys.exit(f"it has offload {{__version__}}, and the worker has {{version}}")
+    sys.exit("it has offload %s, and the worker has %s" % (__version__, version))
 from offload.runners.warden import stand_over
 stand_over([*map(int, sys.argv[1:4])])
 from offload.runners.process import main

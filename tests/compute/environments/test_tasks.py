@@ -380,3 +380,91 @@ if __name__ == "__main__":
     told = run(project, asks)
     assert isinstance(told, str)
     assert told.startswith(f"OffloadError the environment of {project}/{name} cannot be made: ")
+
+
+LOST = """
+@offload.task(environment="envs/rulers")
+def direct(n):
+    with open(os.environ["LOG"], "a") as log:
+        log.write(f"{n}\\\\n")
+    if n == 9 or (n == 8 and open(os.environ["LOG"]).read().split().count("8") == 1):
+        os.kill(os.getpid(), 9)
+    return n
+
+if __name__ == "__main__":
+    begun = direct.map([5, 6, 7])
+    print(json.dumps([direct(8), [one.result() for one in begun], tried(lambda: direct(9)), direct(10)]))
+"""
+
+
+def test_calls_of_one_that_was_killed_are_made_once_more(project: Path) -> None:
+    found = run(project, LOST)
+    python = f"{project}/envs/rulers/bin/python"
+    assert isinstance(found, list)
+    assert found[0] == 8
+    assert found[1] == [5, 6, 7]
+    assert found[2].startswith(f"WorkerLostError the process of {python} that makes the calls was ")
+    assert ", twice" in found[2]
+    assert found[3] == 10
+
+
+OLD = """#!{python}
+import collections, sys
+Version = collections.namedtuple("Version", "major minor micro")
+sys.version_info = Version(3, 10, 4)
+sys.argv = sys.argv[sys.argv.index("-c") :]
+exec(sys.argv.pop(1))
+"""
+
+
+def test_a_python_that_is_too_old_is_told(tmp_path: Path) -> None:
+    python = tmp_path / "old" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(OLD.replace("{python}", sys.executable))
+    python.chmod(0o700)
+    with pytest.raises(OffloadError) as told:
+        partner.Partner(str(python))
+    assert told.value.message == (
+        f"{python} cannot make calls: offload needs Python 3.11 or newer, and this is Python 3.10"
+    )
+    assert told.value.hint == "make the environment with a newer Python"
+
+
+INSTALLS = """
+@offload.task(environment="envs/rulers")
+def length(n):
+    import rulers
+    return rulers.LENGTH, n
+
+if __name__ == "__main__":
+    import subprocess
+    found = []
+    for n, wheel in enumerate(sys.argv[1:]):
+        command = [sys.executable, "-m", "pip", "--python", "envs/rulers", "install", "-q", "--no-index", "--no-deps"]
+        subprocess.run([*command, "--force-reinstall", wheel], check=True)
+        found += [length(n)[0], length.submit(-n - 1).result(100)[0]]
+    print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("deployed", [True, False])
+def test_what_is_installed_meanwhile_is_used(project: Path, request: pytest.FixtureRequest, deployed: bool) -> None:
+    if deployed:
+        there = request.getfixturevalue("place")
+        with Worker(there, environment(project / "envs" / "without", None), "shared"):
+            _installs(project)
+    else:
+        _installs(project)
+
+
+def _installs(project: Path) -> None:
+    wheels = [str(wheel(project, version)) for version in ("1.5", "2.0", "1.5", "3.0")]
+    (project / "main.py").write_text(PROGRAM + INSTALLS)
+    found: list[object] = []
+    for part in (wheels, wheels[1:]):  # by a program that goes on, and by one that begins
+        done = subprocess.run(
+            [sys.executable, "main.py", *part], cwd=project, capture_output=True, timeout=250, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        found += json.loads(done.stdout.splitlines()[-1])
+    assert found == [10, 10, 20, 20, 10, 10, 30, 30, 20, 20, 10, 10, 30, 30]

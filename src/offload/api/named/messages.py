@@ -44,6 +44,8 @@ class Asked(NamedTuple):
         The current one.
     by_value : bytes or None
         What `offload.transport.pickling.whole_task` has made of it, where it is not to be had by its name.
+    lost : bool
+        Whether a process that was to make them has ended meanwhile.
     """
 
     number: int
@@ -57,6 +59,7 @@ class Asked(NamedTuple):
     variables: dict[str, str]
     directory: str
     by_value: bytes | None = None
+    lost: bool = False
 
 
 class Cancelled(NamedTuple):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import functools
+import glob
 import importlib
 import os
 import socket
@@ -14,8 +16,8 @@ from subprocess import _args_from_interpreter_flags as flags_of_this_process  # 
 from typing import Any
 
 from offload._version import __version__
-from offload.api.named.messages import Answer, Asked, Cancelled, values_of
-from offload.errors import EncodeError, OffloadError, UsageError, WorkFailedError
+from offload.api.named.messages import SUBMIT, Answer, Asked, Cancelled, values_of
+from offload.errors import EncodeError, OffloadError, UsageError, WorkerLostError
 from offload.identity.libraries.distributions import interpreter
 from offload.notices import tell
 from offload.registry.active import EMBEDDED
@@ -36,19 +38,23 @@ if TYPE_CHECKING:
 
     from offload.api.task import Task
 
-READY = "ready"
+READY, TOO_OLD = "ready", "offload needs Python 3.11 or newer, and this is Python"
+OLDEST = 3, 11
 _START = f"""
 import os, sys
 sys.path[:] = [one for one in sys.path if one]
-said = "{READY} %s-%d.%d" % (sys.implementation.name, *sys.version_info[:2])
-try:
-    from offload._version import __version__
-    if __version__ != sys.argv[2]:
-        said = f"it has offload {{__version__}}, and this is {{sys.argv[2]}}"
-    else:
-        from offload.api.named.process import main
-except ImportError as error:
-    said = str(error)
+if sys.version_info < {OLDEST}:
+    said = "{TOO_OLD} %d.%d" % sys.version_info[:2]
+else:
+    said = "{READY} %s-%d.%d" % ((sys.implementation.name,) + sys.version_info[:2])
+    try:
+        from offload._version import __version__
+        if __version__ != sys.argv[2]:
+            said = "it has offload %s, and this is %s" % (__version__, sys.argv[2])
+        else:
+            from offload.api.named.process import main
+    except ImportError as error:
+        said = str(error)
 os.write(int(sys.argv[1]), said.encode() + b"\\n")
 if said.startswith("{READY} "):
     main(int(sys.argv[1]))
@@ -62,6 +68,7 @@ LOOK_SECONDS, WAITING_AFTER = 0.5, 2.0
 
 _lock = threading.Lock()
 _partners: dict[str, Partner] = {}
+_retired: list[Partner] = []
 _registered = False
 
 
@@ -82,14 +89,22 @@ def partner_of(python: str) -> Partner:
             os.register_at_fork(after_in_child=_leave)
             _registered = True
         found = _partners.get(python)
+        if found is not None and not found.is_gone and found.is_outdated():
+            _retired.append(found)
+            found.retire()
+            found = None
         if found is None or found.is_gone:
             found = _partners[python] = Partner(python)
+            _retired[:] = [one for one in _retired if not one.is_gone]
         return found
 
 
 def _close() -> None:
-    for partner in list(_partners.values()):
-        partner.close()
+    closed = set[Partner]()
+    while left := {*_retired, *_partners.values()} - closed:  # what is lost at the end is made by another one
+        for partner in left:
+            partner.close()
+        closed |= left
 
 
 def _leave() -> None:
@@ -97,6 +112,7 @@ def _leave() -> None:
     global _lock
     _lock = threading.Lock()
     _partners.clear()
+    _retired.clear()
 
 
 class Partner:
@@ -130,7 +146,8 @@ class Partner:
         self._numbers = 0
         self._pending: dict[tuple[int, int], tuple[Future[Any], Asked]] = {}
         self.is_gone = False
-        self._given_up = False
+        self._given_up = self._retired = self._closed = False
+        self._sites = _times(python)
         self._over = threading.Event()
         starting = threading.Timer(STARTING_AFTER, tell, [f"waiting for {python} to start"])
         starting.daemon = True
@@ -139,8 +156,12 @@ class Partner:
             self.interpreter = self._greeted()
         finally:
             starting.cancel()
-        for target in (self._listen, self._watch):
-            threading.Thread(target=target, name="offload-environment", daemon=True).start()
+        self._listener, watcher = (
+            threading.Thread(target=target, name="offload-environment", daemon=True)
+            for target in (self._listen, self._watch)
+        )
+        self._listener.start()
+        watcher.start()
 
     def _greeted(self) -> str:
         """Wait until it is ready; return what it is."""
@@ -163,10 +184,10 @@ class Partner:
             self._process.kill()
             why = why or described(self._process.wait(), None, None)
             directory = os.path.dirname(os.path.dirname(self._python))
-            raise OffloadError(
-                f"{self._python} cannot make calls: {why}",
-                f"install offload {__version__} in {directory}, or name a lock file: what is made of that has it",
-            )
+            hint = f"install offload {__version__} in {directory}, or name a lock file: what is made of that has it"
+            if why.startswith(TOO_OLD):
+                hint = "make the environment with a newer Python"
+            raise OffloadError(f"{self._python} cannot make calls: {why}", hint)
         return why.removeprefix(f"{READY} ")
 
     def ask(self, what: str, task: Task[..., Any], rows: Sequence[tuple[Any, Any]]) -> list[Future[Any]]:
@@ -191,10 +212,32 @@ class Partner:
         asked = self._asked(what, task, [(args, kwargs) for _, args, kwargs in ready])
         self._take(asked, [future for future, _, _ in ready])
 
-    def _take(self, asked: Asked, futures: Sequence[Future[Any]]) -> None:
+    def is_outdated(self) -> bool:
+        """Tell whether something was installed for its Python since it was started, or removed."""
+        return _times(self._python) != self._sites
+
+    def retire(self) -> None:
+        """Take no more calls, and end when those that were begun have ended."""
         with self._lock:
-            if self.is_gone:
-                raise self._ended()
+            self._retired = True
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._retired and not self._pending:
+            with contextlib.suppress(OSError):  # it has ended
+                frames.send(self._socket, None)
+
+    def _take(self, asked: Asked, futures: Sequence[Future[Any]]) -> None:
+        if not self._takes(asked, futures):
+            partner_of(self._python)._take(asked, futures)
+
+    def _takes(self, asked: Asked, futures: Sequence[Future[Any]]) -> bool:
+        """Have calls made; tell whether this one does that, which it does not where it has ended, or is to."""
+        with self._lock:
+            if self.is_gone or self._retired:
+                if self._closed:
+                    raise self._ended()
+                return False
             self._numbers += 1
             number = self._numbers
             asked = asked._replace(number=number)
@@ -206,6 +249,7 @@ class Partner:
         for future in futures:
             if future.cancelled() and future.on_cancel is not None:  # before it could be known that this has to be told
                 future.on_cancel(True)
+        return True
 
     def _asked(self, what: str, task: Task[..., Any], rows: Sequence[tuple[Any, Any]]) -> Asked:
         module, qualname = (getattr(task.function, name, None) or "" for name in ("__module__", "__qualname__"))
@@ -249,23 +293,30 @@ class Partner:
             self.is_gone = True
             left, self._pending = self._pending, {}
         self._over.set()
-        if self._given_up:
-            self._hand_over(left)
-        else:
+        if self._closed:
             _fail([future for future, _ in left.values()], self._ended)
+        else:
+            self._hand_over(left)
 
     def _hand_over(self, left: dict[tuple[int, int], tuple[Future[Any], Asked]]) -> None:
-        """Have another process make the calls that were begun here."""
+        """Have another process make the calls that were begun here: once, and those alone that may have ended this."""
         asked: dict[int, tuple[Asked, list[tuple[int, Future[Any]]]]] = {}
         for (number, row), (future, whole) in left.items():
             if not future.done():
                 asked.setdefault(number, (whole, []))[1].append((row, future))
-        for whole, rows in asked.values():
+        # What is submitted runs in processes of its own, and goes on together, after the others.
+        for whole, rows in sorted(asked.values(), key=lambda one: one[0].what == SUBMIT):
+            futures = [future for _, future in rows]
+            if whole.lost and not self._given_up:
+                _fail(futures, self._ended)
+                continue
             try:
-                rest = whole._replace(rows=[whole.rows[row] for row, _ in rows])
-                partner_of(self._python)._take(rest, [future for _, future in rows])
+                rest = whole._replace(rows=[whole.rows[row] for row, _ in rows], lost=whole.lost or not self._given_up)
+                partner_of(self._python)._take(rest, futures)
             except OffloadError as exc:
-                _fail([future for _, future in rows], functools.partial(_given, exc))
+                _fail(futures, functools.partial(_given, exc))
+            if whole.what != SUBMIT and not self._given_up:
+                concurrent.futures.wait(futures)
 
     def _watch(self) -> None:
         """Tell of it when it has been stopped while somebody waits, and replace it in the end."""
@@ -297,6 +348,9 @@ class Partner:
 
     def _answered(self, answer: Answer) -> None:
         future, _ = self._pending.pop((answer.number, answer.row))
+        if self._retired:
+            with self._lock:
+                self._let_go()
         if not future.set_running_or_notify_cancel():
             return
         future.transformation = answer.transformation
@@ -309,9 +363,10 @@ class Partner:
         else:
             future.set_result(answer.data)
 
-    def _ended(self) -> WorkFailedError:
-        code = self._process.wait()
-        return WorkFailedError(f"the process of {self._python} that makes the calls {described(code, None, None)}")
+    def _ended(self) -> WorkerLostError:
+        how = described(self._process.wait(), None, None)
+        again = "" if self._closed else ", twice"
+        return WorkerLostError(f"the process of {self._python} that makes the calls {how}{again}")
 
     def close(self) -> None:
         """Let it end what it has begun, and wait for that; after a Ctrl-C, end it."""
@@ -324,7 +379,10 @@ class Partner:
                 while not _has_ended(self._process):
                     if not self._pending and is_stopped(self._process.pid):
                         break  # it has nothing left to do
+                else:
+                    self._listener.join()  # what was lost with it has another one by then
         finally:
+            self._closed = True
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)  # it sees that, and ends
             if is_stopped(self._process.pid):
@@ -340,6 +398,15 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
+
+
+def _times(python: str) -> list[tuple[str, int]]:
+    """Return when entries came into the directories of what is installed for a Python, or left them."""
+    prefix = glob.escape(os.path.dirname(os.path.dirname(python)))
+    found = sorted(glob.glob(os.path.join(prefix, "lib", "python3*", "site-packages")))
+    with contextlib.suppress(OSError):  # one that is being made anew
+        return [(site, os.stat(site).st_mtime_ns) for site in found]
+    return []
 
 
 def _given(error: Exception) -> Exception:

@@ -28,7 +28,7 @@ OWN = "offload"
 # of these have no name of a module at all.
 _CYTHON = ("_cyutility", "_cython_")
 
-_SITES = ("site-packages", "dist-packages")
+SITES = ("site-packages", "dist-packages")
 _SYSTEM = ("/usr/lib/", "/usr/lib64/")
 _STANDARD_ROOTS = tuple(
     os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib") if sysconfig.get_path(name)
@@ -109,7 +109,7 @@ def _origin_of_path(module_name: str, path: str) -> str:
     top = module_name.partition(".")[0]
     if top == OWN:
         return STANDARD
-    if real.startswith(_STANDARD_ROOTS) and not set(_SITES) & set(real.split(os.sep)):
+    if real.startswith(_STANDARD_ROOTS) and not set(SITES) & set(real.split(os.sep)):
         return STANDARD
     if path.endswith(os.sep):  # a namespace package: its parts tell
         return _namespace_origin(path, top)
@@ -150,7 +150,7 @@ def _distribution_of(root: str, relative: str, top: str) -> str | None:
     What was installed from a file or a repository also has a checksum of its files (``NAME==VERSION+files.9f2c``):
     it can be built again under the same version.
     """
-    if os.path.basename(root) not in _SITES:
+    if os.path.basename(root) not in SITES:
         return None
     plain = top.lower().replace("_", "").replace("-", "")
     folders = _metadata_folders(root)
