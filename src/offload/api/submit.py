@@ -150,7 +150,9 @@ def _start(task: Task[..., Any], ready: Sequence[tuple[Future[Any], tuple[Any, .
         if inside():
             # A call made by a call: there is no other worker to wait for.
             nested = Batcher(InlineEngine, here=True)
-            nested.add(session, OwnFunction(graph, task.payload(), watched=task.watched), missing)
+            nested.add(
+                session, OwnFunction(graph, task.payload(), watched=task.watched, reached=task.reached()), missing
+            )
             nested.run()
         else:
             chosen = dispatcher(session)

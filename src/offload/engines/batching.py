@@ -24,7 +24,7 @@ from offload.tasks.futures import Future
 from offload.tasks.recording import record
 from offload.transport.batch import Batch, Packed
 from offload.transport.exceptions import CarriedError
-from offload.transport.function import ShippedFunction, Ways
+from offload.transport.function import ShippedFunction
 from offload.transport.outcome import Outcome
 from offload.util.resources import Resources
 
@@ -290,7 +290,7 @@ class Batcher(Dispatcher):
                 lane.aside.append(work)
             elif self._begin(lane, work):
                 works.append(work)
-                size += len(work.arguments) if isinstance(work.arguments, (bytes, Ways)) else 0
+                size += len(work.arguments) if not isinstance(work.arguments, tuple) else 0
         lane.waiting.extendleft(reversed(taken))
         if works:
             works = self._without_recorded(lane, works)

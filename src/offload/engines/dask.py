@@ -21,7 +21,6 @@ from offload.runners.dask_client import in_worker
 from offload.transport.batch import Batch
 from offload.transport.environment_error import OtherEnvironmentError
 from offload.transport.exceptions import CarriedError, Raised
-from offload.transport.function import Ways
 from offload.transport.outcome import Outcome
 from offload.util.resources import COMMANDS, Resources, Supply, times
 
@@ -198,9 +197,7 @@ class DaskEngine(Engine):
             self._pending.add(future)
         try:
             # Dask's scheduler is not made for large arguments: they go to a worker by themselves.
-            large = [
-                i for i, call in enumerate(batch.calls) if isinstance(call, (bytes, Ways)) and len(call) > LARGE_CALL
-            ]
+            large = [i for i, call in enumerate(batch.calls) if not isinstance(call, tuple) and len(call) > LARGE_CALL]
             data = [self._client.scatter(_viewed(batch.calls[i]), hash=False, direct=self._near) for i in large]
             for i in large:
                 batch.calls[i] = b""

@@ -139,14 +139,17 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
     outcome = Outcome(time.time())
     began = time.perf_counter()
     used: list[Sent] = []
+    seen: list[Sent] = []
     run = unchanged.Run(graph, not loaded.stale)
     with running():
         try:
-            if not isinstance(call, tuple):
+            plain = staged.without_files(call)
+            if not isinstance(plain, tuple):  # a default may be a file even then
                 (args, kwargs), checksums, files, used = _unpacked(call, batch, loaded.by_name)
                 declared = [*declared, *files, *(one[0] for one in used)]
             else:
-                (args, kwargs), checksums = call, {}
+                (args, kwargs), checksums = plain, {}
+            seen = staged.there((*batch.reached, *(call.seen if isinstance(call, staged.Staged) else ())))
             began = time.perf_counter()
             watch = Watch(declared, ignores=not batch.watched)
             environment = batch.environment
@@ -175,7 +178,8 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
             run.end()
     outcome.seconds = time.perf_counter() - began
     run.look(outcome, of_parts=False)
-    outcome.changed = outcome.changed or (staged.changed(used) if used else None) or _changed_by(loaded, call)
+    outcome.changed = outcome.changed or _changed_by(loaded, call)
+    outcome.changed_file = staged.changed(used) or _differing(seen)
     outcome.effects = watch.all_seen(graph)
     if checksums and batch.watched:
         bound = bind(function.function if isinstance(function, Declared) else function, args, kwargs)
@@ -196,9 +200,18 @@ def _end_child() -> None:
     os._exit(code & 0xFF)
 
 
+def _differing(seen: list[Sent]) -> str | None:
+    """Return which file that a call was identified by is not what it was, by the cache of checksums of this process."""
+    if not seen:
+        return None
+    import offload.tasks.files  # noqa: F401 - which puts the cache there
+
+    return staged.differing(seen)
+
+
 def _changed_by(loaded: Loaded, call: Packed) -> str | None:
     """Return which class or function among the arguments a call has changed: it is this process's own, and no copy."""
-    arguments = call.arguments if isinstance(call, staged.Staged) else call
+    arguments = staged.without_files(call)
     if not loaded.by_name or not isinstance(arguments, Ways):
         return None
     from offload.transport import imports
@@ -206,13 +219,11 @@ def _changed_by(loaded: Loaded, call: Packed) -> str | None:
     return imports.changed(arguments.named) or None
 
 
-def _unpacked(
-    call: bytes | Ways | staged.Staged, batch: Batch, by_name: bool
-) -> tuple[Any, dict[str, str], list[File], list[Sent]]:
+def _unpacked(call: Packed, batch: Batch, by_name: bool) -> tuple[Any, dict[str, str], list[File], list[Sent]]:
     """Return the arguments of a call, their checksums, the files among them, and which of these were sent along."""
     from offload.identity.files import noting
 
-    arguments = call.arguments if isinstance(call, staged.Staged) else call
+    arguments = staged.without_files(call)
     if isinstance(arguments, Ways):
         ways = arguments
         arguments = ways.by_name if by_name else ways.by_value
@@ -220,7 +231,7 @@ def _unpacked(
             raise EncodeError(ways.refused, "call the function directly, or pass plainer values")
     with noting() as met:
         unpacked, checksums = large_arguments.loads(arguments)
-    used = place_files(batch, met, call.files) if isinstance(call, staged.Staged) else []
+    used = place_files(batch, met, call.files) if isinstance(call, staged.Staged) and call.files else []
     return unpacked, checksums, [file for file, _ in met], used
 
 

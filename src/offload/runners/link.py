@@ -308,7 +308,7 @@ def _write(descriptor: int, data: bytes) -> None:
 def _beside(packed: Any) -> Any:
     """Return what was packed so that what is large goes beside the message."""
     if isinstance(packed, Staged):
-        return Staged(_beside(packed.arguments), packed.files)
+        return Staged(_beside(packed.arguments), packed.files, packed.seen)
     if not isinstance(packed, Ways):
         return frames.beside(packed)
     if len(packed) <= frames.LARGE:

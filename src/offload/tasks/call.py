@@ -84,19 +84,26 @@ class Call:
         """
         return changed_in(self.bound, dict(self.arguments))
 
-    def packed(self) -> Any:
+    def packed(self, files_are_sent: bool = False) -> Any:
         """Return the arguments in the form in which they travel to a worker.
+
+        Parameters
+        ----------
+        files_are_sent : bool
+            Whether the worker has copies of the files among them, and not the files.
 
         Raises
         ------
         EncodeError
             If they cannot be pickled.
         """
+        from offload.transport.files import with_files
         from offload.transport.pickling import packed
 
         self.keep()
         implied = [(type(f), f.path, checksum) for f, checksum in self.files if f.implied]
-        return packed(self.args, self.kwargs, implied, dict(self.arguments))
+        arguments = packed(self.args, self.kwargs, implied, dict(self.arguments))
+        return with_files(arguments, self.files, files_are_sent) if self.files else arguments
 
     def keep(self) -> list[Any]:
         """Return the arguments as they are recorded; before anybody may change them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from offload.notices import users_place
 from offload.tasks.call import explain
+from offload.transport.files import seen
 from offload.transport.function import ShippedFunction, Ways
 
 TYPE_CHECKING = False
@@ -34,6 +35,7 @@ class OwnFunction(ShippedFunction):
         self._graph = graph
         self.place = users_place()
         self.reached = reached
+        self.seen = seen(reached)
 
     def explain(self, session: Session) -> str:
         """Store what it reaches, with its source; see :func:`offload.tasks.call.explain`."""

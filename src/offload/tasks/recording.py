@@ -37,10 +37,10 @@ def _all_stood_still(call: Call, outcome: Outcome) -> bool:
     """Tell whether the call computed from what it was identified by; if not, say what has changed."""
     hint = ""
     try:
-        changed = outcome.changed
+        changed = outcome.changed_file or outcome.changed
         if changed is None:
             changed = call.changed_file()
-        else:
+        elif outcome.changed_file is None:
             hint = _IF_REMEMBERED.format(_named(call.label, changed))
     except OffloadError as exc:  # it is gone, or cannot be read any more
         changed = exc.message

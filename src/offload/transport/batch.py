@@ -46,13 +46,15 @@ class Batch:
         By which a worker finds out whether it sees the home; where it does not, results travel back. None: it does.
     directory : str
         This worker's own, which ends with it; each worker says where that is.
+    reached : sequence of Sent
+        Files that the function reaches, where they are read where they lie.
     seen : Sources or None
         The files that go by name, as this process has them.
     """
 
     __slots__ = (
         "calls", "directory", "environment", "files", "function", "home", "limits", "main", "mark",
-        "payload", "python", "resources", "scratch", "seen", "snapshot", "watched",
+        "payload", "python", "reached", "resources", "scratch", "seen", "snapshot", "watched",
     )  # fmt: skip
 
     def __init__(self, home: Home, function: ShippedFunction, calls: list[Packed], scratch: bool = False) -> None:
@@ -63,6 +65,7 @@ class Batch:
         self.environment = function.environment
         self.watched = function.watched
         self.files = function.files
+        self.reached = function.seen
         self.snapshot = function.snapshot
         self.resources = function.resources
         self.limits = function.limits
@@ -76,7 +79,7 @@ class Batch:
     @property
     def ways(self) -> list[Ways]:
         """What goes by name where its files are seen: the function, and arguments with parts of the project."""
-        arguments = (call.arguments if isinstance(call, staged.Staged) else call for call in self.calls)
+        arguments = map(staged.without_files, self.calls)
         return [self.payload, *(each for each in arguments if isinstance(each, Ways))]
 
     @property

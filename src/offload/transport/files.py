@@ -1,7 +1,8 @@
-"""Files among the arguments of calls that run on a machine which does not see them: sent, and put in place there.
+"""Files among the arguments of calls: sent, and put in place, where a machine does not see them; looked at after calls.
 
-Where a call runs, a file has the name that it has here, in a directory of its own; it is made once for each worker, and
-can only be read.
+Where a call runs that does not see a file, it has the name that it has here, in a directory of its own; it is made once
+for each worker, and can only be read. Where the file itself is seen, the worker tells after the call whether it is what
+the call was identified by: who asked for the call may be gone by then.
 """
 
 from __future__ import annotations
@@ -28,13 +29,44 @@ _in_place: dict[Sent, tuple[str, tuple[int, ...]]] = {}
 
 
 class Staged:
-    """The packed arguments of a call, and what is known of the files among them."""
+    """The packed arguments of a call, and what is known of the files among them.
 
-    __slots__ = ("arguments", "files")
+    Attributes
+    ----------
+    arguments
+        As :func:`offload.transport.pickling.packed` gives them.
+    files : sequence of Sent
+        Those that were sent along.
+    seen : sequence of Sent
+        Those that are read where they lie.
+    """
 
-    def __init__(self, arguments: Any, files: Sequence[Sent]) -> None:
+    __slots__ = ("arguments", "files", "seen")
+
+    def __init__(self, arguments: Any, files: Sequence[Sent], seen: Sequence[Sent] = ()) -> None:
         self.arguments = arguments
         self.files = files
+        self.seen = seen
+
+    def __len__(self) -> int:
+        return 0 if isinstance(self.arguments, tuple) else len(self.arguments)
+
+
+def with_files(arguments: Any, files: Iterable[tuple[File, str]], are_sent: bool) -> Any:
+    """Return packed arguments with what is to be known of the files among them."""
+    copies, others = divided(files, are_sent)
+    return Staged(arguments, copies, others) if copies or others else arguments
+
+
+def without_files(arguments: Any) -> Any:
+    """Return packed arguments by themselves."""
+    return arguments.arguments if isinstance(arguments, Staged) else arguments
+
+
+def divided(files: Iterable[tuple[File, str]], are_sent: bool) -> tuple[list[Sent], list[Sent]]:
+    """Return what is to be known of files that are sent along, and of those that are read where they lie."""
+    files = list(files)
+    return (sent(files), seen(file for file in files if file[0].implied)) if are_sent else ([], seen(files))
 
 
 def sent(files: Iterable[tuple[File, str]]) -> list[Sent]:
@@ -42,6 +74,13 @@ def sent(files: Iterable[tuple[File, str]]) -> list[Sent]:
     from offload.identity.files import Directory
 
     return [(file.path, checksum, isinstance(file, Directory)) for file, checksum in files if not file.implied]
+
+
+def seen(files: Iterable[tuple[File, str]]) -> list[Sent]:
+    """Return what is to be known of files that are read where they lie."""
+    from offload.identity.files import Directory
+
+    return list(dict.fromkeys((file.path, checksum, isinstance(file, Directory)) for file, checksum in files))
 
 
 def send(files: Iterable[tuple[File, str]], store: Store) -> None:
@@ -125,12 +164,36 @@ def put(one: Sent, store: Store, directory: str) -> str:
 
 
 def changed(used: Sequence[Sent]) -> str | None:
-    """Return the path of a file that a call has changed, where it comes from; None where there is none."""
+    """Return the name of a copy that a call has changed; None where there is none."""
     for one in used:
         path, before = _in_place[one]
         if _state(path) != before:
-            return one[0]
+            return f"the worker's copy of {_named(one)}"
     return None
+
+
+def there(files: Iterable[Sent]) -> list[Sent]:
+    """Return those of some files that lie here: a worker need not see what its call does not read."""
+    return [one for one in files if os.path.lexists(one[0])]
+
+
+def differing(files: Iterable[Sent]) -> str | None:
+    """Return the name of a file that lies here and is not what it was; None where there is none."""
+    from offload.identity.files import Directory, File
+
+    for one in files:
+        path, checksum, is_directory = one
+        try:
+            same = (Directory if is_directory else File)(path).checksum() == checksum
+        except OffloadError:  # it is gone, or keeps changing
+            same = False
+        if not same:
+            return _named(one)
+    return None
+
+
+def _named(one: Sent) -> str:
+    return f"offload.{'Directory' if one[2] else 'File'}({one[0]!r})"
 
 
 def _put(one: Sent, store: Store, directory: str) -> str:

@@ -71,6 +71,8 @@ class ShippedFunction:
         Whether what its calls do besides computing counts.
     files : sequence of Sent
         Files that it reaches, where they are sent along; see :mod:`offload.transport.files`.
+    seen : sequence of Sent
+        Files that it reaches, where they are read where they lie.
     snapshot : str
         The checksum of the snapshot of the project's files that the workers' store has; see
         :mod:`offload.snapshots`.
@@ -85,6 +87,7 @@ class ShippedFunction:
     """
 
     files: Sequence[Sent] = ()
+    seen: Sequence[Sent] = ()
     snapshot: str = ""
     resources: Resources = ()
     limits: Limits = UNLIMITED

@@ -27,6 +27,8 @@ class Outcome:
         What it used, as far as that is known.
     changed : str or None
         What of all that the function reaches was changed while it ran, so that nothing is to be recorded.
+    changed_file : str or None
+        What file among those by which it was identified is not what it was, so that nothing is to be recorded.
     changes : tuple or None
         What it has changed of all that the function reaches, where that can be done again; see
         :mod:`offload.identity.values.mutations`.
@@ -41,8 +43,8 @@ class Outcome:
     """
 
     __slots__ = (
-        "buffer", "changed", "changes", "checksum", "cpu_seconds", "difference", "effects", "error", "on_copies",
-        "peak_memory_bytes", "seconds", "started", "unrecorded",
+        "buffer", "changed", "changed_file", "changes", "checksum", "cpu_seconds", "difference", "effects", "error",
+        "on_copies", "peak_memory_bytes", "seconds", "started", "unrecorded",
     )  # fmt: skip
 
     def __init__(self, started: float) -> None:
@@ -50,6 +52,7 @@ class Outcome:
         self.buffer: bytes | None = None
         self.error: Raised | None = None
         self.changed: str | None = None
+        self.changed_file: str | None = None
         self.changes: tuple[list[Any], str] | None = None
         self.on_copies = False
         self.difference: str | None = None
@@ -73,7 +76,7 @@ class Outcome:
         self.error = Raised(error)
 
 
-_RARE = ("error", "changed", "changes", "on_copies", "difference", "effects", "unrecorded")
+_RARE = ("error", "changed", "changed_file", "changes", "on_copies", "difference", "effects", "unrecorded")
 
 
 def _outcome(

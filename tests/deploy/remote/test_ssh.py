@@ -109,6 +109,37 @@ def test_files_travel_with_calls(ready: Lab) -> None:
         assert done.stdout == f"{expected} numbers.txt False\n", done.stderr
 
 
+CHANGING = """
+import os
+import offload
+
+@offload.task
+def change(files):
+    os.chmod(files["some"][0], 0o644)
+    with open(files["some"][0], "a") as file:
+        file.write("and more")
+    return "done"
+
+if __name__ == "__main__":
+    for _ in range(2):
+        future = change.submit({"some": [offload.File("in.txt")]})
+        print(future.result(), bool(future.recalled), future.unrecorded)
+"""
+
+
+def test_a_call_that_changes_the_copy_of_its_input_is_told_and_made_again(ready: Lab) -> None:
+    lab = ready
+    assert lab.offload("up", "ssh://alice@h1", *PYTHON, "--workers", "1").returncode == 0
+    (lab.home / "in.txt").write_text("some ")
+    (lab.home / "changing.py").write_text(CHANGING)
+    done = lab.run([str(lab.laptop_venv / "bin/python"), "changing.py"], env={"OFFLOAD_DEPLOYMENT": "h1"})
+    told = f"the worker's copy of offload.File('{lab.home}/in.txt') changed while it was used"
+    line = f"done False __main__:change: not recorded: {told}\n"
+    assert done.stdout == line * 2, done.stderr
+    assert f"NotRecordedWarning: __main__:change: not recorded: {told}\n" in done.stderr
+    assert (lab.home / "in.txt").read_text() == "some "  # it is the copy that was changed
+
+
 def test_a_direct_port_that_is_blocked_is_named_with_what_to_do(ready: Lab) -> None:
     ready.host("h1").drop("60001-60020")  # type: ignore[arg-type]
     up = ready.offload("up", "ssh://alice@h1", *PYTHON, *DIRECT, "--workers", "1", timeout=120)

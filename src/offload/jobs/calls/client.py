@@ -92,21 +92,20 @@ class Jobs(Dispatcher):
         )
         plain.resources, plain.limits = function.resources, function.limits
         plain.python = self._known(function.python)
+        reached = function.reached if isinstance(function, OwnFunction) else ()
+        plain.files, plain.seen = staged.divided(reached, self._there is not None)
         if self._there is not None:
-            reached = function.reached if isinstance(function, OwnFunction) else ()
-            plain.files = staged.sent(reached)
             staged.send([*reached, *(file for call, _ in calls for file in call.files)], self._there.store)
         sent = []
         for call, future in calls:
             try:
-                arguments = call.packed()
+                arguments = call.packed(files_are_sent=self._there is not None)
             except EncodeError as exc:
                 future.set_exception(exc)
                 continue
-            if self._there is not None and (files := staged.sent(call.files)):
-                arguments = staged.Staged(arguments, files)
             sent.append((SentCall(call.transformation, call.record, call.details(place, parts), arguments), future))
-        if any(ways.sources for ways in (plain.payload, *(one.arguments for one, _ in sent)) if isinstance(ways, Ways)):
+        ways = (plain.payload, *(staged.without_files(one.arguments) for one, _ in sent))
+        if any(one.sources for one in ways if isinstance(one, Ways)):
             store = self._there or session
             plain.snapshot = snapshot(store.home.key, store.store, tells=self._there is not None)
         label, scratch = calls[0][0].label, calls[0][0].scratch

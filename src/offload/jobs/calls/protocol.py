@@ -13,7 +13,7 @@ from offload.errors import UsageError
 from offload.transport.exceptions import Raised
 from offload.transport.function import ShippedFunction
 
-VERSION = 8
+VERSION = 9
 
 
 class SentCall:
@@ -26,7 +26,7 @@ class SentCall:
     record, details : bytes
         What the database is to keep of it.
     arguments : bytes, tuple, Ways or Staged
-        As :func:`offload.transport.pickling.packed` gives them; with files that were sent along, `Staged`.
+        As :func:`offload.transport.pickling.packed` gives them; with files among them, `Staged`.
     """
 
     __slots__ = ("arguments", "details", "record", "transformation")

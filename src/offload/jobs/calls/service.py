@@ -44,12 +44,12 @@ class ReceivedCall(Call):
         super().__init__(submission.label, submission.function.checksum, identified, [], (), {}, submission.scratch)
         self._sent = sent
 
-    def packed(self) -> Any:
+    def packed(self, files_are_sent: bool = False) -> Any:
         """Return the arguments as they came."""
         return self._sent.arguments
 
     def changed_file(self) -> str | None:
-        """Return None: the client looks after its files."""
+        """Return None: the worker has looked at its files."""
         return None
 
     def entry(self, result: str, started: float, seconds: float, where: dict[str, object], parts: str) -> Entry:
