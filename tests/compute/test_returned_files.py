@@ -7,12 +7,16 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import offload
+from offload.deploy.config.spec import Spec
+from offload.deploy.lifecycle import local as launch
 from offload.registry import session
+from offload.registry.deployments import Registry
 from tests.compute.conftest import Log, Script
 from tests.compute.test_calls import mark
 
@@ -87,6 +91,161 @@ if __name__ == "__main__":
     assert script.run(text.format("")).stdout == "computed xxx\n"
     assert script.run(text.format("")).stdout == "xxx\n"
     assert script.run(text.format("print(open(make.submit(3).result()[0]).read())")).stdout == "xxx\nxxx\n"
+
+
+SUBMITS = """
+import asyncio, concurrent.futures, dataclasses, os, sys, threading
+import offload
+
+@dataclasses.dataclass
+class Made:
+    files: list
+    name: str
+
+@offload.task
+def make(name):
+    os.makedirs("tree." + name, exist_ok=True)
+    for path in (name, f"tree.{name}/leaf"):
+        with open(path, "w") as file:
+            file.write("in " + path)
+    return {"made": Made([offload.File(name), offload.Directory("tree." + name)], name)}
+
+def text(result):
+    file, tree = result["made"].files
+    return open(file).read() + ", " + open(os.path.join(tree, "leaf")).read()
+
+async def awaited(future):
+    return await future
+
+def called_back(future):
+    found = concurrent.futures.Future()
+    future.add_done_callback(lambda done: found.set_result(done.result()))
+    return found.result(60)
+
+WAYS = {
+    "result": lambda future: future.result(60),
+    "gather": lambda future: offload.gather([future])[0],
+    "completed": lambda future: next(iter(concurrent.futures.as_completed([future], 60))).result(),
+    "await": lambda future: asyncio.run(awaited(future)),
+    "callback": called_back,
+}
+
+if __name__ == "__main__":
+    os.chdir(sys.argv[2])
+    future = make.submit(os.path.abspath(sys.argv[1]))
+    print(text(WAYS[sys.argv[1]](future)).replace(os.getcwd() + "/", ""), future.recalled)
+""".replace('"tree." + name', 'name + ".tree"').replace("tree.{name}/", "{name}.tree/")
+WAYS = ["result", "gather", "completed", "await", "callback"]
+
+
+def check_submits(script: Script, folder: Path, way: str) -> None:
+    """Run a program that only submits three times: the files are gone before the second, and there before the third."""
+    folder.mkdir(exist_ok=True)
+    for recalled in (False, True, True):
+        assert script.output(SUBMITS, way, str(folder)) == f"in {way}, in {way}.tree/leaf {recalled}\n"
+        if not recalled:
+            os.unlink(folder / way)
+            shutil.rmtree(folder / f"{way}.tree")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_in_a_program_that_only_submits(script: Script, tmp_path: Path, way: str) -> None:
+    check_submits(script, tmp_path / "results", way)
+
+
+@pytest.mark.real
+def test_in_a_program_that_only_submits_to_a_deployment(
+    script: Script, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry(str(home))
+    launch.up(registry, Spec(name="test", workers=1), print)
+    try:
+        monkeypatch.setenv("OFFLOAD_DEPLOYMENT", "test")
+        for way in WAYS:
+            check_submits(script, tmp_path / "results", way)
+    finally:
+        launch.down(registry, registry.get("test"), print)
+
+
+def test_in_two_threads_at_once(script: Script) -> None:
+    """The first to meet a file in a result loads what brings it back; the second waits for that."""
+    text = """
+import importlib.machinery, os, sys, threading
+import offload
+
+@offload.task
+def make(name):
+    with open(name, "w") as file:
+        file.write(name)
+    return offload.File(name)
+
+began, ended = threading.Event(), threading.Event()
+
+class Slow(importlib.machinery.SourceFileLoader):
+    def exec_module(self, module):
+        began.set()
+        ended.wait(1)  # with both in here, neither ends before this does
+        super().exec_module(module)
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name != "offload.tasks.returned_files":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        spec.loader = Slow(spec.loader.name, spec.loader.path)
+        return spec
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        print(open(make("made.txt")).read())
+    else:
+        sys.meta_path.insert(0, Finder())
+        said = []
+        one = threading.Thread(target=lambda: said.append(open(make.submit("made.txt").result(60)).read()))
+        one.start()
+        assert began.wait(60)
+        said.append(open(make.submit("made.txt").result(60)).read())
+        ended.set()
+        one.join()
+        print(said)
+"""
+    assert script.output(text, "first") == "made.txt\n"
+    assert script.output(text) == "['made.txt', 'made.txt']\n"
+
+
+def test_without_a_transformation_nothing_is_to_be_forgotten() -> None:
+    from offload.errors import DecodeError
+    from offload.tasks.results import from_buffer
+
+    for transformation, expected in (("", "may have moved"), ("f" * 64, "offload forget " + "f" * 16)):
+        with pytest.raises(DecodeError) as caught:
+            from_buffer(b"", transformation)
+        assert (caught.value.hint or "").endswith(expected)
+
+
+class Slots:
+    __slots__ = ("file", "unset")
+    file: offload.File
+
+
+class Paths(dict[str, Any]):
+    pass
+
+
+@offload.task
+def make_in_objects(text: str) -> Any:
+    held = Slots()
+    held.file = write("a.txt", text)
+    return SimpleNamespace(held=[held], paths=Paths(b=write("b.txt", text)))
+
+
+def test_in_objects() -> None:
+    for _ in range(2):
+        found = make_in_objects("x")  # and what it returns is not told as written
+        assert Path(found.held[0].file).read_text() == Path(found.paths["b"]).read_text() == "x"
+        os.unlink("a.txt")
+        os.unlink("b.txt")
+    assert offload.why(make_in_objects, "x").hit
 
 
 def test_where_another_is_by_now(log: Log, home: Path) -> None:

@@ -371,7 +371,8 @@ class Task(Begun[P, R], Decorated):
         if outcome.effects is not None:
             from offload.effects.warnings import tell
 
-            outcome.effects.gives_back(returned(result))
+            if outcome.effects.written:
+                outcome.effects.gives_back(returned(result))
             tell(self.label, outcome.effects, stacklevel=4)
             if outcome.effects.undeclared:
                 return

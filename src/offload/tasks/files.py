@@ -1,4 +1,4 @@
-"""Files as arguments, hashed through the cache of the session in use."""
+"""Files as arguments, hashed through the cache of the session in use, and in results: kept, and brought back."""
 
 from __future__ import annotations
 
@@ -17,4 +17,16 @@ def _cached(paths: Sequence[str]) -> list[str]:
     return current().files.checksums(paths)
 
 
-files.hasher = _cached
+def _keep(file: File, checksum: str) -> None:
+    from offload.tasks import returned_files
+
+    returned_files.keep(file, checksum)
+
+
+def _bring(cls: type[File], path: str, checksum: str, executable: bool) -> File:
+    from offload.tasks import returned_files
+
+    return returned_files.bring(cls, path, checksum, executable)
+
+
+files.hasher, files.keep, files.bring = _cached, _keep, _bring

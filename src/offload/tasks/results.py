@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from contextlib import nullcontext
 
 from offload.errors import DecodeError, EncodeError
@@ -11,6 +9,7 @@ from offload.identity.values.cbor import CHANGING, ON_COPIES, PICKLE, head
 from offload.identity.values.decode import decode
 from offload.identity.values.encode import Encoder, encode, identify
 from offload.identity.values.replaced_classes import code_first
+from offload.tasks import files as _files  # noqa: F401 - results hold files, and it says how they are brought back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
 
     from offload.identity.functions.graph import Graph
     from offload.identity.values.encode import Chunk
-
-_OF_FILES = "offload.tasks.returned_files"
-
 
 # Before the result of a call that has changed its arguments, which were copies: for calls that are submitted only.
 FROM_COPIES = head(6, ON_COPIES)
@@ -119,29 +115,20 @@ def and_changes(data: bytes, transformation: str) -> tuple[Any, list[Any], str]:
     return value, changes, after
 
 
-def _decoded(data: bytes) -> Any:
-    try:
-        return decode(data)
-    except DecodeError:
-        if _OF_FILES in sys.modules:
-            raise
-        importlib.import_module(_OF_FILES)  # it may be a file that is to be brought back, which this knows to do
-        return decode(data)
-
-
 def from_buffer(data: bytes, transformation: str) -> Any:
     """Return the result that a buffer holds.
 
     Raises
     ------
     DecodeError
-        If it cannot be rebuilt here; the hint says how to compute it again.
+        If it cannot be rebuilt here; the hint says how to compute it again, where its transformation is known.
     """
     try:
-        return _decoded(data)
+        return decode(data)
     except Exception as exc:  # whatever a decoding that the user registered may raise
         message, hint = (exc.message, exc.hint) if isinstance(exc, DecodeError) else (repr(exc), None)
         raise DecodeError(
             f"the recorded result cannot be decoded: {message}",
-            f"{hint or 'its code may have moved'}; or compute it again after: offload forget {transformation[:16]}",
+            (hint or "its code may have moved")
+            + (f"; or compute it again after: offload forget {transformation[:16]}" if transformation else ""),
         ) from exc

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import FunctionType, MemberDescriptorType, ModuleType
 
 from offload.errors import DecodeError, EncodeError, OffloadError, StorageError
 from offload.identity import files
 from offload.identity.files import Directory, File
+from offload.identity.inspection import attributes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 FOLDER = "returned"
 """Below the home: files that were returned, and cannot lie where they were."""
+
+_WITHOUT_PARTS = {type(None), bool, int, float, complex, str, bytes, bytearray, FunctionType, ModuleType, type}
 
 _state = threading.local()
 
@@ -79,14 +83,35 @@ def bring(cls: type[File], path: str, checksum: str, executable: bool) -> File:
     return found
 
 
-def returned(value: object, depth: int = 3) -> set[str]:
-    """Return the paths of the files in a result, at its first levels."""
-    if isinstance(value, File):
-        return {value.path}
-    if type(value) in (list, tuple, dict, set, frozenset) and depth:
-        items = value.values() if isinstance(value, dict) else value
-        return {path for item in items for path in returned(item, depth - 1)}  # type: ignore[attr-defined]
-    return set()
+def returned(value: object, depth: int = 4) -> set[str]:
+    """Return the paths of the files in a result, at its first levels: in containers, and in attributes of objects."""
+    paths, seen, level = set[str](), set[int](), [value]
+    for _ in range(depth + 1):
+        parts: list[object] = []
+        for item in level:
+            if issubclass(type(item), File):
+                paths.add(item.path)  # type: ignore[attr-defined]
+            elif type(item) not in _WITHOUT_PARTS and id(item) not in seen:
+                seen.add(id(item))
+                parts.extend(_parts(item))
+        level = parts
+    return paths
+
+
+def _parts(value: object) -> Iterator[object]:
+    """Yield what a value holds, without running code of its class."""
+    for cls in (list, tuple, set, frozenset):
+        if issubclass(type(value), cls):
+            yield from cls.__iter__(value)  # type: ignore[arg-type]
+    if issubclass(type(value), dict):
+        yield from dict.values(value)  # type: ignore[arg-type]
+    yield from (attributes(value) or {}).values()
+    for made in type(value).__mro__:
+        for name in vars(made).get("__slots__", ()):
+            member = vars(made).get(name)
+            if type(member) is MemberDescriptorType:
+                with suppress(AttributeError):
+                    yield member.__get__(value)
 
 
 def _there(cls: type[File], path: str, checksum: str) -> File | None:
@@ -120,6 +145,3 @@ def _write(cls: type[File], path: str, checksum: str, executable: bool) -> None:
         os.rename(place, path)
     except (StorageError, OSError) as exc:
         raise DecodeError(f"{path}, which the call has returned, is not to be had: {exc}") from exc
-
-
-files.keep, files.bring = keep, bring

@@ -161,6 +161,41 @@ def test_a_deployment_runs_them(place: Place, project: Path, tmp_path: Path) -> 
         assert run(project, EVERYTHING) == everything(project, False)
 
 
+FILES = """
+@offload.task(environment="envs/rulers")
+def made(name):
+    import rulers
+    with open(name, "w") as file:
+        file.write(f"{rulers.LENGTH} {name}")
+    return [offload.File(name)]
+
+def read(files):
+    with open(files[0]) as file:
+        return file.read().split()[0]
+
+if __name__ == "__main__":
+    said = []
+    for way in (made, lambda name: made.submit(name).result(60)):
+        name = os.path.abspath(f"made-{len(said)}.txt")
+        once = read(way(name))
+        os.unlink(name)
+        again = made.submit(name)
+        said.append([once, read(again.result(60)), again.recalled, read(made(name))])
+        os.unlink(name)
+    print(json.dumps(said))
+"""
+
+
+def test_files_that_they_return_come_back(project: Path) -> None:
+    assert run(project, FILES) == [["10", "10", True, "10"]] * 2
+    assert run(project, FILES) == [["10", "10", True, "10"]] * 2
+
+
+def test_files_that_they_return_on_a_deployment_come_back(place: Place, project: Path, tmp_path: Path) -> None:
+    with Worker(place, environment(tmp_path / "without", None), "shared"):
+        assert run(project, FILES) == [["10", "10", True, "10"]] * 2
+
+
 def test_it_ends_with_the_program(project: Path) -> None:
     waits = "if __name__ == '__main__':\n    measured(Box(1))\n    print('ready', flush=True)\n    time.sleep(300)\n"
     (project / "main.py").write_text(PROGRAM + waits)
