@@ -16,6 +16,7 @@ import pytest
 import offload
 from offload.errors import EncodeError
 from offload.identity.values.encode import identify
+from offload.transport.files import Staged
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -113,7 +114,9 @@ def test_a_plan_goes_to_workers(folder: Path) -> None:
 
 def test_another_file_where_the_call_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call = collected.identify((pl.scan_csv("x.csv"),), {})
-    arguments = call.packed()
+    staged = call.packed()
+    assert isinstance(staged, Staged)
+    arguments = staged.arguments
     assert pickle.loads(arguments)[0][1] == {}
     fill(folder, 2)
     with pytest.raises(EncodeError, match=r"x\.csv, which an argument is made of, is not the same where the call runs"):

@@ -7,7 +7,6 @@ does the system's Python, and a program in ``node_modules/.bin``. It costs a lis
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 TYPE_CHECKING = False
@@ -114,16 +113,18 @@ def _names(prefix: str) -> Iterator[str]:
 def _of_node(prefix: str) -> Iterator[str]:
     """Give the packages of a ``node_modules`` and their versions; of those within others, the lists that tools keep."""
     import json
+    from contextlib import suppress
     from hashlib import sha256
 
     for name in (".package-lock.json", ".yarn-integrity", ".yarn-state.yml", ".modules.yaml"):
-        with contextlib.suppress(OSError), open(f"{prefix}/{name}", "rb") as file:
+        with suppress(OSError), open(f"{prefix}/{name}", "rb") as file:
             yield f"npm {name} {sha256(file.read()).hexdigest()}"
     for package in _listed(prefix):
         scoped = [f"{package}/{name}" for name in _listed(f"{prefix}/{package}")] if package[:1] == "@" else [package]
         for name in scoped:
-            with contextlib.suppress(OSError, ValueError), open(f"{prefix}/{name}/package.json", "rb") as file:
-                yield f"npm {name} {json.load(file).get('version')}"
+            with suppress(OSError, ValueError), open(f"{prefix}/{name}/package.json", "rb") as file:
+                known = json.load(file)
+                yield f"npm {name} {known.get('version') if isinstance(known, dict) else None}"
 
 
 def _listed(directory: str) -> list[str]:

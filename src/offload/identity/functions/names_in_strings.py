@@ -199,7 +199,7 @@ def named_when_run(text: str) -> tuple[frozenset[str], tuple[Read, ...]]:
 
     Examples
     --------
-    >>> sorted(named_when_run("limits.RATE")[0]), sorted(named_when_run("not code")[0])
+    >>> sorted(named_when_run("limits.RATE")[0]), sorted(named_when_run("no code")[0])
     (['RATE', 'limits'], [])
     """
     if text.isascii() and _DOTTED.fullmatch(text):
