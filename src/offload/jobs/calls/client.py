@@ -77,6 +77,7 @@ class Jobs(Dispatcher):
         self._outgoing: SimpleQueue[Submission | Leave | None] = SimpleQueue()
         self._leaving: Leave | None = None  # the last in the queue, which more can be added to
         self._unsent = 0
+        self._is_known = False  # whether the service has taken on anything of this basket
         self._threads: list[threading.Thread] = []
         self._closed = False
         self._told: set[str] = set()
@@ -205,6 +206,8 @@ class Jobs(Dispatcher):
                 else:
                     for call in message.calls:
                         self._deliver(Delivery(call.transformation, None, None), exc)
+            else:
+                self._is_known = self._is_known or isinstance(message, Submission)
             with self._idle:
                 self._unsent -= len(message.calls)
                 self._idle.notify_all()
@@ -215,15 +218,16 @@ class Jobs(Dispatcher):
         while not self._closed:
             with self._idle:
                 # Nothing to ask for: the next call to `add` begins again.
-                self._idle.wait_for(lambda: self._waiting or self._closed, POLL_SECONDS)
-                if self._closed or not self._waiting:
+                # A basket that the service does not know yet would be taken for a lost one, and calls made twice.
+                self._idle.wait_for(lambda: (self._waiting and self._is_known) or self._closed, POLL_SECONDS)
+                if self._closed or not (self._waiting and self._is_known):
                     continue
             seconds = POLL_SECONDS if self._patience.heard else FIRST_SECONDS
             try:
                 answer = self._patiently(functools.partial(_fetch, basket=self._basket, had=had, seconds=seconds))
                 first, deliveries = load(answer.body)
             except BasketGoneError:
-                had = 0
+                had, self._is_known = 0, False
                 self._again()
                 continue
             except Exception as exc:  # as above
