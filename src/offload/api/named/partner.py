@@ -364,6 +364,9 @@ class Partner:
             future.set_result(answer.data)
 
     def _ended(self) -> WorkerLostError:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_SECONDS)
+        self._process.kill()  # a call may have closed what leads here, and go on
         how = described(self._process.wait(), None, None)
         again = "" if self._closed else ", twice"
         return WorkerLostError(f"the process of {self._python} that makes the calls {how}{again}")

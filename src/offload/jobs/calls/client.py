@@ -207,7 +207,8 @@ class Jobs(Dispatcher):
                     for call in message.calls:
                         self._deliver(Delivery(call.transformation, None, None), exc)
             else:
-                self._is_known = self._is_known or isinstance(message, Submission)
+                if isinstance(message, Submission):
+                    self._is_known = True
             with self._idle:
                 self._unsent -= len(message.calls)
                 self._idle.notify_all()
