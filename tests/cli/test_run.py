@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from offload.cli.main import main
-from offload.commands.running.scratch import Stager
+from offload.commands.running.staging import Stager
 from offload.registry.session import close_sessions
 
 if TYPE_CHECKING:
-    from offload.commands.planning.plan import PlannedInput
+    from offload.commands.planning.inputs import PlannedInput
     from tests.conftest import Offload
 
 
@@ -399,7 +399,7 @@ def test_large_directories_have_to_be_meant(
         (big / str(number)).write_bytes(bytes(1000))
     for name, limit, what in (("MAX_FILES", 3, "3 files"), ("MAX_BYTES", 3 * 2**10, "2.86e-06 GiB")):
         with monkeypatch.context() as patch:
-            patch.setattr(f"offload.commands.planning.plan.{name}", limit)
+            patch.setattr(f"offload.commands.planning.inputs.{name}", limit)
             assert main(["run", "--", "ls", "big"]) == 125
             assert main(["run", "-q", "--input", "big", "--", "ls", "big"]) == 0
             assert main(["run", "-q", "--no-detect", "--", "echo", "big"]) == 0

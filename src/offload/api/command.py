@@ -13,7 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from offload.commands.planning.plan import Plan, Planner
+    from offload.commands.planning.plan import Plan
+    from offload.commands.planning.planner import Planner
     from offload.commands.planning.stdin import Stdin
     from offload.commands.running.one import Computed
     from offload.commands.running.scratch import Scratch

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from offload.commands.planning.plan import Plan, Planner
+from offload.commands.planning.plan import Plan
+from offload.commands.planning.planner import Planner
 from offload.commands.planning.stdin import Stdin, find
 from offload.commands.result import CommandRecord, chunks, fetch, load, secure
 from offload.errors import BufferMissingError, OffloadError

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor, wait
 
-from offload.commands.planning.plan import Plan, PlannedInput
+from offload.commands.planning.inputs import PlannedInput
+from offload.commands.planning.plan import Plan
 from offload.commands.planning.program_software import software_checksum
 from offload.commands.planning.programs import resolve
 from offload.commands.recall import planner_for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from offload.commands.planning.plan import PlannedInput
+from offload.commands.planning.inputs import PlannedInput
 from offload.commands.planning.stdin import Stdin
 from offload.errors import OffloadError
 from offload.identity.commands import STDIN_OPEN

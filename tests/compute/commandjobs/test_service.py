@@ -19,7 +19,7 @@ from offload.identity.values.encode import encode
 from offload.jobs.commands import output, watch
 from offload.jobs.commands import service as module
 from offload.jobs.commands.job import Job
-from offload.jobs.commands.overview import clients, counts, listed, needed, reasons
+from offload.jobs.commands.overview import clients, counts, needed, reasons
 from offload.jobs.commands.protocol import ENDED, RUNNING, WAITING, Begin, Leave, Outcome, Ticket
 from offload.registry.session import current
 from offload.storage.records import Entry
@@ -58,8 +58,8 @@ def test_a_job_from_its_submission_to_its_record(play: Play) -> None:
         assert await it.submit(plan) == [Ticket(0, recorded=True)]
         fresh = plan_of("true", fresh=True)
         assert await it.submit(fresh) == [Ticket(2)]
-        assert counts(it.service) == {"waiting": 1, "running": 0}
-        assert clients(it.service) == {"me"}
+        assert counts(it.service.jobs.values()) == {"waiting": 1, "running": 0}
+        assert clients(it.service.jobs.values()) == {"me"}
 
     play(scenario)
 
@@ -87,7 +87,7 @@ def test_the_same_command_is_joined(play: Play) -> None:
         assert await it.submit(plan, plan, other) == [Ticket(1), Ticket(1), Ticket(2)]
         assert await it.submit(plan) == [Ticket(1)]  # the answer was lost
         assert await it.submit(plan, client="you", detach=True) == [Ticket(1, joined=True)]
-        assert [info.detached for info in listed(it.service, False)] == [True, False]
+        assert [info.detached for info in it.service.listed(False)] == [True, False]
 
     play(scenario)
 
@@ -127,13 +127,13 @@ def test_who_leaves_last_cancels_unless_it_is_detached(play: Play) -> None:
         await it.submit(plan_of("a"), client="you")
         await it.submit(plan_of("c"), detach=True)
         it.service.leave(Leave("me", [1, 2, 3, 99]))
-        assert [info.job for info in listed(it.service, False)] == [1, 3]
+        assert [info.job for info in it.service.listed(False)] == [1, 3]
         it.service.leave(Leave("stranger", [1]))
         assert await it.news(1, client="watcher") is not None  # who watches waits, too
         it.service.leave(Leave("you", [1]))
-        assert [info.job for info in listed(it.service, False)] == [1, 3]
+        assert [info.job for info in it.service.listed(False)] == [1, 3]
         it.service.leave(Leave("watcher", [1]))
-        assert [info.job for info in listed(it.service, False)] == [3]
+        assert [info.job for info in it.service.listed(False)] == [3]
         await until(lambda: set(it.carrier.dropped) >= {1, 2} or set(it.carrier.carried) <= {3})
 
     play(scenario)
@@ -255,7 +255,10 @@ def test_workers_that_cannot_reach_the_service_are_told_of(play: Play) -> None:
         await it.carried(1)
         it.carrier.futures[1].set_result(None)
         await it.carried(2)
-        assert reasons(it.service)[1] == "a worker could not reach the job service; waiting for a free worker"
+        assert (
+            reasons(it.service.jobs.values(), it.service.flights)[1]
+            == "a worker could not reach the job service; waiting for a free worker"
+        )
         assert it.begin(1).attempt == 1
 
     play(scenario)
@@ -349,19 +352,19 @@ def test_reasons_are_what_is_waited_for(play: Play, monkeypatch: pytest.MonkeyPa
         it.carrier.threads = 0
         await it.submit(*(plan_of(f"echo {number}") for number in range(4)))
         await it.carried(2)
-        assert set(reasons(it.service).values()) == {"no workers are connected"}
+        assert set(reasons(it.service.jobs.values(), it.service.flights).values()) == {"no workers are connected"}
         it.carrier.threads = 1
         await until(lambda: it.service.flights.workers)
-        assert reasons(it.service) == {
+        assert reasons(it.service.jobs.values(), it.service.flights) == {
             1: "waiting for a free worker", 2: "1 job before it", 3: "2 jobs before it", 4: "3 jobs before it",
         }  # fmt: skip
         assert it.carrier.carried == [1, 2]
         it.service.jobs[1].resources = parse_resources("GPU=1")  # nobody else waits for that
-        assert reasons(it.service)[2] == "waiting for a free worker"
-        assert needed(it.service) == {"GPU=1": 1, "": 3}
+        assert reasons(it.service.jobs.values(), it.service.flights)[2] == "waiting for a free worker"
+        assert needed(it.service.jobs.values()) == {"GPU=1": 1, "": 3}
         it.service.jobs[1].resources = ()
         it.begin(1)
-        assert reasons(it.service)[3] == "1 job before it"
+        assert reasons(it.service.jobs.values(), it.service.flights)[3] == "1 job before it"
         await it.report(1, 1, outcome=Outcome(exit_code=1))
         await it.carried(3)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from offload.commands.planning.check import differences
-from offload.commands.planning.plan import Plan, Planner
+from offload.commands.planning.plan import Plan
+from offload.commands.planning.planner import Planner
 from offload.commands.planning.stdin import Stdin
 from offload.commands.recall import planner_for
 from offload.commands.request import Request

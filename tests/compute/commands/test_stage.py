@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from offload.commands.planning.plan import Planner
+from offload.commands.planning.planner import Planner
 from offload.commands.planning.stdin import Stdin
 from offload.commands.request import Request
 from offload.commands.running import scratch as stage
-from offload.commands.running.scratch import Scratch, Stager, depth_of, remove_tree
+from offload.commands.running.scratch import Scratch, remove_tree
+from offload.commands.running.staging import Stager, depth_of
 from offload.errors import OffloadError, UsageError
 from offload.storage import copies
 from offload.storage.copies import MOMENT, copy_verified

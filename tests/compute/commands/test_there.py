@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from offload.commands.planning.fingerprints import seen, take
-from offload.commands.planning.plan import Plan, Planner
+from offload.commands.planning.plan import Plan
+from offload.commands.planning.planner import Planner
 from offload.commands.planning.program_software import package_changes
 from offload.commands.planning.programs import CommandNotFoundError
 from offload.commands.planning.remote_programs import around, described, look_there

@@ -96,8 +96,8 @@ def _explain_recorded(word: str, as_json: bool) -> None:
 
 def _explain_command(parsed: Parsed) -> None:
     from offload.cli.output import say
-    from offload.cli.run.command import request_of
     from offload.cli.run.explain import why_lines
+    from offload.cli.run.request import request_of
     from offload.commands.recall import plan_one
     from offload.commands.running.scratch import Scratch
     from offload.commands.why import explain

@@ -8,8 +8,8 @@ import click
 
 from offload.cli.deployments.jobs import chosen_place, on_option, unknown
 from offload.cli.output import keep_quiet, print_error, report_json, say
-from offload.cli.run.command import exit_code_of
 from offload.cli.run.one import report_computed
+from offload.cli.run.request import exit_code_of
 from offload.errors import OffloadError, UsageError
 from offload.jobs.commands.protocol import ENDED, JobInfo
 

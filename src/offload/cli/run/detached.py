@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from offload.cli.output import print_line
-from offload.cli.run.command import described
+from offload.cli.run.request import described
 from offload.commands.running.one import check_before
 from offload.jobs.commands.client import connected
 from offload.jobs.commands.inputs import complete

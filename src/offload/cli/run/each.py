@@ -7,9 +7,9 @@ import sys
 
 from offload.cli.output import keep_quiet, print_line, report_json, say
 from offload.cli.progress import Progress
-from offload.cli.run.command import FAILED, PIPE_CLOSED, described, exit_code_of, have_programs, session_and_place
 from offload.cli.run.lists import Requests, rows_of, unmatched
 from offload.cli.run.options import Parsed
+from offload.cli.run.request import FAILED, PIPE_CLOSED, described, exit_code_of, have_programs, session_and_place
 from offload.commands.planning.stdin import Stdin
 from offload.commands.request import quote
 from offload.commands.result import chunks

@@ -6,8 +6,8 @@ import itertools
 import os
 import sys
 
-from offload.cli.run.command import resources_of, timeout_of, variables_of
 from offload.cli.run.options import Parsed
+from offload.cli.run.request import resources_of, timeout_of, variables_of
 from offload.commands.placeholders import expand, expand_words, uses
 from offload.commands.request import Request
 from offload.errors import UsageError

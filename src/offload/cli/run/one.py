@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from offload.cli.output import print_error, report_json
-from offload.cli.run.command import FAILED
+from offload.cli.run.request import FAILED
 from offload.cli.signals import interruptible
 from offload.commands.planning.detect import lists_nothing
 from offload.commands.planning.scripts import is_script
@@ -16,7 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from offload.commands.planning.plan import Plan, Planner
+    from offload.commands.planning.plan import Plan
+    from offload.commands.planning.planner import Planner
     from offload.commands.running.one import Computed
     from offload.commands.running.scratch import Scratch
     from offload.registry.deployments import Place

@@ -10,7 +10,8 @@ from offload.commands.planning.programs import own_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from offload.commands.planning.plan import Plan, Planner
+    from offload.commands.planning.plan import Plan
+    from offload.commands.planning.planner import Planner
 
 DIGITS = 12
 SYSTEM = "the system's"

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from offload.commands.named_environments import NamedEnvironment
-    from offload.commands.planning.plan import Plan, PlannedInput
+    from offload.commands.planning.inputs import PlannedInput
+    from offload.commands.planning.plan import Plan
     from offload.commands.planning.sought import Sought
     from offload.storage.file_checksums import FileChecksums
 

@@ -15,7 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from offload.commands.planning.plan import Plan, PlannedInput
+    from offload.commands.planning.inputs import PlannedInput
+    from offload.commands.planning.plan import Plan
 
 MOST_BYTES = 1024 * 1024
 _NAMED = (".py", ".sh", ".bash", ".r", ".R", ".pl", ".jl", ".rb", ".js")

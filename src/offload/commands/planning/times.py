@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from offload.commands.planning.plan import PlannedInput
+    from offload.commands.planning.inputs import PlannedInput
 
 GO_BY_TIMES = frozenset("cmake gmake make meson mk ninja redo redo-ifchange samu scons snakemake tup waf".split())
 

@@ -7,9 +7,10 @@ import os
 from offload.commands.result import CommandRecord
 from offload.commands.running.execution import LEFTOVERS, Execution
 from offload.commands.running.one import EMPTY, changed_in_place, entry
-from offload.commands.running.scratch import Scratch, Stager, remove_tree
+from offload.commands.running.scratch import Scratch, remove_tree
 from offload.commands.running.session import start_error
 from offload.commands.running.spool import held
+from offload.commands.running.staging import Stager
 from offload.errors import OffloadError, StorageError
 from offload.identity.checksums import checksum
 from offload.records.provenance import where
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from offload.commands.planning.plan import Plan, Planner
+    from offload.commands.planning.plan import Plan
+    from offload.commands.planning.planner import Planner
     from offload.commands.running.executor import Job
     from offload.registry.session import Session
 

@@ -7,7 +7,6 @@ import time
 
 from offload.commands.planning.detect import absent_paths
 from offload.commands.running.reaper import guardian
-from offload.commands.running.scratch import Stager, depth_of
 from offload.commands.running.session import (
     GRACE,
     KILL_NOW,
@@ -20,6 +19,7 @@ from offload.commands.running.session import (
 )
 from offload.commands.running.session_members import is_alive
 from offload.commands.running.spool import Spool, adopt
+from offload.commands.running.staging import Stager, depth_of
 from offload.storage.copies import copy_verified
 
 TYPE_CHECKING = False
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from offload.commands.planning.plan import Plan
     from offload.commands.running.pipes import Sink
     from offload.commands.running.process import Process
-    from offload.commands.running.scratch import Copy, Scratch
+    from offload.commands.running.scratch import Scratch
+    from offload.commands.running.staging import Copy
 
 LEFTOVERS = "processes that it left running in the background were ended"
 

@@ -8,7 +8,7 @@ from collections import deque
 from itertools import islice
 
 from offload.commands.failures import note_failures
-from offload.commands.planning.plan import check_input
+from offload.commands.planning.inputs import check_input
 from offload.commands.recall import planner_for
 from offload.commands.result import fetch, load, secure
 from offload.commands.running.executor import Job

@@ -22,10 +22,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from offload.commands.planning.plan import Plan, Planner
+    from offload.commands.planning.plan import Plan
+    from offload.commands.planning.planner import Planner
     from offload.commands.running.outputs import FoundOutput
     from offload.commands.running.pipes import Sink
-    from offload.commands.running.scratch import Scratch, Stager
+    from offload.commands.running.scratch import Scratch
+    from offload.commands.running.staging import Stager
     from offload.registry.session import Session
     from offload.storage.store import Store
 

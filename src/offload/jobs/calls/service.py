@@ -224,8 +224,9 @@ class JobService:
         calls, demand = self._batcher.load()
         counts, waiting, adopted, needed = {"waiting": 0, "running": 0}, set[str](), list[str](), dict[str, int]()
         if self.commands is not None:
-            adopted, needed = overview.adopted(self.commands), overview.needed(self.commands)
-            counts, waiting = overview.counts(self.commands), overview.clients(self.commands)
+            jobs = self.commands.jobs.values()
+            adopted, needed = overview.adopted(jobs), overview.needed(jobs)
+            counts, waiting = overview.counts(jobs), overview.clients(jobs)
         under_way = sum(calls.values()) + sum(counts.values())
         if under_way or self._asking:
             self._busy = time.monotonic()

@@ -15,7 +15,6 @@ from offload.errors import UsageError
 from offload.jobs.calls.protocol import dump, load
 from offload.jobs.commands import watch
 from offload.jobs.commands.job import Job
-from offload.jobs.commands.overview import listed
 from offload.jobs.commands.protocol import Begin, CommandSubmission, Look, Ticket
 from offload.jobs.commands.service import CommandService
 from offload.registry.session import Session
@@ -79,7 +78,7 @@ class CommandRoutes:
 
     async def list(self, request: web.Request) -> web.Response:
         """Tell which jobs there are."""
-        return await _large_answer(listed(self.service, load(await request.read())))
+        return await _large_answer(self.service.listed(load(await request.read())))
 
     async def programs(self, request: web.Request) -> web.Response:
         """Ask workers which programs they have."""

@@ -9,17 +9,17 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from offload.errors import OffloadError, StorageError, WorkerLostError
 from offload.http.log import log
+from offload.jobs.commands import overview
 from offload.jobs.commands.carrier import Carrier
 from offload.jobs.commands.dispatch import FAILED, GONE, LOST, REFUSED, RETURNED, UNSEEN, Flights
 from offload.jobs.commands.groups import MOST_KINDS, Kind
 from offload.jobs.commands.job import Company, Job
 from offload.jobs.commands.journal import Ledger
 from offload.jobs.commands.output import SpoolGapError, Spools, TooMuchOutputError
-from offload.jobs.commands.overview import infos
 from offload.jobs.commands.protocol import (
     ENDED,
     RUNNING,
@@ -161,7 +161,15 @@ class CommandService:
         for job in under_way:
             self._cancel(job)
         known = {job.id: job for job in under_way} | self.ledger.get([n for n in chosen if n not in self.jobs])
-        return infos(self, [known[number] for number in chosen if number in known])
+        return self._infos(known[number] for number in chosen if number in known)
+
+    def listed(self, ended: bool) -> list[JobInfo]:
+        """Return the jobs under way, after those that have ended where these are asked for, too."""
+        return self._infos([*(self.ledger.ended() if ended else ()), *self.jobs.values()])
+
+    def _infos(self, jobs: Iterable[Job]) -> list[JobInfo]:
+        reasons = overview.reasons(self.jobs.values(), self.flights)
+        return [job.info(reasons.get(job.id, "")) for job in jobs]
 
     def _cancel(self, job: Job) -> None:
         job.cancelled = True

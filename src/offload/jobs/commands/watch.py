@@ -46,7 +46,7 @@ async def watch(service: CommandService, watch: Watch) -> dict[int, News]:
 
 
 def _news(service: CommandService, watch: Watch) -> dict[int, News]:
-    reasons = overview.reasons(service)
+    reasons = overview.reasons(service.jobs.values(), service.flights)
     ended = service.ledger.get([number for number in watch.jobs if number not in service.jobs])
     room, found = MOST, {}
     for number, had in watch.jobs.items():

@@ -28,7 +28,8 @@ from offload.jobs.worker.starter import Course, Resident
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.commands.planning.fingerprints import Fingerprint
-    from offload.commands.planning.plan import Plan, Planner
+    from offload.commands.planning.plan import Plan
+    from offload.commands.planning.planner import Planner
     from offload.commands.running.execution import Execution
     from offload.jobs.worker.report import Told
     from offload.registry.session import Session
