@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from offload.effects.watch import Watch
+    from offload.effects.watched import Watched
 
 _NO_DATA = getattr(os, "O_PATH", 0) | getattr(os, "O_DIRECTORY", 0)
 _LOCAL_NAMES = ("", "localhost", "localhost.localdomain", "ip6-localhost")
@@ -35,16 +35,16 @@ def _absolute(path: Any, folder: int = -1) -> str | None:
     return original(text if text.startswith("/") and "/." not in text and "//" not in text else os.path.abspath(text))
 
 
-def is_declared(watch: Watch, path: str) -> bool:
+def is_declared(watch: Watched, path: str) -> bool:
     """Tell whether a file is an input of a call, or its own."""
     return _may_read(watch, path) or _may_read(watch, os.path.realpath(path))
 
 
-def _may_read(watch: Watch, path: str) -> bool:
+def _may_read(watch: Watched, path: str) -> bool:
     return path in watch.declared or _is_below(path, watch.folders) or _is_own(watch, path)
 
 
-def _is_own(watch: Watch, path: str) -> bool:
+def _is_own(watch: Watched, path: str) -> bool:
     return path in watch.made or _is_below(path, watch.made_folders)
 
 
@@ -52,7 +52,7 @@ def _is_below(path: str, folders: tuple[str, ...]) -> bool:
     return bool(folders) and os.path.join(path, "").startswith(folders)
 
 
-def _read(watches: list[Watch], path: str, kind: str = "file") -> None:
+def _read(watches: list[Watched], path: str, kind: str = "file") -> None:
     """Note a read, unless the file may be read."""
     watches = [watch for watch in watches if not _may_read(watch, path)]
     if not watches or is_no_input(path):
@@ -69,7 +69,7 @@ def _read(watches: list[Watch], path: str, kind: str = "file") -> None:
         watch.effects.add(kind, path)
 
 
-def _write(watches: list[Watch], path: str, makes: bool = False) -> None:
+def _write(watches: list[Watched], path: str, makes: bool = False) -> None:
     """Note that a file is written; from now on it is the call's own where the call `makes` it."""
     if not attribution.is_of_call():
         return
@@ -82,7 +82,7 @@ def _write(watches: list[Watch], path: str, makes: bool = False) -> None:
                 watch.effects.wrote(path)
 
 
-def _open(watches: list[Watch], args: Any) -> None:
+def _open(watches: list[Watched], args: Any) -> None:
     path, _, flags = args
     if isinstance(path, int):
         if attribution.spawns():
@@ -104,13 +104,13 @@ def _open(watches: list[Watch], args: Any) -> None:
     _write(watches, found, makes)
 
 
-def _list(watches: list[Watch], args: Any) -> None:
+def _list(watches: list[Watched], args: Any) -> None:
     found = _absolute("." if args[0] is None else args[0])
     if found is not None:
         _read(watches, found, "directory")
 
 
-def _make_folder(watches: list[Watch], args: Any) -> None:
+def _make_folder(watches: list[Watched], args: Any) -> None:
     found = _absolute(args[0], args[2])
     if found is not None and not os.path.lexists(found):
         for watch in watches:
@@ -118,7 +118,7 @@ def _make_folder(watches: list[Watch], args: Any) -> None:
         _write(watches, found)
 
 
-def _move(watches: list[Watch], args: Any) -> None:
+def _move(watches: list[Watched], args: Any) -> None:
     """Give something another name: what has not been made by the call must not come to look as if it had."""
     old, new = _absolute(args[0], args[2]), _absolute(args[1], args[3])
     if old is None or new is None:
@@ -134,22 +134,22 @@ def _move(watches: list[Watch], args: Any) -> None:
             _write([watch], new, makes=True)
 
 
-def _link(watches: list[Watch], args: Any) -> None:
+def _link(watches: list[Watched], args: Any) -> None:
     target = os.path.join(os.path.dirname(os.fsdecode(args[1])), os.fsdecode(args[0]))
     _move(watches, (target, args[1], -1, args[-1]))
 
 
-def _change(watches: list[Watch], args: Any) -> None:
+def _change(watches: list[Watched], args: Any) -> None:
     found = _absolute(*args)
     if found is not None:
         _write([watch for watch in watches if not _is_own(watch, found)], found)
 
 
-def _cut(watches: list[Watch], args: Any) -> None:
+def _cut(watches: list[Watched], args: Any) -> None:
     _change(watches, args[:1])
 
 
-def _database(watches: list[Watch], args: Any) -> None:
+def _database(watches: list[Watched], args: Any) -> None:
     name = os.fsdecode(args[0])
     if name.startswith("file:"):
         from urllib.parse import unquote
@@ -167,24 +167,24 @@ def _database(watches: list[Watch], args: Any) -> None:
         _write(watches, path, makes=True)
 
 
-def _library(watches: list[Watch], args: Any) -> None:
+def _library(watches: list[Watched], args: Any) -> None:
     if isinstance(args[0], (str, bytes)) and "/" in os.fsdecode(args[0]):
         _read(watches, original(os.path.abspath(os.fsdecode(args[0]))))
 
 
-def _note(watches: list[Watch], kind: str, what: str) -> None:
+def _note(watches: list[Watched], kind: str, what: str) -> None:
     if attribution.is_of_call():
         for watch in watches:
             watch.effects.add(kind, what)
 
 
-def _connect(watches: list[Watch], args: Any) -> None:
+def _connect(watches: list[Watched], args: Any) -> None:
     # Without an address it goes where the socket has been connected to.
     if args[1] is not None and (what := _address(args[1])) != "/dev/log":
         _note(watches, "connection", what)
 
 
-def _listen(watches: list[Watch], args: Any) -> None:
+def _listen(watches: list[Watched], args: Any) -> None:
     _note(watches, "listener", _address(args[1]))
 
 
@@ -194,7 +194,7 @@ def _address(address: Any) -> str:
     return os.fsdecode(address) if isinstance(address, (str, bytes)) else str(address)
 
 
-def _resolve(watches: list[Watch], args: Any) -> None:
+def _resolve(watches: list[Watched], args: Any) -> None:
     host = args[0]
     name = host.decode(errors="replace") if isinstance(host, bytes) else str(host or "")
     if name not in _LOCAL_NAMES and not _is_number(name):
@@ -205,37 +205,37 @@ def _is_number(host: str) -> bool:
     return ":" in host or host.replace(".", "").isdigit()
 
 
-def _child(watches: list[Watch], what: str) -> None:
+def _child(watches: list[Watched], what: str) -> None:
     if not attribution.asks_only():
         _note(watches, "process", what)
 
 
-def _popen(watches: list[Watch], args: Any) -> None:
+def _popen(watches: list[Watched], args: Any) -> None:
     arguments = args[1]
     words = [arguments] if isinstance(arguments, (str, bytes)) else arguments
     _child(watches, " ".join(os.fsdecode(word) for word in words))
 
 
-def _first(watches: list[Watch], args: Any) -> None:
+def _first(watches: list[Watched], args: Any) -> None:
     _child(watches, os.fsdecode(args[0]))
 
 
-def _fork(watches: list[Watch], args: Any) -> None:
+def _fork(watches: list[Watched], args: Any) -> None:
     _child(watches, "a copy of this process")
 
 
-def _ask(watches: list[Watch], args: Any) -> None:
+def _ask(watches: list[Watched], args: Any) -> None:
     _note(watches, "input", "")
 
 
-def _find_class(watches: list[Watch], args: Any) -> None:
+def _find_class(watches: list[Watched], args: Any) -> None:
     """Note what is unpickled by its name: a class of the project, perhaps, that the code does not reach."""
     if attribution.is_of_call():
         for watch in watches:
             watch.code.add((args[0], args[1]))
 
 
-def _file_argument(watches: list[Watch], args: Any) -> None:
+def _file_argument(watches: list[Watched], args: Any) -> None:
     """Count a file that a call gives to another one as read by it, also where that is recalled."""
     path = original(os.path.abspath(args[0]))
     for watch in watches:
@@ -243,12 +243,12 @@ def _file_argument(watches: list[Watch], args: Any) -> None:
             watch.effects.add("directory" if os.path.isdir(path) else "file", path)
 
 
-def _made(watches: list[Watch], args: Any) -> None:
+def _made(watches: list[Watched], args: Any) -> None:
     for watch in watches:
         watch.made.add(os.path.abspath(args[0]))
 
 
-JUDGES: dict[str, Callable[[list[Watch], Any], None]] = {
+JUDGES: dict[str, Callable[[list[Watched], Any], None]] = {
     "open": _open,
     "os.listdir": _list,
     "os.scandir": _list,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from offload.effects.fanotify import Group
-    from offload.effects.watch import Watch
+    from offload.effects.watched import Watched
     from offload.identity.functions.graph import Graph
 
 BY_PYTHON = {"open", "os.listdir", "os.scandir", "sqlite3.connect", "ctypes.dlopen"}
@@ -40,7 +40,7 @@ _group: Group | None = None
 _refused = sys.platform != "linux"
 _known: dict[str, tuple[int, int]] = {}  # directories that are looked at: device and number
 _asked: dict[str, float] = {}  # when the directories below one were looked for
-_listening: list[Watch] = []
+_listening: list[Watched] = []
 _named: WeakKeyDictionary[Graph, tuple[str, ...]] = WeakKeyDictionary()
 _extended: WeakKeyDictionary[Graph, bool] = WeakKeyDictionary()  # whether modules are among what it reaches
 
@@ -53,7 +53,7 @@ def listens() -> bool:
     return bool(_listening)
 
 
-def begin(watch: Watch, graph: Graph, values: Iterable[object], modules: Iterable[str]) -> None:
+def begin(watch: Watched, graph: Graph, values: Iterable[object], modules: Iterable[str]) -> None:
     """Listen to what is opened while a call runs; not where it reaches no library that could open anything natively."""
     if _refused or not (graph.modules or any(modules) or _is_extended(graph)):
         return
@@ -71,7 +71,7 @@ def begin(watch: Watch, graph: Graph, values: Iterable[object], modules: Iterabl
         watch.opened = {}
 
 
-def end(watch: Watch) -> None:
+def end(watch: Watched) -> None:
     """Listen no more."""
     with _lock:
         if _group is not None and watch in _listening:
@@ -79,7 +79,7 @@ def end(watch: Watch) -> None:
             _listening.remove(watch)
 
 
-def judge(watch: Watch) -> None:
+def judge(watch: Watched) -> None:
     """Note what a call has opened that it had not declared, and what it has written."""
     from offload.effects.events import is_declared
     from offload.effects.fanotify import CLOSED, CREATED, MODIFY, MOVED_HERE, OPEN
@@ -165,9 +165,9 @@ def _hand_out(group: Group) -> None:
                 watch.opened[path] = watch.opened.get(path, 0) | what
 
 
-def _is_around(watch: Watch, others: list[Watch]) -> bool:
+def _is_around(watch: Watched, others: list[Watched]) -> bool:
     for other in others:
-        above: Watch | None = other
+        above: Watched | None = other
         while above is not None:
             if above is watch:
                 return True

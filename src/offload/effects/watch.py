@@ -16,8 +16,8 @@ from contextvars import ContextVar
 from weakref import WeakKeyDictionary
 
 from offload.effects import attribution, imports_by_name, native_reads
-from offload.effects.record import Effects
 from offload.effects.static import readers
+from offload.effects.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,63 +25,22 @@ if TYPE_CHECKING:
     from contextvars import Token
     from typing import Any
 
+    from offload.effects.record import Effects
     from offload.identity.functions.graph import Graph
     from offload.identity.libraries.settings import Kept
 
 _STARTS = {"_thread.start_new_thread", "_thread.start_joinable_thread"}
 
 
-class Watch:
-    """One call that is being watched.
+class Watch(Watched):
+    """One call that is being watched; the parameters are those of `Watched`."""
 
-    Parameters
-    ----------
-    declared : iterable of path-like
-        Files and directories that it may read.
-    ignores : bool
-        Whether nothing that it does counts, for itself and for those around it.
-    """
-
-    __slots__ = (
-        "_token",
-        "above",
-        "by_name",
-        "code",
-        "declared",
-        "ended",
-        "folders",
-        "ignores",
-        "made",
-        "made_folders",
-        "modules",
-        "opened",
-        "seen",
-    )
+    __slots__ = ("_token", "modules")
 
     def __init__(self, declared: Iterable[Any] = (), ignores: bool = False) -> None:
-        self.seen: Effects | None = None
-        self.above: Watch | None = None
-        self.ignores = ignores
-        self.ended = False
-        self.declared: set[str] | tuple[()] = ()
-        self.folders: tuple[str, ...] = ()
-        self.code: set[tuple[str, str]] = set()  # module and name of what it has unpickled
-        self.by_name: set[str] | None = None  # modules that its code names, where it computes names of others
+        super().__init__(declared, ignores)
         self.modules = len(sys.modules)  # how many there were before
-        self.made: set[str] = set()  # files that it has made itself
-        self.made_folders: tuple[str, ...] = ()
-        self.opened: dict[str, int] | None = None  # what this process has opened meanwhile, as the kernel tells it
-        self._token: Token[Watch | None] | None = None
-        if declared:
-            self._declare(declared)
-
-    def _declare(self, declared: Iterable[Any]) -> None:
-        import os
-
-        paths = {os.path.abspath(os.fspath(path)) for path in declared}
-        paths |= {os.path.realpath(path) for path in paths}
-        self.declared = paths
-        self.folders = tuple(os.path.join(path, "") for path in paths if os.path.isdir(path))
+        self._token: Token[Watched | None] | None = None
 
     def listen(self, graph: Graph, values: Iterable[object], modules: Iterable[str] = ()) -> None:
         """Let the kernel tell what is opened, as far as it does, and Python what is imported; before `begin`.
@@ -169,13 +128,6 @@ class Watch:
                 self.effects.add(kind, name)
         return self.seen
 
-    @property
-    def effects(self) -> Effects:
-        """Where to note what is seen."""
-        if self.seen is None:
-            self.seen = Effects()
-        return self.seen
-
 
 def _loaded_since(count: int) -> list[str]:
     """Return the modules after the first so many, without other names for these (multiprocessing makes one)."""
@@ -184,12 +136,12 @@ def _loaded_since(count: int) -> list[str]:
     return [name for name, module in modules[count:] if id(module) not in before]
 
 
-_running: dict[int, Watch] = {}  # by thread, the innermost call
-_active: set[Watch] = set()
-_of_context: ContextVar[Watch | None] = ContextVar("offload_call", default=None)
-_started: WeakKeyDictionary[threading.Thread, Watch] = WeakKeyDictionary()  # threads that calls have started
+_running: dict[int, Watched] = {}  # by thread, the innermost call
+_active: set[Watched] = set()
+_of_context: ContextVar[Watched | None] = ContextVar("offload_call", default=None)
+_started: WeakKeyDictionary[threading.Thread, Watched] = WeakKeyDictionary()  # threads that calls have started
 _judging: set[int] = set()  # threads in which the hook is at work
-_judges: dict[str, Callable[[list[Watch], Any], None]] = {}
+_judges: dict[str, Callable[[list[Watched], Any], None]] = {}
 _installed = False
 
 
@@ -244,7 +196,7 @@ def note(kind: str, what: str) -> None:
             watch.effects.add(kind, what)
 
 
-def _top(ident: int) -> Watch | None:
+def _top(ident: int) -> Watched | None:
     """Return the innermost call that a thread, or its asyncio task, is running."""
     own, task = _running.get(ident), _of_context.get()
     if task is None or task.ended:
@@ -252,16 +204,16 @@ def _top(ident: int) -> Watch | None:
     return own if task in _around(own) else task
 
 
-def _around(watch: Watch | None) -> list[Watch]:
+def _around(watch: Watched | None) -> list[Watched]:
     """Return a call and those around it, up to one whose effects do not count."""
-    found: list[Watch] = []
+    found: list[Watched] = []
     while watch is not None and not watch.ignores:
         found.append(watch)
         watch = watch.above
     return found
 
 
-def _watches(ident: int) -> list[Watch]:
+def _watches(ident: int) -> list[Watched]:
     """Return the calls to which an event in a thread belongs."""
     top = _top(ident)
     if top is not None:
