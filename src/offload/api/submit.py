@@ -7,14 +7,13 @@ import functools
 import gc
 import importlib
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
-from offload.api.named.messages import SUBMIT
-from offload.api.task import Task
+from offload.api.dependents import all_begun, ended_by_interrupt, futures_in, may_hold_futures, resolved, when_done
+from offload.api.identified import IdentifiedTask
 from offload.effects.warnings import tell_reached
 from offload.engines.base import Engine, InlineEngine
 from offload.engines.batching import Batcher
@@ -47,16 +46,14 @@ MANY = 1000
 _lock = threading.Lock()
 _dispatchers: dict[str | Choice | None, Dispatcher] = {}
 _registered = False
-_dependents = 0  # calls that wait for the results of others, and are no dispatcher's yet
-_begun = threading.Condition()
 
 
-def submit(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
+def submit(task: IdentifiedTask[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
     """Begin one call; see :meth:`offload.api.task.Task.submit`."""
     return submit_many(task, [(args, kwargs)])[0]
 
 
-def submit_many(task: Task[..., Any], rows: Sequence[Arguments]) -> list[Future[Any]]:
+def submit_many(task: IdentifiedTask[..., Any], rows: Sequence[Arguments]) -> list[Future[Any]]:
     """Begin many calls of one function.
 
     Returns
@@ -75,11 +72,11 @@ def submit_many(task: Task[..., Any], rows: Sequence[Arguments]) -> list[Future[
     futures: list[Future[Any]] = [Future() for _ in rows]
     ready = []
     kinds = {type(a) for args, kwargs in rows for a in (*args, *kwargs.values())}
-    simple = not any(_may_hold_futures(kind) for kind in kinds)
+    simple = not any(may_hold_futures(kind) for kind in kinds)
     for future, (args, kwargs) in zip(futures, rows, strict=True):
         waiting = [] if simple else futures_in((args, kwargs))
         if waiting:
-            _when_done(waiting, lambda f=future, a=args, k=kwargs: _resume(task, f, a, k))
+            when_done(waiting, functools.partial(_resume, task, future, args, kwargs))
         else:
             ready.append((future, args, kwargs))
     with _collector_at_rest(len(rows)):
@@ -87,7 +84,7 @@ def submit_many(task: Task[..., Any], rows: Sequence[Arguments]) -> list[Future[
     return futures
 
 
-def _done_at_once(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
+def _done_at_once(task: IdentifiedTask[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
     """Make a call here and now, of which nothing is recorded."""
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
@@ -112,10 +109,10 @@ def _collector_at_rest(count: int) -> Iterator[None]:
         gc.enable()
 
 
-def _start(task: Task[..., Any], ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[str, Any]]]) -> None:
-    partner = task.partner()
-    if partner is not None:
-        partner.begin(SUBMIT, task, ready)
+def _start(
+    task: IdentifiedTask[..., Any], ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[str, Any]]]
+) -> None:
+    if task.elsewhere(ready):
         return
     session = current()
     rows = [(args, kwargs) for _, args, kwargs in ready]
@@ -144,7 +141,7 @@ def _start(task: Task[..., Any], ready: Sequence[tuple[Future[Any], tuple[Any, .
                 future.set_result(value)
     if missing:
         if task.watched:
-            inputs = any(task._inputs(call) for call, _ in missing)
+            inputs = any(task.inputs_of(call) for call, _ in missing)
             values = (value for call, _ in missing for _, value in call.bound)
             tell_reached(task.label, graph, users_level(), inputs=inputs, values=values)
         if inside():
@@ -166,60 +163,7 @@ def _start(task: Task[..., Any], ready: Sequence[tuple[Future[Any], tuple[Any, .
                     importlib.import_module("distributed")
 
 
-def _may_hold_futures(kind: type) -> bool:
-    return kind in (list, tuple, dict) or issubclass(kind, Future)
-
-
-def futures_in(value: Any) -> list[Future[Any]]:
-    """Return the futures among arguments, also inside plain containers."""
-    if isinstance(value, Future):
-        return [value]
-    if type(value) in (list, tuple):
-        # A long list of numbers holds no futures; asking for its types first keeps that cheap.
-        if any(map(_may_hold_futures, set(map(type, value)))):
-            return [f for item in value for f in futures_in(item)]
-    elif type(value) is dict:
-        return [f for item in value.values() for f in futures_in(item)]
-    return []
-
-
-def resolved(value: Any) -> Any:
-    """Return the value with each future replaced by its result."""
-    if isinstance(value, Future):
-        return value.result()
-    if type(value) in (list, tuple) and futures_in(value):
-        return type(value)(resolved(item) for item in value)
-    if type(value) is dict and futures_in(value):
-        return {key: resolved(item) for key, item in value.items()}
-    return value
-
-
-def _when_done(waiting: list[Future[Any]], go_on: Any) -> None:
-    global _dependents
-    remaining = len(waiting)
-    lock = threading.Lock()
-    with _begun:
-        _dependents += 1
-
-    def one_done(_: Any) -> None:
-        global _dependents
-        nonlocal remaining
-        with lock:
-            remaining -= 1
-            last = remaining == 0
-        if last:
-            try:
-                go_on()
-            finally:
-                with _begun:
-                    _dependents -= 1
-                    _begun.notify_all()
-
-    for future in waiting:
-        future.add_done_callback(one_done)
-
-
-def _resume(task: Task[..., Any], future: Future[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _resume(task: IdentifiedTask[..., Any], future: Future[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Begin a call whose arguments have arrived; a failed argument fails the call."""
     if future.cancelled():
         return
@@ -292,9 +236,8 @@ def _made(to: Callable[[], Client], machine: Machine, say: Callable[[str], None]
 
 def _leave() -> None:
     """In a child of this process: the dispatchers, their threads and their clusters are the parent's."""
-    global _dispatchers, _lock, _dependents, _begun
+    global _dispatchers, _lock
     left, _dispatchers, _lock = _dispatchers, {}, threading.Lock()
-    _dependents, _begun = 0, threading.Condition()
     for each in left.values():
         each.leave()
 
@@ -330,22 +273,3 @@ def shutdown() -> None:
         except KeyboardInterrupt:
             interrupted = True
         each.close(kill=interrupted)
-
-
-def all_begun() -> bool:
-    """Wait for the calls that wait for others to be begun; False when Ctrl-C ended that."""
-    try:
-        with _begun:
-            if not _begun.wait_for(lambda: not _dependents, NOTE_AFTER):
-                waiting = counted(_dependents, "call that waits", "calls that wait")
-                messages().write(f"offload: waiting for {waiting} for others (Ctrl-C ends them)\n")
-                _begun.wait_for(lambda: not _dependents)
-    except KeyboardInterrupt:
-        return False
-    return True
-
-
-def ended_by_interrupt() -> bool:
-    """Tell whether a Ctrl-C has ended the program."""
-    # Set where a traceback was printed; at a prompt, it may be that of a statement long ago.
-    return getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1")

@@ -7,46 +7,34 @@ import sys
 import time
 import warnings
 from hashlib import sha256
-from types import CodeType, FunctionType, MethodType
+from types import MethodType
 
+from offload.api.identified import IdentifiedTask
 from offload.effects.attribution import runs_calls
 from offload.errors import (
     DecodeError,
     EncodeError,
-    IdentityError,
     NotRecordedWarning,
     OffloadError,
     StorageError,
-    UsageError,
 )
-from offload.identity.calls import Recorder, bind
 from offload.identity.functions.graph import Graph
-from offload.identity.functions.identify import remember
-from offload.identity.ignored import ignored_parameters
 from offload.identity.libraries.settings import Kept
 from offload.identity.values.objects import register
 from offload.registry.session import Session, current
 from offload.registry.switch import is_off
 from offload.tasks.call import Call, explain
 from offload.tasks.deferred import Begun
-from offload.tasks.files import noting
 from offload.tasks.results import FROM_COPIES, WITH_CHANGES, and_changes, from_buffer
 from offload.tasks.unchanged import Run
-from offload.transport.decorated import Decorated
-from offload.transport.limits import UNLIMITED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
-    from offload.api.named.partner import Partner
-    from offload.identity.files import File
     from offload.tasks.futures import Future
-    from offload.transport.function import Ways
-    from offload.transport.limits import Limits
     from offload.transport.outcome import Outcome
-    from offload.util.resources import Resources
 
     P = ParamSpec("P")
     Q = ParamSpec("Q")
@@ -59,68 +47,12 @@ _GENERATORS = 0x20 | 0x200  # CO_GENERATOR, CO_ASYNC_GENERATOR
 _COROUTINE = 0x80
 
 
-class Task(Begun[P, R], Decorated):
+class Task(IdentifiedTask[P, R]):
     """A function whose results are recorded.
 
     Calling it computes in this process, at most once for the same arguments and the same code. :meth:`submit` and
-    :meth:`map` compute on the cores of this machine.
-
-    Attributes
-    ----------
-    function : callable
-        The undecorated function.
-    root : callable
-        What is identified, and run by workers: the function, or a :class:`offload.identity.declared.Declared` of it.
-    resources : Resources
-        What each call needs of its worker.
-    limits : Limits
-        What each call may use there.
-    ignored : frozenset of str
-        Parameters that do not count.
+    :meth:`map` compute on the cores of this machine. The parameters are those of `IdentifiedTask`.
     """
-
-    function: Callable[P, R]
-
-    def __init__(
-        self,
-        function: Callable[P, R],
-        scratch: bool = False,
-        effects: str = "watch",
-        root: Any = None,
-        resources: Resources = (),
-        limits: Limits = UNLIMITED,
-    ) -> None:
-        code = _code(function)
-        if code is not None and code.co_flags & _GENERATORS:
-            raise UsageError(
-                f"{getattr(function, '__qualname__', function)!s} is a generator, whose values cannot be recorded",
-                "return a list instead of yielding",
-            )
-        if not callable(function):
-            raise UsageError(f"a {type(function).__name__} cannot be called, so it cannot be a task")
-        if effects not in ("watch", "ignore"):
-            raise UsageError(f"effects={effects!r} is not known", 'use effects="watch" or effects="ignore"')
-        functools.update_wrapper(self, function)
-        self.function = function
-        self.root = function if root is None else root
-        self.scratch = scratch
-        self.watched = effects == "watch"
-        self.resources = resources
-        self.limits = limits
-        self.ignored = ignored_parameters(function, getattr(root, "ignore", ()))
-        self._files: Sequence[tuple[File, str]] = ()
-        self._asynchronous = code is not None and bool(code.co_flags & _COROUTINE)
-        if self._asynchronous:
-            _mark_asynchronous(self, function)
-        self._graph: Graph | None = None
-        self._recorder: Recorder | None = None
-        self._payload: tuple[str, Ways] | None = None
-        self._without_kept: dict[str, str] = {}  # checksums of graphs, by those with attributes that calls have filled
-        module = getattr(function, "__module__", None) or "builtins"
-        self.label = f"{module}:{getattr(function, '__qualname__', type(function).__qualname__)}"
-
-    def __offload_function__(self) -> object:
-        return self.root
 
     def __reduce__(self) -> Any:
         # By its name where it has one, as functions are pickled.
@@ -147,9 +79,6 @@ class Task(Begun[P, R], Decorated):
     ) -> MethodTask[Q, T]: ...
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else MethodTask(self, instance)
-
-    def __repr__(self) -> str:
-        return f"<offload.task {self.label}>"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the result, recalled or computed; of a coroutine function, a coroutine that does."""
@@ -213,80 +142,6 @@ class Task(Begun[P, R], Decorated):
         session.will_replace(call.transformation)
         return False, None
 
-    def identify(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        """Return the identity of a call.
-
-        Raises
-        ------
-        TypeError
-            If the arguments do not fit the function.
-        EncodeError, IdentityError
-            If an argument, or something that the function reaches, has no identity.
-        """
-        return self.identify_many([(args, kwargs)])[0]
-
-    def identify_many(self, rows: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Call]:
-        """Return the identities of many calls, looking once at what the function reaches; see :meth:`identify`."""
-        try:
-            return self._identified(rows)
-        except (
-            EncodeError,
-            IdentityError,
-        ) as exc:  # which says all that the way there would
-            raise exc.with_traceback(None) from None
-
-    def _identified(self, rows: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Call]:
-        self.graph()
-        recorder = self._recorder
-        assert recorder is not None
-        calls = []
-        with noting() as met:
-            for args, kwargs in rows:
-                if len(kwargs) > 1:  # in one order, whatever they were given in: a function can see it in **kwargs
-                    kwargs = dict(sorted(kwargs.items()))
-                bound = bind(self.function, args, kwargs)
-                counted = [one for one in bound if one[0] not in self.ignored] if self.ignored else bound
-                identified = recorder.record(counted)
-                call = Call(self.label, recorder.function, identified, bound, args, kwargs, self.scratch)
-                if met:
-                    call.files = met.copy()
-                    met.clear()
-                calls.append(call)
-        return calls
-
-    def graph(self) -> Graph:
-        """Return the graph of what the function reaches, as it is now."""
-        graph = self._graph
-        if graph is None or not graph.is_current():
-            with noting() as self._files:
-                graph = Graph(self.root)
-            if graph.unfollowed and not getattr(
-                self.root, "depends_on", ()
-            ):  # else the user knows, and has declared it
-                from offload.identity.functions.dynamic import tell
-
-                tell(graph)
-            self._recorder = Recorder(self.checksum_of(graph), graph.modules)
-            self._graph = graph
-            if type(self.root) is FunctionType:
-                remember(self.root, graph)
-        return graph
-
-    def checksum_of(self, graph: Graph) -> str:
-        """Return by which checksum a graph counts: what objects have computed in a call, and keep, is left out."""
-        return self._without_kept.get(graph.checksum, graph.checksum)
-
-    def declared(self) -> list[str]:
-        """Return the files and directories that each call may read: those that the function reaches."""
-        return [file.path for file, _ in self._files]
-
-    def reached(self) -> Sequence[tuple[File, str]]:
-        """Return these with their checksums."""
-        return self._files
-
-    def _inputs(self, call: Call) -> Sequence[File]:
-        return [file for file, _ in (*self._files, *call.files)]
-
     async def _awaited(self, args: tuple[Any, ...], kwargs: dict[str, Any], fresh: bool = False) -> Any:
         session = current()
         call = self.identify(args, kwargs)
@@ -311,10 +166,10 @@ class Task(Begun[P, R], Decorated):
         call.keep()
         if self.watched:
             values = [value for _, value in call.bound]
-            tell_reached(self.label, graph, inputs=bool(self._inputs(call)), values=values)
+            tell_reached(self.label, graph, inputs=bool(self.inputs_of(call)), values=values)
         outcome = Outcome(time.time())
         began = time.perf_counter()
-        watch = Watch(self._inputs(call), ignores=not self.watched)
+        watch = Watch(self.inputs_of(call), ignores=not self.watched)
         watch.listen(graph, [value for _, value in call.bound], call.modules)
         watch.begin_task()
         try:
@@ -337,10 +192,10 @@ class Task(Begun[P, R], Decorated):
         call.keep()
         if self.watched:
             values = [value for _, value in call.bound]
-            tell_reached(self.label, graph, stacklevel=3, inputs=bool(self._inputs(call)), values=values)
+            tell_reached(self.label, graph, stacklevel=3, inputs=bool(self.inputs_of(call)), values=values)
         outcome = Outcome(time.time())
         began = time.perf_counter()
-        watch = Watch(self._inputs(call), ignores=not self.watched)
+        watch = Watch(self.inputs_of(call), ignores=not self.watched)
         settings = Kept(graph.modules | call.modules)
         watch.listen(graph, [value for _, value in call.bound], call.modules)
         watch.begin()
@@ -409,19 +264,6 @@ class Task(Begun[P, R], Decorated):
 
         return submit_many(self, rows)
 
-    def partner(self) -> Partner | None:
-        """Return the process of another environment that makes the calls; None: this one does."""
-        return None
-
-    def payload(self) -> Ways:
-        """Return the pickled function: workers run what was identified here."""
-        checksum = self.graph().checksum
-        if self._payload is None or self._payload[0] != checksum:
-            from offload.transport.pickling import ways_of
-
-            self._payload = checksum, ways_of(self.root, self.graph(), self.declared())
-        return self._payload[1]
-
 
 def _changed_argument(call: Call) -> str | None:
     try:
@@ -435,17 +277,6 @@ _OF_METHODS = {
     *("__annotations__", "__code__", "__defaults__", "__kwdefaults__", "__name__", "__qualname__"),
     *("_is_coroutine_mark",),
 }
-
-
-def _mark_asynchronous(task: Task[..., Any], function: Any) -> None:
-    """Have a task known as a coroutine function."""
-    import inspect
-
-    mark = getattr(inspect, "markcoroutinefunction", None)
-    if mark is not None:
-        mark(task)
-    elif isinstance(function, FunctionType):  # before Python 3.12, by what functions have
-        vars(task).update({name: getattr(function, name) for name in ("__code__", "__defaults__", "__kwdefaults__")})
 
 
 class MethodTask(Begun[P, R]):
@@ -477,16 +308,6 @@ class MethodTask(Begun[P, R]):
     def fresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Compute a call even where its result is recorded; see :meth:`Task.fresh`."""
         return self.task.fresh(self.__self__, *args, **kwargs)
-
-
-def _code(function: Any) -> CodeType | None:
-    """Return the code that a call of a function, partial, method or callable object begins with."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    if not hasattr(function, "__code__") and not isinstance(function, type):
-        function = next((vars(c)["__call__"] for c in type(function).__mro__ if "__call__" in vars(c)), None)
-    code = getattr(function, "__code__", None)
-    return code if isinstance(code, CodeType) else None
 
 
 # Within a value, a task counts as what it runs does, and not as the name that it is pickled under.

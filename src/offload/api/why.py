@@ -80,7 +80,7 @@ def why(function: Task[..., Any] | MethodTask[..., Any], /, *args: Any, **kwargs
 
 def _done(arguments: Any) -> Any:
     """Return the arguments with futures replaced by their results, as a call that gets them would."""
-    from offload.api.submit import futures_in, resolved
+    from offload.api.dependents import futures_in, resolved
 
     pending = [future for future in futures_in(arguments) if not future.done()]
     if pending:

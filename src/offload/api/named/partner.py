@@ -36,7 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from offload.api.task import Task
+    from offload.api.identified import IdentifiedTask
 
 READY, TOO_OLD = "ready", "offload needs Python 3.11 or newer, and this is Python"
 OLDEST = 3, 11
@@ -190,7 +190,7 @@ class Partner:
             raise OffloadError(f"{self._python} cannot make calls: {why}", hint)
         return why.removeprefix(f"{READY} ")
 
-    def ask(self, what: str, task: Task[..., Any], rows: Sequence[tuple[Any, Any]]) -> list[Future[Any]]:
+    def ask(self, what: str, task: IdentifiedTask[..., Any], rows: Sequence[tuple[Any, Any]]) -> list[Future[Any]]:
         """Have calls made; return their futures."""
         futures: list[Future[Any]] = [Future() for _ in rows]
         self.begin(what, task, [(future, *row) for future, row in zip(futures, rows, strict=True)])
@@ -199,7 +199,7 @@ class Partner:
     def begin(
         self,
         what: str,
-        task: Task[..., Any],
+        task: IdentifiedTask[..., Any],
         ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[str, Any]]],
     ) -> None:
         """Have calls made whose futures there are.
@@ -251,7 +251,7 @@ class Partner:
                 future.on_cancel(True)
         return True
 
-    def _asked(self, what: str, task: Task[..., Any], rows: Sequence[tuple[Any, Any]]) -> Asked:
+    def _asked(self, what: str, task: IdentifiedTask[..., Any], rows: Sequence[tuple[Any, Any]]) -> Asked:
         module, qualname = (getattr(task.function, name, None) or "" for name in ("__module__", "__qualname__"))
         found = Found(checked=True)
         is_named = found_at(module, qualname) is task and found.takes(module)
@@ -266,7 +266,7 @@ class Partner:
         known = module, qualname, found.sources, main_name(), values
         return Asked(0, what, *known, packed, around, os.getcwd(), by_value)
 
-    def _by_value(self, task: Task[..., Any]) -> bytes:
+    def _by_value(self, task: IdentifiedTask[..., Any]) -> bytes:
         """Return a task that cannot be found by its name, as in a notebook, in the form in which its code travels."""
         hint = 'define it in a file, and a program\'s own work below if __name__ == "__main__"'
         if self.interpreter != interpreter():
@@ -373,7 +373,7 @@ class Partner:
 
     def close(self) -> None:
         """Let it end what it has begun, and wait for that; after a Ctrl-C, end it."""
-        from offload.api.submit import all_begun, ended_by_interrupt
+        from offload.api.dependents import all_begun, ended_by_interrupt
 
         try:
             if not self.is_gone and not ended_by_interrupt() and all_begun():

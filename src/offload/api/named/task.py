@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from offload.api.named.messages import CALL, FRESH, WHY
+from offload.api.named.messages import CALL, FRESH, SUBMIT, WHY
 from offload.api.task import Task
 from offload.identity.values.objects import register
 from offload.tasks import unchanged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any, ParamSpec, TypeVar
 
     from offload.api.named.partner import Partner
     from offload.records.explanation import Explanation
+    from offload.tasks.futures import Future
 
     P = ParamSpec("P")
     R = TypeVar("R", covariant=True)
@@ -59,6 +60,13 @@ class TaskInEnvironment(Task[P, R]):
             code = getattr(self.function, "__code__", None)
             self._python = find_python(self.environment, getattr(code, "co_filename", None))
         return None if is_own(self._python) else partner_of(self._python)
+
+    def elsewhere(self, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[str, Any]]]) -> bool:
+        """Have calls made by the process of the environment; False where this process makes them."""
+        partner = self.partner()
+        if partner is not None:
+            partner.begin(SUBMIT, self, ready)
+        return partner is not None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the result, recalled or computed there; of a coroutine function, a coroutine that does."""
