@@ -51,7 +51,7 @@ class Task(IdentifiedTask[P, R]):
     """A function whose results are recorded.
 
     Calling it computes in this process, at most once for the same arguments and the same code. :meth:`submit` and
-    :meth:`map` compute on the cores of this machine. The parameters are those of `IdentifiedTask`.
+    :meth:`map` compute on the cores of this machine. :func:`offload.task` makes one.
     """
 
     def __reduce__(self) -> Any:
