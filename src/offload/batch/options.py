@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from offload.batch import SYSTEMS, JobRequest, parse_memory, parse_walltime
+from offload.batch import JobRequest, is_batch_system, parse_memory, parse_walltime
 from offload.errors import UsageError
 
 OF_JOB: dict[str, type] = {
@@ -37,7 +37,7 @@ def split_target(target: str) -> tuple[str, str | None] | None:
     (('slurm', 'ssh://me@login'), ('sge', None), None)
     """
     system, separator, login = target.partition("://")
-    if not separator or system not in SYSTEMS:
+    if not separator or not is_batch_system(system):
         return None
     return system, f"ssh://{login}" if login.strip("/") else None
 

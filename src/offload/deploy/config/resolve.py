@@ -6,7 +6,7 @@ import dataclasses
 import os
 from typing import Any
 
-from offload.batch import SYSTEMS
+from offload.batch import is_batch_system, system_names
 from offload.batch.options import OF_JOB, gather, split_target
 from offload.deploy import existing
 from offload.deploy.config import toml
@@ -201,8 +201,9 @@ def understand(values: dict[str, Any], sources: dict[str, str], here: bool = Tru
         names = values["also"].split(",") if isinstance(values["also"], str) else values["also"]
         values["also"] = tuple(check_name(name.strip()) for name in names)
     for key in ("provider", "keep"):
-        if values.get(key, LOCAL) not in (LOCAL, PROCESS, *SYSTEMS):
-            raise UsageError(f"{key} is {values[key]!r}", f"there are: {', '.join(SYSTEMS)}")
+        chosen = values.get(key, LOCAL)
+        if chosen not in (LOCAL, PROCESS) and not is_batch_system(chosen):
+            raise UsageError(f"{key} is {chosen!r}", f"there are: {', '.join(system_names())}")
     if "groups" in values:
         values["groups"] = {name: _group(values, own, here) for name, own in values["groups"].items()}
     gather(values)
@@ -235,7 +236,7 @@ def understand(values: dict[str, Any], sources: dict[str, str], here: bool = Tru
 def _two_networks(values: dict[str, Any], sources: dict[str, str], here: bool) -> None:
     """Have workers on nodes use the address at which these reach it, and all of it listen where either come in."""
     system = values.get("provider", LOCAL)
-    if here and values.get("host") == WILDCARD and system in SYSTEMS and values.get("keep", PROCESS) == PROCESS:
+    if here and values.get("host") == WILDCARD and is_batch_system(system) and values.get("keep", PROCESS) == PROCESS:
         found = values.get("workers_host") or towards_nodes(system)
         if found not in (None, values["advertise"]) and "workers_host" not in values:
             values["workers_host"], sources["workers_host"] = found, f"the way to the nodes of {system}"

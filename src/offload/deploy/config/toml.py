@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
-from offload.batch import SYSTEMS
+from offload.batch import system_names
 from offload.batch.options import HEAD, OF_JOB
 from offload.errors import NotFoundError, NotTrustedError, UsageError
 from offload.hosts.address import SCHEME
@@ -129,9 +129,6 @@ def find(name: str, refused: list[NotTrustedError] | None = None) -> tuple[dict[
     return None
 
 
-SITES = ", ".join([SCHEME, *(f"{name}://" for name in SYSTEMS), "tls://", "tcp://"])
-
-
 def get(name: str, refused: list[NotTrustedError] | None = None) -> tuple[dict[str, Any], str]:
     """Return what `find` does.
 
@@ -146,7 +143,8 @@ def get(name: str, refused: list[NotTrustedError] | None = None) -> tuple[dict[s
         return found
     scheme, separator, _ = name.partition("://")
     if separator:
-        raise NotFoundError(f"offload does not know how to deploy to {scheme}://", f"it knows: local, {SITES}")
+        sites = ", ".join(["local", SCHEME, *(f"{system}://" for system in system_names()), "tls://", "tcp://"])
+        raise NotFoundError(f"offload does not know how to deploy to {scheme}://", f"it knows: {sites}")
     known = list(dict.fromkeys(["local", *sorted({known for path in files() for known in _tables(path)})]))
     near = difflib.get_close_matches(name, known, 1)
     if refused:
@@ -224,7 +222,7 @@ def _checked(table: Any, known: dict[str, tuple[type, str]], path: str, where: s
 
 
 def _check_provider(provider: str, existing: bool, path: str, where: str) -> None:
-    known = ["existing"] if existing else ["local", *SYSTEMS]
+    known = ["existing"] if existing else ["local", *system_names()]
     if provider not in known:
         because = "with a scheduler" if existing else "without a scheduler"
         raise UsageError(f"{path}: {where}.provider is {provider!r}", f"{because} there are: {', '.join(known)}")

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from offload.batch import SYSTEMS
+from offload.batch import is_batch_system
 from offload.deploy.config.link import DIRECT
 from offload.deploy.config.resolve import resolve
 from offload.deploy.config.spec import LOCAL, PROCESS, WILDCARD, spec_of
@@ -93,7 +93,7 @@ def _reached_at() -> str:
 def _listening(address: str, choices: dict[str, Any]) -> dict[str, str]:
     """Return where a deployment listens that clients reach at an address; nodes may reach only another one."""
     system = choices.get("provider", LOCAL)
-    batch = system in SYSTEMS and choices.get("keep", PROCESS) == PROCESS and "workers_host" not in choices
+    batch = is_batch_system(system) and choices.get("keep", PROCESS) == PROCESS and "workers_host" not in choices
     nodes = towards_nodes(system) if batch else None
     if nodes in (None, address):
         return {"host": address}
