@@ -94,7 +94,13 @@ def tell(label: str, effects: Effects, stacklevel: int = 2, place: Place | None 
         text = f"{label}: the result is not recorded: {told}; {cure}, {_VOUCH}"
         warn_at(NotRecordedWarning(text), stacklevel + 1, place)
     for path in effects.written:
-        if _is_new(label, path):
+        if not os.path.isabs(path) and _is_new(label, path):
+            text = (
+                f"{label}: it wrote {path!r} in the directory in which it ran, which is removed after the call; "
+                f"return offload.File({path!r}), and it is kept"
+            )
+            warn_at(EffectWarning(text), stacklevel + 1, place)
+        elif _is_new(label, path):
             text = f"{label}: it wrote {path}, which happens only when it is computed, not when it is recalled"
             warn_at(EffectWarning(text), stacklevel + 1, place)
     for title in effects.settings:

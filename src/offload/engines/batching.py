@@ -194,6 +194,7 @@ class Batcher(Dispatcher):
             lane.resources,
             lane.function.limits,
             lane.function.python,
+            lane.function.program,
         )
         self._lanes.setdefault(key, lane).waiting.extend(works)
 

@@ -116,7 +116,7 @@ class Directory(File):
         return checksum(tree.manifest(dict(zip(paths, hasher(paths), strict=True))))
 
 
-def _cannot_keep(file: File, checksum: str) -> None:
+def _cannot_keep(file: File, checksum: str) -> str:
     raise EncodeError(f"{file} stands in a result, and there is no storage here to keep it")
 
 
@@ -125,7 +125,7 @@ def _cannot_bring(cls: type[File], path: str, checksum: str, executable: bool) -
 
 
 # How files in results are kept, and brought back. Storage, which this package must not know, puts its own here.
-keep: Callable[[File, str], None] = _cannot_keep
+keep: Callable[[File, str], str] = _cannot_keep
 bring: Callable[[type[File], str, str, bool], File] = _cannot_bring
 
 
@@ -136,9 +136,7 @@ def made(file: File) -> None:
 
 def _place(file: File) -> list[object]:
     """Return where a file in a result lies, which does not count; its content is kept."""
-    checksum = file.checksum()
-    keep(file, checksum)
-    return [file.path, os.access(file.path, os.X_OK)]
+    return [keep(file, file.checksum()), os.access(file.path, os.X_OK)]
 
 
 def _put(cls: type[File]) -> Callable[[Any, Any], File]:

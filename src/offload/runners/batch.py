@@ -14,6 +14,7 @@ import time
 from hashlib import sha256
 from typing import Any
 
+from offload.effects.record import Effects
 from offload.effects.watch import Watch
 from offload.errors import EncodeError, StorageError
 from offload.identity.calls import bind
@@ -21,6 +22,7 @@ from offload.identity.declared import Declared
 from offload.identity.libraries.settings import Kept, applied
 from offload.registry.scope import at_home
 from offload.runners import dask_client
+from offload.runners.workplace import Workplace
 from offload.tasks import unchanged
 from offload.tasks.call import changed_in
 from offload.tasks.execute import execute
@@ -58,6 +60,7 @@ class Listener:
 
     def __init__(self, tired: bool = False) -> None:
         self.tired = tired
+        self.leaves = False  # whether a call has left what cannot be removed
 
     def begins(self, names: Collection[str]) -> None:
         """A call begins, of a function whose code has these names."""
@@ -97,23 +100,30 @@ def run_batch(batch: Batch, where: str = "the worker", listener: Listener | None
     named = batch.named
     tired = listener.tired and all(way.by_value is not None for way in batch.ways) if listener is not None else True
     outcomes: list[Outcome] = []
+    workplace: Workplace | None = None
     try:
         # Calls that the function makes are recorded there, too; on a machine without it, in the home of that machine.
         home = at_home(batch.storage) if batch.at_home else contextlib.nullcontext()
         batch.seen, lacking = _seen(batch)
         leaves = listener is not None
+        if listener is not None:  # else other threads of this process are in its directory, too
+            workplace = Workplace(batch)
         with home, applied(batch.environment.settings), using(batch.sources, lacking, leaves) as reason:
             for call in batch.calls:
                 # Another one where an earlier call has changed what the function reaches.
                 loaded = load(batch, where, reason, named, not tired)
                 if listener is not None:
                     listener.begins(loaded.graph.names)
-                outcome = _run(loaded, batch, call)
+                outcome = _run(loaded, batch, call, workplace)
+                if listener is not None and workplace is not None:
+                    listener.leaves = not workplace.clear()
                 if listener is not None:
                     listener.ended(outcome)
                 outcomes.append(outcome)
         return outcomes
     finally:
+        if workplace is not None:
+            workplace.leave()
         flush()
 
 
@@ -134,7 +144,7 @@ def _seen(batch: Batch) -> tuple[Sources, str]:
     return located(batch.sources, batch.snapshot, store, batch.directory, given)
 
 
-def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
+def _run(loaded: Loaded, batch: Batch, call: Packed, workplace: Workplace | None = None) -> Outcome:
     function, graph, declared = loaded.function, loaded.graph, loaded.declared
     outcome = Outcome(time.time())
     began = time.perf_counter()
@@ -149,6 +159,8 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
                 declared = [*declared, *files, *(one[0] for one in used)]
             else:
                 (args, kwargs), checksums = plain, {}
+            if workplace is not None:
+                declared = [*declared, *workplace.give((*batch.files, *used))]
             seen = staged.there((*batch.reached, *(call.seen if isinstance(call, staged.Staged) else ())))
             began = time.perf_counter()
             watch = Watch(declared, ignores=not batch.watched)
@@ -168,6 +180,8 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
         except BaseException as exc:  # sys.exit in a call must not end the worker
             outcome.seconds = time.perf_counter() - began
             dask_client.explain(exc)
+            if workplace is not None:
+                workplace.explain(exc)
             if loaded.lacking:
                 exc.add_note(
                     f"its modules were not imported where it ran, and its code went there by value: {loaded.lacking}"
@@ -184,7 +198,7 @@ def _run(loaded: Loaded, batch: Batch, call: Packed) -> Outcome:
     if checksums and batch.watched:
         bound = bind(function.function if isinstance(function, Declared) else function, args, kwargs)
         outcome.on_copies = changed_in(bound, checksums) is not None
-    _keep(outcome, batch, loaded, result)
+    _keep(outcome, batch, loaded, result, workplace)
     return outcome
 
 
@@ -235,17 +249,21 @@ def _unpacked(call: Packed, batch: Batch, by_name: bool) -> tuple[Any, dict[str,
     return unpacked, checksums, [file for file, _ in met], used
 
 
-def _keep(outcome: Outcome, batch: Batch, loaded: Loaded, result: object) -> None:
+def _keep(outcome: Outcome, batch: Batch, loaded: Loaded, result: object, workplace: Workplace | None) -> None:
     """Turn the result into a buffer, and put a large one into the store."""
     from offload.registry.session import session_at_home
     from offload.tasks.results import FROM_COPIES, to_buffer, with_changes
     from offload.tasks.returned_files import kept_in, returned
 
+    own = workplace.own if workplace is not None else ""
     if outcome.effects is not None and outcome.effects.written:
         outcome.effects.gives_back(returned(result))
+    if workplace is not None and batch.watched and workplace.is_used:
+        outcome.effects = outcome.effects or Effects()
+        workplace.tell_left(outcome.effects, returned(result))
 
     try:
-        with kept_in((lambda: session_at_home(batch.storage).store) if batch.at_home else None):
+        with kept_in((lambda: session_at_home(batch.storage).store) if batch.at_home else None, own):
             chunks, outcome.difference = to_buffer(result, loaded.graph, not loaded.by_name)
     except EncodeError as exc:
         outcome.fail(exc)

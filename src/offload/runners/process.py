@@ -113,7 +113,7 @@ class Sender(Listener):
             os._exit(CLOSED)
         dask_client.end()
         self._meter.end(outcome)
-        left = self._leaves_threads(outcome) or not self._before.put_back()
+        left = self._leaves_threads(outcome) or not self._before.put_back() or self.leaves
         if outcome.error is not None and self._offspring.is_left:
             left = True
         else:

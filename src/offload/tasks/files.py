@@ -17,10 +17,10 @@ def _cached(paths: Sequence[str]) -> list[str]:
     return current().files.checksums(paths)
 
 
-def _keep(file: File, checksum: str) -> None:
+def _keep(file: File, checksum: str) -> str:
     from offload.tasks import returned_files
 
-    returned_files.keep(file, checksum)
+    return returned_files.keep(file, checksum)
 
 
 def _bring(cls: type[File], path: str, checksum: str, executable: bool) -> File:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from offload.notices import users_place
+from offload.registry.shared_files import working_directory
 from offload.tasks.call import explain
 from offload.transport.files import seen
 from offload.transport.function import ShippedFunction, Ways
@@ -34,6 +35,7 @@ class OwnFunction(ShippedFunction):
         super().__init__(graph.checksum, payload, main_name(), environment(graph.modules.union(modules)), watched)
         self._graph = graph
         self.place = users_place()
+        self.program = working_directory()
         self.reached = reached
         self.seen = seen(reached)
 

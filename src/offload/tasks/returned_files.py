@@ -28,18 +28,21 @@ _state = threading.local()
 
 
 @contextmanager
-def kept_in(store: Callable[[], Store] | None) -> Iterator[None]:
-    """Have the files of a result that is written meanwhile kept in the store that a function gives."""
-    before = getattr(_state, "store", None)
-    _state.store = store
+def kept_in(store: Callable[[], Store] | None, own: str = "") -> Iterator[None]:
+    """Have the files of a result that is written meanwhile kept in the store that a function gives.
+
+    Where the call has run in a directory of its `own`, a file in it lies in that of the program, once it has arrived.
+    """
+    before = getattr(_state, "kept", None)
+    _state.kept = store, own
     try:
         yield
     finally:
-        _state.store = before
+        _state.kept = before
 
 
-def keep(file: File, checksum: str) -> None:
-    """Keep the content of a file that stands in a result.
+def keep(file: File, checksum: str) -> str:
+    """Keep the content of a file that stands in a result; return the path to record.
 
     Raises
     ------
@@ -48,7 +51,7 @@ def keep(file: File, checksum: str) -> None:
     """
     from offload.transport import files as staged
 
-    find: Callable[[], Store] | None = getattr(_state, "store", None)
+    find, own = getattr(_state, "kept", None) or (None, "")
     if find is None:
         raise EncodeError(
             f"{file.path} cannot be kept: this worker does not see the storage of its deployment",
@@ -60,6 +63,7 @@ def keep(file: File, checksum: str) -> None:
         raise
     except (OffloadError, OSError) as exc:
         raise EncodeError(f"{file.path} cannot be kept: {exc}") from exc
+    return os.path.relpath(file.path, own) if own and file.path.startswith(os.path.join(own, "")) else file.path
 
 
 def bring(cls: type[File], path: str, checksum: str, executable: bool) -> File:
@@ -70,6 +74,7 @@ def bring(cls: type[File], path: str, checksum: str, executable: bool) -> File:
     DecodeError
         If its content is not to be had.
     """
+    path = os.path.abspath(path)
     found = _there(cls, path, checksum)
     if found is None:
         folder = os.path.dirname(path)

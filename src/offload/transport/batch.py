@@ -42,6 +42,8 @@ class Batch:
         What each may use.
     python : Python or None
         The one that the function was identified by.
+    program : WorkingDirectory or None
+        The directory of the program that has submitted them.
     mark : Mark or None
         By which a worker finds out whether it sees the home; where it does not, results travel back. None: it does.
     directory : str
@@ -54,7 +56,7 @@ class Batch:
 
     __slots__ = (
         "calls", "directory", "environment", "files", "function", "home", "limits", "main", "mark",
-        "payload", "python", "reached", "resources", "scratch", "seen", "snapshot", "watched",
+        "payload", "program", "python", "reached", "resources", "scratch", "seen", "snapshot", "watched",
     )  # fmt: skip
 
     def __init__(self, home: Home, function: ShippedFunction, calls: list[Packed], scratch: bool = False) -> None:
@@ -70,6 +72,7 @@ class Batch:
         self.resources = function.resources
         self.limits = function.limits
         self.python = function.python
+        self.program = function.program
         self.calls = calls
         self.scratch = scratch
         self.mark: Mark | None = None

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from offload.identity.environment import Environment
     from offload.registry.session import Session
+    from offload.registry.shared_files import WorkingDirectory
     from offload.transport.files import Sent
     from offload.transport.outcome import Outcome
     from offload.transport.python import Python
@@ -82,6 +83,8 @@ class ShippedFunction:
         What each of its calls may use.
     python : Python or None
         The one it was identified by, for workers whose own lacks something.
+    program : WorkingDirectory or None
+        The directory of the program that has submitted calls of it.
     place : tuple or None
         Which line of the user's has submitted calls of it, as :func:`offload.notices.users_place` says it; stays here.
     """
@@ -92,6 +95,7 @@ class ShippedFunction:
     resources: Resources = ()
     limits: Limits = UNLIMITED
     python: Python | None = None
+    program: WorkingDirectory | None = None
     place: tuple[str, int, str] | None = None
 
     def __init__(self, checksum: str, payload: Ways, main: str, environment: Environment, watched: bool = True) -> None:

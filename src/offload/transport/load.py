@@ -30,6 +30,11 @@ OWN_DIRECTORY = "calls-{}"
 """The directory of a process that runs calls, by its id, within that of its worker: files that calls may change."""
 
 
+def own_directory(worker: str) -> str:
+    """Return the directory of this process within that of its worker."""
+    return os.path.join(worker, OWN_DIRECTORY.format(os.getpid()))
+
+
 _functions: dict[tuple[str, bool], Loaded] = {}
 _present: set[Environment] = set()  # found to be what this process has
 
@@ -213,5 +218,4 @@ def place_files(batch: Batch, met: Sequence[tuple[File, str]], files: Sequence[S
             "this worker does not see the storage of its deployment, so it cannot get the files of the call",
             "give workers that others have started calls without offload.File",
         )
-    own = os.path.join(batch.directory, OWN_DIRECTORY.format(os.getpid()))
-    return staged.place(met, files, session_at_home(batch.storage).store, own)
+    return staged.place(met, files, session_at_home(batch.storage).store, own_directory(batch.directory))

@@ -41,7 +41,12 @@ def file_system(path: str, mounts: str) -> str:
     >>> file_system("/home/me", text), file_system("/homework", text)
     ('nfs4', 'ext4')
     """
-    best, found = -1, ""
+    return _mounted(path, mounts)[0]
+
+
+def _mounted(path: str, mounts: str) -> tuple[str, str]:
+    """Return the type of the file system that a path lies on, and what of where is mounted there."""
+    best, found = -1, ("", "")
     for line in mounts.splitlines():
         before, separator, after = line.partition(" - ")
         fields = before.split(" ")
@@ -50,7 +55,8 @@ def file_system(path: str, mounts: str) -> str:
         point = _unescape(fields[4]).rstrip("/")
         # Later lines are mounted over earlier ones of the same length.
         if len(point) >= best and (path == point or path.startswith(point + "/")):
-            best, found = len(point), after.split(" ")[0]
+            kind, source = (*after.split(" "), "")[:2]
+            best, found = len(point), (kind, f"{source} {fields[3]}")
     return found
 
 
@@ -67,12 +73,21 @@ def is_network(kind: str) -> bool:
 
 def file_system_of(path: str) -> str:
     """Give the type of the file system that a path lies on; empty where the system does not tell (all but Linux)."""
+    return file_system(os.path.realpath(path), _mounts())
+
+
+def _mounts() -> str:
     try:
         with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
-            mounts = file.read()
+            return file.read()
     except FileNotFoundError:
         return ""
-    return file_system(os.path.realpath(path), mounts)
+
+
+def server_of(path: str) -> str:
+    """Give the type of the network file system that a path lies on, and what it is a mount of; empty for others."""
+    kind, source = _mounted(os.path.realpath(path), _mounts())
+    return f"{kind} {source}" if is_network(kind) else ""
 
 
 def on_network(path: str) -> bool:

@@ -22,8 +22,8 @@ def started(pid: int) -> str | None:
             # The program's name stands in parentheses, and may itself hold spaces and parentheses.
             fields = file.read().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return _started_elsewhere(pid) if not _boot() else None
-    return None if fields[0] in (b"Z", b"X") else f"{fields[19].decode()}{_SINCE}{_boot()} in {_namespace()}"
+        return _started_elsewhere(pid) if not boot() else None
+    return None if fields[0] in (b"Z", b"X") else f"{fields[19].decode()}{_SINCE}{boot()} in {_namespace()}"
 
 
 def is_alive(pid: int, since: str) -> bool:
@@ -33,12 +33,12 @@ def is_alive(pid: int, since: str) -> bool:
 
 def is_from_here(since: str) -> bool:
     """Tell whether a process that was started then is seen from here: not in another container, nor before a boot."""
-    return since.endswith(f"{_SINCE}{_boot()} in {_namespace()}") or not _boot()
+    return since.endswith(f"{_SINCE}{boot()} in {_namespace()}") or not boot()
 
 
 def is_of_this_boot(since: str) -> bool:
     """Tell whether it was started on this machine since it has booted, in whatever container."""
-    return bool(_boot()) and f"{_SINCE}{_boot()}" in since
+    return bool(boot()) and f"{_SINCE}{boot()}" in since
 
 
 def shares_ids(pid: int) -> bool:
@@ -73,7 +73,8 @@ def _namespace() -> str:
 
 
 @functools.cache
-def _boot() -> str:
+def boot() -> str:
+    """Return what tells a start of this machine from all others; empty where the system does not tell."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()

@@ -92,7 +92,7 @@ class Jobs(Dispatcher):
             function.checksum, function.payload, function.main, function.environment, function.watched
         )
         plain.resources, plain.limits = function.resources, function.limits
-        plain.python = self._known(function.python)
+        plain.python, plain.program = self._known(function.python), function.program
         reached = function.reached if isinstance(function, OwnFunction) else ()
         plain.files, plain.seen = staged.divided(reached, self._there is not None)
         if self._there is not None:
