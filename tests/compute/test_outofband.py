@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import mmap
+import pickle
 import socket
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,16 @@ import pytest
 
 import offload
 from offload.errors import EncodeError
-from offload.runners.frames import beside, receive, send
+from offload.jobs.calls import protocol
+from offload.jobs.calls.protocol import Delivery, SentCall
+from offload.runners.frames import receive, send
 from offload.tasks import replay
 from offload.transport import large_arguments
-from offload.transport.large_arguments import LARGE
+from offload.transport.files import Staged, without_files
+from offload.transport.function import Ways
+from offload.transport.large_arguments import LARGE, beside
 from offload.transport.pickling import _Bounded, packed
+from offload.transport.sources import Sources
 
 MANY = LARGE // 8 + 3
 
@@ -47,7 +54,7 @@ def through_a_socket(data: object) -> object:
 def test_arrays_arrive_as_they_are_pickled(name: str, apart: bool) -> None:
     array = ARRAYS[name]
     data = packed((array, 5, array), {})
-    assert isinstance(data, bytes)
+    assert isinstance(data, bytes | memoryview)
     arrived = through_a_socket([beside(data)] * 2) if apart else [data, data]
     assert isinstance(arrived, list)
     (((first, five, same), kwargs), _) = large_arguments.loads(arrived[0])
@@ -83,6 +90,35 @@ def test_what_is_too_large_to_be_kept_is_not_copied() -> None:
         with pytest.raises(EncodeError):
             file.write(bytes(LARGE))
         assert not file.getvalue()
+    tracemalloc.start()
+    try:
+        assert replay.value(ARRAYS["plain"]) == []
+        assert tracemalloc.get_traced_memory()[1] < LARGE
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_a_client_and_the_job_service_say_is_not_copied() -> None:
+    large, small = bytes(LARGE + 1), b"small"
+    ways = Ways(large, Sources(), None, "no")
+    for sent in (large, ways, Staged(large, [("a", "b", False)])):
+        call = SentCall("t", b"record", b"details", sent)
+        pieces = protocol.chunks(call)
+        assert any(isinstance(piece, memoryview) and piece.obj is large for piece in pieces)
+        arrived = protocol.load(memoryview(bytearray(b"".join(pieces))))
+        assert (arrived.transformation, arrived.record, arrived.details) == ("t", b"record", b"details")
+        # On to a worker, as Dask sends it: it may be a view by then.
+        buffers: list[pickle.PickleBuffer] = []
+        again = arrived.arguments
+        if sent is not large:
+            data = pickle.dumps(again, 5, buffer_callback=buffers.append)
+            again = pickle.loads(data, buffers=[buffer.raw() for buffer in buffers])
+        plain = without_files(again)
+        assert (plain.by_name if isinstance(plain, Ways) else plain) == large
+    first, (one, other, failed) = protocol.load(
+        protocol.dump((3, [Delivery("t", large, None), Delivery("u", small, None), Delivery("v", None, None)]))
+    )
+    assert (first, bytes(one.data), other.data, failed.data) == (3, large, small, None)
 
 
 @offload.task

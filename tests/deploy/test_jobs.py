@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -92,6 +93,24 @@ def test_calls_run_on_the_deployment_and_are_recalled_without_it(
     assert work(str(log), 7) == 14
     assert all(f.recalled for f in work.map([str(log)] * 50, range(50)))
     assert sorted(numbers(log)) == list(range(50))
+
+
+@offload.task
+def turned(array: np.ndarray, number: int) -> np.ndarray:
+    array += number
+    return array[::-1]
+
+
+def test_large_arguments_and_results_arrive_as_they_are(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "BYTES_PER_REQUEST", 20_000_000)
+    array = np.random.default_rng().random(1_000_000)
+    kept = array.copy()
+    futures = turned.map([array] * 5, range(5))
+    array[:] = 0  # the caller's own again from here on
+    for number, found in enumerate(offload.gather(futures, timeout=SECONDS)):
+        assert np.array_equal(found, (kept + number)[::-1])
+        found[0] = 1.0
+    assert all(future.recalled for future in turned.map([kept] * 5, range(5)))
 
 
 def test_what_was_computed_before_is_recalled_on_the_deployment(place: Place, log: Path) -> None:

@@ -21,6 +21,7 @@ from offload.runners.dask_client import in_worker
 from offload.transport.batch import Batch
 from offload.transport.environment_error import OtherEnvironmentError
 from offload.transport.exceptions import CarriedError, Raised
+from offload.transport.large_arguments import LARGE
 from offload.transport.outcome import Outcome
 from offload.util.resources import COMMANDS, Resources, Supply, times
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 END_DEADLINE = 10.0
 TOLD_WITHIN = 2.0  # the news that a worker is gone may come before its nanny tells why
-LARGE_CALL = 1024 * 1024
 SLOTS_FRESH = 1.0
 ANSWER_SECONDS = 20.0
 UNSEEN_SECONDS = 60.0
@@ -197,7 +197,7 @@ class DaskEngine(Engine):
             self._pending.add(future)
         try:
             # Dask's scheduler is not made for large arguments: they go to a worker by themselves.
-            large = [i for i, call in enumerate(batch.calls) if not isinstance(call, tuple) and len(call) > LARGE_CALL]
+            large = [i for i, call in enumerate(batch.calls) if not isinstance(call, tuple) and len(call) >= LARGE]
             data = [self._client.scatter(_viewed(batch.calls[i]), hash=False, direct=self._near) for i in large]
             for i in large:
                 batch.calls[i] = b""

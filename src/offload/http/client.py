@@ -12,10 +12,10 @@ from offload.http.connection import Connection, ConnectionLostError, in_words
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
-    from offload.http.connection import Body, Response
+    from offload.http.connection import Body, Buffer, Response
 
 CONNECT = 10.0
 """Seconds for making a connection."""
@@ -77,7 +77,7 @@ class Client:
         self,
         method: str,
         path: str,
-        body: bytes | None = None,
+        body: bytes | Sequence[Buffer] | None = None,
         headers: Mapping[str, str] | None = None,
         again: bool = True,
         idle: float | None = None,
@@ -117,10 +117,10 @@ class Client:
     ) -> Exchange:
         """Send a request and give the answer to be read in a ``with`` statement; see `call`.
 
-        A body that is not bytes is read once, so such a request is never sent anew.
+        A body that is neither bytes nor a list of them is read once, so such a request is never sent anew.
         """
         wanted = {**self._headers, **(headers or {})}
-        again = again and (body is None or isinstance(body, bytes))
+        again = again and (body is None or isinstance(body, (bytes, list)))
         connection, kept = self._connection()
         try:
             connection.patience(idle or self._deadlines[1])
@@ -277,6 +277,13 @@ class Reading:
     def read(self) -> bytes:
         """Give what is left of the body."""
         return b"".join(self.chunks())
+
+    def whole(self) -> bytes | memoryview:
+        """Give the whole body; a large one as a view of memory of its own, into which it has come."""
+        try:
+            return self._response.whole()
+        except ConnectionLostError as error:
+            raise self._client.lost(error) from error
 
     def exactly(self, count: int) -> bytes:
         """Give the next bytes."""

@@ -16,14 +16,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import io
     import ssl
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import TypeVar
+
+    A = TypeVar("A")
+    T = TypeVar("T")
 
     Buffer = bytes | bytearray | memoryview
-    Body = bytes | Iterable[Buffer] | io.FileIO | None
+    Body = bytes | Sequence[Buffer] | Iterable[Buffer] | io.FileIO | None
 
 _READ = 256 * 1024
 _HEAD = 64 * 1024  # no response has longer headers
 _CUT = ("SSLEOFError", "SSLZeroReturnError")
+_LARGE = 1024 * 1024
 _TOGETHER = 16 * 1024  # a body up to here is sent with its headers
 
 
@@ -32,6 +37,10 @@ def in_words(error: OSError) -> str:
     if isinstance(error, ConnectionResetError | BrokenPipeError) or type(error).__name__ in _CUT:
         return "the connection was cut"
     return error.strerror or str(error) or type(error).__name__
+
+
+def _size(part: Buffer) -> int:
+    return len(part) if isinstance(part, bytes) else memoryview(part).nbytes
 
 
 class ConnectionLostError(Exception):
@@ -98,8 +107,8 @@ class Connection:
         ----------
         method, path, headers
             Of the request; what describes the body is added.
-        body : bytes, iterable of bytes, or file
-            An iterable is sent in chunks. Of a file, so many bytes are sent as the headers tell.
+        body : bytes, list of bytes, iterable of bytes, or file
+            Another iterable than a list is sent in chunks. Of a file, so many bytes are sent as the headers tell.
 
         Raises
         ------
@@ -109,6 +118,8 @@ class Connection:
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
         if isinstance(body, bytes):
             lines.append(f"Content-Length: {len(body)}")
+        elif isinstance(body, list):
+            lines.append(f"Content-Length: {sum(map(_size, body))}")
         elif body is not None and "Content-Length" not in headers:
             lines.append("Transfer-Encoding: chunked")
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
@@ -131,16 +142,27 @@ class Connection:
             else:
                 self._socket.sendall(head)
                 self._socket.sendall(body)
+        elif isinstance(body, list):
+            self._socket.sendall(head)
+            for part in body:
+                self._socket.sendall(part)
         elif hasattr(body, "fileno"):
             self._socket.sendall(head)
             self._send_file(body, size)  # type: ignore[arg-type]
         else:
             self._socket.sendall(head)
+            end = b""  # of the chunk before
             for part in body:
-                length = len(part) if isinstance(part, bytes) else memoryview(part).nbytes
-                if length:
-                    self._socket.sendall(b"".join((b"%x\r\n" % length, part, b"\r\n")))
-            self._socket.sendall(b"0\r\n\r\n")
+                length = _size(part)
+                if not length:
+                    continue
+                if length > _TOGETHER:
+                    self._socket.sendall(b"%b%x\r\n" % (end, length))
+                    self._socket.sendall(part)
+                else:
+                    self._socket.sendall(b"".join((end, b"%x\r\n" % length, part)))
+                end = b"\r\n"
+            self._socket.sendall(end + b"0\r\n\r\n")
 
     def _send_file(self, file: io.FileIO, size: int) -> None:
         if self.plain:
@@ -180,15 +202,28 @@ class Connection:
 
     def receive(self, count: int, started: bool = True) -> bytes:
         """Read up to so many bytes; none is an error."""
+        return self._received(self._socket.recv, count, started)
+
+    @staticmethod
+    def _received(receive: Callable[[A], T], what: A, started: bool) -> T:
         try:
-            data = self._socket.recv(count)
+            received = receive(what)
         except TimeoutError as error:
             raise ConnectionLostError("no byte came in time", True) from error
         except OSError as error:
             raise ConnectionLostError(in_words(error), started) from error
-        if not data:
+        if not received:
             raise ConnectionLostError("the connection was closed", started)
-        return data
+        return received
+
+    def fill(self, room: memoryview) -> None:
+        """Read as many bytes of a body as there is room for."""
+        had = min(len(self._buffer), len(room))
+        room[:had] = self._buffer[:had]
+        del self._buffer[:had]
+        left = room[had:]
+        while left:
+            left = left[self._received(self._socket.recv_into, left, True) :]
 
     def some(self, count: int) -> bytes:
         """Read up to so many bytes of a body."""
@@ -278,6 +313,17 @@ class Response:
     def read(self) -> bytes:
         """Give the whole body."""
         return b"".join(self.chunks())
+
+    def whole(self) -> bytes | memoryview:
+        """Give the whole body; a large one as a view of memory of its own, into which it has come."""
+        if self._left < _LARGE or self._chunked or self._position < len(self._pending):
+            return self.read()
+        from offload.util.memory import room
+
+        body = room(self._left)
+        self._connection.fill(body)
+        self._left, self.complete = 0, True
+        return body
 
     def exactly(self, count: int) -> bytes:
         """Give the next bytes of the body.

@@ -15,21 +15,15 @@ import struct
 import tempfile
 from itertools import accumulate
 
+from offload.transport.large_arguments import OwnCopy
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-LARGE = 1024 * 1024
-"""Pieces of more bytes go beside the pickle."""
-
 _HEAD = struct.Struct("<QI")  # how long the pickle is, and how many pieces there are beside it
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-
-
-def beside(data: Any) -> Any:
-    """Return bytes as they are to be pickled: large ones go beside the pickle."""
-    return pickle.PickleBuffer(data) if isinstance(data, (bytes, memoryview)) and len(data) > LARGE else data
 
 
 def send(to: socket.socket, value: object) -> None:
@@ -67,7 +61,7 @@ def receive(source: socket.socket) -> Any:
         length, count = _HEAD.unpack(head + _exactly(source, _HEAD.size - len(head)))
         sizes = struct.unpack(f"<{count}Q", _exactly(source, 8 * count))
         pieces = [
-            memoryview(mmap.mmap(shared[0], size, access=mmap.ACCESS_COPY, offset=start))
+            memoryview(OwnCopy(shared[0], size, access=mmap.ACCESS_COPY, offset=start))
             for size, start in zip(sizes, _starts(sizes), strict=False)
         ]
     finally:

@@ -20,8 +20,7 @@ from offload.runners.journal import journal
 from offload.runners.process import CLOSED, ENDED, WAITS
 from offload.runners.pythons import variables
 from offload.storage.copies import no_fork
-from offload.transport.files import Staged
-from offload.transport.function import Ways
+from offload.transport.large_arguments import beside
 from offload.util import process_usage
 
 TYPE_CHECKING = False
@@ -165,8 +164,7 @@ class Link:
         DiedError
             If it has ended.
         """
-        calls, payload = batch.calls, batch.payload
-        batch.calls, batch.payload = [_beside(call) for call in calls], _beside(payload)
+        calls, batch.calls = batch.calls, [beside(call) for call in batch.calls]
         self._words.clear()
         self._sent.clear()
         self._journal.empty()
@@ -178,7 +176,7 @@ class Link:
         except OSError as exc:
             raise DiedError from exc
         finally:
-            batch.calls, batch.payload = calls, payload
+            batch.calls = calls
 
     def answer(self, waits: Callable[[], None] = lambda: None, within: float | None = None) -> tuple[str, Any]:
         """Wait, for some seconds or without end, until it has done with its batch, and return what it says of that.
@@ -303,15 +301,3 @@ def _write(descriptor: int, data: bytes) -> None:
     with contextlib.suppress(OSError):  # nobody reads it any more, or the log's disk is full: the call goes on
         while written < len(data):
             written += os.write(descriptor, data[written:])
-
-
-def _beside(packed: Any) -> Any:
-    """Return what was packed so that what is large goes beside the message."""
-    if isinstance(packed, Staged):
-        return Staged(_beside(packed.arguments), packed.files, packed.seen)
-    if not isinstance(packed, Ways):
-        return frames.beside(packed)
-    if len(packed) <= frames.LARGE:
-        return packed
-    by_name, by_value = frames.beside(packed.by_name), frames.beside(packed.by_value)
-    return Ways(by_name, packed.sources, by_value, packed.refused, packed.named)

@@ -22,13 +22,14 @@ from offload.runners import dask_client, warden
 from offload.runners.batch import Listener, flush, run_batch
 from offload.runners.call_children import Offspring
 from offload.runners.call_start import Moment
-from offload.runners.frames import beside, receive, send
+from offload.runners.frames import receive, send
 from offload.runners.journal import SMALL, Journal
 from offload.runners.left_threads import Threads
 from offload.runners.metering import Meter
 from offload.runners.put_back import Surroundings
 from offload.transport import imports
 from offload.transport.imports import OtherModulesError
+from offload.transport.large_arguments import beside
 from offload.transport.load import OutdatedError
 
 TYPE_CHECKING = False

@@ -105,7 +105,7 @@ class Future(concurrent.futures.Future[T], Generic[T]):
         else:
             self.on_cancel = None  # it may lead to the arguments, which are needed no more
 
-    def set_buffer(self, data: bytes, recalled: bool) -> None:
+    def set_buffer(self, data: bytes | memoryview, recalled: bool) -> None:
         """Set the result from its buffer; used by offload itself."""
         self.recalled = recalled
         try:

@@ -115,7 +115,7 @@ def and_changes(data: bytes, transformation: str) -> tuple[Any, list[Any], str]:
     return value, changes, after
 
 
-def from_buffer(data: bytes, transformation: str) -> Any:
+def from_buffer(data: bytes | memoryview, transformation: str) -> Any:
     """Return the result that a buffer holds.
 
     Raises

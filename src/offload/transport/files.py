@@ -12,6 +12,7 @@ import stat
 import threading
 
 from offload.errors import BufferMissingError, OffloadError
+from offload.transport.large_arguments import beside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ class Staged:
         self.arguments = arguments
         self.files = files
         self.seen = seen
+
+    def __reduce__(self) -> Any:
+        return Staged, (beside(self.arguments), self.files, self.seen)
 
     def __len__(self) -> int:
         return 0 if isinstance(self.arguments, tuple) else len(self.arguments)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from offload.transport.large_arguments import beside
 from offload.transport.limits import UNLIMITED, Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from offload.identity.environment import Environment
     from offload.registry.session import Session
@@ -50,6 +52,9 @@ class Ways:
         self.by_value = by_value
         self.refused = refused
         self.named = named or {}
+
+    def __reduce__(self) -> Any:
+        return Ways, (beside(self.by_name), self.sources, beside(self.by_value), self.refused, self.named)
 
     def __len__(self) -> int:
         return len(self.by_name or b"") + len(self.by_value or b"")

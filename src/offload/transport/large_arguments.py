@@ -10,9 +10,13 @@ import mmap
 import pickle
 import struct
 
+from offload.util.memory import room
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    Buffer = bytes | memoryview
 
 LARGE = 1024 * 1024
 """Pieces of fewer bytes stand in the pickle."""
@@ -20,6 +24,15 @@ LARGE = 1024 * 1024
 _MARK = b"\0beside\0"  # no pickle begins so
 _HEAD = struct.Struct("<8sQQ")
 _ALIGNED = 64  # what arrays begin at, for the processor's sake
+
+
+class OwnCopy(mmap.mmap):
+    """Shared memory of which this process has its own copy, as far as it is written to."""
+
+
+def beside(data: Any) -> Any:
+    """Return bytes as they are to be pickled: large ones go beside the pickle."""
+    return pickle.PickleBuffer(data) if isinstance(data, (bytes, memoryview)) and len(data) >= LARGE else data
 
 
 class Pieces:
@@ -39,12 +52,12 @@ class Pieces:
         self._found.append(view)
         return False
 
-    def joined(self, pickled: bytes) -> bytes:
-        """Return the pickle with the pieces that were taken; by itself where there are none."""
+    def chunks(self, pickled: bytes) -> list[Buffer]:
+        """Return the pickle and the pieces that were taken, in the order in which they are sent."""
         if not self._found:
-            return pickled
+            return [pickled]
         sizes = [view.nbytes for view in self._found]
-        chunks: list[bytes | memoryview] = [
+        chunks: list[Buffer] = [
             _HEAD.pack(_MARK, len(pickled), len(sizes)),
             struct.pack(f"<{len(sizes)}Q", *sizes),
             pickled,
@@ -54,15 +67,32 @@ class Pieces:
             gap = -end % _ALIGNED
             chunks += [bytes(gap), view]
             end += gap + view.nbytes
-        return b"".join(chunks)
+        return chunks
+
+    def joined(self, pickled: bytes) -> Any:
+        """Return a copy of all that, as a view of it; just the pickle where there are no pieces."""
+        if not self._found:
+            return pickled
+        chunks = self.chunks(pickled)
+        joined, end = room(sum(map(len, chunks))), 0
+        for chunk in chunks:
+            joined[end : end + len(chunk)] = chunk
+            end += len(chunk)
+        return joined.toreadonly()
 
 
-def loads(data: bytes | memoryview) -> Any:
-    """Unpickle what `Pieces.joined` gave. What can be changed of it is nobody else's."""
+def dumps(value: object) -> list[Buffer]:
+    """Return a pickled value, with its large pieces as they lie, in the order in which they are sent."""
+    pieces = Pieces()
+    return pieces.chunks(pickle.dumps(value, 5, buffer_callback=pieces.take))
+
+
+def loads(data: Buffer) -> Any:
+    """Unpickle what `Pieces` gave. What can be changed of it is nobody else's."""
     if bytes(data[: len(_MARK)]) != _MARK:
         return pickle.loads(data)
     whole = memoryview(data)
-    if isinstance(whole.obj, mmap.mmap):  # which is of this process alone, and copied as far as it is written to
+    if isinstance(whole.obj, OwnCopy):
         whole = memoryview(whole.obj)
     _, length, count = _HEAD.unpack_from(whole)
     sizes = struct.unpack_from(f"<{count}Q", whole, _HEAD.size)

@@ -198,7 +198,7 @@ def packed(
 
 
 class _Bounded(io.BytesIO):
-    """Takes so many bytes and no more."""
+    """Takes so many bytes and no more, also of a piece that the pickler would copy first."""
 
     def __init__(self, limit: int | None) -> None:
         super().__init__()
@@ -206,9 +206,14 @@ class _Bounded(io.BytesIO):
 
     def write(self, data: Any) -> int:
         """Take bytes."""
+        self.takes(data)
+        return super().write(data)
+
+    def takes(self, data: Any) -> bool:
+        """Tell that there is room for bytes; an EncodeError where there is not."""
         if self._limit is not None and self.tell() + memoryview(data).nbytes > self._limit:
             raise EncodeError(f"it takes more than {self._limit} bytes")
-        return super().write(data)
+        return True
 
 
 def dumps(
@@ -218,7 +223,7 @@ def dumps(
     found: Found | None = None,
     pieces: Pieces | None = None,
 ) -> bytes:
-    """Return a pickled value; code of the project in it goes by value.
+    """Return a pickled value, or a view of it where there are large pieces; code of the project in it goes by value.
 
     Parameters
     ----------
@@ -234,7 +239,7 @@ def dumps(
         Let large pieces stand beside the pickle, for :func:`offload.transport.large_arguments.loads`.
     """
     with _lock, _Bounded(limit) as file:
-        pickler = _Pickler(file, found, None if pieces is None else pieces.take)
+        pickler = _Pickler(file, found, file.takes if pieces is None else pieces.take)
         if graph is not None:
             pickler.note(graph)
         try:
@@ -242,7 +247,8 @@ def dumps(
         finally:
             for module in pickler.registered:
                 cloudpickle.unregister_pickle_by_value(module)
-        return file.getvalue() if pieces is None else pieces.joined(file.getvalue())
+        data: bytes = file.getvalue() if pieces is None else pieces.joined(file.getvalue())
+        return data
 
 
 def _named(value: Any, found: Found) -> Any:

@@ -224,6 +224,27 @@ def test_a_reader_reads_here_and_there(served: Served) -> None:
 
 
 @pytest.mark.real
+@pytest.mark.parametrize("tls", [True, False], ids=["tls", "plain"])
+def test_large_bodies_in_pieces_go_and_come_whole(tmp_path: Path, tls: bool) -> None:
+    pieces: list[bytes | memoryview] = [
+        b"head",
+        memoryview(os.urandom(3 * BLOCK + 7)),
+        b"",
+        os.urandom(70_000),
+        memoryview(bytearray(b"end")),
+    ]
+    whole = b"".join(pieces)
+    with Served(tmp_path, tls=tls) as served:
+        client = served.client()
+        for body in (pieces, iter(pieces), whole):  # with a length, in chunks, at once
+            assert client.call("POST", "/v1/buffers", body).body.decode().strip() == checksum(whole)  # type: ignore[arg-type]
+        for _ in range(2):  # on a connection that is kept
+            with client.exchange("GET", f"/v1/buffers/{checksum(whole)}") as answer:
+                found = answer.whole()
+            assert isinstance(found, memoryview) and found == whole
+        client.close()
+
+
 def test_a_forked_child_has_connections_of_its_own(served: Served) -> None:
     client = served.client()
     store = HttpStore(client)

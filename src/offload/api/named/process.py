@@ -14,9 +14,10 @@ from typing import Any
 
 from offload.api.named.messages import CALL, SUBMIT, WHY, Answer, Asked, Cancelled, values_of
 from offload.errors import IdentityError
-from offload.runners.frames import beside, receive, send
+from offload.runners.frames import receive, send
 from offload.transport.exceptions import Raised
 from offload.transport.imports import attribute, importing, prepare
+from offload.transport.large_arguments import beside
 from offload.transport.sources import checksum_of
 
 TYPE_CHECKING = False

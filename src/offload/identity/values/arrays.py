@@ -95,14 +95,14 @@ def _without_padding(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def _array(state: Any) -> np.ndarray[Any, Any]:
     dtype, shape, contents = np.dtype(state[0]), tuple(state[1]), state[2]
-    if isinstance(contents, bytes):
+    if isinstance(contents, memoryview):
         if not contents:
             array: np.ndarray[Any, Any] = np.empty(shape, dtype)
             if array.nbytes:
                 raise DecodeError(f"an array of {array.nbytes:,} bytes has no content")
             return array
         packed = _without_padding(dtype)
-        return np.frombuffer(bytearray(contents), packed).reshape(shape).astype(dtype, copy=False)
+        return np.frombuffer(contents, packed).reshape(shape).astype(dtype)
     array = np.empty(len(contents), dtype)
     for index, item in enumerate(contents):
         array[index] = item

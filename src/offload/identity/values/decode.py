@@ -90,12 +90,20 @@ class Decoder:
             raise DecodeError(f"not a canonical encoding: a byte string was due, not major type {major}")
         return self.take(size)
 
-    def items(self) -> list[Any]:
-        """Read an array of values."""
+    def length(self) -> int:
+        """Read the beginning of an array: how many values follow."""
         major, length = self.head()
         if major != 4:
             raise DecodeError(f"not a canonical encoding: an array was due, not major type {major}")
-        return [self.read() for _ in range(length)]
+        return length
+
+    def items(self) -> list[Any]:
+        """Read an array of values."""
+        return [self.read() for _ in range(self.length())]
+
+    def views(self) -> list[Any]:
+        """Read an array of values, without copying the byte strings among them."""
+        return [self.bytes() if self.data[self.position] >> 5 == 2 else self.read() for _ in range(self.length())]
 
     def read(self) -> Any:
         """Read one value of any type."""

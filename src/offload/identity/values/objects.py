@@ -392,7 +392,8 @@ def read_object(decoder: Decoder, tag: int) -> Any:
         If the type or function is not to be found here, or refuses to be rebuilt.
     """
     if tag == tags.OBJECT:
-        name, state, *layout = decoder.items()
+        more, name = decoder.length() - 2, decoder.read()
+        state = decoder.views() if name == "numpy.ndarray" else decoder.read()
         try:
             _install(name)
         except ImportError as exc:
@@ -401,7 +402,7 @@ def read_object(decoder: Decoder, tag: int) -> Any:
             raise DecodeError(f"no decoding is registered for {name}", "import the module that registers it")
         try:
             value = _BY_NAME[name](state)
-            return _LAYOUTS[name][1](value, *layout) if layout else value
+            return _LAYOUTS[name][1](value, *(decoder.read() for _ in range(more))) if more else value
         except DecodeError:
             raise
         except Exception as exc:  # whatever a registered decoding may raise
@@ -443,8 +444,7 @@ def located(name: str, digest: str | None, payload: bytes | None) -> Any:
                 give_qualname(found, name.partition(":")[2])
         return found
     if found is None:
-        hint = "make its module importable, or ask for the result where it was made"
-        raise DecodeError(f"{name} is not to be found here", hint)
+        raise DecodeError(f"{name} is not here", "make its module importable, or ask for the result where it was made")
     if replaced_classes.is_asked() and digest is not None and not _is_same(found, digest):
         replaced_classes.note(name)
     return found

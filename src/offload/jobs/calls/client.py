@@ -6,7 +6,7 @@ import functools
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,7 +16,7 @@ from offload.engines.errands import Errand, GoneError, Told
 from offload.errors import BasketGoneError, EncodeError, NotRecordedWarning, OffloadError, StorageError
 from offload.http.client import Client
 from offload.jobs.calls.making import Make, Making, not_made
-from offload.jobs.calls.protocol import Delivery, Leave, SentCall, Submission, dump, load
+from offload.jobs.calls.protocol import Delivery, Leave, SentCall, Submission, chunks, dump, load
 from offload.jobs.calls.wait_reasons import Watch, is_awaited
 from offload.notices import counted, tell, users_level
 from offload.registry.session import Session
@@ -30,7 +30,7 @@ from offload.transport.environment_error import OtherEnvironmentError
 from offload.transport.function import ShippedFunction, Ways
 from offload.transport.python import Python
 
-CALLS_PER_REQUEST = 1000
+CALLS_PER_REQUEST, BYTES_PER_REQUEST = 1000, 64 * 1024 * 1024
 POLL_SECONDS, EXCHANGE_SECONDS = 20.0, 90.0
 FIRST_SECONDS = 0.5
 """For which the service waits for something to tell the first time: a later answer would look as if it were away."""
@@ -131,8 +131,8 @@ class Jobs(Dispatcher):
                     thread = threading.Thread(target=target, name=f"offload-jobs-{target.__name__}", daemon=True)
                     self._threads.append(thread)
                     thread.start()
-        for start in range(0, len(new), CALLS_PER_REQUEST):
-            self._outgoing.put(_with_calls(submission, new[start : start + CALLS_PER_REQUEST]))
+        for part in _parts(new):
+            self._outgoing.put(_with_calls(submission, part))
         for one, future in sent:
             if future.cancelled():  # before it could be known that this would have to be told
                 self._cancelled(one.transformation, True)
@@ -197,7 +197,7 @@ class Jobs(Dispatcher):
                 if self._leaving is message:
                     self._leaving = None
             path = "/v1/calls" if isinstance(message, Submission) else "/v1/calls/leave"
-            body = dump(message)
+            body = chunks(message)
             try:
                 self._patiently(functools.partial(_post, path=path, body=body))
             except Exception as exc:  # whatever it is, nobody must wait for these calls any more
@@ -226,7 +226,7 @@ class Jobs(Dispatcher):
             seconds = POLL_SECONDS if self._patience.heard else FIRST_SECONDS
             try:
                 answer = self._patiently(functools.partial(_fetch, basket=self._basket, had=had, seconds=seconds))
-                first, deliveries = load(answer.body)
+                first, deliveries = load(answer)
             except BasketGoneError:
                 had, self._is_known = 0, False
                 self._again()
@@ -353,13 +353,28 @@ def exchanging(connect: Connect) -> Callable[[Errand], Told]:
     return ask
 
 
-def _fetch(service: Client, basket: str, had: int, seconds: float) -> Any:
+def _fetch(service: Client, basket: str, had: int, seconds: float) -> bytes | memoryview:
     path = f"/v1/baskets/{basket}?had={had}&seconds={seconds:g}"
-    return service.call("GET", path, idle=2 * POLL_SECONDS)
+    with service.exchange("GET", path, idle=2 * POLL_SECONDS) as answer:
+        return answer.whole()
 
 
-def _post(service: Client, path: str, body: bytes) -> object:
+def _post(service: Client, path: str, body: list[bytes | memoryview]) -> object:
     return service.call("POST", path, body)
+
+
+def _parts(calls: list[SentCall]) -> Iterator[list[SentCall]]:
+    """Give calls as they are sent together: what the service takes into its memory at once is not without end."""
+    part: list[SentCall] = []
+    size = 0
+    for call in calls:
+        part.append(call)
+        size += 0 if isinstance(call.arguments, tuple) else len(call.arguments)
+        if len(part) == CALLS_PER_REQUEST or size >= BYTES_PER_REQUEST:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 def _with_calls(submission: Submission, calls: list[SentCall]) -> Submission:

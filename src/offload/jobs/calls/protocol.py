@@ -5,15 +5,15 @@ Messages are pickled: they carry the code of functions anyway, and only who has 
 
 from __future__ import annotations
 
-import pickle
 from typing import Any
 
 from offload.effects.record import Effects
 from offload.errors import UsageError
 from offload.transport.exceptions import Raised
 from offload.transport.function import ShippedFunction
+from offload.transport.large_arguments import beside, dumps, loads
 
-VERSION = 9
+VERSION = 10
 
 
 class SentCall:
@@ -36,6 +36,9 @@ class SentCall:
         self.record = record
         self.details = details
         self.arguments = arguments
+
+    def __reduce__(self) -> Any:
+        return SentCall, (self.transformation, self.record, self.details, beside(self.arguments))
 
 
 class Submission:
@@ -95,7 +98,7 @@ class Delivery:
     ----------
     transformation : str
         Which call.
-    data : bytes or None
+    data : bytes, memoryview or None
         The buffer; None where it failed.
     error : Raised or None
         What was raised, which the service passes on as it is.
@@ -110,7 +113,7 @@ class Delivery:
     def __init__(
         self,
         transformation: str,
-        data: bytes | None,
+        data: bytes | memoryview | None,
         error: Raised | None,
         effects: Effects | None = None,
         unrecorded: str | None = None,
@@ -121,13 +124,21 @@ class Delivery:
         self.effects = effects
         self.unrecorded = unrecorded
 
+    def __reduce__(self) -> Any:
+        return Delivery, (self.transformation, beside(self.data), self.error, self.effects, self.unrecorded)
+
 
 def dump(message: object) -> bytes:
     """Return a message's bytes."""
-    return pickle.dumps((VERSION, message), protocol=5)
+    return b"".join(chunks(message))
 
 
-def load(data: bytes) -> Any:
+def chunks(message: object) -> list[bytes | memoryview]:
+    """Return a message's bytes in chunks: large arguments and results as they lie, which are not copied."""
+    return dumps((VERSION, message))
+
+
+def load(data: bytes | memoryview) -> Any:
     """Return the message that bytes stand for.
 
     Raises
@@ -135,7 +146,7 @@ def load(data: bytes) -> Any:
     UsageError
         If another version of offload has sent it.
     """
-    version, message = pickle.loads(data)
+    version, message = loads(data)
     if version != VERSION:
         raise UsageError("client and job service are of different versions of offload", "update the older one")
     return message

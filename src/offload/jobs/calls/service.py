@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -14,7 +14,7 @@ from offload.engines.base import Engine
 from offload.engines.batching import Batcher
 from offload.errors import BasketGoneError
 from offload.http.auth import Admission
-from offload.jobs.calls.protocol import Delivery, Leave, SentCall, Submission, dump, load
+from offload.jobs.calls.protocol import Delivery, Leave, SentCall, Submission, chunks, dump, load
 from offload.jobs.commands import overview
 from offload.jobs.commands.routes import CommandRoutes
 from offload.jobs.commands.service import CommandService
@@ -24,12 +24,15 @@ from offload.storage.records import Entry
 from offload.tasks.call import Call
 from offload.tasks.futures import Future
 from offload.transport.exceptions import CarriedError, Raised
+from offload.transport.large_arguments import LARGE
+from offload.util.memory import room
 from offload.util.resources import resources_text
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LARGEST = 2**31
 LITTLE = 64 * 1024  # bytes that are pickled and unpickled in less time than another thread takes to begin
+PART = 256 * 1024
 FEW = 100
 LONGEST_WAIT, EXCHANGE_SECONDS = 60.0, 60.0
 REMEMBERED = 600.0  # seconds for which an error of the service's own is told
@@ -61,12 +64,12 @@ class ReceivedCall(Call):
         )  # fmt: skip
 
 
-class ReceivedFuture(Future[bytes]):
+class ReceivedFuture(Future[bytes | memoryview]):
     """A future whose result, or what was raised instead, is left as bytes: only the client can decode them."""
 
     raised: Raised | None = None
 
-    def set_buffer(self, data: bytes, recalled: bool) -> None:
+    def set_buffer(self, data: bytes | memoryview, recalled: bool) -> None:
         """Keep the buffer."""
         self.recalled = recalled
         self.set_result(data)
@@ -143,8 +146,9 @@ class JobService:
 
     async def submit(self, request: web.Request) -> web.Response:
         """Take on calls; their results will be in the client's basket."""
-        body = await request.read()
+        body = await _body(request)
         submission: Submission = load(body) if len(body) < LITTLE else await asyncio.to_thread(load, body)
+        del body
         basket = self._baskets.setdefault(submission.basket, Basket())
         basket.asked = time.monotonic()
         basket.expected += len(submission.calls)
@@ -187,7 +191,7 @@ class JobService:
             told = f"the worker on that machine has not answered for {EXCHANGE_SECONDS:g} s"
         return web.Response(body=dump(told))
 
-    async def fetch(self, request: web.Request) -> web.Response:
+    async def fetch(self, request: web.Request) -> web.StreamResponse:
         """Give what is in a basket, as soon as there is anything, or nothing after some seconds.
 
         The client says how many deliveries it had before; only these are dropped, so a lost answer is given again.
@@ -209,7 +213,7 @@ class JobService:
         told = basket.first, list(basket.deliveries)
         size = sum(len(delivery.data or b"") for delivery in told[1])
         little = size < LITTLE and len(told[1]) < FEW
-        return web.Response(body=dump(told) if little else await asyncio.to_thread(dump, told))
+        return await _answer(request, chunks(told) if little else await asyncio.to_thread(chunks, told))
 
     async def status(self, request: web.Request) -> web.Response:
         """Tell how much is under way, as JSON.
@@ -263,6 +267,35 @@ class JobService:
     def _drop_abandoned(self) -> None:
         limit = time.monotonic() - ABANDONED
         self._baskets = {n: b for n, b in self._baskets.items() if b.asked > limit or b.expected}
+
+
+async def _body(request: web.Request) -> bytes | memoryview:
+    """Return the body of a request; a large one as it has come into memory of its own."""
+    size = request.content_length or 0
+    if size < LARGE:
+        return await request.read()
+    if size > LARGEST:
+        raise web.HTTPRequestEntityTooLarge(LARGEST, size)
+    body, had = room(size), 0
+    while data := await request.content.readany():
+        body[had : had + len(data)] = data
+        had += len(data)
+    return body
+
+
+async def _answer(request: web.Request, body: Sequence[bytes | memoryview]) -> web.StreamResponse:
+    """Answer with chunks. Of large ones, the connection is given a part after the other: it would copy all of them."""
+    size = sum(map(len, body))
+    if size < LARGE:
+        return web.Response(body=b"".join(body))
+    response = web.StreamResponse()
+    response.content_length = size
+    await response.prepare(request)
+    for chunk in body:
+        for start in range(0, len(chunk), PART):
+            await response.write(memoryview(chunk)[start : start + PART])
+    await response.write_eof()
+    return response
 
 
 def _ended(basket: Basket, future: Any) -> None:
