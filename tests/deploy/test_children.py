@@ -13,7 +13,7 @@ import pytest
 
 from offload.deploy.head.children import Child
 from offload.errors import DiskFullError, OffloadError, StorageError
-from offload.registry.deployments import write_atomically
+from offload.util.files import write_whole
 from offload.util.filesystems import check_room
 
 READY = [sys.executable, "-c", "import sys; print('{}', flush=True); sys.stdin.read()"]
@@ -66,5 +66,5 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(DiskFullError, match="no space left where"):
-        write_atomically(str(tmp_path / "file"), "text")
+        write_whole(str(tmp_path / "file"), "text")
     assert os.listdir(tmp_path) == []

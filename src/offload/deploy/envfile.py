@@ -13,12 +13,12 @@ import shlex
 import stat
 import sys
 
-from offload.deploy.security.pki import write_secret
 from offload.deploy.variables import variables
 from offload.errors import NotWritableError, OffloadError
 from offload.registry.contact import Contact
-from offload.registry.deployments import Place, write_atomically
+from offload.registry.deployments import Place
 from offload.registry.locks import alone
+from offload.util.files import write_whole
 
 SECONDS = 10.0
 """How long another one may take to write its lines."""
@@ -40,7 +40,7 @@ def begin(place: Place, contact: Contact, path: str) -> None:
     earlier = _path(place)
     if earlier is not None and earlier != path:
         end(place)
-    write_atomically(_note(place), path + "\n")
+    write_whole(_note(place), path + "\n")
     try:
         _change(place, path, _block(place, contact))
     except NotWritableError:
@@ -93,7 +93,7 @@ def _change(place: Place, path: str, block: str) -> None:
 
 def _replace(path: str, text: str) -> None:
     mode = stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else None
-    write_secret(path, os.fsencode(text))
+    write_whole(path, os.fsencode(text), durable=True)
     if mode is not None:
         os.chmod(path, mode)
 

@@ -6,7 +6,8 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from offload.registry.deployments import Place, write_atomically
+from offload.registry.deployments import Place
+from offload.util.files import write_whole
 from offload.util.liveness import is_alive, started
 
 
@@ -16,7 +17,7 @@ def enrolled(place: Place) -> Iterator[None]:
     pid = os.getpid()
     path = os.path.join(_directory(place), str(pid))
     os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-    write_atomically(path, started(pid) or "")
+    write_whole(path, started(pid) or "")
     try:
         yield
     finally:

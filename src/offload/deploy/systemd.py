@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from offload.deploy.config.spec import Spec
 from offload.errors import NotFoundError, OffloadError
-from offload.registry.deployments import check_name, write_atomically
+from offload.registry.deployments import check_name
+from offload.util.files import write_whole
 from offload.util.filesystems import translated
 
 MARK = "# Written by offload install-service; taken away by offload install-service --remove."
@@ -131,7 +132,7 @@ def install(name: str, text: str) -> str:
         os.makedirs(os.path.dirname(path), exist_ok=True)
     except OSError as error:
         raise translated(error, path) from error
-    write_atomically(path, text)
+    write_whole(path, text)
     return path
 
 

@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from offload.errors import DamagedError
-from offload.registry.deployments import write_atomically
+from offload.util.files import write_whole
 
 VERSION = 1
 PROBE = 5.0  # seconds in which a head on another machine has to answer
@@ -141,7 +141,7 @@ class Contact:
 
     def write(self, path: str) -> None:
         """Write the contact file."""
-        write_atomically(path, json.dumps({"version": VERSION, **vars(self)}, indent=1) + "\n")
+        write_whole(path, json.dumps({"version": VERSION, **vars(self)}, indent=1) + "\n")
 
     @classmethod
     def read(cls, path: str) -> Contact | None:

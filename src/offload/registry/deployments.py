@@ -7,6 +7,7 @@ import os
 from offload.errors import NotFoundError, UsageError
 from offload.registry.active import EMBEDDED, innermost
 from offload.storage.home import unreachable
+from offload.util.files import write_whole
 from offload.util.filesystems import translated
 from offload.util.trust import check
 
@@ -173,9 +174,9 @@ class Registry:
             os.chmod(place.path, 0o700)
             if os.path.exists(place.ended):
                 os.unlink(place.ended)
-            write_atomically(place.spec, spec)
+            write_whole(place.spec, spec)
             if buffers or database or also:
-                write_atomically(place.storage, f"{buffers or ''}\n{database or ''}\n{also}\n")
+                write_whole(place.storage, f"{buffers or ''}\n{database or ''}\n{also}\n")
             elif os.path.exists(place.storage):
                 os.unlink(place.storage)
             believed.clear()
@@ -208,7 +209,7 @@ class Registry:
             if os.path.exists(self.in_use_file):
                 os.unlink(self.in_use_file)
         else:
-            write_atomically(self.in_use_file, self.get(name).name + "\n")
+            write_whole(self.in_use_file, self.get(name).name + "\n")
         believed.clear()
 
     def in_use(self) -> str | None:
@@ -254,19 +255,3 @@ class Registry:
             "no deployment is active" if names else "there is no deployment",
             f"name one of: {', '.join(names)}" if names else "start one: offload up",
         )
-
-
-def write_atomically(path: str, text: str) -> None:
-    """Write a small file, for its owner alone, so that a reader sees the old or the new text."""
-    temporary = f"{path}.{os.getpid()}"
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except OSError as exc:
-        import contextlib
-
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise translated(exc, path) from exc

@@ -19,7 +19,7 @@ LOOKS_SECONDS = 1.0
 
 @contextlib.contextmanager
 def alone(
-    path: str, seconds: float, waiting: Callable[[], None], what: str = "bringing it up or down"
+    path: str, seconds: float, waiting: Callable[[], object], what: str = "bringing it up or down"
 ) -> Iterator[None]:
     """Hold a lock, which also ends with the process. No file of it is left.
 

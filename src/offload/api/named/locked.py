@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ import tomllib
 
 from offload.environments.pins import check_python, reader_of, requirements
 from offload.errors import OffloadError, UsageError
+from offload.registry.locks import alone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,8 +60,12 @@ def python_of(lock: str, home: str, tell: Callable[[str], object]) -> str:
     digest = hashlib.sha256("\0".join([content, base, sys.version, *beside]).encode()).hexdigest()[:20]
     place = os.path.join(home, f"locked-{digest}")
     os.makedirs(home, 0o700, exist_ok=True)
-    with open(os.path.join(home, f".locked-{digest}.lock"), "w", encoding="ascii") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with alone(
+        os.path.join(home, f".locked-{digest}.lock"),
+        2 * MAKE_SECONDS,
+        lambda: tell(f"another program makes the environment of {lock}; waiting for it"),
+        "making this environment",
+    ):
         if not os.path.exists(os.path.join(place, MARK)):
             tell(f"making the environment of {lock}")
             shutil.rmtree(place, ignore_errors=True)

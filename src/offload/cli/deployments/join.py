@@ -148,7 +148,7 @@ def show_invitation(place: Place, contact: Contact, anew: bool) -> None:
     The string stands in a file of its own where others could read it in the output, such as that of a batch job.
     """
     from offload.deploy.remote import invite as inviting
-    from offload.deploy.security.pki import write_secret
+    from offload.util.files import write_whole
 
     if not anew:
         write_line(f"{'elsewhere:':<11} offload invite {place.name} prints a join string")
@@ -160,7 +160,7 @@ def show_invitation(place: Place, contact: Contact, anew: bool) -> None:
             write_line(line)
         return
     path = os.path.join(place.path, "join")
-    write_secret(path, "".join(f"{line}\n" for line in lines).encode())
+    write_whole(path, "".join(f"{line}\n" for line in lines).encode(), durable=True)
     write_line(f"{'elsewhere:':<11} how to use it from another machine is in {path}, as others can read this output")
 
 

@@ -29,7 +29,8 @@ from offload.environments.usage import keep_used
 from offload.errors import OffloadError, StorageError, UsageError
 from offload.http.software import gone
 from offload.registry.contact import Contact
-from offload.registry.deployments import Place, is_unwanted, write_atomically
+from offload.registry.deployments import Place, is_unwanted
+from offload.util.files import write_whole
 from offload.util.filesystems import translated
 from offload.util.liveness import started
 from offload.util.quantities import duration_text
@@ -186,7 +187,7 @@ class Head:
 
     def note_end(self, reason: str) -> None:
         """Keep for the owner why the deployment has ended without them."""
-        write_atomically(self.place.ended, reason + "\n")
+        write_whole(self.place.ended, reason + "\n")
 
     def stop(self) -> None:
         """Begin to bring everything down, once."""
@@ -257,7 +258,7 @@ class Head:
 
     def _keep(self, spec: Spec) -> None:
         self.spec = spec
-        write_atomically(self.place.spec, spec.to_json())
+        write_whole(self.place.spec, spec.to_json())
 
     async def status(self) -> dict[str, Any]:
         """Return what runs and what is waited for, as plain values."""

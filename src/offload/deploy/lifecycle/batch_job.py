@@ -16,8 +16,9 @@ from offload.deploy.workers.allocation_requests import head_request, label_of
 from offload.deploy.workers.batch_queue import read_jobs
 from offload.errors import DamagedError, OffloadError
 from offload.registry.contact import Contact
-from offload.registry.deployments import Place, Registry, write_atomically
+from offload.registry.deployments import Place, Registry
 from offload.storage.home import Home
+from offload.util.files import write_whole
 from offload.util.processes import tail
 
 PENDING_SECONDS, RUNNING_SECONDS, END_SECONDS, INTERVAL = 600.0, 120.0, 40.0, 2.0
@@ -77,7 +78,7 @@ def submit(place: Place, spec: Spec, after: str | None = None) -> str:
     before = read(place)
     others = {job for job in (after, before["id"] if before is not None else None) if job is not None}
     job = system.named(request.name, others) or system.submit_once(request, others)
-    write_atomically(_path(place), json.dumps({"system": spec.keep, "id": job, "submitted": time.time()}))
+    write_whole(_path(place), json.dumps({"system": spec.keep, "id": job, "submitted": time.time()}))
     return job
 
 

@@ -16,9 +16,10 @@ from offload.deploy.security import credentials
 from offload.errors import DamagedError, NotFoundError, OffloadError
 from offload.notices import counted
 from offload.registry.contact import Contact
-from offload.registry.deployments import Place, Registry, write_atomically
+from offload.registry.deployments import Place, Registry
 from offload.registry.locks import alone
 from offload.storage.home import Home
+from offload.util.files import write_whole
 from offload.util.liveness import is_alive, is_locked
 from offload.util.processes import family, kill, of_place, wait_until_gone
 
@@ -74,7 +75,7 @@ def end_elsewhere(place: Place) -> None:
     contact = known(place)
     if contact is None or not contact.is_of_another_container() or not is_locked(place.lock):
         return
-    write_atomically(place.end, "")
+    write_whole(place.end, "")
     deadline = time.monotonic() + DOWN_SECONDS
     while is_locked(place.lock):
         if time.monotonic() > deadline:

@@ -27,8 +27,9 @@ from offload.deploy.remote.marks import ANSWER, STEP
 from offload.deploy.security import credentials
 from offload.errors import DiskFullError, NotFoundError, OffloadError
 from offload.registry.contact import Contact
-from offload.registry.deployments import Place, Registry, write_atomically
+from offload.registry.deployments import Place, Registry
 from offload.storage.home import checked_home
+from offload.util.files import write_whole
 
 CHOICES = "choices.json"
 """The file in a deployment's place that keeps what it was brought up with."""
@@ -61,7 +62,7 @@ def up(registry: Registry, name: str, route: str, choices: dict[str, Any], again
     resolved = resolve(registry, "local", name, choices)
     contact, started = bring_up(registry, resolved.spec, _tell)
     if started:
-        write_atomically(os.path.join(place.path, CHOICES), json.dumps(asked))
+        write_whole(os.path.join(place.path, CHOICES), json.dumps(asked))
     differences = [] if started else resolved.differences(spec_of(place))
     return {
         "started": started,

@@ -23,13 +23,13 @@ from offload.deploy.routes.base import parts
 from offload.deploy.routes.tunnel import LOOPBACK
 from offload.deploy.security import client_certificates
 from offload.deploy.security.invitation import Invitation
-from offload.deploy.security.pki import write_secret
 from offload.errors import OffloadError
 from offload.hosts.address import SshAddress
 from offload.hosts.ssh import Ssh
 from offload.registry.contact import Contact
 from offload.registry.deployments import Place, Registry
 from offload.storage.home import Home
+from offload.util.files import write_whole
 
 REACH_SECONDS = 15.0
 
@@ -150,8 +150,8 @@ def _let_in(invitation: Invitation, site: Ssh | None, say: Say) -> tuple[str, di
     key, asked = client_certificates.ask()
     gone: HeadGoneError | None = None
     with tempfile.TemporaryDirectory(prefix="offload-") as keys:
-        write_secret(os.path.join(keys, "ca.pem"), invitation.authority.encode())
-        write_secret(os.path.join(keys, "token"), invitation.token.encode())
+        write_whole(os.path.join(keys, "ca.pem"), invitation.authority.encode(), durable=True)
+        write_whole(os.path.join(keys, "token"), invitation.token.encode(), durable=True)
         for address in invitation.addresses:
             say(f"asking the head at {address}{'' if site is None else f' through {site.name}'}")
             try:

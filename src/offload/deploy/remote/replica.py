@@ -18,7 +18,8 @@ from offload.deploy.security import credentials
 from offload.errors import OffloadError
 from offload.hosts.address import SshAddress
 from offload.hosts.ssh import Ssh
-from offload.registry.deployments import Place, Registry, write_atomically
+from offload.registry.deployments import Place, Registry
+from offload.util.files import write_whole
 
 SOCKET = "ssh"
 
@@ -84,7 +85,7 @@ def note(place: Place, **changes: Any) -> Spec:
     if spec.link is None:
         raise OffloadError(f"{place.name} is on this machine")
     changed = dataclasses.replace(spec, link=dataclasses.replace(spec.link, **changes))
-    write_atomically(place.spec, changed.to_json())
+    write_whole(place.spec, changed.to_json())
     return changed
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from offload.deploy.security import credentials, pki
 from offload.errors import UsageError
+from offload.util.files import write_whole
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -103,8 +104,8 @@ def _authority(keys: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 def keep(keys: str, key: str, certificate: str) -> None:
     """Use a certificate from now on."""
     own = credentials.certificate(keys, credentials.DASK)
-    pki.write_secret(own.key, key.encode("ascii"))
-    pki.write_secret(own.certificate, certificate.encode("ascii"))
+    write_whole(own.key, key.encode("ascii"), durable=True)
+    write_whole(own.certificate, certificate.encode("ascii"), durable=True)
 
 
 def is_due(keys: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from offload.deploy.security import pki
 from offload.deploy.security.pki import Certificate
+from offload.util.files import write_whole
 
 SERVER, DASK = "server", "dask"
 """Who has a certificate: the HTTPS services, and Dask's scheduler, workers and clients, which check each other's."""
@@ -59,7 +60,7 @@ def keep(keys: str, files: dict[str, str]) -> None:
     """Write what `of_client` has given on another machine."""
     os.makedirs(keys, 0o700, exist_ok=True)
     for name in ("ca.pem", "token", "dask.pem", "dask.key"):
-        pki.write_secret(os.path.join(keys, name), files[name].encode("ascii"))
+        write_whole(os.path.join(keys, name), files[name].encode("ascii"), durable=True)
 
 
 def _token(keys: str) -> str:

@@ -11,8 +11,9 @@ from contextlib import AbstractContextManager
 from offload.deploy.security import credentials
 from offload.errors import NotFoundError, UsageError
 from offload.http.auth import Admission, Grant, digest, read_grants
-from offload.registry.deployments import Place, write_atomically
+from offload.registry.deployments import Place
 from offload.registry.locks import alone
+from offload.util.files import write_whole
 
 LOCK_SECONDS = 20.0
 ENDED_KEPT = 100  # of those that have ended: their holders are told how
@@ -118,7 +119,7 @@ def _keep(place: Place, grants: list[Grant]) -> None:
     ended = [grant for grant in grants if grant.end(now) is not None]
     forgotten = set(ended[: max(0, len(ended) - ENDED_KEPT)])
     kept = [dataclasses.asdict(grant) for grant in grants if grant not in forgotten]
-    write_atomically(place.grants, json.dumps({"version": 1, "grants": kept}, indent=1) + "\n")
+    write_whole(place.grants, json.dumps({"version": 1, "grants": kept}, indent=1) + "\n")
 
 
 def _alone(place: Place) -> AbstractContextManager[None]:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from offload.errors import NotFoundError, StorageError, UsageError
+from offload.util.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -192,23 +193,8 @@ def _save(paths: Certificate, certificate: x509.Certificate, key: ec.EllipticCur
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    write_secret(paths.key, secret)
-    write_secret(paths.certificate, certificate.public_bytes(serialization.Encoding.PEM))
-
-
-def write_secret(path: str, data: bytes) -> None:
-    """Write a file that only its owner can read, at no moment anybody else; it appears whole."""
-    temporary = f"{path}.{secrets.token_hex(8)}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_whole(paths.key, secret, durable=True)
+    write_whole(paths.certificate, certificate.public_bytes(serialization.Encoding.PEM), durable=True)
 
 
 def create_token(path: str) -> str:
@@ -216,7 +202,7 @@ def create_token(path: str) -> str:
     if not os.path.exists(path):
         os.makedirs(os.path.dirname(path) or ".", 0o700, exist_ok=True)
         temporary = f"{path}.{secrets.token_hex(8)}.new"
-        write_secret(temporary, secrets.token_urlsafe(TOKEN_BYTES).encode() + b"\n")
+        write_whole(temporary, secrets.token_urlsafe(TOKEN_BYTES).encode() + b"\n", durable=True)
         try:
             os.link(temporary, path)  # fails when another process was faster: then its token counts
         except FileExistsError:

@@ -15,7 +15,8 @@ from offload.batch.state import UNKNOWN, JobState, Phase
 from offload.deploy.workers.allocation import FIRST_PAUSE, Allocation
 from offload.deploy.workers.submission import Submitting
 from offload.errors import OffloadError
-from offload.registry.deployments import Place, write_atomically
+from offload.registry.deployments import Place
+from offload.util.files import write_whole
 from offload.util.processes import last_words
 
 SOON, LATER = 2.0, 15.0
@@ -269,7 +270,7 @@ class Queue:
         kept = {
             name: {"id": job.id, "submitted": job.submitted} for name, job in self._jobs.items() if job.id is not None
         }
-        write_atomically(_path(self._place), json.dumps({"system": self._system.name, "jobs": kept}))
+        write_whole(_path(self._place), json.dumps({"system": self._system.name, "jobs": kept}))
 
 
 async def _nobody() -> Collection[str]:

@@ -11,7 +11,7 @@ from offload.commands.planning.programs import CommandNotFoundError, search_path
 from offload.commands.request import Asking
 from offload.jobs.commands.protocol import Look
 from offload.jobs.waits import has_workers
-from offload.registry.deployments import write_atomically
+from offload.util.files import write_whole
 from offload.util.resources import resources_text
 
 TYPE_CHECKING = False
@@ -146,7 +146,7 @@ class Workers(Asking):
         kept = self._kept()
         before = kept.get(resources_text(needed), {}).get("programs", {})
         kept[resources_text(needed)] = {"time": time.time(), "programs": {**before, **table}}
-        write_atomically(os.path.join(self._place.path, FILE), json.dumps(kept))
+        write_whole(os.path.join(self._place.path, FILE), json.dumps(kept))
 
     def _remembered(self, needed: Resources) -> tuple[float, Table | None]:
         kept = self._kept().get(resources_text(needed))

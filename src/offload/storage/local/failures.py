@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 
+from offload.util.files import write_whole
 from offload.util.filesystems import translated
 
 TYPE_CHECKING = False
@@ -92,7 +93,4 @@ def _shorten(path: str) -> None:
     with open(path, "rb") as file:
         data = file.read()
     begin = data.index(b"\n", len(data) // 2) + 1
-    temporary = f"{path}.{os.getpid()}.tmp"
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(data[begin:])
-    os.rename(temporary, path)
+    write_whole(path, data[begin:])

@@ -6,7 +6,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 
-from offload.util.filesystems import translated
+from offload.util.files import write_whole
 
 
 class Status(ABC):
@@ -44,11 +44,4 @@ class StatusFile(Status):
         if self._path is None:
             return
         self._known.update(status=status, pid=os.getpid(), **more)
-        temporary = f"{self._path}.{os.getpid()}.tmp"
-        try:
-            with open(temporary, "w", encoding="utf-8") as file:
-                json.dump(self._known, file)
-                file.write("\n")
-            os.rename(temporary, self._path)
-        except OSError as error:
-            raise translated(error, os.path.dirname(self._path) or ".") from error
+        write_whole(self._path, json.dumps(self._known) + "\n", mode=0o666)
