@@ -15,6 +15,7 @@ Everything is loaded when it is first used, so ``import offload`` costs next to 
 import sys
 
 from offload._version import __version__
+from offload.util import bytecode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ class _Moved:
 
 
 sys.meta_path.append(_Moved)
+bytecode.doubt()
 
 
 def __getattr__(name: str) -> object:

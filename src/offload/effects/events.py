@@ -7,6 +7,7 @@ import os
 from offload.effects import attribution
 from offload.effects.paths import is_no_input, is_scratch
 from offload.identity.origins import original
+from offload.util.bytecode import source_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _open(watches: list[Watched], args: Any) -> None:
     writes, reads = flags & os.O_ACCMODE != os.O_RDONLY, flags & os.O_ACCMODE != os.O_WRONLY
     if not writes:
         if os.path.isabs(path) or not attribution.removes_tree():
-            _read(watches, found)
+            _read(watches, source_of(found))
         return
     if os.path.isdir(path):  # the directory of a temporary file without a name
         return

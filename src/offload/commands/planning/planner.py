@@ -12,6 +12,7 @@ from offload.commands.planning.program_cache import Programs
 from offload.commands.planning.program_software import software_checksum
 from offload.commands.planning.times import modification_order
 from offload.errors import UsageError
+from offload.util import bytecode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,10 +143,10 @@ class Planner:
             paths[plan.executable] = None
             paths.update(dict.fromkeys(plan.programs.values()))
         for item in inputs:
-            if item.tree is None:
-                paths[item.source] = None
-            else:
-                paths.update(dict.fromkeys(item.tree.paths()))
+            read = [item.source] if item.tree is None else item.tree.paths()
+            paths.update(dict.fromkeys(read))
+            if item.in_place:
+                bytecode.drop_stale(read)
         names = list(paths)
         for name in names:
             sys.audit("offload.file", name)  # a call that is running has made use of it

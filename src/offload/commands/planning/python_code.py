@@ -12,6 +12,7 @@ import os
 from offload.commands.planning.detect import is_system
 from offload.commands.planning.in_place import environment_of
 from offload.commands.planning.program_software import sites
+from offload.util import bytecode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -182,6 +183,7 @@ def _importable(directory: str) -> Iterator[str]:
 
 def _content(directory: str, paths: Iterator[str], files: FileChecksums) -> str:
     names = [path for path in paths if os.path.isfile(path) and os.access(path, os.R_OK)]
+    bytecode.drop_stale(names)
     if len(names) <= MAX_FILES:
         marks = files.checksums(names)
     else:
