@@ -13,6 +13,8 @@ import pytest
 
 import offload
 from offload.errors import UsageError
+from tests.compute.conftest import Script
+from tests.conftest import Offload
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -146,3 +148,37 @@ def test_the_declarations_of_a_helper_count(monkeypatch: pytest.MonkeyPatch) -> 
     assert runs(task, 2) == (True, "11")
     monkeypatch.setenv("OFFLOAD_TEST_RATE", "2")
     assert runs(task, 2) == (True, "22")
+
+
+CHANGES = """
+import offload, os, pathlib
+PATH = pathlib.Path("data").absolute()
+@offload.task(depends_on=[3, PATH], effects="ignore")
+def inner(n): return PATH.read_text(), n
+@offload.task(effects="ignore")
+def outer(text, n):
+    PATH.write_text(text)
+    return inner(n)
+CALLS
+for text in ("old", "new", "one", "two"):
+    PATH.write_text(text)
+    print([(found, found == (text, n)) for n in (1, 2) if offload.why(inner, n).hit and (found := inner(n))])
+"""
+WANTED = "[]\n[(('new', 1), True)]\n[]\n[(('two', 2), True)]\n"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("up", [False, True])
+def test_a_call_counts_by_what_another_has_made_of_its_file(
+    script: Script, offload: Offload, monkeypatch: pytest.MonkeyPatch, up: bool
+) -> None:
+    """Code that goes by value takes what was declared along."""
+    script.write("data", "old")
+    if up:
+        assert offload("up", "--name", "one", "--workers", "1").returncode == 0
+        monkeypatch.setenv("OFFLOAD_DEPLOYMENT", "one")
+    calls = 'PATH.write_text("old")\nfirst, second = outer.submit("new", 1), outer.submit("two", 2)\n'
+    done = script.run(CHANGES.replace("CALLS", calls + "first.result(), second.result()"))
+    assert (done.returncode, done.stdout) == (0, WANTED), done.stderr
+    if up:
+        assert offload("down", "one").returncode == 0

@@ -11,6 +11,7 @@ from offload.errors import (
     UsageError,
 )
 from offload.identity.calls import Recorder, bind
+from offload.identity.declared import as_now
 from offload.identity.functions.graph import Graph
 from offload.identity.functions.identify import remember
 from offload.identity.ignored import ignored_parameters
@@ -155,7 +156,7 @@ class IdentifiedTask(Begun[P, R], Decorated):
         """Return the graph of what the function reaches, as it is now."""
         graph = self._graph
         if graph is None or not graph.is_current():
-            with noting() as self._files:
+            with noting() as self._files, as_now():
                 graph = Graph(self.root)
             if graph.unfollowed and not getattr(
                 self.root, "depends_on", ()

@@ -1,7 +1,7 @@
 """What a user declares beside the code: environment variables, further dependencies, a version instead of the code.
 
 In the process that identifies a call these are looked up. A worker is told what was found, counts with that, and runs
-the function with these values of the variables.
+the function with these values of the variables. For calls that this one makes there, files count as they are by then.
 """
 
 from __future__ import annotations
@@ -73,9 +73,11 @@ class Declared:
         self.version = version
         self.ignore = tuple(dict.fromkeys(ignore))
         self._found = found
+        self._are_here: list[bool] | None = None
 
     def __reduce__(self) -> Any:
-        return Declared, (self.function, self.environ, (), self.version, self.parts(), self.ignore)
+        files = tuple(one if isinstance(one, os.PathLike) else None for one in self.depends_on)
+        return Declared, (self.function, self.environ, files, self.version, self.as_now(), self.ignore)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, in the environment that it was identified with."""
@@ -104,18 +106,47 @@ class Declared:
     def parts(self) -> list[Part]:
         """Return what counts of the declarations: where it was not handed over, as it is now."""
         if self._found is not None:
+            if self._are_here is None:  # a worker need not see what its call does not read
+                self._are_here = [one is not None and os.path.lexists(one) for one in self.depends_on]
             return self._found
         found: list[Part] = [("variable", name, os.environ.get(name)) for name in self.environ]
         for dependency in self.depends_on:
             found.append(("dependency", _name(dependency), _digest(dependency)))
         return found + [("ignored", name, None) for name in self.ignore]
 
+    def as_now(self) -> list[Part]:
+        """Return what counts as it is now, also of files where the rest was handed over: a call may have changed them.
+
+        By that a call counts which another one makes on a worker.
+        """
+        found = self.parts()
+        if self._are_here is not None:
+            found = found.copy()
+            for place, (file, is_here) in enumerate(zip(self.depends_on, self._are_here, strict=True)):
+                if is_here:
+                    kind, name, _ = found[len(self.environ) + place]
+                    found[len(self.environ) + place] = kind, name, _digest(file)
+        return found
+
     def modules(self) -> set[str]:
         """Return the modules of installed distributions that the dependencies reach."""
         modules: set[str] = set()
-        for dependency in self.depends_on:
+        for dependency in self.depends_on if self._found is None else ():
             identify(dependency, modules)
         return modules
+
+
+_mode = threading.local()
+
+
+@contextmanager
+def as_now() -> Iterator[None]:
+    """Have files that are declared count as they are, in what this thread identifies meanwhile."""
+    before, _mode.now = getattr(_mode, "now", False), True
+    try:
+        yield
+    finally:
+        _mode.now = before
 
 
 def _absolute(dependency: Any) -> Any:
@@ -160,7 +191,7 @@ def _describe(graph: Graph, declared: Declared, where: str) -> object:
         graph.ignored = values
         for value in values.values():
             owner(graph, module_of(type(value)))  # the version of its library counts all the same
-    found = graph.ask(declared.parts)
+    found = graph.ask(declared.as_now if getattr(_mode, "now", False) else declared.parts)
     graph.modules |= declared.modules()
     if declared.version is None:
         what = graph.describe(declared.function, where)
