@@ -35,14 +35,14 @@ def futures_in(value: Any) -> list[Future[Any]]:
     return []
 
 
-def resolved(value: Any) -> Any:
-    """Return the value with each future replaced by its result."""
+def resolved(value: Any, elsewhere: bool = False) -> Any:
+    """Return the value with each future replaced by its result; `elsewhere`, that need not be one of this process."""
     if isinstance(value, Future):
-        return value.result()
+        return value.undecoded if elsewhere and value.undecoded is not None else value.result()
     if type(value) in (list, tuple) and futures_in(value):
-        return type(value)(resolved(item) for item in value)
+        return type(value)(resolved(item, elsewhere) for item in value)
     if type(value) is dict and futures_in(value):
-        return {key: resolved(item) for key, item in value.items()}
+        return {key: resolved(item, elsewhere) for key, item in value.items()}
     return value
 
 

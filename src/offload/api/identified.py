@@ -101,6 +101,10 @@ class IdentifiedTask(Begun[P, R], Decorated):
         module = getattr(function, "__module__", None) or "builtins"
         self.label = f"{module}:{getattr(function, '__qualname__', type(function).__qualname__)}"
 
+    def is_elsewhere(self) -> bool:
+        """Tell whether calls are made by the process of another environment."""
+        return False
+
     def elsewhere(self, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[str, Any]]]) -> bool:
         """Have calls made by the process of another environment; False where this process makes them."""
         return False

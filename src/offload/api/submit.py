@@ -168,7 +168,8 @@ def _resume(task: IdentifiedTask[..., Any], future: Future[Any], args: tuple[Any
     if future.cancelled():
         return
     try:
-        _start(task, [(future, resolved(args), resolved(kwargs))])
+        elsewhere = task.is_elsewhere()
+        _start(task, [(future, resolved(args, elsewhere), resolved(kwargs, elsewhere))])
     except (Exception, CancelledError) as exc:
         if future.set_running_or_notify_cancel():
             future.set_exception(exc)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures._base import CANCELLED
 from typing import Any, Generic, TypeVar
 
-from offload.errors import EncodeError
+from offload.errors import DecodeError, EncodeError
 from offload.tasks.results import from_buffer
 
 TYPE_CHECKING = False
@@ -17,6 +17,27 @@ if TYPE_CHECKING:
     from offload.transport.exceptions import Raised
 
 T = TypeVar("T")
+
+
+class Undecoded:
+    """A result whose classes this process does not have: pickled, it is the result itself, where they are.
+
+    Parameters
+    ----------
+    data : bytes
+        Its buffer.
+    transformation : str
+        The call.
+    """
+
+    __slots__ = ("data", "transformation")
+
+    def __init__(self, data: bytes, transformation: str) -> None:
+        self.data = data
+        self.transformation = transformation
+
+    def __reduce__(self) -> Any:
+        return from_buffer, (self.data, self.transformation)
 
 
 class Future(concurrent.futures.Future[T], Generic[T]):
@@ -34,9 +55,13 @@ class Future(concurrent.futures.Future[T], Generic[T]):
         What the call did besides computing.
     unrecorded : str or None
         Why the result is not recorded, where that went wrong.
+    undecoded : Undecoded or None
+        The result, where it is one that this process cannot decode.
     on_cancel : callable or None
         Told when it is cancelled, and whether that is so although the call runs; for who sees to the call.
     """
+
+    undecoded: Undecoded | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,6 +136,8 @@ class Future(concurrent.futures.Future[T], Generic[T]):
         try:
             value = from_buffer(data, self.transformation or "")
         except Exception as exc:  # a DecodeError, or whatever a user's decode function raises
+            if isinstance(exc, DecodeError):
+                self.undecoded = Undecoded(bytes(data), self.transformation or "")
             self.set_exception(exc)
         else:
             self.set_result(value)

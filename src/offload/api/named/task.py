@@ -61,6 +61,10 @@ class TaskInEnvironment(Task[P, R]):
             self._python = find_python(self.environment, getattr(code, "co_filename", None))
         return None if is_own(self._python) else partner_of(self._python)
 
+    def is_elsewhere(self) -> bool:
+        """Tell whether calls are made by the process of the environment."""
+        return self.partner() is not None
+
     def elsewhere(self, ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[str, Any]]]) -> bool:
         """Have calls made by the process of the environment; False where this process makes them."""
         partner = self.partner()
