@@ -68,6 +68,22 @@ print(double(sys.argv[1], 21))
     assert log.runs == 1
 
 
+def test_a_call_loads_little(script: Script) -> None:
+    text = """
+import offload, sys
+
+@offload.task
+def add(x):
+    return x + 1
+
+add(int(sys.argv[1]))
+print(*sys.modules)
+"""
+    assert not {"multiprocessing", "subprocess", "socket", "difflib"}.intersection(script.output(text, "1").split())
+    again = {"cloudpickle", "inspect", "dis", "difflib", "json", "offload.transport.pickling"}
+    assert not again.intersection(script.output(text, "2").split())
+
+
 def test_a_changed_function_is_another(script: Script, log: Log) -> None:
     text = """
 import offload, sys

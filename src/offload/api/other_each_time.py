@@ -6,7 +6,6 @@ import os
 import sys
 import warnings
 
-from offload.api.code_differences import Code, code_differences
 from offload.errors import EffectWarning, OffloadError
 from offload.identity.libraries.distributions import PROJECT, origin
 from offload.identity.values.decode import decode
@@ -15,6 +14,7 @@ from offload.tasks.call import explain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from offload.api.code_differences import Code
     from offload.identity.functions.graph import Graph
     from offload.registry.session import Session
     from offload.storage.records import Transformation
@@ -68,12 +68,16 @@ def _names(session: Session, label: str, graph: Graph) -> list[tuple[str, str]]:
 
 
 def _code(session: Session, checksum: str) -> Code:
+    from offload.api.code_differences import Code
+
     (data,) = session.store.get([checksum])
     return Code(decode(data or b"\xf6"))
 
 
 def _reads(one: Code, other: Code) -> dict[str, str] | None:
     """Return the names that two functions read other objects under, with their classes; None where more differs."""
+    from offload.api.code_differences import code_differences
+
     names = set()
     for difference in code_differences(one, other):
         _, reads, name = difference.part.partition(" reads ")

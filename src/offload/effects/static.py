@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import dis
 import sys
 from itertools import pairwise
 from types import CodeType, FunctionType, ModuleType
@@ -21,6 +20,7 @@ from offload.effects.static_names import (
     kind_of,
 )
 from offload.identity.functions.bytecode import inspect_code
+from offload.identity.functions.instructions import Instruction, instructions
 from offload.identity.inspection import attribute, is_a
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 OF_PATHS = "a method of a path, if it is one"
 _ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
 _NAMES = {"LOAD_GLOBAL", "LOAD_NAME"}  # what they find is looked at by itself
-_BETWEEN = {"CACHE", "EXTENDED_ARG", "KW_NAMES", "NOP", "PRECALL", "PUSH_NULL"}
+_BETWEEN = {"KW_NAMES", "NOP", "PRECALL", "PUSH_NULL"}
 
 Found = dict[str, str]
 
@@ -161,15 +161,15 @@ def _is_path(value: object) -> bool:
 
 def _methods(code: CodeType) -> Iterator[str]:
     """Yield the methods that code calls of local values and of what it has just made, as far as paths have such."""
-    instructions = [i for i in dis.get_instructions(code) if i.opname not in _BETWEEN]
+    found = [i for i in instructions(code) if i.opname not in _BETWEEN]
     imported = {
         after.argval
-        for before, after in pairwise(instructions)
+        for before, after in pairwise(found)
         if before.opname.startswith("IMPORT_") and after.opname.startswith("STORE")
     }
-    for index, instruction in enumerate(instructions):
+    for index, instruction in enumerate(found):
         if instruction.argval in LOOKS_OF_PATHS and instruction.opname in _ATTRIBUTE:
-            root = next(i for i in reversed(instructions[:index]) if i.opname not in _ATTRIBUTE)
+            root = next(i for i in reversed(found[:index]) if i.opname not in _ATTRIBUTE)
             looked_up = root.opname in _NAMES or (root.opname == "LOAD_DEREF" and root.argval in code.co_freevars)
             if not looked_up and root.argval not in imported:
                 yield instruction.argval
@@ -178,12 +178,12 @@ def _methods(code: CodeType) -> Iterator[str]:
             yield from _methods(constant)
 
 
-def _uses(code: CodeType, name: str) -> Iterator[list[dis.Instruction]]:
+def _uses(code: CodeType, name: str) -> Iterator[list[Instruction]]:
     """Yield the few instructions after each use of a name."""
-    instructions = [i for i in dis.get_instructions(code) if i.opname not in _BETWEEN]
-    for index, instruction in enumerate(instructions):
+    found = [i for i in instructions(code) if i.opname not in _BETWEEN]
+    for index, instruction in enumerate(found):
         if instruction.argval == name and instruction.opname.startswith("LOAD"):
-            yield instructions[index + 1 : index + 4]
+            yield found[index + 1 : index + 4]
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _uses(constant, name)

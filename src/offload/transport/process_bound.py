@@ -9,12 +9,10 @@ from __future__ import annotations
 import _thread
 import gc
 import json
-import multiprocessing
 import struct
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextvars import ContextVar
 from functools import cmp_to_key, lru_cache
 from types import SimpleNamespace
@@ -39,11 +37,15 @@ def parts(value: Any) -> Parts | None:
     EncodeError
         If it is in use.
     """
-    make = _MAKE.get(type(value))
+    cls = type(value)
+    make = _MAKE.get(cls)
     if make is None and is_a(value, threading.local):
         make = _local
-    if make is None and type(value).__qualname__ == "ufunc":
+    if make is None and cls.__qualname__ == "ufunc":
         make = _vectorized
+    if make is None and cls.__qualname__ in _POOLS:
+        module, made = _POOLS[cls.__qualname__]
+        make = made if cls is getattr(sys.modules.get(module), cls.__qualname__, None) else None
     return None if make is None else make(value)
 
 
@@ -82,7 +84,7 @@ def _reference(reference: Any) -> Parts:
 
 def _threads(pool: Any) -> Parts:
     _is_idle(pool, pool._shutdown or pool._work_queue.qsize() or any(not thread.is_alive() for thread in pool._threads))
-    return ThreadPoolExecutor, (pool._max_workers, pool._thread_name_prefix, pool._initializer, pool._initargs)
+    return type(pool), (pool._max_workers, pool._thread_name_prefix, pool._initializer, pool._initargs)
 
 
 def _processes(pool: Any) -> Parts:
@@ -93,6 +95,9 @@ def _processes(pool: Any) -> Parts:
 
 def made_pool(most: int, method: str, initializer: Callable[..., object] | None, arguments: Parts) -> Any:
     """Make a pool of processes that are started in some way."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
     return ProcessPoolExecutor(most, multiprocessing.get_context(method), initializer, arguments)
 
 
@@ -144,10 +149,13 @@ _MAKE: dict[type, Callable[[Any], Parts | None]] = {
     WeakKeyDictionary: _weak,
     WeakValueDictionary: _weak,
     ref: _reference,
-    ThreadPoolExecutor: _threads,
-    ProcessPoolExecutor: _processes,
     CACHED: _cached,
     type(cmp_to_key(min)): _key,
     type(vars(json.JSONDecoder())["scan_once"]): _scanner,
     struct.Struct: lambda packed: (struct.Struct, (packed.format,)),
+}
+# By their names: to import them takes as long as most calls.
+_POOLS: dict[str, tuple[str, Callable[[Any], Parts]]] = {
+    "ThreadPoolExecutor": ("concurrent.futures.thread", _threads),
+    "ProcessPoolExecutor": ("concurrent.futures.process", _processes),
 }

@@ -7,7 +7,7 @@ prompt and code from ``exec`` are all right.
 
 from __future__ import annotations
 
-import dis
+import opcode
 from bisect import bisect_left
 from hashlib import sha256
 from types import CodeType
@@ -26,7 +26,7 @@ _FLAGS = 0x04 | 0x08 | 0x20 | 0x80 | 0x100 | 0x200
 _GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 _FREE = {"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"}
 _LOCAL = {"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW"}
-_HAS_PAIRS = any(name.count("_FAST") == 2 for name in dis.opmap)
+_HAS_PAIRS = any(name.count("_FAST") == 2 for name in opcode.opmap)
 _STORE = {"STORE_FAST", "STORE_DEREF", "STORE_NAME"}
 _ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
 _ASSIGNED = {"STORE_ATTR", "DELETE_ATTR"}
@@ -113,7 +113,7 @@ def _counted(instructions: list[Instruction]) -> list[Instruction]:
             instruction.opname == "STORE_NAME"
             and instruction.argval in _NOT_COUNTED
             and kept
-            and (kept[-1].opcode in dis.hasconst or kept[-1].argval == "__name__")
+            and (kept[-1].opcode in opcode.hasconst or kept[-1].argval == "__name__")
         ):
             kept.pop()
         else:
@@ -129,14 +129,19 @@ def _single(instruction: Instruction) -> list[Instruction]:
     first, second = name[: name.index("_FAST") + 5], name[name.index("_FAST") + 6 :]
     number = instruction.arg or 0
     return [
-        Instruction(dis.opmap[opname], opname, arg, variable, instruction.offset)
+        Instruction(opcode.opmap[opname], opname, arg, variable, instruction.offset)
         for opname, arg, variable in zip((first, second), (number >> 4, number & 15), instruction.argval, strict=True)
     ]
 
 
 def _handlers(code: CodeType) -> list[Any]:
     """Return the entries of a code object's table of exceptions."""
-    return dis.Bytecode(code).exception_entries if code.co_exceptiontable else []  # type: ignore[attr-defined]
+    if not code.co_exceptiontable:
+        return []
+    import dis
+
+    entries: list[Any] = dis.Bytecode(code).exception_entries  # type: ignore[attr-defined]
+    return entries
 
 
 class _Scan:
@@ -167,7 +172,7 @@ class _Scan:
         named: set[str] = set()  # but for attributes that are only assigned: these are not asked for
         for index, instruction in enumerate(kept):
             argument = instruction.arg or 0
-            if instruction.opcode in dis.hasconst:
+            if instruction.opcode in opcode.hasconst:
                 if (
                     argument not in constants
                     and type(instruction.argval) in _TEXTS
@@ -175,7 +180,7 @@ class _Scan:
                 ):
                     self.texts.append(instruction.argval)
                 argument = constants.setdefault(argument, len(constants))
-            elif instruction.opcode in dis.hasname:
+            elif instruction.opcode in opcode.hasname:
                 flags = argument & NAME_FLAGS.get(instruction.opname, 0)
                 argument = names.setdefault(instruction.argval, len(names)) << 2 | flags
                 if instruction.opname not in _ASSIGNED:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dis
+import opcode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 BY_NAME = {"getattr": 1, "__import__": 0, "import_module": 0, "locate": 0, "resolve_name": 0}
 # Of these the module has to be named, too: other things have methods of the same name.
 MODULES = {"locate": "pydoc", "resolve_name": "pkgutil"}
-_CALL = "PRECALL" if "PRECALL" in dis.opmap else "CALL"  # the first that knows of the arguments
+_CALL = "PRECALL" if "PRECALL" in opcode.opmap else "CALL"  # the first that knows of the arguments
 _LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_ATTR", "LOAD_METHOD", "LOAD_DEREF", "LOAD_FAST"}
 
 
@@ -51,14 +51,14 @@ def constant_name(instructions: list[Instruction], index: int, targets: Containe
             if stack:
                 stack[-1] = None
             continue
-        size = len(stack) + dis.stack_effect(instruction.opcode, instruction.arg, jump=False)
+        size = len(stack) + opcode.stack_effect(instruction.opcode, instruction.arg, jump=False)
         if size < 0 or name.startswith(("RETURN", "JUMP_BACKWARD")):
             return None
         grows = size > len(stack)
         if name == "LOAD_METHOD" and stack:
             stack[-1] = None
         stack = stack[:size] + [None] * (size - len(stack))
-        if instruction.opcode in dis.hasconst and grows:
+        if instruction.opcode in opcode.hasconst and grows:
             stack[-1] = instruction.argval if isinstance(instruction.argval, str) else None
         elif stack and not name.startswith(("POP", "STORE")) and name != "PRECALL":
             stack[-1] = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dis
+import opcode as opcodes
 import sys
 
 TYPE_CHECKING = False
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 # Low bits of an argument that are not part of the number of a name.
 NAME_FLAGS = {"LOAD_GLOBAL": 1, "LOAD_SUPER_ATTR": 3, "LOAD_ATTR": 1 if sys.version_info >= (3, 12) else 0}
-JUMPS = frozenset((*dis.hasjrel, *dis.hasjabs))
+JUMPS = frozenset((*opcodes.hasjrel, *opcodes.hasjabs))
 _KNOWN = (3, 11) <= sys.version_info < (3, 14)  # for others, `dis` knows
 _OVER_CACHES = sys.version_info >= (3, 12)
-_CACHE, _EXTENDED = 0, dis.opmap["EXTENDED_ARG"]
-_TAKES_ARGUMENT = frozenset(getattr(dis, "hasarg", range(dis.HAVE_ARGUMENT, 256)))
-_CONSTANTS = frozenset(dis.hasconst)
-_SHIFTS = {code: NAME_FLAGS.get(dis.opname[code], 0).bit_length() for code in dis.hasname}
-_VARIABLES = frozenset((*dis.haslocal, *dis.hasfree))
-_PAIRS = frozenset(code for code in dis.haslocal if dis.opname[code].count("_FAST") == 2)
+_CACHE, _EXTENDED = 0, opcodes.opmap["EXTENDED_ARG"]
+_TAKES_ARGUMENT = frozenset(getattr(opcodes, "hasarg", range(opcodes.HAVE_ARGUMENT, 256)))
+_CONSTANTS = frozenset(opcodes.hasconst)
+_SHIFTS = {code: NAME_FLAGS.get(opcodes.opname[code], 0).bit_length() for code in opcodes.hasname}
+_VARIABLES = frozenset((*opcodes.haslocal, *opcodes.hasfree))
+_PAIRS = frozenset(code for code in opcodes.haslocal if opcodes.opname[code].count("_FAST") == 2)
 
 
 class Instruction:
@@ -39,10 +39,10 @@ class Instruction:
 
 def _cache_sizes() -> dict[int, int]:
     """Return how many units after a jump are its cache, over which it counts from Python 3.12 on."""
-    anything: Any = dis
+    anything: Any = opcodes
     sizes = anything._inline_cache_entries if _KNOWN and _OVER_CACHES else {}  # by number in 3.12, by name in 3.13
     real = (code for code in JUMPS if code < 256)
-    return {code: sizes[code] if isinstance(sizes, list) else sizes.get(dis.opname[code], 0) for code in real}
+    return {code: sizes[code] if isinstance(sizes, list) else sizes.get(opcodes.opname[code], 0) for code in real}
 
 
 _CACHES = _cache_sizes()
@@ -57,11 +57,13 @@ def instructions(code: CodeType) -> Iterator[Instruction]:
     [('LOAD_FAST', 'x'), ('LOAD_ATTR', 'real')]
     """
     if not _KNOWN:
+        import dis
+
         for one in dis.get_instructions(code):
             if one.opname not in ("CACHE", "EXTENDED_ARG"):
                 yield Instruction(one.opcode, one.opname, one.arg, one.argval, one.offset)
         return
-    data, constants, names, opnames = code.co_code, code.co_consts, code.co_names, dis.opname
+    data, constants, names, opnames = code.co_code, code.co_consts, code.co_names, opcodes.opname
     anything: Any = code
     variable = anything._varname_from_oparg
     extended = 0

@@ -8,7 +8,7 @@ for assignments.
 
 from __future__ import annotations
 
-import dis
+import opcode
 import sys
 from types import CodeType, ModuleType
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _ROOTS = {"LOAD_NAME", "LOAD_GLOBAL"}
 _STEPS = {"LOAD_ATTR", "LOAD_METHOD"}
 _BETWEEN = {"PUSH_NULL", "NOP"}
-_STORE_ATTR = dis.opmap["STORE_ATTR"]
+_STORE_ATTR = opcode.opmap["STORE_ATTR"]
 
 _classes = Members()
 _assigned: set[tuple[str, str, str]] = set()  # module, qualified name, attribute
