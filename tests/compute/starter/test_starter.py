@@ -200,6 +200,30 @@ def test_when_the_starter_is_killed_so_are_its_commands(told: Told, tmp_path: Pa
     eventually(lambda: not is_alive(session))
 
 
+def test_a_starter_that_is_killed_before_it_has_begun_says_so(told: Told) -> None:
+    number = told.begin("echo never")
+    os.kill(told.starter.pid, signal.SIGKILL)  # Python takes longer to start
+    assert told.messages.get(timeout=60) == ("lost", number, False)
+    assert told.starter.lost
+
+
+def test_what_is_given_to_a_starter_after_its_end_is_lost_at_once(told: Told) -> None:
+    assert told.stdout("echo") == "\n"
+    os.kill(told.starter.pid, signal.SIGKILL)
+    eventually(lambda: told.starter.lost)
+    assert told.run("echo never")[::2] == ("lost", False)
+
+
+def test_a_starter_is_lost_in_a_program_that_ignores_the_ends_of_processes(told: Told) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        number = told.begin("sleep 300")
+        os.kill(told.starter.pid, signal.SIGKILL)
+        assert told.messages.get(timeout=60)[:2] == ("lost", number)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 PARENT = """
 import os, sys, time
 from offload.commands.starter.client import Starter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -57,7 +58,7 @@ class Starter:
         self._lock = threading.Lock()
         self._heard: dict[int, Heard] = {}
         self._last = 0
-        self._closed = self._ended = self.lost = False
+        self._closed = self._ended = self._told_all = self.lost = False
         told, self._telling = os.pipe()
         self._told, telling = os.pipe()
         try:
@@ -88,14 +89,18 @@ class Starter:
         heard : callable
             Gets each message about it, see `offload.commands.starter.frames`; ``("lost", id, begun)``
             when the starter was killed, and the command with it, if it had begun. It is called in a thread of the
-            starter's.
+            starter's; or here, where that has ended already.
         argv, program, environment, directory, stdin, timeout, spool, live
             As described there.
         """
         with self._lock:
             self._last += 1
             number = self._last
-            self._heard[number] = heard
+            if not (too_late := self._told_all):
+                self._heard[number] = heard
+        if too_late:
+            heard(("lost", number, False))
+            return number
         given = ([os.fsencode(word) for word in argv], os.fsencode(program), directory, dict(environment))
         self._tell("run", number, *given, stdin, timeout, spool, live)
         return number
@@ -140,11 +145,12 @@ class Starter:
                         del self._heard[message[1]]
                 heard(message)
         with self._lock:
-            os.waitpid(self.pid, 0)  # from here on its number may be another's
+            with contextlib.suppress(ChildProcessError):  # of a program that ignores SIGCHLD
+                os.waitpid(self.pid, 0)  # from here on its number may be another's
             self._ended = True
         os.close(self._told)
         with self._lock:
-            self.lost = not self._closed
+            self.lost, self._told_all = not self._closed, True
             rest, self._heard = self._heard, {}
         begun = self._kill_all() if self.lost else ()
         for number, heard in rest.items():

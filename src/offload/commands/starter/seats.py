@@ -42,8 +42,11 @@ class Seats:
 
 def seated(aside: str, starter: int) -> Iterator[tuple[int, int]]:
     """Give the sessions and the numbers of the commands that a starter was running when it ended."""
-    with open(_name(aside, starter), "rb") as stream:
-        lines = stream.read().replace(b"\0", b" ").splitlines()
+    try:
+        with open(_name(aside, starter), "rb") as stream:
+            lines = stream.read().replace(b"\0", b" ").splitlines()
+    except FileNotFoundError:
+        return  # it was killed before it had come so far
     for line in lines:
         session, number = map(int, line.split())
         if session:
