@@ -21,7 +21,7 @@ from offload.engines import frozen_workers
 from offload.engines.cluster_process import Scheduler as OwnScheduler
 from offload.engines.frozen_workers import Silent
 from offload.engines.nanny import DISK, STOPPED, WatchingNanny, look
-from offload.engines.worker_states import ENGAGED, SILENT
+from offload.engines.worker_states import ENGAGED, SILENT, worker_row
 from offload.jobs.waits import waiting
 
 Body = Callable[[Scheduler, list[Any], Client], Coroutine[Any, Any, None]]
@@ -174,7 +174,7 @@ def test_how_a_process_is() -> None:
 
 
 def test_only_frozen_workers_are_a_reason_to_wait() -> None:
-    worker: dict[str, Any] = {"name": "w-0", "state": SILENT, "seconds": 23.4, "restarts": 0, "says": ENGAGED}
+    worker = worker_row({"name": "w-0", "state": SILENT, "seconds": 23.4, "says": ENGAGED})
     told: dict[str, Any] = {"services": [], "workers": [worker], "jobs": {}, "groups": []}
     assert waiting(told, "2 calls", False) == []
     worker["says"] = "its process has been stopped"

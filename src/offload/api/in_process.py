@@ -9,9 +9,10 @@ import time
 from typing import Any
 
 from offload.api.backend import Cluster
-from offload.deploy.config.spec import WORKER, Spec
+from offload.deploy.config.spec import LOCAL, WORKER, Spec
 from offload.engines.base import Engine
 from offload.engines.dask import DaskEngine
+from offload.engines.worker_states import service_row, worker_row
 from offload.errors import UsageError
 from offload.storage.home import Home
 
@@ -104,19 +105,35 @@ class InProcess(Cluster):
             "since": self._since,
             "scheduler": self.scheduler_address(),
             "problems": [],
-            "services": [{"name": "scheduler", "state": "running", "pid": os.getpid(), "restarts": 0}],
+            "services": [
+                service_row(
+                    {
+                        "name": "scheduler",
+                        "state": "running",
+                        "pid": os.getpid(),
+                        "restarts": 0,
+                        "address": self.scheduler_address(),
+                        "since": self._since,
+                    }
+                )
+            ],
             "workers": [
-                {
-                    "name": f"worker-{worker['name']}",
-                    "state": "connected",
-                    "pid": os.getpid(),
-                    "restarts": 0,
-                    "address": address,
-                    "threads": worker["nthreads"],
-                    "memory": worker["metrics"].get("memory"),
-                    "memory_limit": worker["memory_limit"],
-                    "executing": worker["metrics"].get("task_counts", {}).get("executing", 0),
-                }
+                worker_row(
+                    {
+                        "name": f"worker-{worker['name']}",
+                        "group": WORKER,
+                        "provider": LOCAL,
+                        "state": "connected",
+                        "pid": os.getpid(),
+                        "address": address,
+                        "threads": worker["nthreads"],
+                        "memory": worker["metrics"].get("memory"),
+                        "memory_limit": worker["memory_limit"],
+                        "resources": worker["resources"],
+                        "executing": worker["metrics"].get("task_counts", {}).get("executing", 0),
+                        "paused": worker.get("status") == "paused",
+                    }
+                )
                 for address, worker in known.items()
             ],
         }

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from offload.deploy.config.spec import LOCAL
+from offload.engines.worker_states import LEAVING
+
 LOSSES = 2
 """So often a call may run into the walltime of a worker of which it had at least half, before it fails."""
 
@@ -14,7 +17,7 @@ def counted_jobs(workers: list[dict[str, Any]], desired: int) -> dict[str, Any] 
 
     Parameters
     ----------
-    workers : list of dict
+    workers : list of WorkerRow
         As a head tells them.
     desired : int
         So many are wanted; there are more where whole allocations have more.
@@ -29,16 +32,17 @@ def counted_jobs(workers: list[dict[str, Any]], desired: int) -> dict[str, Any] 
     Examples
     --------
     >>> told = [
-    ...     {"state": "connected", "job": "1"},
-    ...     {"state": "pending", "job": "2", "reason": "Priority"},
-    ...     {"state": "lost", "job": None},
+    ...     {"provider": "slurm", "state": "connected", "job": "1"},
+    ...     {"provider": "slurm", "state": "pending", "job": "2", "reason": "Priority"},
+    ...     {"provider": "slurm", "state": "lost", "job": None},
     ... ]
     >>> found = counted_jobs(told, 3)
     >>> found["submitted"], found["pending"], found["reasons"], found["running"], found["connected"], found["lost"]
     (2, 1, {'Priority': 1}, 1, 1, 1)
     """
-    own = [worker for worker in workers if "job" in worker and worker["state"] != "leaving"]
-    leaving = sum("job" in worker and worker["state"] == "leaving" for worker in workers)
+    jobs = [worker for worker in workers if worker["provider"] not in (None, LOCAL)]
+    own = [worker for worker in jobs if worker["state"] != LEAVING]
+    leaving = len(jobs) - len(own)
     if not own and not leaving and not desired:
         return None
     states = Counter(worker["state"] for worker in own)
@@ -62,7 +66,8 @@ def in_words(found: dict[str, Any]) -> str:
 
     Examples
     --------
-    >>> print(in_words(counted_jobs([{"state": "pending", "job": "2", "reason": "Priority"}] * 2, 1)))
+    >>> one = {"provider": "slurm", "state": "pending", "job": "2", "reason": "Priority"}
+    >>> print(in_words(counted_jobs([one, one], 1)))
     1 desired (2 in whole allocations); 2 submitted, 2 pending (2 Priority), 0 running, 0 connected, 0 lost
     """
     more = f" ({found['members']} in whole allocations)" if found["members"] > found["desired"] else ""

@@ -8,6 +8,7 @@ from typing import Any
 from offload.deploy.config.spec import Spec
 from offload.deploy.head.clients import SchedulerLink, ServiceLink
 from offload.deploy.workers.groups import Groups
+from offload.engines.worker_states import WorkerRow
 from offload.registry.contact import Contact
 from offload.registry.deployments import Place
 
@@ -35,10 +36,10 @@ def look(place: Place, contact: Contact) -> dict[str, Any]:
     }
 
 
-async def _ask(place: Place, contact: Contact) -> tuple[dict[str, str], list[dict[str, Any]]]:
+async def _ask(place: Place, contact: Contact) -> tuple[dict[str, str], list[WorkerRow]]:
     """Return the state of each service, and the workers."""
     states: dict[str, str] = {}
-    known: list[dict[str, Any]] = []
+    known: list[WorkerRow] = []
     if contact.scheduler is not None:
         link = SchedulerLink(place, contact)
         groups = Groups(place, Spec(name=place.name), link, lambda text: None)

@@ -12,7 +12,7 @@ import psutil
 from offload.deploy.allocation_counts import LOSSES, counted_jobs
 from offload.deploy.lifecycle import common
 from offload.deploy.lifecycle import local as launch
-from offload.engines.worker_states import SILENT, STOPPED_SERVICE
+from offload.engines.worker_states import SILENT, STOPPED_SERVICE, ServiceRow, service_row
 from offload.errors import OffloadError, StorageError
 from offload.http.client import Client
 from offload.jobs.waits import LONG, is_adaptive, not_connected, said, settle, waits
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from offload.storage.store import Store
 
 JOBS_SECONDS = 10.0
+_NOT_KNOWN: dict[str, Any] = {
+    "since": None, "scheduler": None, "storage": None, "adaptive": None, "groups": [], "desired": 0, "overtime": [],
+    "gone": None,
+}  # fmt: skip
+"""What is told of a deployment that cannot be asked."""
+
 _NEXT = {
     "down": ("is down", "bring it up: offload up {name}"),
     "dead": ("has lost its head, and with it all that ran", "start it again, as it was: offload up {name}"),
@@ -56,7 +62,7 @@ def report(place: Place) -> dict[str, Any]:
         ``problems``, each with ``message`` and ``hint``. What is not running has ``says``, the last line of its log.
     """
     contact = common.known(place)
-    told = launch.status(place)
+    told = {**_NOT_KNOWN, **launch.status(place)}
     own = told.pop("head", None) or {}
     told["jobs"] = _jobs(place, contact) if told["state"] == "running" else None
     has_head = contact is None or contact.has_head()
@@ -71,7 +77,7 @@ def report(place: Place) -> dict[str, Any]:
     for worker in told["workers"]:
         if worker["state"] not in ("connected", SILENT):
             worker["says"] = worker["says"] or _last_line(place, worker["name"])
-    told["worker_jobs"] = counted_jobs(told["workers"], told.get("desired", 0))
+    told["worker_jobs"] = counted_jobs(told["workers"], told["desired"])
     told["waits"] = waits(told)
     more = f"offload scale {place.name} N" if has_head else f"offload worker --contact {place.contact}"
     told["problems"] = [{"message": error.message, "hint": error.hint} for error in _problems(told, more)]
@@ -91,17 +97,14 @@ def _head(contact: Contact | None, told: dict[str, Any], own: dict[str, Any]) ->
     }
 
 
-def _service(place: Place, contact: Contact | None, service: dict[str, Any]) -> dict[str, Any]:
+def _service(place: Place, contact: Contact | None, service: dict[str, Any]) -> ServiceRow:
     name, pid = service["name"], service["pid"]
     is_here = contact is None or contact.head.get("host") in (None, os.uname().nodename)
     addresses = {} if contact is None else {**vars(contact), "head": contact.head["url"]}
-    found = {
-        **service,
-        "address": addresses.get(name),
-        "since": service.get("since") or (_since(pid) if is_here else None),
-    }
-    if service["state"] != "running":
-        found["says"] = service.get("reason") or _last_line(place, name)
+    since = service.get("since") or (_since(pid) if is_here else None)
+    found = service_row({**service, "address": addresses.get(name), "since": since})
+    if found["state"] != "running":
+        found["says"] = found["reason"] or _last_line(place, name)
     return found
 
 
@@ -176,7 +179,7 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
     found += [
         OffloadError(
             f"the {service['name']} of {name} is {service['state']}{said(service)}",
-            service.get("hint", _look_at(service) or f"{logs} {service['name']}"),
+            service["hint"] or _look_at(service) or f"{logs} {service['name']}",
         )
         for service in told["services"]
         if service["state"] != "running"
@@ -186,7 +189,7 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
         for worker in told["workers"]
         if worker["state"] in ("lost", SILENT)
         or (worker["state"] != "connected" and worker["restarts"])
-        or worker.get("missed", 0.0) > LONG
+        or (worker["missed"] or 0.0) > LONG
     ]
     found += [
         OffloadError(
@@ -194,7 +197,7 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
             f"let it go on: kill -CONT {pid}; else it is replaced after a minute, and its call runs again",
         )
         for worker in told["workers"]
-        for pid, seconds in worker.get("stopped", ())
+        for pid, seconds in worker["stopped"]
     ]
     if told["jobs"] is not None and told["jobs"].get("trouble"):
         found.append(OffloadError(f"the job service of {name} failed: {told['jobs']['trouble']}", f"{logs} jobs"))

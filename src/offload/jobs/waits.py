@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from offload.engines.worker_states import ENGAGED, SILENT
+from offload.engines.worker_states import ENGAGED, SILENT, worker_row
 from offload.errors import OffloadError
 from offload.notices import counted
 from offload.registry.contact import Contact
@@ -79,12 +79,13 @@ def _told(place: Place) -> tuple[dict[str, Any], dict[str, Any]] | None:
 
 
 def settle(workers: list[dict[str, Any]]) -> None:
-    """Give each worker that is not connected what it ``says``, which may be "", and the state that it is in then."""
+    """Give each worker the state that users know, and one that is not connected what it ``says``, which may be ""."""
     for worker in workers:
+        worker |= worker_row(worker)  # a head that was started before an update may tell less
         if worker["state"] == "running":
             worker["state"] = "connecting"
         if worker["state"] != "connected":
-            worker["says"] = worker.get("reason") or ""
+            worker["says"] = worker["reason"]
 
 
 def waits(told: dict[str, Any]) -> list[str]:
@@ -111,7 +112,7 @@ def waiting(told: dict[str, Any], what: str, one: bool) -> list[str]:
         if service["state"] != "running":
             found.append(f"{what} {verb}: the {service['name']} is {service['state']}{said(service)}")
     workers = told["workers"]
-    if any(_is_engaged(worker) or (worker["state"] == "connected" and not worker.get("paused")) for worker in workers):
+    if any(_is_engaged(worker) or (worker["state"] == "connected" and not worker["paused"]) for worker in workers):
         return found + _waits_for_resources(told)
     if not workers:
         return [*found, f"{what} {verb}: there are no workers{' yet' if is_adaptive(told) else ''}"]
@@ -122,7 +123,7 @@ def waiting(told: dict[str, Any], what: str, one: bool) -> list[str]:
 
 
 def _is_engaged(worker: dict[str, Any]) -> bool:
-    return worker["state"] == SILENT and worker.get("says") == ENGAGED
+    return (worker["state"], worker["says"]) == (SILENT, ENGAGED)
 
 
 def is_adaptive(told: dict[str, Any]) -> bool:
@@ -139,10 +140,10 @@ def _waits_for_resources(told: dict[str, Any]) -> list[str]:
     found = []
     for what, text, number in waiting:
         needed = dict(parse_resources(text))
-        if not needed or any(times(needed, worker.get("resources", {}), 1) for worker in connected):
+        if not needed or any(times(needed, worker["resources"] or {}, 1) for worker in connected):
             continue
         able = [one["name"] for one in told["groups"] if times(needed, dict(parse_resources(one["resources"])), 1)]
-        those = [one for one in told["workers"] if one.get("group") in able and one["state"] != "connected"]
+        those = [one for one in told["workers"] if one["group"] in able and one["state"] != "connected"]
         reasons = "; ".join(not_connected(worker) for worker in those[:3]) or "there are none yet"
         verb = f"{what} needs" if number == 1 else f"{what}s need"
         found.append(f"{number} {verb} {text}, which no connected worker has: {reasons}")
@@ -156,7 +157,7 @@ def not_connected(worker: dict[str, Any]) -> str:
         return f"{worker['name']} is paused: it uses {used} of {limit} of memory"
     if worker["state"] == SILENT:
         return f"{worker['name']} has not been heard of for {worker['seconds']:.0f} s{said(worker)}"
-    if worker.get("missed", 0.0) > LONG and not worker["restarts"]:
+    if (worker["missed"] or 0.0) > LONG and not worker["restarts"]:
         return f"{worker['name']} has not connected for {worker['missed']:.0f} s{said(worker)}"
     ended = {0: f"is {worker['state']}", 1: "ended once"}.get(worker["restarts"], f"ended {worker['restarts']} times")
     return f"{worker['name']} {ended}{said(worker)}"

@@ -156,7 +156,7 @@ def scale(name: str, workers: str, group: str, as_json: bool) -> int:
         write_json(told)
     else:
         limits = "" if maximum is None else f", from {minimum} to {maximum} from now on"
-        mine = [one for one in told["workers"] if one.get("group", group) == group]
+        mine = [one for one in told["workers"] if one["group"] == group and one["state"] != "leaving"]
         say(f"{name} has {counted(len(mine), 'worker')}{'' if group == 'worker' else f' of {group}'}{limits}")
     return 0
 

@@ -127,18 +127,18 @@ def _service(service: Part) -> tuple[str, ...]:
 
 def _worker(worker: Part) -> tuple[str, ...]:
     memory = ""
-    if worker.get("memory") is not None:
+    if worker["memory"] is not None:
         memory = size_text(worker["memory"])
-        if worker.get("memory_limit"):
+        if worker["memory_limit"]:
             memory += f" of {size_text(worker['memory_limit'])}"
-    on = f" on {worker['node']}" if worker.get("node") else ""
+    on = f" on {worker['node']}" if worker["node"] else ""
     return (
         worker["name"],
-        "paused" if worker.get("paused") and worker["state"] == "connected" else worker["state"],
-        str(worker["pid"] or (f"job {worker['job']}" if worker.get("job") else "")) + on,
+        "paused" if worker["paused"] and worker["state"] == "connected" else worker["state"],
+        str(worker["pid"] or (f"job {worker['job']}" if worker["job"] else "")) + on,
         str(worker["restarts"]),
-        str(worker.get("threads", "")),
-        str(worker.get("executing", "")),
+        "" if worker["threads"] is None else str(worker["threads"]),
+        "" if worker["executing"] is None else str(worker["executing"]),
         memory,
-        worker.get("address") or worker.get("says") or "",
+        worker["address"] or worker["says"] or "",
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from offload.deploy.head.clients import SchedulerLink
+from offload.engines.worker_states import LEAVING
 
 BUSY_POLL, PLACE_POLL = 0.2, 2.0
 
@@ -43,7 +44,7 @@ class Member(ABC):
 
     @abstractmethod
     def each(self) -> list[dict[str, Any]]:
-        """Return how each worker is, as plain values: ``name``, ``state``, ``pid``, ``restarts``, and why it is so."""
+        """Return what is known of each worker: parts of its row, with ``name``, ``state``, ``pid`` and ``restarts``."""
 
     def says(self) -> str:
         """Return what it has last said, where its log is on this machine."""
@@ -240,17 +241,28 @@ class Workers:
     async def _end(self, names: list[str]) -> None:
         await asyncio.gather(*(self._children.pop(name).end() for name in names))
 
+    def had(self, name: str) -> bool:
+        """Tell whether a worker of that name is or was one of these."""
+        prefix, _, number = name.rpartition("-")
+        number = number.partition(".")[0]  # of the workers of one allocation
+        return prefix == self._prefix and number.isdigit() and int(number) < self._next
+
     def status(self, known: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return what each worker is and does, as plain values.
+        """Return what is known of each worker: parts of its row.
 
         Parameters
         ----------
         known : dict
             What the scheduler knows of workers, by their names; those that are of these are taken out.
         """
+        gone = [name for name in known if self.had(name) and name not in self and not self._leaves(name)]
         staying = [self._merged(child, one, known) for child in self._children.values() for one in child.each()]
         leaving = [self._merged(child, one, known) for child in self._leaving.values() for one in child.each()]
-        return staying + [{**one, "state": "leaving"} for one in leaving]
+        leaving += [known.pop(name) for name in gone]  # they have ended, and the scheduler will see that
+        return staying + [{**one, "state": LEAVING} for one in leaving]
+
+    def _leaves(self, name: str) -> bool:
+        return any(name in child.names for child in self._leaving.values())
 
     def _merged(self, member: Member, described: dict[str, Any], known: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """Return how a worker is, by what its member and, where it is connected, the scheduler say.
@@ -261,7 +273,7 @@ class Workers:
         connected = known.pop(name, None)
         if connected is not None:
             self._missed.pop(name, None)
-            return {**described, **({"reason": ""} if "reason" in described else {}), **connected}
+            return {**described, "reason": "", **connected}
         described = described if described.get("reason") else {**described, "reason": member.says()}
         if described["state"] not in AT_WORK:
             self._missed.pop(name, None)

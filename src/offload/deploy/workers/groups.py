@@ -11,7 +11,7 @@ from offload.deploy.config.spec import LOCAL, Spec
 from offload.deploy.head.clients import SchedulerLink
 from offload.deploy.workers.base import Workers
 from offload.deploy.workers.local import local_workers
-from offload.engines.worker_states import SILENT
+from offload.engines.worker_states import SILENT, WorkerRow, worker_row
 from offload.registry.deployments import Place
 from offload.util.resources import HIDDEN, Resources, parse_resources
 
@@ -112,19 +112,19 @@ class Groups:
         prefix = worker.rpartition("-")[0]
         return (self._groups.get(prefix) or next(iter(self))).workers
 
-    async def status(self) -> list[dict[str, Any]]:
-        """Return what each worker is and does, as plain values; also of those that somebody else has started."""
+    async def status(self) -> list[WorkerRow]:
+        """Return what each worker is and does; also of those that somebody else has started."""
         try:
             known = await asyncio.wait_for(self.connected(), STATUS_SECONDS)
             self.reached = True
         except (TimeoutError, OSError):
             known = {}  # the scheduler is being started again
             self.reached = False
-        several = len(self._groups) > 1
         found = []
         for group in self:
-            found += [{**one, "group": group.name} if several else one for one in group.workers.status(known)]
-        return found + [{"pid": None, "restarts": 0, "joined": True, **worker} for worker in known.values()]
+            own = {"group": group.name, "provider": group.spec.provider}
+            found += [worker_row({**own, **one}) for one in group.workers.status(known)]
+        return found + [worker_row({"joined": True, **worker}) for worker in known.values()]
 
     async def connected(self) -> dict[str, dict[str, Any]]:
         """Return by their names the workers that the scheduler knows.
