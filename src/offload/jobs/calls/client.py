@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import secrets
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from queue import SimpleQueue
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 from offload.effects.warnings import tell_once, warn_at
@@ -16,7 +15,7 @@ from offload.engines.errands import Errand, GoneError, Told
 from offload.errors import BasketGoneError, EncodeError, NotRecordedWarning, OffloadError, StorageError
 from offload.http.client import Client
 from offload.jobs.calls.making import Make, Making, not_made
-from offload.jobs.calls.protocol import Delivery, Leave, SentCall, Submission, chunks, dump, load
+from offload.jobs.calls.protocol import Delivery, Leave, Parcel, SentCall, Submission, chunks, dump, load
 from offload.jobs.calls.wait_reasons import Watch, is_awaited
 from offload.notices import counted, tell, users_level
 from offload.registry.session import Session
@@ -35,7 +34,7 @@ POLL_SECONDS, EXCHANGE_SECONDS = 20.0, 90.0
 FIRST_SECONDS = 0.5
 """For which the service waits for something to tell the first time: a later answer would look as if it were away."""
 
-PAUSE, END_SECONDS, LEAVE_SECONDS = 0.5, 1.0, 5.0
+END_SECONDS, LEAVE_SECONDS = 1.0, 5.0
 
 Connect = Callable[[], Client]
 Why = Callable[[int], str]
@@ -70,14 +69,15 @@ class Jobs(Dispatcher):
         self._patience = patience
         self._there = there
         self._own = threading.local()  # each thread has a connection of its own
-        self._basket = secrets.token_hex(8)
+        self._basket, self._number = secrets.token_hex(8), 0  # the next parcel's
+        self._is_known = False  # whether the service knows this basket
         self._waiting: dict[str, tuple[Submission, SentCall, list[Future[Any]]]] = {}
+        self._pending: dict[str, None] = {}  # those that wait and are to be sent, in that order
+        self._leaving: dict[str, bool] = {}  # those that the service is not to make, and whether that ends them
+        self._held: set[str] = set()  # those that wait for an environment
+        self._under_way = 0  # how much is being sent
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
-        self._outgoing: SimpleQueue[Submission | Leave | None] = SimpleQueue()
-        self._leaving: Leave | None = None  # the last in the queue, which more can be added to
-        self._unsent = 0
-        self._is_known = False  # whether the service has taken on anything of this basket
         self._threads: list[threading.Thread] = []
         self._closed = False
         self._told: set[str] = set()
@@ -110,11 +110,9 @@ class Jobs(Dispatcher):
             store = self._there or session
             plain.snapshot = snapshot(store.home.key, store.store, tells=self._there is not None)
         label, scratch = calls[0][0].label, calls[0][0].scratch
-        new: list[SentCall] = []
-        with self._lock:
+        with self._idle:
             self._places[label] = function.place
-            submission = Submission(self._basket, plain, label, scratch, [])
-            self._leaving = None
+            submission = Submission(plain, label, scratch, [])
             for one, future in sent:
                 future.on_cancel = functools.partial(self._cancelled, one.transformation)
                 known = self._waiting.get(one.transformation)
@@ -122,41 +120,41 @@ class Jobs(Dispatcher):
                     known[2].append(future)
                     continue
                 self._waiting[one.transformation] = submission, one, [future]
-                new.append(one)
-            self._unsent += len(new)
-            if new:
+                self._pending[one.transformation] = None
                 self._watch.moved()
+            self._idle.notify_all()
             if not self._threads:
                 for target in (self._send, self._receive, self._tell_why):
                     thread = threading.Thread(target=target, name=f"offload-jobs-{target.__name__}", daemon=True)
                     self._threads.append(thread)
                     thread.start()
-        for part in _parts(new):
-            self._outgoing.put(_with_calls(submission, part))
         for one, future in sent:
             if future.cancelled():  # before it could be known that this would have to be told
                 self._cancelled(one.transformation, True)
 
     def _cancelled(self, transformation: str, running: bool) -> None:
         """Take note that a future has been cancelled; where nobody here waits for its call any more, tell."""
-        with self._lock:
+        with self._idle:
             _, _, futures = self._waiting.get(transformation, (None, None, []))
             if futures and all(future.cancelled() for future in futures):
                 del self._waiting[transformation]
                 self._leave(transformation, running)
 
     def _leave(self, transformation: str, running: bool) -> None:
-        if self._leaving is None or self._leaving.running is not running:
-            self._leaving = Leave(self._basket, running)
-            self._outgoing.put(self._leaving)
-        self._leaving.calls.append(transformation)
-        self._unsent += 1
+        if transformation in self._pending:  # the service has not got it
+            del self._pending[transformation]
+        else:
+            self._leaving[transformation] = running
+        self._idle.notify_all()
 
     def unfinished(self, timeout: float | None = None) -> int:
         """Wait until the service has got every call, or for `timeout` seconds; return the number that it has not."""
         with self._idle:
-            self._idle.wait_for(lambda: not self._unsent, timeout)
-            return self._unsent
+            self._idle.wait_for(lambda: not self._unsent(), timeout)
+            return self._unsent()
+
+    def _unsent(self) -> int:
+        return len(self._pending) + len(self._leaving) + len(self._held) + self._under_way
 
     def close(self, kill: bool = False) -> None:
         """Ask no more. The service goes on with what it was given, and records it; with `kill`, it ends that."""
@@ -166,7 +164,6 @@ class Jobs(Dispatcher):
             self._closed = True
             self._watch.end()
             self._idle.notify_all()
-        self._outgoing.put(None)
         for thread in self._threads:
             # One that waits for an answer ends with the process.
             thread.join(LEAVE_SECONDS if kill and thread is self._threads[0] else END_SECONDS)
@@ -177,7 +174,6 @@ class Jobs(Dispatcher):
             self._closed = True
             self._watch.end()
             self._idle.notify_all()
-        self._outgoing.put(None)
         self._fail_all(error)
 
     def _forget_service(self) -> None:
@@ -192,44 +188,79 @@ class Jobs(Dispatcher):
         self._watch.end()
 
     def _send(self) -> None:
-        while (message := self._outgoing.get()) is not None:
-            with self._lock:
-                if self._leaving is message:
-                    self._leaving = None
-            path = "/v1/calls" if isinstance(message, Submission) else "/v1/calls/leave"
-            body = chunks(message)
+        while (parcel := self._next()) is not None:
+            is_known = False
             try:
-                self._patiently(functools.partial(_post, path=path, body=body))
+                self._patiently(functools.partial(_post, path="/v1/calls", body=chunks(parcel)))
+            except BasketGoneError:
+                self._begin_anew(parcel.basket)
             except Exception as exc:  # whatever it is, nobody must wait for these calls any more
-                if isinstance(message, Leave):
-                    tell(f"{counted(len(message.calls), 'call')} could not be cancelled: {exc}")
-                else:
-                    for call in message.calls:
-                        self._deliver(Delivery(call.transformation, None, None), exc)
+                for call in parcel.calls:
+                    self._deliver(Delivery(call.transformation, None, None), exc)
+                for left in parcel.leaves:
+                    tell(f"{counted(len(left.calls), 'call')} could not be cancelled: {exc}")
             else:
-                if isinstance(message, Submission):
-                    self._is_known = True
+                is_known = True
             with self._idle:
-                self._unsent -= len(message.calls)
+                self._is_known = self._is_known or (is_known and self._basket == parcel.basket)
+                self._under_way = 0
                 self._idle.notify_all()
         self._forget_service()
 
+    def _next(self) -> Parcel | None:
+        """Wait until there is something to be sent, and return it; None at the end."""
+        with self._idle:
+            self._idle.wait_for(lambda: self._pending or self._leaving or self._closed)
+            left: dict[bool, Leave] = {}
+            for transformation, running in self._leaving.items():
+                left.setdefault(running, Leave(running, [])).calls.append(transformation)
+            sent: list[Submission] = []
+            self._under_way = len(self._leaving)
+            self._leaving.clear()
+            last, size = None, 0
+            for transformation in [*islice(self._pending, CALLS_PER_REQUEST)]:
+                submission, call, _ = self._waiting[transformation]
+                size += len(call.arguments)
+                if last is not None and size > BYTES_PER_REQUEST:
+                    break
+                if submission is not last:
+                    last = submission
+                    sent.append(Submission(submission.function, submission.label, submission.scratch, []))
+                sent[-1].calls.append(call)
+                del self._pending[transformation]
+                self._under_way += 1
+            if not self._under_way:
+                return None
+            self._number += 1
+            return Parcel(self._basket, self._number - 1, [*left.values()], sent)
+
+    def _begin_anew(self, gone: str) -> None:
+        """Send all that waits, into another basket: the service that knew the one that is gone was started again."""
+        with self._idle:
+            if self._basket != gone:
+                return
+            self._basket, self._number, self._is_known = secrets.token_hex(8), 0, False
+            self._leaving.clear()
+            self._pending = dict.fromkeys(one for one in self._waiting if one not in self._held)
+            self._idle.notify_all()
+
     def _receive(self) -> None:
-        had = 0
+        basket, had = "", 0
         while not self._closed:
             with self._idle:
                 # Nothing to ask for: the next call to `add` begins again.
-                # A basket that the service does not know yet would be taken for a lost one, and calls made twice.
+                # A basket that the service does not know yet would be taken for a lost one.
                 self._idle.wait_for(lambda: (self._waiting and self._is_known) or self._closed, POLL_SECONDS)
                 if self._closed or not (self._waiting and self._is_known):
                     continue
+                if basket != self._basket:
+                    basket, had = self._basket, 0
             seconds = POLL_SECONDS if self._patience.heard else FIRST_SECONDS
             try:
-                answer = self._patiently(functools.partial(_fetch, basket=self._basket, had=had, seconds=seconds))
+                answer = self._patiently(functools.partial(_fetch, basket=basket, had=had, seconds=seconds))
                 first, deliveries = load(answer)
             except BasketGoneError:
-                had, self._is_known = 0, False
-                self._again()
+                self._begin_anew(basket)
                 continue
             except Exception as exc:  # as above
                 self._fail_all(exc)
@@ -264,15 +295,6 @@ class Jobs(Dispatcher):
             number = len(self._waiting)
         return number if any(map(is_awaited, futures)) else 0
 
-    def _again(self) -> None:
-        """Send everything that still waits once more: a service that was started again knows nothing of it."""
-        time.sleep(PAUSE)  # submissions that are just being sent make the basket known
-        with self._lock:
-            waiting = list(self._waiting.values())
-            self._unsent += len(waiting)
-        for submission, call, _ in waiting:
-            self._outgoing.put(_with_calls(submission, [call]))
-
     def _known(self, python: Python | None) -> Python | None:
         """Return the Python of this process, with the names of the environment that was made like it."""
         names = self._making.names
@@ -280,37 +302,32 @@ class Jobs(Dispatcher):
 
     def _made(self, calls: Sequence[str]) -> None:
         """Send calls again: their environment is there now."""
-        with self._lock:
-            waiting = [self._waiting[call] for call in calls if call in self._waiting]
-            self._unsent += len(waiting)
-        for submission, call, _ in waiting:
-            submission.function.python = self._known(submission.function.python)
-            self._outgoing.put(_with_calls(submission, [call]))
-        self._kept(calls, -1)
+        with self._idle:
+            for call in calls:
+                if call in self._waiting:
+                    function = self._waiting[call][0].function
+                    function.python = self._known(function.python)
+                    self._pending[call] = None
+            self._held.difference_update(calls)
+            self._idle.notify_all()
 
     def _not_made(self, calls: Sequence[str], error: Exception) -> None:
         """Fail calls: their environment cannot be made."""
         for call in calls:
             self._deliver(Delivery(call, None, None), error)
-        self._kept(calls, -1)
-
-    def _kept(self, calls: Sequence[str], sign: int = 1) -> None:
-        """Count calls that wait for an environment as calls that the service has not got."""
-        with self._idle:
-            self._unsent += sign * len(calls)
-            self._idle.notify_all()
 
     def _deliver(self, delivery: Delivery, error: BaseException | None = None) -> None:
         self._watch.moved()
         if delivery.error is not None:
             error = delivery.error.rebuilt()
             if isinstance(error, OtherEnvironmentError) and delivery.transformation in self._waiting:
-                self._kept([delivery.transformation])
+                self._held.add(delivery.transformation)
                 if (error := self._making.takes(delivery.transformation, error)) is None:
                     return
-                self._kept([delivery.transformation], -1)
         with self._idle:
             submission, _, futures = self._waiting.pop(delivery.transformation, (None, None, []))
+            self._pending.pop(delivery.transformation, None)
+            self._held.discard(delivery.transformation)
             self._idle.notify_all()
         place = self._places.get(submission.label) if submission is not None else None
         try:
@@ -361,21 +378,3 @@ def _fetch(service: Client, basket: str, had: int, seconds: float) -> bytes | me
 
 def _post(service: Client, path: str, body: list[bytes | memoryview]) -> object:
     return service.call("POST", path, body)
-
-
-def _parts(calls: list[SentCall]) -> Iterator[list[SentCall]]:
-    """Give calls as they are sent together: what the service takes into its memory at once is not without end."""
-    part: list[SentCall] = []
-    size = 0
-    for call in calls:
-        part.append(call)
-        size += 0 if isinstance(call.arguments, tuple) else len(call.arguments)
-        if len(part) == CALLS_PER_REQUEST or size >= BYTES_PER_REQUEST:
-            yield part
-            part, size = [], 0
-    if part:
-        yield part
-
-
-def _with_calls(submission: Submission, calls: list[SentCall]) -> Submission:
-    return Submission(submission.basket, submission.function, submission.label, submission.scratch, calls)

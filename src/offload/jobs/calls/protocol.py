@@ -13,7 +13,7 @@ from offload.transport.exceptions import Raised
 from offload.transport.function import ShippedFunction
 from offload.transport.large_arguments import beside, dumps, loads
 
-VERSION = 10
+VERSION = 11
 
 
 class SentCall:
@@ -46,8 +46,6 @@ class Submission:
 
     Attributes
     ----------
-    basket : str
-        Where the client will ask for the results.
     function : ShippedFunction
         What is called.
     label : str
@@ -58,12 +56,9 @@ class Submission:
         Any number.
     """
 
-    __slots__ = ("basket", "calls", "function", "label", "scratch")
+    __slots__ = ("calls", "function", "label", "scratch")
 
-    def __init__(
-        self, basket: str, function: ShippedFunction, label: str, scratch: bool, calls: list[SentCall]
-    ) -> None:
-        self.basket = basket
+    def __init__(self, function: ShippedFunction, label: str, scratch: bool, calls: list[SentCall]) -> None:
         self.function = function
         self.label = label
         self.scratch = scratch
@@ -75,20 +70,50 @@ class Leave:
 
     Attributes
     ----------
-    basket : str
-        Where the client would have asked for the results.
     running : bool
         Whether what runs is ended, too. If not, it goes on, and is recorded.
     calls : list of str
         Their transformations.
     """
 
-    __slots__ = ("basket", "calls", "running")
+    __slots__ = ("calls", "running")
 
-    def __init__(self, basket: str, running: bool) -> None:
-        self.basket = basket
+    def __init__(self, running: bool, calls: list[str]) -> None:
         self.running = running
-        self.calls: list[str] = []
+        self.calls = calls
+
+
+class Parcel:
+    """All that a client has to say at a time.
+
+    Only the first parcel of a basket makes the service know the basket: a service that was started anew refuses the
+    others, and the client sends what it waits for into another basket. A parcel that the service has got already, whose
+    answer was lost, changes nothing.
+
+    Attributes
+    ----------
+    basket : str
+        Where the client will ask for the results; random.
+    number : int
+        Counts the parcels of the basket, from 0.
+    leaves : list of Leave
+        About calls of earlier parcels.
+    submissions : list of Submission
+        New calls.
+    """
+
+    __slots__ = ("basket", "leaves", "number", "submissions")
+
+    def __init__(self, basket: str, number: int, leaves: list[Leave], submissions: list[Submission]) -> None:
+        self.basket = basket
+        self.number = number
+        self.leaves = leaves
+        self.submissions = submissions
+
+    @property
+    def calls(self) -> list[SentCall]:
+        """All calls that are submitted."""
+        return [call for one in self.submissions for call in one.calls]
 
 
 class Delivery:

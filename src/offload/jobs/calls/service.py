@@ -14,7 +14,7 @@ from offload.engines.base import Engine
 from offload.engines.batching import Batcher
 from offload.errors import BasketGoneError
 from offload.http.auth import Admission
-from offload.jobs.calls.protocol import Delivery, Leave, SentCall, Submission, chunks, dump, load
+from offload.jobs.calls.protocol import Delivery, Parcel, SentCall, Submission, chunks, dump, load
 from offload.jobs.commands import overview
 from offload.jobs.commands.routes import CommandRoutes
 from offload.jobs.commands.service import CommandService
@@ -93,6 +93,8 @@ class Basket:
         The futures of the calls that have not ended, by their transformations.
     arrived : deque
         What other threads have put in, and the loop has not yet looked at.
+    taking : tuple of (int, asyncio.Task) or None
+        The number of the last parcel, and what takes it in.
     """
 
     def __init__(self) -> None:
@@ -103,6 +105,7 @@ class Basket:
         self.filled = asyncio.Event()
         self.asked = time.monotonic()
         self.arrived: deque[Delivery | ReceivedFuture] = deque()
+        self.taking: tuple[int, asyncio.Task[None]] | None = None
         self._is_told = False
 
     def put(self, one: Delivery | ReceivedFuture, loop: asyncio.AbstractEventLoop) -> None:
@@ -145,41 +148,50 @@ class JobService:
         self.guard: Guard | None = None
 
     async def submit(self, request: web.Request) -> web.Response:
-        """Take on calls; their results will be in the client's basket."""
+        """Take in a parcel: calls, whose results will be in the client's basket, and calls that it leaves."""
         body = await _body(request)
-        submission: Submission = load(body) if len(body) < LITTLE else await asyncio.to_thread(load, body)
+        parcel: Parcel = load(body) if len(body) < LITTLE else await asyncio.to_thread(load, body)
         del body
-        basket = self._baskets.setdefault(submission.basket, Basket())
+        basket = self._baskets.get(parcel.basket)
+        if basket is None:
+            if parcel.number:
+                raise _gone()
+            basket = self._baskets[parcel.basket] = Basket()
         basket.asked = time.monotonic()
-        basket.expected += len(submission.calls)
-        await asyncio.to_thread(self._begin, submission, basket, asyncio.get_running_loop())
+        if basket.taking is None or basket.taking[0] < parcel.number:  # else it has come before
+            basket.taking = parcel.number, asyncio.create_task(self._take_in(parcel, basket))
+        await asyncio.shield(basket.taking[1])
         self._drop_abandoned()
-        return web.Response(body=dump(len(submission.calls)))
-
-    def _begin(self, submission: Submission, basket: Basket, loop: asyncio.AbstractEventLoop) -> None:
-        # Between the client's look-up and now, another client's run may have ended.
-        found = self._session.recall([call.transformation for call in submission.calls])
-        missing: list[tuple[Call, Future[Any]]] = []
-        for sent, data in zip(submission.calls, found, strict=True):
-            if data is not None:
-                basket.put(Delivery(sent.transformation, data, None), loop)
-                continue
-            future = ReceivedFuture()
-            future.transformation = sent.transformation
-            basket.under_way.setdefault(sent.transformation, []).append(future)
-            future.add_done_callback(lambda done: basket.put(done, loop))  # type: ignore[arg-type]
-            missing.append((ReceivedCall(sent, submission), future))
-        if missing:
-            self._batcher.add(self._session, submission.function, missing)
-
-    async def leave(self, request: web.Request) -> web.Response:
-        """Have a client wait for some calls no longer; what nobody else waits for is ended."""
-        left: Leave = load(await request.read())
-        basket = self._baskets.get(left.basket)
-        for transformation in left.calls if basket is not None else ():
-            for future in basket.under_way.pop(transformation, ()):  # type: ignore[union-attr]
-                future.cancel(running=left.running)
         return web.Response(body=dump(None))
+
+    async def _take_in(self, parcel: Parcel, basket: Basket) -> None:
+        calls = parcel.calls
+        basket.expected += len(calls)
+        for left in parcel.leaves:
+            for transformation in left.calls:
+                for future in basket.under_way.pop(transformation, ()):
+                    future.cancel(running=left.running)
+        if calls:
+            await asyncio.to_thread(self._begin, parcel, basket, asyncio.get_running_loop())
+
+    def _begin(self, parcel: Parcel, basket: Basket, loop: asyncio.AbstractEventLoop) -> None:
+        calls = parcel.calls
+        # Between the client's look-up and now, another client's run may have ended.
+        found = self._session.recall([call.transformation for call in calls])
+        known = dict(zip((call.transformation for call in calls), found, strict=True))
+        for submission in parcel.submissions:
+            missing: list[tuple[Call, Future[Any]]] = []
+            for sent in submission.calls:
+                if (data := known[sent.transformation]) is not None:
+                    basket.put(Delivery(sent.transformation, data, None), loop)
+                    continue
+                future = ReceivedFuture()
+                future.transformation = sent.transformation
+                basket.under_way.setdefault(sent.transformation, []).append(future)
+                future.add_done_callback(lambda done: basket.put(done, loop))  # type: ignore[arg-type]
+                missing.append((ReceivedCall(sent, submission), future))
+            if missing:
+                self._batcher.add(self._session, submission.function, missing)
 
     async def exchange(self, request: web.Request) -> web.Response:
         """Exchange something with a process on the machine of a worker."""
@@ -198,7 +210,7 @@ class JobService:
         """
         basket = self._baskets.get(request.match_info["basket"])
         if basket is None:
-            raise BasketGoneError("there is no such basket: the job service has been started anew", "submit again")
+            raise _gone()
         basket.asked = time.monotonic()
         had = int(request.query.get("had", "0"))
         del basket.deliveries[: max(0, had - basket.first)]
@@ -269,6 +281,10 @@ class JobService:
         self._baskets = {n: b for n, b in self._baskets.items() if b.asked > limit or b.expected}
 
 
+def _gone() -> BasketGoneError:
+    return BasketGoneError("there is no such basket: the job service has been started anew", "submit again")
+
+
 async def _body(request: web.Request) -> bytes | memoryview:
     """Return the body of a request; a large one as it has come into memory of its own."""
     size = request.content_length or 0
@@ -333,7 +349,6 @@ def application(service: JobService, admission: Admission) -> web.Application:
     app.add_routes(
         [
             web.post("/v1/calls", service.submit),
-            web.post("/v1/calls/leave", service.leave),
             web.post("/v1/exchanges", service.exchange),
             web.get("/v1/baskets/{basket}", service.fetch),
             web.get("/v1/status", service.status),
