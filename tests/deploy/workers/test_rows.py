@@ -28,17 +28,20 @@ class Link:
     """A scheduler that knows some workers."""
 
     def __init__(self, *names: str, silent: bool = False) -> None:
-        seen = time.time() - (TOLD_AFTER + 5.0 if silent else 0.0)
+        self.silence = TOLD_AFTER + 5.0 if silent else 0.0
         self.workers = {
             f"tls://1.2.3.4:{5000 + n}": {
-                "name": name, "nthreads": 2, "memory_limit": 10, "last_seen": seen, "status": "running",
+                "name": name, "nthreads": 2, "memory_limit": 10, "status": "running",
                 "metrics": {"memory": 7, "task_counts": {"executing": 1}},
             }
             for n, name in enumerate(names)
         }  # fmt: skip
 
     async def call(self, what: str, **arguments: Any) -> Any:
-        return {"workers": self.workers} if what == "identity" else {"silent": {}}
+        if what != "identity":
+            return {"silent": {}}
+        seen = time.time() - self.silence
+        return {"workers": {address: {**worker, "last_seen": seen} for address, worker in self.workers.items()}}
 
 
 class NoQueue:
