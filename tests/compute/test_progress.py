@@ -16,6 +16,7 @@ from offload.engines.heartbeats import Brief
 from offload.tasks import claims, progress
 from offload.tasks.futures import Future
 from offload.tasks.gather import gather
+from tests.compute.conftest import Script
 
 
 def later(future: Future[int], seconds: float) -> None:
@@ -83,6 +84,27 @@ def test_a_missed_heartbeat_is_a_line_at_most(tell: bool, caplog: pytest.LogCapt
     found = [record for record in caplog.records if "during heartbeat" in record.getMessage()]
     assert len(found) == int(tell)
     assert all(record.exc_info is None for record in found)
+
+
+CLOSED = """
+import os, time
+import offload
+
+@offload.task(effects="ignore")
+def long(n):
+    open("begun", "w").close()
+    time.sleep(1)
+
+with offload.Deployment(in_process=True):
+    long.map(range(2))
+    while not os.path.exists("begun"):
+        time.sleep(0.01)
+print("closed")
+"""
+
+
+def test_a_deployment_in_the_process_that_is_closed_while_calls_run_writes_no_line_of_dask(script: Script) -> None:
+    assert script.output(CLOSED) == "closed\n"
 
 
 def test_a_program_without_standard_error_is_told_nothing_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

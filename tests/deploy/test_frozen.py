@@ -17,6 +17,7 @@ from offload.deploy.config.spec import Spec
 from offload.deploy.lifecycle import local as launch
 from offload.deploy.status import report
 from offload.registry.deployments import Place, Registry
+from tests.deploy.test_life import pid_of
 from tests.deploy.test_local import eventually
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
@@ -77,6 +78,22 @@ def test_a_stopped_service_is_told(place: Place, name: str) -> None:
     finally:
         os.kill(pid, signal.SIGCONT)
     eventually(lambda: report(place)["problems"] == [])
+
+
+@pytest.mark.parametrize("victims", [["scheduler"], ["scheduler", "jobs", "storage"]])
+def test_services_that_are_stopped_are_told_and_replaced(place: Place, victims: list[str]) -> None:
+    assert offload.gather(nap.map(range(2)), timeout=SECONDS) == [0, 1]
+    futures = nap.map(range(2, 40))
+    eventually(lambda: sum(future.done() for future in futures) > 2)
+    for victim in victims:
+        os.kill(pid_of(place, victim), signal.SIGSTOP)
+    problems = eventually(lambda: [one for one in report(place)["problems"] if "scheduler" in one["message"]])
+    assert "kill -CONT" in problems[0]["hint"]
+    assert offload.gather(futures, timeout=SECONDS) == list(range(2, 40))
+    eventually(lambda: report(place)["problems"] == [], SECONDS)
+    restarts = {one["name"]: one["restarts"] for one in report(place)["services"]}
+    assert all(restarts[victim] == 1 for victim in victims), restarts
+    assert [future.recalled for future in nap.map(range(40))] == [True] * 40
 
 
 @pytest.mark.parametrize("nanny_too", [False, True])

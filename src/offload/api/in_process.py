@@ -79,9 +79,9 @@ class InProcess(Cluster):
 
     def stop(self) -> None:
         """End the threads."""
-        from offload.engines.heartbeats import STREAMS, shorten
+        from offload.engines.heartbeats import STREAMS, TASKS, shorten
 
-        shorten(tell=False, loggers=(STREAMS,))  # Dask logs again what it likes before all of its streams are closed
+        shorten(tell=False, loggers=(STREAMS, TASKS))  # Dask logs again what it likes before all of it is closed
         if self._cluster is not None:
             self._cluster.close(timeout=WAIT_SECONDS)
         if self._scratch:

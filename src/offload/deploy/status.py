@@ -209,7 +209,9 @@ def _problems(told: dict[str, Any], more: str) -> list[OffloadError]:
 def _look_at(service: dict[str, Any]) -> str:
     """Return what to do about a service whose process does not answer; "" for others."""
     pid = service["pid"]
-    return f"has somebody stopped it? kill -CONT {pid}; if it hangs: kill {pid}" if service["state"] == SILENT else ""
+    if service["state"] != SILENT or pid is None:
+        return ""
+    return f"has somebody stopped it? kill -CONT {pid}; after a minute another one is started in its place"
 
 
 def storage(place: Place, state: str) -> dict[str, Any] | None:

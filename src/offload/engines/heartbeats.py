@@ -1,4 +1,4 @@
-"""What Dask's workers log when their scheduler is gone: a line at most, without forty more of traceback."""
+"""What Dask's workers log when their scheduler is gone, or when they close: a line at most, without a traceback."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import logging
 
 MISSED = "Failed to communicate with scheduler during heartbeat"
 CLOSED = "Batched Comm Closed"
+CUT_OFF = "Async instruction for"
 
 
 class Brief(logging.Filter):
-    """Takes the traceback from a missed heartbeat or a closed stream, or the whole of it.
+    """Takes the traceback from a missed heartbeat, a closed stream or a task that was cut off, or the whole of it.
 
     Parameters
     ----------
@@ -23,13 +24,13 @@ class Brief(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record is logged."""
-        if not str(record.msg).startswith((MISSED, CLOSED)):
+        if not str(record.msg).startswith((MISSED, CLOSED, CUT_OFF)):
             return True
         record.exc_info = record.exc_text = None
         return self._tell
 
 
-STREAMS = "distributed.batched"
+STREAMS, TASKS = "distributed.batched", "distributed.worker.state_machine"
 
 
 def shorten(tell: bool, loggers: tuple[str, ...] = ("distributed.worker", STREAMS)) -> None:

@@ -18,6 +18,7 @@ from offload.deploy.head.autoscale import Adaptive
 from offload.deploy.head.children import Child
 from offload.deploy.head.clients import SchedulerLink, ServiceLink
 from offload.deploy.head.container import end_with_it
+from offload.deploy.head.frozen_services import Ask, end_frozen_services
 from offload.deploy.head.frozen_workers import end_frozen
 from offload.deploy.head.idle import Idle, of_scheduler, of_service
 from offload.deploy.head.services import Services
@@ -92,6 +93,7 @@ class Head:
         self._contained: asyncio.Task[None] | None = None
         self._there: asyncio.Task[None] | None = None
         self._frozen: asyncio.Task[None] | None = None
+        self._frozen_services: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> list[Child]:
@@ -100,6 +102,14 @@ class Head:
         if self.spec.storage_only:
             return [known.storage]
         return [known.jobs, known.storage] if self.spec.scheduler else [known.scheduler, known.jobs, known.storage]
+
+    def _asks(self) -> dict[Child, Ask]:
+        """Return how each service is asked for something, to see whether it answers."""
+        return {
+            self.services.scheduler: lambda: self.link.call("identity", n_workers=0),
+            self.services.jobs: lambda: self.jobs_link.get("/v1/status"),
+            self.services.storage: lambda: self.storage_link.get("/v1/idle"),
+        }
 
     async def start(self) -> None:
         """Bring everything up, and say in the contact file when it is."""
@@ -128,6 +138,8 @@ class Head:
             await service.first_ready()
         if own:
             self._frozen = asyncio.create_task(end_frozen(self.link, self.groups, log), name="frozen")
+        asks = {child: ask for child, ask in self._asks().items() if child in self.running}
+        self._frozen_services = asyncio.create_task(end_frozen_services(asks, log), name="frozen services")
         for group in self.groups if own else ():
             group.workers.grow(group.spec.least(), after=FIRST_RESULT)
             if group.spec.maximum is not None:
@@ -205,7 +217,13 @@ class Head:
 
     async def _bring_down(self) -> None:
         """Bring everything down, workers first."""
-        for task in (self.starting, self._frozen, self._idle, None if self._moves else self._move):
+        for task in (
+            self.starting,
+            self._frozen,
+            self._frozen_services,
+            self._idle,
+            None if self._moves else self._move,
+        ):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
