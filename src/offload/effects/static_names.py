@@ -55,12 +55,17 @@ LOOKS_OF_PATHS = {
     ),
     *("is_socket", "is_symlink", "lstat", "owner", "readlink", "samefile", "stat"),
 }
-# Another answer in each process: where it runs, its number, where an object lies, the hash of a text.
+# Another answer in each process: where it runs, its number, where an object lies, the hash of a text, how it is set.
 _OF_PROCESS = {
     "builtins": {"hash", "id"},
-    "os": {"getcwd", "getcwdb", "getpid", "getppid"},
+    "faulthandler": {"is_enabled"},
+    "os": {"getcwd", "getcwdb", "getpid", "getppid", "umask"},
+    "resource": {"getrlimit"},
+    "signal": {"getsignal"},
+    "socket": {"getdefaulttimeout"},
     "thread": {"get_ident", "get_native_id"},
     "threading": {"get_ident", "get_native_id"},
+    "tracemalloc": {"is_tracing"},
 }
 # In these, nothing of it shows in a result: what they give only tells objects apart.
 TELL_APART = {"__eq__", "__hash__", "__repr__", "__str__"}

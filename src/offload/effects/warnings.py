@@ -39,6 +39,10 @@ _UNDECLARED = {
     "listener": ("it listened on {0}", "receive what it needs before, and pass that as an argument"),
     "process": ("it started {0!r}, and what a process reads cannot be seen", "use offload.run for commands"),
     "input": ("it asked for input", "ask before, and pass the answer as an argument"),
+    "figure": (
+        "it used figure {0} of pyplot, which was open before the call",
+        "begin with a figure of its own (plt.figure()), and close it at the end (plt.close())",
+    ),
     "class": (
         "it unpickled {0}, whose code does not count",
         "declare the class: @offload.task(depends_on=[...])",

@@ -15,7 +15,7 @@ import threading
 from contextvars import ContextVar
 from weakref import WeakKeyDictionary
 
-from offload.effects import attribution, imports_by_name, native_reads
+from offload.effects import attribution, figures, imports_by_name, native_reads
 from offload.effects.static import readers
 from offload.effects.watched import Watched
 
@@ -62,6 +62,9 @@ class Watch(Watched):
             if graph.unfollowed and imports_by_name.computes_names(graph):
                 self.by_name = imports_by_name.named(graph)
                 imports_by_name.listen(_note_import)
+            self.figures = figures.opened()
+            if self.figures:
+                figures.listen(_note_figure)
         finally:
             if not known:
                 _judging.discard(ident)
@@ -187,6 +190,13 @@ def _note_import(name: str) -> None:
         for watch in _watches(ident):
             if watch.by_name is not None and name not in watch.by_name:
                 watch.code.add((name, ""))
+
+
+def _note_figure(figure: Any) -> None:
+    """Take note of a figure of pyplot that was open before a call."""
+    for watch in _watches(threading.get_ident()) if _active else ():
+        if any(figure is one for one in watch.figures):
+            watch.effects.add("figure", str(figure.num))
 
 
 def note(kind: str, what: str) -> None:

@@ -27,6 +27,7 @@ class Watched:
         "code",
         "declared",
         "ended",
+        "figures",
         "folders",
         "ignores",
         "made",
@@ -44,6 +45,7 @@ class Watched:
         self.folders: tuple[str, ...] = ()
         self.code: set[tuple[str, str]] = set()  # module and name of what it has unpickled
         self.by_name: set[str] | None = None  # modules that its code names, where it computes names of others
+        self.figures: list[Any] = []  # of pyplot, open when it began
         self.made: set[str] = set()  # files that it has made itself
         self.made_folders: tuple[str, ...] = ()
         self.opened: dict[str, int] | None = None  # what this process has opened meanwhile, as the kernel tells it

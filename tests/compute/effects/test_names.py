@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 import threading
 import time
 import warnings
@@ -139,6 +140,10 @@ def lies_at() -> int:
     return id("x") * 0
 
 
+def is_set_to() -> int:
+    return (signal.getsignal(signal.SIGUSR1) is None) * 0
+
+
 @pytest.mark.parametrize(
     ("function", "names"),
     [
@@ -162,6 +167,7 @@ def lies_at() -> int:
         (asks_a_known_path, ["pathlib.Path.is_dir() asks about a file"]),
         (asks_where_it_is, ["pathlib.Path.cwd() is another one in each process"]),
         (hashes, ["hash() is another one in each process"]),
+        (is_set_to, ["signal.getsignal() is another one in each process"]),
         (lies_at, ["id() is another one in each process"]),
         (reads_environment, ["variable OFFLOAD_TEST_A does", "variable OFFLOAD_TEST_B does"]),
     ],
