@@ -161,11 +161,14 @@ class Planner:
             for item in trees:
                 assert item.tree is not None
                 item.checksum = checksum(item.tree.manifest(checksums))
+        software: dict[bytes, str | None] = {}
         for plan in plans:
             plan.executable_checksum = checksums[plan.executable]
             plan.program_checksums = {name: checksums[path] for name, path in plan.programs.items()}
             plan.installed = self.programs.installed(plan)
-            plan.software = software_checksum(plan.installed)
+            if plan.installed not in software:
+                software[plan.installed] = software_checksum(plan.installed)
+            plan.software = software[plan.installed]
 
     def changed(self, plan: Plan) -> list[str]:
         """Return what a command executed or read in place, and is no longer what it was when the plan was made."""

@@ -39,7 +39,7 @@ class Programs:
         self._interpreters: dict[tuple[str, str | None], tuple[str, str] | None] = {}
         self._installed: dict[str, list[str]] = {}
         self._environments: dict[str, NamedEnvironment] = {}
-        self._manifests: dict[str, list[str]] = {}
+        self._beside: dict[tuple[str, ...], tuple[set[str], bytes, bool]] = {}
         self._projects: dict[str, list[str]] = {}
         self._scripts = Scripts()
 
@@ -97,11 +97,8 @@ class Programs:
             self._interpreters[script, path] = interpreter(script, path)
         return self._interpreters[script, path]
 
-    def _code(self, plan: Plan) -> list[str]:
+    def _code(self, plan: Plan, programs: Sequence[str]) -> list[str]:
         """Return what counts of the code that the programs of a command import from where it lies."""
-        programs = _all(plan)
-        if not any(map(is_python, programs)):
-            return []
         lines = []
         for prefix in dict.fromkeys(prefix for program in programs for prefix in prefixes(program)):
             if prefix not in self._projects:
@@ -117,20 +114,30 @@ class Programs:
 
     def installed(self, plan: Plan) -> bytes:
         """Return the names of what is installed where the programs of a command lie, a line each."""
+        programs = _all(plan)
+        environment = "" if plan.environment is None else plan.environment.prefix
+        beside = self._beside.get((environment, *programs))
+        if beside is None:
+            names = self._installed_beside(plan, programs)
+            beside = self._beside[environment, *programs] = names, _lines(names), any(map(is_python, programs))
+        names, lines, runs_python = beside
+        return _lines({*names, *self._code(plan, programs)}) if runs_python else lines
+
+    def _installed_beside(self, plan: Plan, programs: Sequence[str]) -> set[str]:
         names: set[str] = set()
         if plan.environment is not None:
-            prefix = plan.environment.prefix
-            if prefix not in self._manifests:
-                self._manifests[prefix] = plan.environment.manifest(self._files)
-            names.update(self._manifests[prefix])
-        for program in _all(plan):
+            names.update(plan.environment.manifest(self._files))
+        for program in programs:
             folder = os.path.dirname(program)
             key = program if folder.startswith("/usr") else folder
             if key not in self._installed:
                 self._installed[key] = installed(program)
             names.update(self._installed[key])
-        names.update(self._code(plan))
-        return "\n".join(sorted(names)).encode("utf-8", "surrogateescape")
+        return names
+
+
+def _lines(names: set[str]) -> bytes:
+    return "\n".join(sorted(names)).encode("utf-8", "surrogateescape")
 
 
 def _all(plan: Plan) -> list[str]:

@@ -50,7 +50,11 @@ def _write(value: Any, add: Callable[[bytes], None]) -> None:
 
 
 def _string(value: str) -> bytes:
-    data = encode(value)
+    try:
+        raw = value.encode()
+    except UnicodeEncodeError:
+        return encode(value)
+    data = head(3, len(raw)) + raw
     if len(value) <= _LONGEST:
         if len(_known) >= _MOST:
             _known.clear()
