@@ -6,6 +6,9 @@ at a time. Both are asked over one kept connection with Python's http.client, wh
 Seamless itself uses. offload is asked through its own client, which also verifies whatever it receives. The large
 buffer is moved by curl on both sides (nothing is verified by it), so that the servers are compared, not the clients;
 neither fsyncs (`--no-sync` here); both had room to write it in the page cache. TLS rows have the same plain peer.
+Of the processor time that our server takes for the large buffer in, 44 % is SHA-256 (for the name, and for the digests
+of each MiB, by which parts are verified later), and 18 % the copy into the page cache (perf, on the cores that curl
+uses, too).
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ async def serve(place: Place, port: int | None, attached: bool) -> None:
     service = JobService(session, lambda: connect(place), commands)
     calm(asyncio.get_running_loop())
     app = application(service, admission_of(place))
-    runner = Runner(app, access_log=None, logger=line_logger(), shutdown_timeout=1)
+    runner = Runner(app, access_log=None, logger=line_logger(), shutdown_timeout=1, read_bufsize=1 << 20)
     await runner.setup()
     if port is None or not is_free(spec.host, port):
         port = free_port(spec.host, None, spec.ports, but=spec.port)
