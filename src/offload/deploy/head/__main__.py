@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
-import signal
 import socket
 import sys
 import warnings
@@ -22,6 +20,7 @@ from offload.http.listen import server_context
 from offload.http.log import calm, line_logger
 from offload.registry.deployments import Place
 from offload.registry.locks import LOOKS_SECONDS, settle
+from offload.util.stopping import when_told
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,11 +48,7 @@ async def serve(place: Place, attached: bool, job: str | None = None) -> None:
     port = free_port(spec.host, None, spec.ports, PREFERRED, but=spec.port)
     listener = socket.create_server((spec.host, port), family=socket.AF_INET6 if ":" in spec.host else socket.AF_INET)
     head = Head(place, address("https", spec, port), job)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, head.stop)
-    if attached:
-        loop.add_reader(sys.stdin.fileno(), functools.partial(_let_go, loop, head))
+    when_told(lambda _: head.stop(), attached)
     log(f"{place.name} begins, process {os.getpid()}, {head.contact.head['url']}")
     head.starting = asyncio.create_task(head.start(), name="start")
     runner = await _serve_requests(head, listener)
@@ -85,11 +80,6 @@ async def _serve_requests(head: Head, listener: socket.socket) -> AppRunner:
     await runner.setup()
     await web.SockSite(runner, listener, ssl_context=context).start()
     return runner
-
-
-def _let_go(loop: asyncio.AbstractEventLoop, head: Head) -> None:
-    loop.remove_reader(sys.stdin.fileno())
-    head.stop()
 
 
 def main(path: str, attached: bool = False, is_job: bool = False) -> int:

@@ -5,29 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import socket
 import sys
 
 from offload.registry.contact import Contact
 from offload.registry.deployments import Place
 from offload.util.liveness import started
+from offload.util.stopping import when_told
 
 
 async def until_told(attached: bool) -> None:
     """Wait for SIGTERM or SIGINT; for what a head has started, also for the end of standard input."""
-    loop = asyncio.get_running_loop()
     told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    if not attached:
-        await told.wait()
-        return
-    loop.add_reader(sys.stdin.fileno(), told.set)  # nothing is ever written to it: readable means ended
-    try:
-        await told.wait()
-    finally:
-        loop.remove_reader(sys.stdin.fileno())
+    when_told(lambda _: told.set(), attached)
+    await told.wait()
 
 
 def announce(place: Place, attached: bool, name: str, address: str) -> None:

@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,6 +31,7 @@ from offload.errors import OffloadError
 from offload.registry.contact import Contact
 from offload.registry.deployments import Place
 from offload.util.resources import COMMANDS, PLAIN, Resources, parse_resources
+from offload.util.stopping import when_told
 
 FIRST_PAUSE, LONGEST_PAUSE, SCHEDULER_PAUSE = 0.2, 5.0, 0.05
 CONNECT_SECONDS = 30.0
@@ -43,11 +43,7 @@ class Stop:
 
     def __init__(self, attached: bool) -> None:
         self._event = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._event.set)
-        if attached:
-            loop.add_reader(sys.stdin.fileno(), self._event.set)
+        when_told(lambda _: self._event.set(), attached)
 
     def is_told(self) -> bool:
         """Whether it has been told."""

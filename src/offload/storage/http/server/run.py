@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ from aiohttp import web
 from offload.http.log import calm, line_logger, log
 from offload.http.runner import Runner
 from offload.storage.http.server.app import GUARD, make_app
+from offload.util.stopping import when_told
 
 if TYPE_CHECKING:
     import socket
@@ -118,7 +117,6 @@ async def serve(
     attached : bool
         Stop also when standard input ends, as it does when whoever started the service is gone.
     """
-    loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     why = ["idle"]
 
@@ -130,16 +128,7 @@ async def serve(
         why[0] = name
         stopping.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number.name)
-    if attached:
-        standard_input = sys.stdin.fileno()
-
-        def ended() -> None:
-            loop.remove_reader(standard_input)
-            stop("the head has let go of it")
-
-        loop.add_reader(standard_input, ended)
+    when_told(stop, attached)
     app = make_app(store, database, token)
     listening = _Listening(app, listener, context)
     await listening.start()
