@@ -192,7 +192,8 @@ def test_public_names() -> None:
     assert sorted(offload.__all__) == sorted(
         "CommandError CommandResult DecodeError Deployment Directory EffectWarning EncodeError EngineLostError File "
         "Future IdentityError NotFoundError NotRecordedWarning OffloadError StorageError Task UsageError "
-        "WorkerLostError __version__ as_completed client connect gather identity off register run task why".split()
+        "WorkerLostError __version__ as_completed client connect gather identity off output register run task "
+        "why".split()
     )
     for name in offload.__all__:
         assert getattr(offload, name) is not None

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from offload.tasks.files import Directory, File
     from offload.tasks.futures import Future
     from offload.tasks.gather import as_completed, gather
+    from offload.tasks.outputs import output
 
 _WHERE = {
     "CommandError": "offload.errors",
@@ -74,6 +75,7 @@ _WHERE = {
     "gather": "offload.tasks.gather",
     "identity": "offload.identity",
     "off": "offload.registry.switch",
+    "output": "offload.tasks.outputs",
     "register": "offload.identity.values.objects",
     "run": "offload.api.command",
     "task": "offload.api.decorator",
@@ -106,6 +108,7 @@ __all__ = [
     "gather",
     "identity",
     "off",
+    "output",
     "register",
     "run",
     "task",

@@ -101,6 +101,10 @@ class CycleError(EncodeError):
         )
 
 
+class OutputError(OffloadError):
+    """An output of a call cannot be put where it belongs; its result is recorded all the same."""
+
+
 class DecodeError(OffloadError):
     """Stored bytes cannot be turned back into a value."""
 

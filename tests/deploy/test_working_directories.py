@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -166,3 +167,46 @@ def test_which_directories_are_the_same(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path / "soon gone")
     (tmp_path / "soon gone").rmdir()
     assert working_directory() is None
+
+
+@offload.task
+def report(text: str, count: int) -> dict[str, Any]:
+    table = offload.output("results/table.csv")
+    Path(table).write_text(text * count)
+    pages = offload.output("results/pages/")
+    Path(pages, "one.txt").write_text(text)
+    Path(offload.output("results/log.txt")).write_text("written, and not returned")
+    return {"tables": [table], "pages": pages}
+
+
+def check_report(tmp_path: Path, text: str) -> None:
+    for recalled in (False, True):
+        future = report.submit(text, 2)
+        found = future.result(SECONDS)
+        assert (found["tables"][0].path, found["pages"].path) == (
+            f"{tmp_path}/results/table.csv",
+            f"{tmp_path}/results/pages",
+        )
+        assert Path(found["tables"][0]).read_text() == text * 2
+        assert Path(found["pages"], "one.txt").read_text() == text
+        assert (tmp_path / "results/log.txt").read_text() == "written, and not returned"
+        assert (bool(future.recalled), future.unrecorded, future.effects) == (recalled, None, None)
+        shutil.rmtree(tmp_path / "results")
+
+
+def test_outputs(tmp_path: Path) -> None:
+    check_report(tmp_path, "seen")
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_outputs_of_an_empty_one(tmp_path: Path) -> None:
+    check_report(tmp_path, "far")
+
+
+def test_outputs_belong_to_the_directory_at_the_submission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other").mkdir()
+    future = report.submit("moved", 1)
+    monkeypatch.chdir(tmp_path / "other")
+    future.result(SECONDS)
+    assert (tmp_path / "results/table.csv").read_text() == "moved"
+    assert os.listdir(tmp_path / "other") == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.everyday import notebook, vendored
+from tests.everyday import files, notebook, vendored
 from tests.everyday.owner import Owner, requires_compiler
 from tests.everyday.pipeline import Pipeline
 from tests.everyday.places import PLACES, elsewhere, up
@@ -53,6 +53,10 @@ def test_a_project_with_new_workers_after_its_edits(name: str, tmp_path: Path) -
     requires_compiler(PROJECTS[name])
     workshop = Workshop.make(tmp_path)
     Owner(workshop, PROJECTS[name], tmp_path).leap(partial(up, "here", workshop))
+
+
+def test_files(shop: Workshop, tmp_path: Path) -> None:
+    files.work_with_files(tmp_path, lambda: shop.run("pipeline.py", cwd=tmp_path))
 
 
 def test_a_notebook(shop: Workshop, tmp_path: Path, request: pytest.FixtureRequest) -> None:

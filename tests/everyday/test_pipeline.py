@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.everyday.files import work_with_files
 from tests.everyday.pipeline import Pipeline
 from tests.everyday.workshop import Workshop
 from tests.requirements import requires_program
@@ -25,6 +26,12 @@ def test_in_a_loop(pipeline: Pipeline) -> None:
 def test_with_make(pipeline: Pipeline) -> None:
     requires_program("make")
     pipeline.work_with_make()
+
+
+def test_with_tasks(tmp_path: Path) -> None:
+    workshop = Workshop.make(tmp_path)
+    (tmp_path / "project").mkdir()
+    work_with_files(tmp_path / "project", lambda: workshop.run("pipeline.py", cwd=tmp_path / "project"))
 
 
 def test_with_snakemake(pipeline: Pipeline) -> None:

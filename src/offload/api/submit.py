@@ -18,7 +18,7 @@ from offload.effects.warnings import tell_reached
 from offload.engines.base import Engine, InlineEngine
 from offload.engines.batching import Batcher
 from offload.engines.dispatcher import Dispatcher
-from offload.errors import DecodeError, IdentityError, UsageError
+from offload.errors import DecodeError, IdentityError, OutputError, UsageError
 from offload.notices import counted, messages, users_level
 from offload.registry.active import Choice, innermost
 from offload.registry.deployments import Place, Registry
@@ -27,6 +27,7 @@ from offload.registry.switch import is_off
 from offload.tasks.execute import execute
 from offload.tasks.futures import Future
 from offload.tasks.inside import inside
+from offload.tasks.outputs import Arrival, running
 from offload.tasks.own_function import OwnFunction
 from offload.tasks.results import from_buffer
 from offload.transport.importing import is_importing
@@ -109,6 +110,13 @@ def _collector_at_rest(count: int) -> Iterator[None]:
         gc.enable()
 
 
+def _directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it has been removed
+        return ""
+
+
 def _start(
     task: IdentifiedTask[..., Any], ready: Sequence[tuple[Future[Any], tuple[Any, ...], dict[str, Any]]]
 ) -> None:
@@ -124,18 +132,25 @@ def _start(
     else:
         raise IdentityError(f"what {task.label} reaches is changed all the time by another thread")
     missing = []
+    within, directory = running(), _directory()
+    arrival = Arrival(lambda: [file for file, _ in task.reached()], within, directory)
     for call, (future, _, _), data in zip(
         calls, ready, session.recall([call.transformation for call in calls]), strict=True
     ):
         future.transformation = call.transformation
+        given = functools.partial(task.inputs_of, call)
+        future.arrival = Arrival(given, within, directory) if call.files else arrival
         if data is None:
             missing.append((call, future))
         elif not future.cancelled():
             try:
-                value = from_buffer(data, call.transformation)
+                value = from_buffer(data, call.transformation, future.arrival)
             except DecodeError as exc:
                 session.give_up(call.transformation, task.label, exc)
                 missing.append((call, future))
+            except OutputError as exc:
+                future.recalled = True
+                future.set_exception(exc)
             else:
                 future.recalled = True
                 future.set_result(value)

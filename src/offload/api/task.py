@@ -25,6 +25,7 @@ from offload.registry.session import Session, current
 from offload.registry.switch import is_off
 from offload.tasks.call import Call, explain
 from offload.tasks.deferred import Begun
+from offload.tasks.outputs import Arrival, Outputs, running
 from offload.tasks.results import FROM_COPIES, WITH_CHANGES, and_changes, from_buffer
 from offload.tasks.unchanged import Run
 
@@ -125,7 +126,7 @@ class Task(IdentifiedTask[P, R]):
             try:
                 if data.startswith(WITH_CHANGES):
                     return self._with_changes(session, call, data)
-                return True, from_buffer(data, call.transformation)
+                return True, from_buffer(data, call.transformation, self._arrival(call))
             except DecodeError as exc:
                 session.give_up(call.transformation, self.label, exc)
         return False, None
@@ -134,13 +135,16 @@ class Task(IdentifiedTask[P, R]):
         """Return the result of a call that changes what the function reaches, and change that as the call would."""
         from offload.identity.values.mutations import do_again
 
-        value, changes, after = and_changes(data, call.transformation)
+        value, changes, after = and_changes(data, call.transformation, self._arrival(call))
         graph = self.graph()
         same = self.checksum_of(graph) == call.function
         if same and do_again(graph, changes, lambda: self.checksum_of(self.graph()), after):
             return True, value
         session.will_replace(call.transformation)
         return False, None
+
+    def _arrival(self, call: Call) -> Arrival:
+        return Arrival(functools.partial(self.inputs_of, call), running())
 
     async def _awaited(self, args: tuple[Any, ...], kwargs: dict[str, Any], fresh: bool = False) -> Any:
         session = current()
@@ -156,8 +160,12 @@ class Task(IdentifiedTask[P, R]):
                 found, value = self._recall(session, call)
             return value if found else await self._compute_async(session, call)
 
-    @runs_calls
     async def _compute_async(self, session: Session, call: Call) -> Any:
+        with Outputs(checks=True) as made:
+            return self._put(made, await self._compute_async_in(session, call, made), call)
+
+    @runs_calls
+    async def _compute_async_in(self, session: Session, call: Call, made: Outputs) -> Any:
         from offload.effects.warnings import tell_reached
         from offload.effects.watch import Watch
         from offload.transport.outcome import Outcome
@@ -166,7 +174,7 @@ class Task(IdentifiedTask[P, R]):
         call.keep()
         if self.watched:
             values = [value for _, value in call.bound]
-            tell_reached(self.label, graph, inputs=bool(self.inputs_of(call)), values=values)
+            tell_reached(self.label, graph, stacklevel=3, inputs=bool(self.inputs_of(call)), values=values)
         outcome = Outcome(time.time())
         began = time.perf_counter()
         watch = Watch(self.inputs_of(call), ignores=not self.watched)
@@ -179,10 +187,22 @@ class Task(IdentifiedTask[P, R]):
         outcome.effects = watch.all_seen(graph)
         outcome.seconds = time.perf_counter() - began
         outcome.changed = graph.changed()
-        self._keep(session, graph, call, outcome, result)
+        self._keep(session, graph, call, outcome, result, made)
         return result
 
     def _compute(self, session: Session, call: Call) -> R:
+        with Outputs(checks=True) as made:
+            result: R = self._put(made, self._compute_in(session, call, made), call)
+            return result
+
+    def _put(self, made: Outputs, result: Any, call: Call) -> Any:
+        if made.folder:
+            from offload.tasks.returned_files import files_in
+
+            made.deliver(files_in(result), functools.partial(self.inputs_of, call))
+        return result
+
+    def _compute_in(self, session: Session, call: Call, made: Outputs) -> R:
         from offload.effects.warnings import tell_reached
         from offload.effects.watch import Watch
         from offload.tasks.execute import execute
@@ -192,7 +212,7 @@ class Task(IdentifiedTask[P, R]):
         call.keep()
         if self.watched:
             values = [value for _, value in call.bound]
-            tell_reached(self.label, graph, stacklevel=3, inputs=bool(self.inputs_of(call)), values=values)
+            tell_reached(self.label, graph, stacklevel=4, inputs=bool(self.inputs_of(call)), values=values)
         outcome = Outcome(time.time())
         began = time.perf_counter()
         watch = Watch(self.inputs_of(call), ignores=not self.watched)
@@ -214,13 +234,15 @@ class Task(IdentifiedTask[P, R]):
             without, whole = checksums
             if whole != without:
                 self._without_kept[whole] = without
-        self._keep(session, graph, call, outcome, result)
+        self._keep(session, graph, call, outcome, result, made)
         return result
 
-    def _keep(self, session: Session, graph: Graph, call: Call, outcome: Outcome, result: object) -> None:
+    def _keep(
+        self, session: Session, graph: Graph, call: Call, outcome: Outcome, result: object, made: Outputs
+    ) -> None:
         """Store and record a result; where that fails, say so."""
         from offload.tasks.recording import record
-        from offload.tasks.results import to_buffer, with_changes
+        from offload.tasks.results import to_buffer, with_changes, with_outputs
         from offload.tasks.returned_files import kept_in, returned
 
         if outcome.effects is not None:
@@ -228,7 +250,7 @@ class Task(IdentifiedTask[P, R]):
 
             if outcome.effects.written:
                 outcome.effects.gives_back(returned(result))
-            tell(self.label, outcome.effects, stacklevel=4)
+            tell(self.label, outcome.effects, stacklevel=5)
             if outcome.effects.undeclared:
                 return
         if outcome.changed is not None:
@@ -237,11 +259,12 @@ class Task(IdentifiedTask[P, R]):
         if self.watched and (name := _changed_argument(call)) is not None:
             from offload.effects.warnings import tell_changed
 
-            tell_changed(self.label, name, stacklevel=4)
+            tell_changed(self.label, name, stacklevel=5)
             return
         try:
-            with kept_in(lambda: session.store):
+            with kept_in(lambda: session.store, made):
                 chunks, difference = to_buffer(result, graph)
+                chunks = with_outputs(chunks, made.others())
             if difference is not None:
                 raise EncodeError(difference, "give its class a __reduce__ that tells all, or use offload.register")
             if outcome.changes is not None:
@@ -251,7 +274,7 @@ class Task(IdentifiedTask[P, R]):
             else:
                 outcome.checksum = session.store.put([chunks])[0]
         except (EncodeError, StorageError) as exc:
-            warnings.warn(NotRecordedWarning(f"{self.label}: the result is not recorded: {exc}"), stacklevel=4)
+            warnings.warn(NotRecordedWarning(f"{self.label}: the result is not recorded: {exc}"), stacklevel=5)
         else:
             record(session, functools.partial(explain, graph=graph, label=self.label), [(call, outcome)])
             if not call.scratch:

@@ -46,7 +46,7 @@ def recall(plan: Plan, session: Session) -> CommandRecord | None:
     if record is None or not fetch([record], session.store)[0] or not secure(record, session.store):
         return None
     if record.outputs:
-        from offload.commands.running.outputs import deliver_stored
+        from offload.storage.delivery import deliver_stored
 
         try:
             deliver_stored(record.outputs, session.files, session.store, plan.newest())

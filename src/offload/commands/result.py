@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from offload.identity.directories import TreeEntry
+    from offload.storage.delivery import Made
     from offload.storage.reader import Reader
     from offload.storage.store import Store
 
@@ -52,7 +53,7 @@ class CommandRecord:
     ----------
     stdout, stderr : str
         Checksums.
-    outputs : list of OutputRecord
+    outputs : sequence of OutputRecord
         In the order of their paths.
 
     Attributes
@@ -63,7 +64,7 @@ class CommandRecord:
 
     __slots__ = ("outputs", "stderr", "stderr_data", "stdout", "stdout_data")
 
-    def __init__(self, stdout: str, stderr: str, outputs: list[OutputRecord]) -> None:
+    def __init__(self, stdout: str, stderr: str, outputs: Sequence[Made]) -> None:
         self.stdout = stdout
         self.stderr = stderr
         self.outputs = outputs

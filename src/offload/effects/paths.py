@@ -15,6 +15,9 @@ from offload.identity.libraries.distributions import lists
 
 _SEP = os.sep
 
+OUTPUTS = f"{_SEP}offload-output-"
+"""What the paths of directories contain that calls write their outputs to."""
+
 # Not all of /usr: containers keep projects in /usr/src, and people data in /usr/local.
 _SYSTEM = (
     *(f"{root}/{name}/" for root in ("", "/usr", "/usr/local") for name in ("bin", "sbin", "lib", "lib64", "etc")),
@@ -50,7 +53,7 @@ def is_no_input(path: str) -> bool:
 
 def is_scratch(path: str) -> bool:
     """Tell whether a file may be written without anybody being told: it is temporary."""
-    return path.startswith((*_temporary(), "/dev/", "/proc/")) or is_no_input(path)
+    return path.startswith((*_temporary(), "/dev/", "/proc/")) or OUTPUTS in path or is_no_input(path)
 
 
 def _temporary() -> list[str]:

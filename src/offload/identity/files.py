@@ -116,17 +116,17 @@ class Directory(File):
         return checksum(tree.manifest(dict(zip(paths, hasher(paths), strict=True))))
 
 
-def _cannot_keep(file: File, checksum: str) -> str:
+def _cannot_keep(file: File, checksum: str) -> list[object]:
     raise EncodeError(f"{file} stands in a result, and there is no storage here to keep it")
 
 
-def _cannot_bring(cls: type[File], path: str, checksum: str, executable: bool) -> File:
+def _cannot_bring(cls: type[File], path: str, checksum: str, executable: bool, belongs: str | None = None) -> File:
     raise DecodeError(f"{path} stands in a result, and there is no storage here to take it from")
 
 
 # How files in results are kept, and brought back. Storage, which this package must not know, puts its own here.
-keep: Callable[[File, str], str] = _cannot_keep
-bring: Callable[[type[File], str, str, bool], File] = _cannot_bring
+keep: Callable[[File, str], list[object]] = _cannot_keep
+bring: Callable[..., File] = _cannot_bring
 
 
 def made(file: File) -> None:
@@ -135,12 +135,12 @@ def made(file: File) -> None:
 
 
 def _place(file: File) -> list[object]:
-    """Return where a file in a result lies, which does not count; its content is kept."""
-    return [keep(file, file.checksum()), os.access(file.path, os.X_OK)]
+    """Return where a file in a result lies, or belongs, which does not count; its content is kept."""
+    return keep(file, file.checksum())
 
 
 def _put(cls: type[File]) -> Callable[[Any, Any], File]:
-    return lambda state, place: bring(cls, place[0], state[1], place[1])
+    return lambda state, place: bring(cls, place[0], state[1], *place[1:])
 
 
 _noting = threading.local()

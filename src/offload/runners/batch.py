@@ -27,12 +27,13 @@ from offload.tasks import unchanged
 from offload.tasks.call import changed_in
 from offload.tasks.execute import execute
 from offload.tasks.inside import running
+from offload.tasks.outputs import FOLDER, Outputs
 from offload.transport import files as staged
 from offload.transport import large_arguments
 from offload.transport.batch import Batch, Packed
 from offload.transport.function import Ways
 from offload.transport.imports import leave_libraries_to_others, using
-from offload.transport.load import check_environment, load, place_files
+from offload.transport.load import check_environment, load, own_directory, place_files
 from offload.transport.loaded import Loaded
 from offload.transport.outcome import Outcome
 from offload.transport.sources import Sources
@@ -144,7 +145,12 @@ def _seen(batch: Batch) -> tuple[Sources, str]:
     return located(batch.sources, batch.snapshot, store, batch.directory, given)
 
 
-def _run(loaded: Loaded, batch: Batch, call: Packed, workplace: Workplace | None = None) -> Outcome:
+def _run(loaded: Loaded, batch: Batch, call: Packed, workplace: Workplace | None) -> Outcome:
+    with Outputs(os.path.join(own_directory(batch.directory), FOLDER) if batch.directory else "") as made:
+        return _run_making(loaded, batch, call, workplace, made)
+
+
+def _run_making(loaded: Loaded, batch: Batch, call: Packed, workplace: Workplace | None, made: Outputs) -> Outcome:
     function, graph, declared = loaded.function, loaded.graph, loaded.declared
     outcome = Outcome(time.time())
     began = time.perf_counter()
@@ -198,7 +204,7 @@ def _run(loaded: Loaded, batch: Batch, call: Packed, workplace: Workplace | None
     if checksums and batch.watched:
         bound = bind(function.function if isinstance(function, Declared) else function, args, kwargs)
         outcome.on_copies = changed_in(bound, checksums) is not None
-    _keep(outcome, batch, loaded, result, workplace)
+    _keep(outcome, batch, loaded, result, workplace, made)
     return outcome
 
 
@@ -249,10 +255,12 @@ def _unpacked(call: Packed, batch: Batch, by_name: bool) -> tuple[Any, dict[str,
     return unpacked, checksums, [file for file, _ in met], used
 
 
-def _keep(outcome: Outcome, batch: Batch, loaded: Loaded, result: object, workplace: Workplace | None) -> None:
+def _keep(
+    outcome: Outcome, batch: Batch, loaded: Loaded, result: object, workplace: Workplace | None, made: Outputs
+) -> None:
     """Turn the result into a buffer, and put a large one into the store."""
     from offload.registry.session import session_at_home
-    from offload.tasks.results import FROM_COPIES, to_buffer, with_changes
+    from offload.tasks.results import FROM_COPIES, to_buffer, with_changes, with_outputs
     from offload.tasks.returned_files import kept_in, returned
 
     own = workplace.own if workplace is not None else ""
@@ -263,8 +271,9 @@ def _keep(outcome: Outcome, batch: Batch, loaded: Loaded, result: object, workpl
         workplace.tell_left(outcome.effects, returned(result))
 
     try:
-        with kept_in((lambda: session_at_home(batch.storage).store) if batch.at_home else None, own):
+        with kept_in((lambda: session_at_home(batch.storage).store) if batch.at_home else None, made, own):
             chunks, outcome.difference = to_buffer(result, loaded.graph, not loaded.by_name)
+            chunks = with_outputs(chunks, made.others())
     except EncodeError as exc:
         outcome.fail(exc)
         return

@@ -17,16 +17,16 @@ def _cached(paths: Sequence[str]) -> list[str]:
     return current().files.checksums(paths)
 
 
-def _keep(file: File, checksum: str) -> str:
+def _keep(file: File, checksum: str) -> list[object]:
     from offload.tasks import returned_files
 
     return returned_files.keep(file, checksum)
 
 
-def _bring(cls: type[File], path: str, checksum: str, executable: bool) -> File:
+def _bring(cls: type[File], path: str, checksum: str, executable: bool, belongs: str | None = None) -> File:
     from offload.tasks import returned_files
 
-    return returned_files.bring(cls, path, checksum, executable)
+    return returned_files.bring(cls, path, checksum, executable, belongs)
 
 
 files.hasher, files.keep, files.bring = _cached, _keep, _bring

@@ -14,6 +14,7 @@ from offload.tasks.results import from_buffer
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from offload.effects.record import Effects
+    from offload.tasks.outputs import Arrival
     from offload.transport.exceptions import Raised
 
 T = TypeVar("T")
@@ -53,6 +54,8 @@ class Future(concurrent.futures.Future[T], Generic[T]):
         Whether the result was on record; None while that is not known.
     effects : Effects or None
         What the call did besides computing.
+    arrival : Arrival or None
+        Where the outputs of the call are put.
     unrecorded : str or None
         Why the result is not recorded, where that went wrong.
     undecoded : Undecoded or None
@@ -62,6 +65,7 @@ class Future(concurrent.futures.Future[T], Generic[T]):
     """
 
     undecoded: Undecoded | None = None
+    arrival: Arrival | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,7 +138,7 @@ class Future(concurrent.futures.Future[T], Generic[T]):
         """Set the result from its buffer; used by offload itself."""
         self.recalled = recalled
         try:
-            value = from_buffer(data, self.transformation or "")
+            value = from_buffer(data, self.transformation or "", self.arrival)
         except Exception as exc:  # a DecodeError, or whatever a user's decode function raises
             if isinstance(exc, DecodeError):
                 self.undecoded = Undecoded(bytes(data), self.transformation or "")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
-from offload.errors import DecodeError, EncodeError
-from offload.identity.values.cbor import CHANGING, ON_COPIES, PICKLE, head
+from offload.errors import DecodeError, EncodeError, OutputError
+from offload.identity.values.cbor import CHANGING, MAKING, ON_COPIES, PICKLE, head
 from offload.identity.values.decode import decode
 from offload.identity.values.encode import Encoder, encode, identify
 from offload.identity.values.replaced_classes import code_first
@@ -15,13 +15,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from offload.identity.files import File
     from offload.identity.functions.graph import Graph
     from offload.identity.values.encode import Chunk
+    from offload.tasks.outputs import Arrival
 
 # Before the result of a call that has changed its arguments, which were copies: for calls that are submitted only.
 FROM_COPIES = head(6, ON_COPIES)
 # Before that of a call that has changed what its function reaches, with what it has changed.
 WITH_CHANGES = head(6, CHANGING)
+# Before that of a call that has made outputs which it does not return, with these.
+WITH_OUTPUTS = head(6, MAKING)
 
 
 def to_buffer(value: object, graph: Graph | None = None, by_value: bool = False) -> tuple[list[Chunk], str | None]:
@@ -98,12 +102,17 @@ def _difference(value: object, chunks: list[Chunk], altered: bool, graph: Graph 
     return None if same else f"a {type(value).__qualname__} that is rebuilt from what would be recorded is another"
 
 
+def with_outputs(chunks: list[Chunk], others: list[File]) -> list[Chunk]:
+    """Return a result's buffer together with outputs that the result does not hold, where there are any."""
+    return [WITH_OUTPUTS, head(4, 2), *chunks, *_written(others, None)[0]] if others else chunks
+
+
 def with_changes(chunks: list[Chunk], changes: list[Any], after: str) -> list[Chunk]:
     """Return a result's buffer together with changes, and the checksum of the graph after them."""
     return [WITH_CHANGES, head(4, 3), *chunks, encode(changes), encode(after)]
 
 
-def and_changes(data: bytes, transformation: str) -> tuple[Any, list[Any], str]:
+def and_changes(data: bytes, transformation: str, arrival: Arrival | None = None) -> tuple[Any, list[Any], str]:
     """Return the result that a buffer holds that :func:`with_changes` made, and the others.
 
     Raises
@@ -111,20 +120,25 @@ def and_changes(data: bytes, transformation: str) -> tuple[Any, list[Any], str]:
     DecodeError
         If it cannot be rebuilt here.
     """
-    value, changes, after = from_buffer(data[len(WITH_CHANGES) :], transformation)
+    value, changes, after = from_buffer(data[len(WITH_CHANGES) :], transformation, arrival)
     return value, changes, after
 
 
-def from_buffer(data: bytes | memoryview, transformation: str) -> Any:
-    """Return the result that a buffer holds.
+def from_buffer(data: bytes | memoryview, transformation: str, arrival: Arrival | None = None) -> Any:
+    """Return the result that a buffer holds; its outputs are put where they belong by its `arrival`.
 
     Raises
     ------
+    OutputError
+        If one of them cannot be put there.
     DecodeError
         If it cannot be rebuilt here; the hint says how to compute it again, where its transformation is known.
     """
     try:
-        return decode(data)
+        with arrival or nullcontext():
+            return decode(data)
+    except OutputError:
+        raise
     except Exception as exc:  # whatever a decoding that the user registered may raise
         message, hint = (exc.message, exc.hint) if isinstance(exc, DecodeError) else (repr(exc), None)
         raise DecodeError(

@@ -12,12 +12,14 @@ from offload.errors import DecodeError, EncodeError, OffloadError, StorageError
 from offload.identity import files
 from offload.identity.files import Directory, File
 from offload.identity.inspection import attributes
+from offload.tasks import outputs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from offload.storage.store import Store
+    from offload.tasks.outputs import Outputs
 
 FOLDER = "returned"
 """Below the home: files that were returned, and cannot lie where they were."""
@@ -28,21 +30,22 @@ _state = threading.local()
 
 
 @contextmanager
-def kept_in(store: Callable[[], Store] | None, own: str = "") -> Iterator[None]:
+def kept_in(store: Callable[[], Store] | None, made: Outputs, own: str = "") -> Iterator[None]:
     """Have the files of a result that is written meanwhile kept in the store that a function gives.
 
-    Where the call has run in a directory of its `own`, a file in it lies in that of the program, once it has arrived.
+    Of the outputs that the call has `made`, it is recorded where they belong. Where it has run in a directory of its
+    `own`, another file in that lies in the program's, once it has arrived.
     """
     before = getattr(_state, "kept", None)
-    _state.kept = store, own
+    _state.kept = store, made, own
     try:
         yield
     finally:
         _state.kept = before
 
 
-def keep(file: File, checksum: str) -> str:
-    """Keep the content of a file that stands in a result; return the path to record.
+def keep(file: File, checksum: str) -> list[object]:
+    """Keep the content of a file that stands in a result; return what to record of its place.
 
     Raises
     ------
@@ -51,8 +54,8 @@ def keep(file: File, checksum: str) -> str:
     """
     from offload.transport import files as staged
 
-    find, own = getattr(_state, "kept", None) or (None, "")
-    if find is None:
+    find, made, own = getattr(_state, "kept", None) or (None, None, "")
+    if find is None or made is None:
         raise EncodeError(
             f"{file.path} cannot be kept: this worker does not see the storage of its deployment",
             "return the content of the file instead",
@@ -63,17 +66,31 @@ def keep(file: File, checksum: str) -> str:
         raise
     except (OffloadError, OSError) as exc:
         raise EncodeError(f"{file.path} cannot be kept: {exc}") from exc
-    return os.path.relpath(file.path, own) if own and file.path.startswith(os.path.join(own, "")) else file.path
+    executable = os.access(file.path, os.X_OK)
+    if (belongs := made.belongs(file)) is not None:
+        return ["", executable, belongs]
+    return [os.path.relpath(file.path, own) if _is_below(file.path, own) else file.path, executable]
 
 
-def bring(cls: type[File], path: str, checksum: str, executable: bool) -> File:
+def _is_below(path: str, folder: str) -> bool:
+    return bool(folder) and path.startswith(os.path.join(folder, ""))
+
+
+def bring(cls: type[File], path: str, checksum: str, executable: bool, belongs: str | None = None) -> File:
     """Return a file that a call had returned: where it was, or, where that is another one by now, below the home.
+
+    An output is put where it `belongs`, if the result is arriving.
 
     Raises
     ------
     DecodeError
         If its content is not to be had.
     """
+    if belongs is not None:
+        if (arrival := outputs.arriving()) is not None:
+            return arrival.take(cls, belongs, checksum, executable)
+        calls = outputs.running()
+        path = (calls.written(belongs) if calls is not None else "") or _below_home(belongs, checksum)
     path = os.path.abspath(path)
     found = _there(cls, path, checksum)
     if found is None:
@@ -88,19 +105,24 @@ def bring(cls: type[File], path: str, checksum: str, executable: bool) -> File:
     return found
 
 
-def returned(value: object, depth: int = 4) -> set[str]:
-    """Return the paths of the files in a result, at its first levels: in containers, and in attributes of objects."""
-    paths, seen, level = set[str](), set[int](), [value]
+def returned(value: object) -> set[str]:
+    """Return the paths of the files in a result; see `files_in`."""
+    return {file.path for file in files_in(value)}
+
+
+def files_in(value: object, depth: int = 4) -> list[File]:
+    """Return the files in a result, at its first levels: in containers, and in attributes of objects."""
+    found, seen, level = list[File](), set[int](), [value]
     for _ in range(depth + 1):
         parts: list[object] = []
         for item in level:
             if issubclass(type(item), File):
-                paths.add(item.path)  # type: ignore[attr-defined]
+                found.append(item)  # type: ignore[arg-type]
             elif type(item) not in _WITHOUT_PARTS and id(item) not in seen:
                 seen.add(id(item))
                 parts.extend(_parts(item))
         level = parts
-    return paths
+    return found
 
 
 def _parts(value: object) -> Iterator[object]:

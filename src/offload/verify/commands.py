@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from offload.commands.running.execution import Execution
-    from offload.commands.running.outputs import FoundOutput
     from offload.registry.session import Session
+    from offload.storage.delivery import FoundOutput
     from offload.storage.records import Transformation
 
     Record = dict[str, Any]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from tests.deploy.remote.conftest import PYTHON
@@ -31,11 +33,26 @@ def write(text):
         file.write(text)
     return offload.File("made.txt")
 
+@offload.task
+def report(table, text):
+    place = offload.output("results/report.txt")
+    with open(place, "w") as file, open(table) as rows:
+        file.write(rows.read() + text)
+    with open(offload.output(pathlib.Path(__file__).parent / "results/absolute.txt"), "w") as file:
+        file.write(text)
+    return {"report": place}
+
 if __name__ == "__main__":
     given, tree = offload.File("data/given.txt"), offload.Directory("tree")
     futures = declared.submit(1), by_name.submit(given, tree), write.submit("made there")
     results = offload.gather(futures)
     print(*results[:2], open(results[2]).read(), [bool(future.recalled) for future in futures])
+    for _ in range(2):
+        offload.run(["sh", "-c", "cat data/given.txt > table.txt"], output=["table.txt"])
+        future = report.submit(offload.File("table.txt"), " and more")
+        (place,) = future.result().values()
+        lines = offload.run(["cat", "results/report.txt", "results/absolute.txt"]).lines()
+        print(place.path, *lines, bool(future.recalled))
     try:
         undeclared.submit(1).result()
     except FileNotFoundError as error:
@@ -58,8 +75,11 @@ def test_calls_on_another_machine(ready: Lab) -> None:
     command = [str(lab.laptop_venv / "bin/python"), "program.py"]
     for recalled in (False, True):
         done = lab.run(command, cwd=project, env=environment)
-        first, told = done.stdout.splitlines()
+        first, *reports, told = done.stdout.splitlines()
         assert first == f"one twoleaf made there {[recalled] * 3}", done.stderr
+        made = f"{project}/results/report.txt two and more and more"
+        assert reports == [f"{made} {recalled}", f"{made} True"]
+        shutil.rmtree(project / "results")
         assert f"{project} is not seen there; pass offload.File('data/other.txt')" in told
         assert (project / "made.txt").read_text() == "made there"
         (project / "made.txt").unlink()

@@ -162,10 +162,11 @@ class Maker:
 
 def _buffer(value: object, task: Task[..., Any]) -> Any:
     from offload.registry.session import current
+    from offload.tasks.outputs import Outputs
     from offload.tasks.results import to_buffer
     from offload.tasks.returned_files import kept_in
 
-    with kept_in(lambda: current().store):
+    with kept_in(lambda: current().store, Outputs()):
         return beside(b"".join(to_buffer(value, task.graph())[0]))
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-    from offload.commands.running.outputs import FoundOutput
     from offload.registry.session import Session
+    from offload.storage.delivery import FoundOutput
     from offload.storage.store import Store
 
 CHUNK = 1024 * 1024
@@ -61,8 +61,8 @@ def put(names: tuple[str, ...], as_json: bool) -> None:
 def _look(name: str) -> FoundOutput | None:
     """Return what lies at a path; None for a pipe or a device, which can only be read through."""
     from offload.commands.result import OutputRecord
-    from offload.commands.running.outputs import FoundOutput
     from offload.identity.directories import scan
+    from offload.storage.delivery import FoundOutput
 
     try:
         mode = os.stat(name).st_mode

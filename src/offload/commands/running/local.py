@@ -341,7 +341,7 @@ class HereExecutor(CommandExecutor):
     def _unstage(self, ended: Ended, scratch: Scratch, message: tuple[Any, ...]) -> None:
         """Take in what a command left in its scratch directory, in a thread."""
         from offload.commands.running.one import take_in
-        from offload.commands.running.outputs import deliver_found
+        from offload.storage.delivery import deliver_found
 
         job, stager = ended.job, ended.stager
         assert stager is not None

@@ -12,8 +12,8 @@ from offload.commands.planning.inputs import check_input
 from offload.commands.recall import planner_for
 from offload.commands.result import fetch, load, secure
 from offload.commands.running.executor import Job
-from offload.commands.running.outputs import check_places, deliver_stored
 from offload.errors import BufferMissingError, OffloadError, StorageError
+from offload.storage.delivery import check_places, deliver_stored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

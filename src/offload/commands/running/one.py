@@ -9,12 +9,13 @@ from offload.commands.planning.directories import listed
 from offload.commands.recall import is_lost
 from offload.commands.result import CommandRecord, decode_record
 from offload.commands.running.execution import Execution, execute, prepare
-from offload.commands.running.outputs import check_places, deliver_found, find, store_outputs
+from offload.commands.running.outputs import find, store_outputs
 from offload.errors import NotWritableError, OffloadError, StorageError
 from offload.identity.checksums import checksum
 from offload.identity.values.documents import encode_plain
 from offload.records.provenance import where
 from offload.records.usage import used
+from offload.storage.delivery import check_places, deliver_found
 from offload.storage.records import Entry
 from offload.tasks.claims import claimed
 
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 
     from offload.commands.planning.plan import Plan
     from offload.commands.planning.planner import Planner
-    from offload.commands.running.outputs import FoundOutput
     from offload.commands.running.pipes import Sink
     from offload.commands.running.scratch import Scratch
     from offload.commands.running.staging import Stager
     from offload.registry.session import Session
+    from offload.storage.delivery import FoundOutput
     from offload.storage.store import Store
 
 EMPTY = checksum(b"")

@@ -164,7 +164,7 @@ class Decoder:
             return ...
         if tag == tags.ON_COPIES:
             return self.read()
-        if tag == tags.CHANGING:
+        if tag in (tags.CHANGING, tags.MAKING):
             return self.items()[0]
         from offload.identity.values.objects import read_object
 

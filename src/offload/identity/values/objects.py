@@ -15,7 +15,7 @@ import sys
 from hashlib import sha256
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 
-from offload.errors import DecodeError, EncodeError
+from offload.errors import DecodeError, EncodeError, OutputError
 from offload.identity.functions.constructors import has_beginning, write_with_beginning
 from offload.identity.functions.holders import called, give_qualname, made_by_another_name
 from offload.identity.functions.unpicklable import WEAK, leads_to
@@ -403,7 +403,7 @@ def read_object(decoder: Decoder, tag: int) -> Any:
         try:
             value = _BY_NAME[name](state)
             return _LAYOUTS[name][1](value, *(decoder.read() for _ in range(more))) if more else value
-        except DecodeError:
+        except (DecodeError, OutputError):
             raise
         except Exception as exc:  # whatever a registered decoding may raise
             raise DecodeError(f"a {name} cannot be rebuilt: {type(exc).__name__}: {exc}") from exc

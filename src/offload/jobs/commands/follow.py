@@ -8,9 +8,9 @@ import os
 from offload.commands.result import load
 from offload.commands.running.execution import Execution
 from offload.commands.running.one import Computed
-from offload.commands.running.outputs import deliver_stored
 from offload.commands.running.spool import Spool
 from offload.errors import NotFoundError, OffloadError, StorageError
+from offload.storage.delivery import deliver_stored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
