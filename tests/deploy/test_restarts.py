@@ -35,6 +35,7 @@ class Worked:
     def __init__(self, start: Any) -> None:
         self.made = Counter[str]()
         self.gone = False
+        self.unrecorded: str | None = None
 
     def add(self, session: Any, function: Any, calls: Any) -> None:
         for call, _ in calls:
@@ -43,6 +44,7 @@ class Worked:
         def make() -> None:
             for call, future in calls:
                 if not self.gone and future.set_running_or_notify_cancel():
+                    future.unrecorded = self.unrecorded
                     future.set_buffer((2 * call.packed()[0][0]).to_bytes(8, "big"), recalled=False)
 
         threading.Timer(0.005, make).start()
@@ -211,6 +213,21 @@ def test_what_waits_to_be_sent_goes_together(use: Callable[[Restarted], Jobs]) -
     begun.set()
     assert offload.gather(futures, timeout=60) == [2 * n for n in range(100)]
     assert jobs._number <= 2
+
+
+def test_code_of_the_user_that_fails_as_it_shows_a_warning_holds_up_no_other_call(
+    use: Callable[[Restarted], Jobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def show(*told: object, **more: object) -> None:
+        raise RuntimeError("no log")
+
+    service = Restarted(lambda *seen: False)
+    use(service)
+    service.workers[0].unrecorded = "the disk is full"
+    monkeypatch.setattr("offload.jobs.calls.client.warn_at", show)
+    with pytest.raises(RuntimeError, match="no log"):
+        double.submit(1).result(60)
+    assert double.submit(2).result(60) == 4
 
 
 def test_a_parcel_of_a_basket_that_nobody_knows_is_refused(use: Callable[[Restarted], Jobs]) -> None:

@@ -112,6 +112,19 @@ def test_a_service_that_stays_away_is_given_up(capfd: pytest.CaptureFixture[str]
     assert "job 1 is given up: it is away" in capfd.readouterr().err
 
 
+def test_an_answer_that_nobody_understands_ends_the_command(capfd: pytest.CaptureFixture[str]) -> None:
+    def ask(path: str, reports: Any) -> list[bool]:
+        raise ValueError("no pickle")
+
+    stopped = threading.Event()
+    reporter = Reporter(ask, [(1, 1)], lambda job: stopped.set())
+    reporter.start()
+    assert reporter.told[1].write(0, b"x" * 2 * module.HELD)
+    assert stopped.wait(60)
+    reporter.close()
+    assert capfd.readouterr().err == "job 1 is given up: ValueError: no pickle\n"
+
+
 def test_a_service_is_looked_for_until_patience_ends(tmp_path: Path) -> None:
     place = Place(str(tmp_path / "deployments" / "test"))
     Path(place.keys).mkdir(parents=True)

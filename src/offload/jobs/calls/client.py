@@ -336,7 +336,7 @@ class Jobs(Dispatcher):
             if delivery.unrecorded is not None and delivery.unrecorded not in self._told:
                 self._told.add(delivery.unrecorded)
                 warn_at(NotRecordedWarning(delivery.unrecorded), users_level(), place)
-        except Warning as exc:  # where the user has made errors of them
+        except Exception as exc:  # where the user has made errors of warnings, or shows them by code that fails
             error = exc
         for future in futures:
             if not future.set_running_or_notify_cancel():

@@ -219,8 +219,9 @@ class Reporter:
             away = False
             try:
                 answers = self._ask("/v1/attempts/report", reports)
-            except OffloadError as exc:
-                sys.stderr.write(f"{_jobs(list(self._open))} given up: {exc.message}\n")
+            except Exception as exc:  # whatever it is, no command must wait for this thread any more
+                why = exc.message if isinstance(exc, OffloadError) else f"{type(exc).__name__}: {exc}"
+                sys.stderr.write(f"{_jobs(list(self._open))} given up: {why}\n")
                 away, answers = True, [False] * len(reports)
             refused = []
             with self.change:
