@@ -14,6 +14,7 @@ from offload.commands.planning.python_code import code_beside, is_python, projec
 from offload.commands.planning.scripts import words_in
 from offload.errors import OffloadError
 from offload.identity.commands import identify
+from offload.identity.libraries.linked_libraries import linked_libraries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def _started_by(place: str, path: str) -> dict[str, str]:
     left = [place]
     while left and len(found) < MOST:
         script = left.pop()
+        found.update(linked_libraries(script))
         running = interpreter(script, path)
         if running is None:
             continue

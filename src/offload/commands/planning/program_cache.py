@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from offload.storage.file_checksums import FileChecksums
 
 
+_OF_THE_SYSTEM = ("/usr/bin/", "/bin/")
+
+
 class Programs:
     """Finds programs.
 
@@ -41,6 +44,7 @@ class Programs:
         self._environments: dict[str, NamedEnvironment] = {}
         self._beside: dict[tuple[str, ...], tuple[set[str], bytes, bool]] = {}
         self._projects: dict[str, list[str]] = {}
+        self._libraries: dict[str, dict[str, str]] = {}
         self._scripts = Scripts()
 
     def environment(self, name: str | None) -> NamedEnvironment | None:
@@ -77,7 +81,22 @@ class Programs:
             running = self._interpreter(script, path)
             if running is not None:
                 found.setdefault(*running)
+        own = {item.source: not item.in_place for item in inputs if item.tree is None and item.executable}
+        for one in dict.fromkeys((program, *found.values(), *own)):
+            found.update(self._linked(one, own.get(one, False)))
         return found
+
+    def _linked(self, program: str, copied: bool) -> dict[str, str]:
+        """Return the libraries that a program is linked with, and that are not the system's."""
+        if program.startswith(_OF_THE_SYSTEM):
+            return {}
+        if program not in self._libraries:
+            from offload.identity.libraries.linked_libraries import linked_libraries
+
+            inside = environment_of(program)  # what lies there counts by what is installed there
+            found = {} if inside is not None else linked_libraries(program, copied=copied)
+            self._libraries[program] = {name: os.path.realpath(path) for name, path in found.items()}
+        return self._libraries[program]
 
     def sought(self, plan: Plan) -> Sought:
         """Return what is to be looked for where a command is to find its programs, if that is not here."""

@@ -275,7 +275,7 @@ def _module_contents(graph: Graph, module: ModuleType) -> list[object]:
         from offload.identity.files import file_checksum
 
         extension_modules.check(module.__name__, file)
-        return ["extension", file_checksum(file)]
+        return ["extension", file_checksum(file), *extension_modules.linked(file, file_checksum)]
     members: list[object] = []
     graph.measure_members(module)
     if type(module) is not ModuleType:  # it has put a class of its own in its place

@@ -1,4 +1,6 @@
-"""Extension modules count by their files, as long as what is loaded is what the file holds."""
+"""Extension modules count by their files, and by the libraries that these are linked with, as long as what is loaded
+is what the files hold.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,21 @@ import os
 
 from offload.errors import IdentityError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SUFFIXES = (".so", ".pyd", ".dylib")
+
+
+def linked(file: str, checksum: Callable[[str], str]) -> list[object]:
+    """Return what counts of the libraries that an extension module, or another library, is linked with."""
+    from offload.identity.libraries.linked_libraries import linked_libraries
+
+    found = linked_libraries(file, os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep))
+    for name, path in found.items():
+        check(name, path)
+    return [[[name, checksum(path)] for name, path in sorted(found.items())]] if found else []
 
 
 def check(name: str, file: str) -> None:

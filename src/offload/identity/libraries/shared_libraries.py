@@ -6,8 +6,8 @@ import ctypes
 import os
 
 from offload.errors import DecodeError, EncodeError
-from offload.identity.files import File
-from offload.identity.libraries.extension_modules import check
+from offload.identity.files import File, file_checksum
+from offload.identity.libraries.extension_modules import check, linked
 from offload.identity.values.objects import register
 
 TYPE_CHECKING = False
@@ -48,12 +48,12 @@ def _function(function: Any) -> list[object]:
     return [libraries[0], function.__name__, function.restype, function.argtypes, function.errcheck]
 
 
-def _content(library: Any) -> list[str]:
+def _content(library: Any) -> list[object]:
     path = _path(library)
     if not path or path.startswith(tuple(f"{place}{os.sep}" for place in _SYSTEM)):
         return ["system", os.path.basename(path)]
     check(os.path.basename(path), path)
-    return ["file", File(path).checksum()]
+    return ["file", File(path).checksum(), *linked(path, file_checksum)]
 
 
 def _path(library: Any) -> str:
