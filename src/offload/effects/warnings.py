@@ -51,6 +51,10 @@ _UNDECLARED = {
         "it imported {0}, whose code does not count",
         "import it by its name in the code, or declare it: @offload.task(depends_on=[{0}])",
     ),
+    "memory": (
+        "{0}, an lru_cache, remembers what it read from files, or computed before its code or globals were changed",
+        "declare the files as inputs, or call its cache_clear()",
+    ),
     "reader": (
         "it reaches {0}, whose reading cannot be seen, and no file is an input of the call",
         "pass offload.File(...) as an argument",

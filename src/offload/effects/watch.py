@@ -59,6 +59,10 @@ class Watch(Watched):
         _judging.add(ident)  # what is looked at for this is not the doing of any call
         try:
             native_reads.begin(self, graph, values, modules)
+            if graph.caches and not self.ignores:
+                from offload.effects import memos
+
+                self.caches = memos.before(graph)
             if graph.unfollowed and imports_by_name.computes_names(graph):
                 self.by_name = imports_by_name.named(graph)
                 imports_by_name.listen(_note_import)
@@ -122,6 +126,10 @@ class Watch(Watched):
         if not self.declared and not self.ignores and not (self.opened and told):
             for name in readers(graph):
                 self.effects.add("reader", name)
+        if self.caches:
+            from offload.effects import memos
+
+            memos.judge(self)
         # What the code reaches by its name was loaded when it was followed.
         loaded = _loaded_since(self.modules) if len(sys.modules) > self.modules else []
         if (self.code or loaded) and not self.ignores:

@@ -24,6 +24,7 @@ class Watched:
     __slots__ = (
         "above",
         "by_name",
+        "caches",
         "code",
         "declared",
         "ended",
@@ -46,6 +47,7 @@ class Watched:
         self.code: set[tuple[str, str]] = set()  # module and name of what it has unpickled
         self.by_name: set[str] | None = None  # modules that its code names, where it computes names of others
         self.figures: list[Any] = []  # of pyplot, open when it began
+        self.caches: list[tuple[Any, Any]] = []  # of `lru_cache`, with how they were before
         self.made: set[str] = set()  # files that it has made itself
         self.made_folders: tuple[str, ...] = ()
         self.opened: dict[str, int] | None = None  # what this process has opened meanwhile, as the kernel tells it

@@ -151,6 +151,7 @@ class Graph(Watched):
         self.unfollowed: dict[str, list[str]] = {}
         self.puts: list[tuple[type | ModuleType, str]] = []  # what counts in the classes and modules of libraries
         self.texts: list[tuple[Node, FunctionType, list[str]]] = []  # strings of functions' code and values
+        self.caches: list[Any] = []  # of `lru_cache`
         self.ignored: dict[str, object] = {}  # what the user vouches for, by name
         self.passed: list[tuple[Mapping[Any, Any], object, object]] = []  # where that was found
         self.imports = False  # whether following the code has loaded a module, which may change what was seen before
@@ -247,6 +248,7 @@ class Graph(Watched):
         attributes = attributes_of(value)
         if attributes is not None and "__wrapped__" in attributes:
             if cls.__name__ == "_lru_cache_wrapper":  # what it remembers does not count
+                self.caches.append(value)
                 wrapped = self.describe(self.look(attributes, "__wrapped__"), where)
                 return [
                     "cached",
