@@ -361,6 +361,18 @@ def test_what_a_command_may_have_missed_without_failing(offload: Offload, work: 
         assert "exists here" not in said and "empty directory" not in said
 
 
+def test_what_a_text_among_the_words_names_and_is_not_there(offload: Offload, work: Path) -> None:
+    (work / "a.csv").write_text("1\n")
+    read = """BEGIN { while ((getline line < "a.csv") > 0) print line }"""
+    asked = "import os; print(os.path.exists('a.csv'))"
+    for words in (["awk", read], ["python3", "-c", asked]):
+        assert "a.csv is named by the command, exists here and is not an input: --input a.csv" in told(
+            offload, "--", *words
+        )
+        assert "exists here" not in told(offload, "--input", "a.csv", "--", *words)
+    assert "exists here" not in told(offload, "--", "sh", "-c", "wc -l 'a.csv'")
+
+
 def test_a_standard_input_that_was_eaten_in_a_loop_is_told(command: Path, home: Path, work: Path) -> None:
     for name in "abc":
         (work / name).write_text("x\n")

@@ -77,6 +77,12 @@ def _short(path: str) -> str:
     return path if found.startswith(os.pardir) else found
 
 
+def named_by_words(inputs: Collection[str], words: Iterable[str], outputs: Collection[str] = ()) -> list[str]:
+    """Return what texts among the words of a command (``awk``, ``python -c``) quote, as `named_by_scripts`."""
+    quotes = [name for word in words if " " in word or "(" in word for name in _QUOTED.findall(word)]
+    return list(dict.fromkeys(path for name in quotes for path in _here(name, [*inputs, *outputs])))[:MOST]
+
+
 def named_by_scripts(inputs: Collection[str], scripts: Iterable[str], outputs: Collection[str] = ()) -> list[str]:
     """Return what the texts of scripts name that is here and was no input: the command has not seen it.
 

@@ -166,12 +166,16 @@ def describe_unseen(plan: Plan) -> list[str]:
         return ["it ran in an empty directory: what is here is not there; declare it with --input ."]
     files = [item.source for item in plan.inputs if item.tree is None and item.size < MOST_SCRIPT]
     scripts = [path for path in files if is_script(path)]
-    if not scripts:
+    texts = [word for word in plan.request.argv[1:] if "'" in word or '"' in word]
+    if not scripts and not texts:
         return []
-    from offload.commands.hints import named_by_scripts
+    from offload.commands.hints import named_by_scripts, named_by_words
 
-    names = named_by_scripts(inputs, scripts, plan.request.output_paths)
-    return [f"{quoted(n)} is named by a script, exists here and is not an input: --input {quoted(n)}" for n in names]
+    outputs = plan.request.output_paths
+    told = dict.fromkeys(named_by_scripts(inputs, scripts, outputs), "a script")
+    told.update(dict.fromkeys(named_by_words(inputs, texts, outputs), "the command"))
+    there = "exists here and is not an input: --input"
+    return [f"{quoted(name)} is named by {what}, {there} {quoted(name)}" for name, what in told.items()]
 
 
 def describe_strays(strays: list[str]) -> str:
