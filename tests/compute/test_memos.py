@@ -86,6 +86,21 @@ def test_an_input_that_was_edited_meanwhile_is_read_again(tmp_path: Path, home: 
     assert run(tmp_path, f"print(work.read({file}))", "bcd")[0] == "bcd\n"
 
 
+@pytest.mark.real
+def test_a_process_that_goes_on_reads_again_what_was_edited(tmp_path: Path, home: Path) -> None:
+    program = """
+def results():
+    return [call.submit(3).result() for call in (work.declared, work.first)]
+
+if __name__ == "__main__":
+    with offload.Deployment(workers=1):
+        before = results()
+        work.SETTINGS.write_text("b")
+        print(before, results())
+"""
+    assert run(tmp_path, program)[0] == "['aaa', 'aaa'] ['bbb', 'bbb']\n"
+
+
 def test_what_counts_may_be_remembered(tmp_path: Path, home: Path) -> None:
     program = (
         "work.scaled(3), work.settings()\nprint(work.product(3), work.product(3), work.declared(2), work.declared(3))"

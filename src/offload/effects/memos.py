@@ -33,7 +33,7 @@ class _Memory:
     def __init__(self) -> None:
         self.filled = 0  # so many entries were made, as far as is known
         self.checksum: str | None = None  # of the function then
-        self.files: dict[str, object] = {}  # inputs of the calls that filled it, and what they were
+        self.files: dict[str, object] = {}  # of the calls that filled it, and what they were
         self.has_read = False  # something that was no input
 
 
@@ -56,18 +56,33 @@ def before(graph: Graph) -> list[tuple[Any, Any]]:
     return found
 
 
+def clear_stale(graph: Graph) -> None:
+    """Clear caches that hold what is no longer so: in a process that runs the calls of many programs, before a call."""
+    for cache in graph.caches:
+        memory = _known.get(cache)
+        if memory is not None and memory.checksum is not None and _is_stale(memory, cache):
+            cache.cache_clear()
+
+
+def _is_stale(memory: _Memory, cache: Any) -> bool:
+    return any(_state(path) != state for path, state in memory.files.items()) or memory.checksum != _checksum(cache)
+
+
 def judge(watch: Watched) -> None:
     """Take note of what a call has taken from caches that is not what it would be now; after it ran."""
     files = {path: _state(path) for path in watch.declared}
-    has_read = watch.seen is not None and any(kind in _READING for kind, _ in watch.seen.undeclared)
+    seen = [] if watch.seen is None else watch.seen.undeclared
+    has_read = any(kind in _READING for kind, _ in seen)
     for cache, info in watch.caches:
         memory, now = _known[cache], cache.cache_info()
-        if info.currsize and now.hits > info.hits:
-            changed = any(_state(path) != state for path, state in memory.files.items())
-            if changed or (memory.has_read and not files) or memory.checksum != _checksum(cache):
-                watch.effects.add("memory", getattr(cache, "__qualname__", repr(cache.__wrapped__)))
+        took = info.currsize and now.hits > info.hits
+        if took and ((memory.has_read and not files) or _is_stale(memory, cache)):
+            watch.effects.add("memory", getattr(cache, "__qualname__", repr(cache.__wrapped__)))
         if now.misses != info.misses:
-            memory.files.update(files)
+            if files and _may_read(cache):
+                memory.has_read = True
+                memory.files.update(files)
+            memory.files.update((path, _state(path)) for kind, path in seen if kind in ("directory", "file"))
             memory.has_read = memory.has_read or has_read
             memory.checksum = memory.checksum or _checksum(cache)
         memory.filled = now.misses

@@ -14,6 +14,7 @@ import time
 from hashlib import sha256
 from typing import Any
 
+from offload.effects import memos
 from offload.effects.record import Effects
 from offload.effects.watch import Watch
 from offload.errors import EncodeError, StorageError
@@ -172,6 +173,8 @@ def _run_making(loaded: Loaded, batch: Batch, call: Packed, workplace: Workplace
             watch = Watch(declared, ignores=not batch.watched)
             environment = batch.environment
             settings = Kept({*graph.modules, *dict(environment.distributions), *dict(environment.settings)})
+            if graph.caches:
+                memos.clear_stale(graph)
             watch.listen(graph, (*args, *kwargs.values()), dict(environment.distributions))
             watch.begin()
             process = os.getpid()
