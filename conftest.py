@@ -90,7 +90,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say loudly which tests with real parts did not run, and why."""
-    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "real" in report.keywords]
+    skipped = [
+        report for report in terminalreporter.stats.get("skipped", []) if "real" in getattr(report, "keywords", ())
+    ]
     if skipped:
         terminalreporter.section("REAL TESTS SKIPPED ON THIS MACHINE", sep="!", red=True, bold=True)
         for report in skipped:

@@ -422,7 +422,10 @@ def test_which_files_a_worker_needs() -> None:
     assert differing({(Script.__module__, "Script"): "0" * 64}) == f"{Script.__module__}:Script"
 
 
-def test_files_that_are_others_are_not_imported(tmp_path: Path) -> None:
+def test_files_that_are_others_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        imports, "_roots", None
+    )  # another test in this process may have had modules of a project imported
     path = tmp_path / "module.py"
     path.write_text("X = 1\n")
     digest = checksum_of(str(path))
