@@ -203,6 +203,7 @@ class Task(IdentifiedTask[P, R]):
         return result
 
     def _compute_in(self, session: Session, call: Call, made: Outputs) -> R:
+        from offload.effects import generators
         from offload.effects.warnings import tell_reached
         from offload.effects.watch import Watch
         from offload.tasks.execute import execute
@@ -217,6 +218,7 @@ class Task(IdentifiedTask[P, R]):
         began = time.perf_counter()
         watch = Watch(self.inputs_of(call), ignores=not self.watched)
         settings = Kept(graph.modules | call.modules)
+        seeds = generators.states(graph.names) if self.watched else {}
         watch.listen(graph, [value for _, value in call.bound], call.modules)
         watch.begin()
         run = Run(graph)
@@ -226,6 +228,8 @@ class Task(IdentifiedTask[P, R]):
             run.end()
             watch.end()
             watch.put_back(settings)
+        if seeds:
+            generators.tell_set(self.label, seeds, stacklevel=4)
         outcome.effects = watch.all_seen(graph)
         outcome.seconds = time.perf_counter() - began
         if self.checksum_of(graph) != call.function:  # another thread has changed something since it was identified

@@ -133,6 +133,12 @@ def warn_at(warning: Warning, stacklevel: int, place: Place | None) -> None:
     warnings.warn_explicit(warning, None, file, line, module)
 
 
+def tell_effect(label: str, key: tuple[str, ...], text: str, stacklevel: int = 2) -> None:
+    """Warn of an effect of a call, once for each function and key."""
+    if _is_new(label, *key):
+        warnings.warn(EffectWarning(f"{label}: {text}"), stacklevel=stacklevel + 1)
+
+
 def tell_changed(label: str, name: str, stacklevel: int = 2) -> None:
     """Warn that a call has changed one of its arguments, or what the class of one keeps."""
     text = (
