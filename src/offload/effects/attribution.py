@@ -51,7 +51,7 @@ def is_of_call() -> bool:
         if frame.f_code in _bases:
             return True
         if name.partition(".")[0] == _OFFLOAD:
-            if not name.startswith("offload.effects."):
+            if not _is_between(name):
                 return False
         elif name in _IMPORT_SYSTEM:
             if frame.f_code.co_name in _LOADING:
@@ -114,7 +114,7 @@ def is_bystander(thread: threading.Thread) -> bool:
     modules = _modules()
     if thread.name.startswith("asyncio_") and "socket" in modules:  # looks up an address for a loop
         return True
-    return any(name.partition(".")[0] in _BYSTANDERS for name in modules if not _is_watching(name))
+    return any(name.partition(".")[0] in _BYSTANDERS for name in modules if not _is_between(name))
 
 
 def is_projects(name: str) -> bool:
@@ -125,8 +125,9 @@ def is_projects(name: str) -> bool:
         return True
 
 
-def _is_watching(name: str) -> bool:
-    return name.startswith("offload.effects.")
+def _is_between(name: str) -> bool:
+    """Tell whether a module of offload stands between a call and what it does: it watches, or loads for Python."""
+    return name.startswith("offload.effects.") or name == "offload.util.bytecode"
 
 
 def _module(frame: FrameType) -> str:

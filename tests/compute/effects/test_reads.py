@@ -11,6 +11,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,14 @@ def read_link(path: str) -> str:
         return Path(folder, "link").read_text()
 
 
+def read_by_a_loader(path: str) -> bytes:
+    loader = SourceFileLoader("module", str(Path(path).with_name("module.py")))  # as pkgutil.get_data does
+    return loader.get_data(path)
+
+
 READERS = [
     (read_open, "table.csv"),
+    (read_by_a_loader, "table.csv"),
     (read_io_open, "table.csv"),
     (read_os_open, "table.csv"),
     (read_for_update, "table.csv"),
