@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from offload.util import bytecode
 from tests.compute.conftest import Script
 from tests.conftest import Offload
 
@@ -130,3 +131,11 @@ def test_a_directory_that_a_command_uses_where_it_lies(
     code = f"import sys; sys.path.insert(0, {str(tmp_path / 'code')!r}); import helper; print(helper.g())"
     done = offload("run", "--input", str(tmp_path / "code"), "--", sys.executable, "-c", code)
     assert done.stdout == b"8\n"
+
+
+def test_bytecode_that_cannot_be_read_is_nobodys(tmp_path: Path) -> None:
+    """As where another process has just removed it, or it is somebody else's."""
+    source = tmp_path / "module.py"
+    source.write_text("X = 1\n")
+    (tmp_path / "__pycache__" / f"module.{sys.implementation.cache_tag}.pyc").mkdir(parents=True)
+    bytecode.drop_stale([str(source)])

@@ -5,13 +5,13 @@ from __future__ import annotations
 from offload.errors import BufferMissingError, DecodeError
 from offload.identity.values.decode import decode
 from offload.identity.values.documents import encode_plain
+from offload.storage.output_record import OutputRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from offload.identity.directories import TreeEntry
-    from offload.storage.delivery import Made
+    from offload.storage.output_record import OutputRecord
     from offload.storage.reader import Reader
     from offload.storage.store import Store
 
@@ -19,31 +19,6 @@ RESULT_VERSION = 1
 
 # Output beyond this is passed on piece by piece, not held.
 IN_MEMORY = 1024 * 1024
-
-
-class OutputRecord:
-    """A file or directory that a command made.
-
-    Parameters
-    ----------
-    path : str
-        As declared, normalised.
-    kind : str
-        ``"file"`` or ``"directory"``.
-    checksum : str
-        Of the content, or of the manifest.
-    executable : bool
-        For a file.
-    """
-
-    __slots__ = ("checksum", "entries", "executable", "kind", "path")
-
-    def __init__(self, path: str, kind: str, checksum: str, executable: bool) -> None:
-        self.path = path
-        self.kind = kind
-        self.checksum = checksum
-        self.executable = executable
-        self.entries: list[TreeEntry] = []
 
 
 class CommandRecord:
@@ -64,7 +39,7 @@ class CommandRecord:
 
     __slots__ = ("outputs", "stderr", "stderr_data", "stdout", "stdout_data")
 
-    def __init__(self, stdout: str, stderr: str, outputs: Sequence[Made]) -> None:
+    def __init__(self, stdout: str, stderr: str, outputs: Sequence[OutputRecord]) -> None:
         self.stdout = stdout
         self.stderr = stderr
         self.outputs = outputs

@@ -8,49 +8,15 @@ import time
 from functools import cache
 
 from offload.errors import OffloadError, UsageError
+from offload.storage.output_record import OutputRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from typing import Protocol
 
-    from offload.identity.directories import Tree, TreeEntry
+    from offload.identity.directories import Tree
     from offload.storage.file_checksums import FileChecksums
     from offload.storage.store import Store
-
-    class Made(Protocol):
-        """What is known of something that was made; see `Item`."""
-
-        path: str
-        kind: str
-        checksum: str
-        executable: bool
-        entries: list[TreeEntry]
-
-
-class Item:
-    """A file or directory that was made.
-
-    Parameters
-    ----------
-    path : str
-        Where it belongs.
-    kind : str
-        ``"file"`` or ``"directory"``.
-    checksum : str
-        Of the content, or of the manifest.
-    executable : bool
-        For a file.
-    """
-
-    __slots__ = ("checksum", "entries", "executable", "kind", "path")
-
-    def __init__(self, path: str, kind: str, checksum: str, executable: bool) -> None:
-        self.path = path
-        self.kind = kind
-        self.checksum = checksum
-        self.executable = executable
-        self.entries: list[TreeEntry] = []
 
 
 class FoundOutput:
@@ -58,7 +24,7 @@ class FoundOutput:
 
     Parameters
     ----------
-    record : Made
+    record : OutputRecord
         Its checksums are filled in when it is stored.
     source : str
         Where it lies.
@@ -68,7 +34,7 @@ class FoundOutput:
 
     __slots__ = ("record", "source", "tree")
 
-    def __init__(self, record: Made, source: str, tree: Tree | None) -> None:
+    def __init__(self, record: OutputRecord, source: str, tree: Tree | None) -> None:
         self.record = record
         self.source = source
         self.tree = tree
@@ -108,12 +74,12 @@ def deliver_found(found: Sequence[FoundOutput], files: FileChecksums, newest: in
     _deliver([output.record for output in found], files, lambda item: _move(sources[item.path], item), newest)
 
 
-def deliver_stored(records: Sequence[Made], files: FileChecksums, store: Store, newest: int = 0) -> None:
+def deliver_stored(records: Sequence[OutputRecord], files: FileChecksums, store: Store, newest: int = 0) -> None:
     """Bring outputs back from a store.
 
     Parameters
     ----------
-    records : sequence of Made
+    records : sequence of OutputRecord
         What was made.
     files : FileChecksums
         Tells which of them are there already.
@@ -131,7 +97,9 @@ def deliver_stored(records: Sequence[Made], files: FileChecksums, store: Store, 
     _deliver(records, files, lambda item: store.extract(item.checksum, item.path, _mode(item.executable)), newest)
 
 
-def _deliver(records: Sequence[Made], files: FileChecksums, place: Callable[[Made], None], newest: int) -> None:
+def _deliver(
+    records: Sequence[OutputRecord], files: FileChecksums, place: Callable[[OutputRecord], None], newest: int
+) -> None:
     try:
         wanted = list(_files(records))
         there = [item for item in wanted if os.path.isfile(item.path) and item.checksum]
@@ -161,7 +129,7 @@ def _renew(path: str, newest: int) -> None:
         os.utime(path, ns=(moment, moment))
 
 
-def _files(records: Sequence[Made]) -> Iterator[Made]:
+def _files(records: Sequence[OutputRecord]) -> Iterator[OutputRecord]:
     """Yield every file of the outputs; make their directories on the way."""
     for record in records:
         if record.kind == "file":
@@ -173,10 +141,10 @@ def _files(records: Sequence[Made]) -> Iterator[Made]:
             if entry.kind == "directory":
                 os.makedirs(path, exist_ok=True)
             elif entry.kind == "file":
-                yield Item(path, "file", entry.value, entry.executable)
+                yield OutputRecord(path, "file", entry.value, entry.executable)
 
 
-def _move(source: str, item: Made) -> None:
+def _move(source: str, item: OutputRecord) -> None:
     """Put a scratch file in its place at once: by a second name for it, or else by a copy."""
     from offload.storage.copies import CHUNK
     from offload.util.filesystems import reflink

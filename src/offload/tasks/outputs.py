@@ -240,12 +240,13 @@ class Arrival:
         """
         from offload.identity.directories import decode_manifest
         from offload.registry.session import current
-        from offload.storage.delivery import Item, deliver_stored
+        from offload.storage.delivery import deliver_stored
+        from offload.storage.output_record import OutputRecord
 
         session = current()
         within = self._taking
         place = self._place(belongs) if within is None else within.place(cls, belongs).path
-        item = Item(place, "directory" if issubclass(cls, Directory) else "file", checksum, executable)
+        item = OutputRecord(place, "directory" if issubclass(cls, Directory) else "file", checksum, executable)
         try:
             if item.kind == "directory":
                 (data,) = session.store.get([checksum])
@@ -271,7 +272,8 @@ class Arrival:
         """
         from offload.identity.directories import scan
         from offload.registry.session import current
-        from offload.storage.delivery import FoundOutput, Item, deliver_found
+        from offload.storage.delivery import FoundOutput, deliver_found
+        from offload.storage.output_record import OutputRecord
 
         within = self._taking
         place = self._place(belongs) if within is None else within.place(type(file), belongs).path
@@ -283,7 +285,7 @@ class Arrival:
             else:
                 checksum = file.checksum()
             kind = "file" if tree is None else "directory"
-            item = Item(place, kind, checksum, os.access(file.path, os.X_OK))
+            item = OutputRecord(place, kind, checksum, os.access(file.path, os.X_OK))
             item.entries = [] if tree is None else tree.entries
             deliver_found([FoundOutput(item, file.path, tree)], current().files, self._newest())
         except OffloadError as exc:

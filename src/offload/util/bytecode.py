@@ -90,16 +90,21 @@ def _counts(source: str) -> bool:
 
 def _settled(source: str, bytecode: str) -> bool:
     """Tell whether bytecode is that of a text; what is not is removed, and what is becomes younger."""
-    if is_proven(source, bytecode) or not _is_taken(source, bytecode):
+    try:
+        if is_proven(source, bytecode) or not _is_taken(source, bytecode):
+            return True
+        changed, same = os.stat(source).st_ctime_ns, _is_same(source, bytecode)
+    except OSError:  # another process has removed it, or it cannot be read: Python does not take it either
         return True
-    changed, same = os.stat(source).st_ctime_ns, _is_same(source, bytecode)
     try:
         (os.utime if same else os.unlink)(bytecode)
-    except OSError:
-        if not same:
-            return False
+    except OSError:  # it has gone by now, or may not be changed
+        pass
     if same:
-        _known.add((bytecode, os.stat(bytecode).st_mtime_ns, changed))
+        try:
+            _known.add((bytecode, os.stat(bytecode).st_mtime_ns, changed))
+        except FileNotFoundError:
+            pass
     return same
 
 

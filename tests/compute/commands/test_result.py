@@ -6,10 +6,11 @@ import hashlib
 
 import pytest
 
-from offload.commands.result import CommandRecord, OutputRecord, decode_record
+from offload.commands.result import CommandRecord, decode_record
 from offload.errors import DecodeError
 from offload.identity.values.decode import decode
 from offload.identity.values.documents import encode_plain
+from offload.storage.output_record import OutputRecord
 
 OUT, ERR = (hashlib.sha256(data).hexdigest() for data in (b"out", b"err"))
 

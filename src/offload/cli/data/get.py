@@ -112,8 +112,8 @@ def _bring(session: Session, checksum: str, output: str, below: bool) -> dict[st
 
 
 def _bring_tree(session: Session, checksum: str, output: str, entries: list[TreeEntry]) -> dict[str, object]:
-    from offload.commands.result import OutputRecord
     from offload.storage.delivery import deliver_stored
+    from offload.storage.output_record import OutputRecord
 
     files = [entry for entry in entries if entry.kind == "file"]
     for entry, size in zip(files, session.store.sizes([entry.value for entry in files]), strict=True):

@@ -60,9 +60,9 @@ def put(names: tuple[str, ...], as_json: bool) -> None:
 
 def _look(name: str) -> FoundOutput | None:
     """Return what lies at a path; None for a pipe or a device, which can only be read through."""
-    from offload.commands.result import OutputRecord
     from offload.identity.directories import scan
     from offload.storage.delivery import FoundOutput
+    from offload.storage.output_record import OutputRecord
 
     try:
         mode = os.stat(name).st_mode

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import stat
 
-from offload.commands.result import OutputRecord
 from offload.errors import OffloadError
 from offload.storage.delivery import FoundOutput
+from offload.storage.output_record import OutputRecord
 from offload.storage.user_files import store_files
 
 TYPE_CHECKING = False
